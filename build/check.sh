@@ -41,12 +41,15 @@ programs()
     mode=$1
     list=$CHECK_OUT/list.$mode
     mk -s MODE="$mode" list | while read -r lib program corpus; do
-        ! wanted "$lib" || echo "$mode:${program#o/"$mode"/} $program $corpus"
+        ! wanted "$lib" || echo "$mode:${program#o/"$mode"/} $program${corpus:+ $corpus}"
     done | sed 's,^\([^ ]*\)/,\1-,' >"$list"
     [ -s "$list" ] || return 0
     # shellcheck disable=SC2046
     plain "$mode:build" $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
     G_DEBUG=fatal-warnings xargs -P "$jobs" -L 1 build/program.sh <"$list"
+    while read -r name _; do
+        [ -f "$CHECK_OUT/$name.sum" ] || plain "$name" false
+    done <"$list"
 }
 
 bats_files()
