@@ -26,7 +26,7 @@ fi
 missing=
 for p; do
     case $(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null) in
-    ii*) ;;
+    ?i*) ;;
     *) missing="$missing $p" ;;
     esac
 done
