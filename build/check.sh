@@ -10,8 +10,9 @@ export CHECK_OUT="$PWD/o/$MODE/check"
 rm -rf "$CHECK_OUT"
 mkdir -p "$CHECK_OUT"
 
+MAKEFLAGS=" ${MAKEFLAGS-} "
 case " ${MAKEFLAGS-} " in
-*" -j"[0-9]*) jobs=$(printf '%s\n' "$MAKEFLAGS" | sed 's/.*-j\([0-9]*\).*/\1/') par= ;;
+*" -j"[0-9]*) jobs=$(printf '%s\n' "$MAKEFLAGS" | sed 's/.* -j\([0-9][0-9]*\).*/\1/') par= ;;
 *" -j "* | *"--jobserver"*) jobs=$(nproc) par= ;;
 *) jobs=$(nproc) par=-j$jobs ;;
 esac
