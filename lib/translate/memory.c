@@ -396,6 +396,14 @@ static bool host_cas(uint8_t *p, unsigned size, uint64_t *expected, uint64_t des
     }
 }
 
+#ifdef __x86_64__
+__attribute__((target("cx16")))
+#endif
+static unsigned __int128 host_cas16(uint8_t *p, unsigned __int128 expected, unsigned __int128 desired)
+{
+    return __sync_val_compare_and_swap((unsigned __int128 *)(void *)p, expected, desired);
+}
+
 static uint64_t to_guest_order(uint64_t v, IrMem mem)
 {
     return mem & IR_MEM_BE && ir_mem_bytes(mem) > 1 ? swap_value(v, ir_mem_bytes(mem)) : v;
@@ -433,7 +441,7 @@ static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *ol
         memcpy(&e, expected->w, 16);
         memcpy(&d, desired->w, 16);
         /* no big-endian 16-byte exchange yet: front ends swap the halves themselves */
-        unsigned __int128 was = __sync_val_compare_and_swap((unsigned __int128 *)(void *)host, e, d);
+        unsigned __int128 was = host_cas16(host, e, d);
         memcpy(old->w, &was, 16);
     } else {
         uint64_t e = to_guest_order(expected->u & bits_mask(8 * size), mem);

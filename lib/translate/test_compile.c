@@ -177,7 +177,7 @@ static void put_random(IrBuilder *b, GRand *r, Pool *p)
         ir_put(b, NARROW0 + w, pick(b, r, p, w == 0 ? IR_I32 : w == 1 ? IR_I16 : IR_I8));
         break;
     }
-    default: ir_put(b, INT0 + (unsigned)g_rand_int_range(r, 0, N_INT), pick(b, r, p, IR_I64)); break;
+    default: ir_put(b, INT0 + (unsigned)g_rand_int_range(r, 0, N_INT - 1), pick(b, r, p, IR_I64)); break;
     }
 }
 
@@ -423,7 +423,7 @@ static void test_random(void)
     for (guint32 s = from; s < from + n; s++) {
         /* a TranslateCpu is large: only what the guest owns is compared */
         run(TRANSLATE_INTERP, s, &interp);
-        run(TRANSLATE_JIT, s, &jit);
+        run(getenv("TEST_VERIFY") ? TRANSLATE_VERIFY : TRANSLATE_JIT, s, &jit);
         if (memcmp(&interp.cpu.ints, &jit.cpu.ints, sizeof(TestCpu) - offsetof(TestCpu, ints)) ||
             memcmp(interp.memory, jit.memory, MEMORY)) {
             for (unsigned i = 0; i < SLOTS; i++)

@@ -340,7 +340,7 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     e->live = live;
     e->a.p = e->start = t->code.write + used;
     e->limit = t->code.write + t->code.size - 512;
-    e->failed = e->no_room = false;
+    e->failed = e->no_room = e->keep_flags = false;
     e->n_cold = e->n_fixups = e->n_points = 0;
     e->insn = 0;
     e->insn_dirty = false;

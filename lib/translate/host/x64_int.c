@@ -431,10 +431,12 @@ static bool emit_select(Emit *e, IrRef i, const IrOp *op)
 {
     if (!ir_type_is_int(op->type) || is_wide_type(op->type))
         return false;
-    unsigned yes = use_reg(e, op->b), no = use_reg(e, op->c);
     unsigned cc = emit_condition(e, op->a);
-    /* def may move a value but touches no flags */
-    unsigned d = def_reg(e, i);
+    /* its registers are free again; what follows must leave the flags alone */
+    e->locked = 0;
+    e->keep_flags = true;
+    unsigned yes = use_reg(e, op->b), no = use_reg(e, op->c), d = def_reg(e, i);
+    e->keep_flags = false;
     bool w = is_64(op->type);
     if (d == yes) {
         op_rr(&e->a, 0, w, 0x0f40 | (cc ^ 1), (int)d, (int)no);

@@ -218,6 +218,8 @@ void emit_cold_memory(Emit *e, Cold *c)
 
 bool emit_memory(Emit *e, IrRef i, const IrOp *op)
 {
+    if (e->t->options.accel == TRANSLATE_VERIFY && e->t->guest->direct_memory)
+        return false; /* every access is to be seen */
     if (op->code == IR_LOAD)
         return emit_load(e, i, op);
     if (op->code == IR_STORE)

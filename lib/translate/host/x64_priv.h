@@ -61,6 +61,7 @@ typedef struct Emit {
     uint32_t at;       /* operation for which registers are allocated */
     int32_t insn;      /* offset of the current guest instruction */
     bool insn_dirty;   /* it has changed state */
+    bool keep_flags;   /* host flags are live: constants are made without touching them */
     bool no_room;      /* out of links: the cache must be reset */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */

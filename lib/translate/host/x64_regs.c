@@ -153,7 +153,9 @@ unsigned use_reg(Emit *e, IrRef v)
     }
     r = temp_for(e, op->type);
     if (op->code == IR_CONST) {
-        if (r < 16) {
+        if (r < 16 && op->imm == 0 && e->keep_flags) {
+            mov_ri_keep(&e->a, (int)r, 0);
+        } else if (r < 16) {
             mov_ri(&e->a, (int)r, (uint64_t)op->imm);
         } else if (op->imm == 0) {
             vex_rr(&e->a, 1, 0, false, 0x57, (int)r - 16, (int)r - 16, (int)r - 16); /* vxorps */
