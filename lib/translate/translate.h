@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The translator as its users see it: what a guest ISA supplies
+ * (TranslateGuest), the head of every guest CPU struct (TranslateCpu), the run
+ * loop, and invalidation. One Translator serves the vCPUs of one machine or
+ * process; each vCPU runs on a thread of its own.
+ *
+ * Code identity is physical address + mode key (+ nothing else). What may be
+ * assumed of a virtual address is the tag: while a CPU's tag stays the same, so
+ * does the mapping of every page it has executed under that tag.
+ */
+#pragma once
+
+#include <glib.h>
+#include <setjmp.h>
+#include "translate/env.h"
+#include "translate/ir.h"
+
+typedef struct Translator Translator;
+typedef struct TranslateCpu TranslateCpu;
+
+typedef enum { TRANSLATE_FETCH, TRANSLATE_LOAD, TRANSLATE_STORE } TranslateAccess;
+typedef enum { TRANSLATE_BUS_ERROR, TRANSLATE_MISALIGNED } TranslateTrouble;
+
+/* A guest exception to be: number and value are the guest's own. */
+typedef struct TranslateFault {
+    uint32_t exception;
+    uint64_t value;
+} TranslateFault;
+
+/* What a page-table walk found for one address. */
+typedef struct TranslateMap {
+    uint64_t phys;           /* of the very address asked for */
+    bool read, write, execute; /* what may be cached; write only when no dirty bit is to be set first */
+    bool global;             /* the same in all address spaces of this CPU */
+} TranslateMap;
+
+#define TRANSLATE_MMUS 8
+#define TRANSLATE_TLB_BITS 9
+#define TRANSLATE_TLB_SIZE (1u << TRANSLATE_TLB_BITS)
+
+/* Tags hold the page's virtual address; an invalid tag is one that cannot stand at its index (see memory.c). */
+typedef struct TranslateTlbEntry {
+    uint64_t read, write;
+    uint64_t host;  /* host address of the page */
+    uint64_t info;  /* physical page | TRANSLATE_TLB_GLOBAL */
+} TranslateTlbEntry;
+#define TRANSLATE_TLB_GLOBAL 1u
+
+/* Rules of floating point that differ between ISAs. */
+typedef struct TranslateFp {
+    bool default_nan;        /* every NaN result is the default NaN */
+    bool negative_default;   /* the default NaN has its sign set */
+    bool tiny_before;        /* tininess is detected before rounding */
+    uint8_t propagate;       /* without default_nan: 0 first operand that is a NaN, signalling first; 1 as x86 */
+} TranslateFp;
+
+typedef struct TranslateGuest {
+    const char *name;
+    IrGuest ir;
+    size_t cpu_size;         /* of the guest's CPU struct, whose first member is a TranslateCpu */
+    size_t hot;              /* offset within it of the 256 bytes most used by code */
+    unsigned insn_align;     /* log2 of instruction alignment */
+    unsigned max_insn;       /* longest instruction in bytes, at most 16 */
+    bool direct_memory;      /* user mode: guest addresses are host addresses + Translator's base, no MMU */
+    const uint16_t *int_pins, *float_pins; /* slots in order of dynamic frequency */
+    unsigned n_int_pins, n_float_pins;
+    TranslateFp fp;
+    /* Sets cpu->mode and cpu->tag from the CPU's state. Called by the run loop before it looks for code whenever a mode exit was taken. */
+    void (*mode)(TranslateCpu *cpu);
+    /* Page-table walk. False: *fault says what to raise. May set accessed/dirty bits in memory. NULL: identity. */
+    bool (*walk)(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map, TranslateFault *fault);
+    /* The fault to raise for trouble that the walk did not see. */
+    void (*trouble)(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble, TranslateFault *fault);
+    /* MMU index for fetching in the current state. */
+    unsigned (*fetch_mmu)(TranslateCpu *cpu);
+    /* Translates one instruction whose bytes are code[0..available); b->insn and b->mode are set. Calls ir_insn with its length
+     * first. Returns false if more bytes are needed than available (nothing emitted). */
+    bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
+    /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the handler. */
+    void (*raise)(TranslateCpu *cpu, TranslateFault fault);
+    /* If an interrupt is pending and enabled, takes it (changes pc) and returns true. */
+    bool (*interrupt)(TranslateCpu *cpu);
+    /* True if an interrupt is pending that ends idling. */
+    bool (*wake)(TranslateCpu *cpu);
+    /* One line of the registers for -d cpu and crash reports. May be NULL. */
+    void (*dump)(TranslateCpu *cpu, GString *out);
+} TranslateGuest;
+
+typedef enum {
+    TRANSLATE_STOPPED, /* translate_stop was asked for */
+} TranslateExit;
+
+/*
+ * The head of every guest CPU struct. Front ends, helpers and environments use
+ * the first part; the rest belongs to the translator. Allocated only by
+ * translate_cpu_new (page-aligned, zeroed).
+ */
+struct TranslateCpu {
+    /* for all */
+    uint64_t pc;             /* valid whenever compiled code is not running; helpers: see translate_pc */
+    uint64_t mode;           /* everything of the state that translation depends on */
+    uint32_t tag;            /* address-space tag as set by guest->mode, never 0 */
+    bool idle;               /* set by a helper: wait for an interrupt at the next exit */
+    const TranslateGuest *guest;
+    GuestEnv env;
+    Translator *translator;
+    unsigned index;          /* number of the CPU in its translator */
+    void *user;              /* whoever created it */
+
+    /* the translator's own */
+    uint32_t live_tag;       /* what code compares: tag, or 0 after a kick */
+    uint32_t fault_pending;  /* a helper or memory access raised `fault` */
+    TranslateFault fault;
+    uint64_t pc_base;        /* guest address of the page (system) that code runs in */
+    uint64_t exit_info;      /* of the last exit */
+    void *jump_table;
+    uint64_t stack_top, host_stack; /* stacks of compiled code */
+    uint32_t mxcsr, host_mxcsr;
+    uint64_t linked_address, linked_value; /* load-linked */
+    uint32_t linked_valid;
+    uint32_t kicked;         /* atomic */
+    uint32_t stop;           /* atomic */
+    uint32_t in_code;        /* compiled or interpreted code is running: pc is to be recovered */
+    uint64_t insn_pc;        /* interpreter: address of the current instruction */
+    uint64_t fault_host_pc;  /* compiled code: where a memory access or helper was called from */
+    void *verify;            /* accel verify: its log */
+    struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links; } count;
+    IrValue cells[64];       /* values wider than a host register; operands of evaluated operations */
+    TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
+    uint8_t tlb_used[TRANSLATE_MMUS];
+};
+
+typedef enum { TRANSLATE_JIT, TRANSLATE_INTERP, TRANSLATE_VERIFY } TranslateAccel;
+
+typedef struct TranslateOptions {
+    TranslateAccel accel;
+    size_t code_size;        /* bytes of code cache; 0: 64 MiB */
+    uint64_t memory_base;    /* direct_memory: host address of guest address 0 */
+} TranslateOptions;
+
+/* The guest struct must outlive the translator. */
+Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options, GError **error);
+void translate_free(Translator *t); /* after all its CPUs are freed; NULL is fine */
+
+/* env is copied. At most 1024 CPUs. */
+TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user);
+void translate_cpu_free(TranslateCpu *cpu);
+
+/* Runs guest code from cpu->pc on the calling thread until translate_stop. */
+TranslateExit translate_run(TranslateCpu *cpu);
+
+/* Any thread: the CPU soon looks at its interrupts again (and wakes from idle by its environment's own means). */
+void translate_kick(TranslateCpu *cpu);
+/* Any thread: translate_run returns soon. Sticky until it has. */
+void translate_stop(TranslateCpu *cpu);
+
+/* Any thread: guest RAM at phys..+size was written by other means than guest stores; drops the code made from it. */
+void translate_invalidate(Translator *t, uint64_t phys, uint64_t size);
+/* The CPU's own thread (guest fences, address-space changes): drop cached translations of addresses. */
+void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global);
+void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address);
+/* A tag never used before by this CPU. */
+uint32_t translate_tag_new(TranslateCpu *cpu);
+
+/* From helpers: raises a guest exception at the current instruction when the helper returns. */
+void translate_raise(TranslateCpu *cpu, uint32_t exception, uint64_t value);
+/* From helpers: address of the current guest instruction. */
+uint64_t translate_pc(TranslateCpu *cpu);
+/* From helpers and page-table walks, with guest MMU rules; false: a fault is pending (as translate_raise). value in guest order given by mem. */
+bool translate_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
+bool translate_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
+/* Physical memory, little-endian unless mem says IR_MEM_BE; RAM or MMIO. False: bus error. */
+bool translate_phys_load(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t *value);
+bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t value);
+/* Compare and exchange of an aligned RAM word of 4 or 8 bytes, for page-table bits. False: not RAM or changed meanwhile. */
+bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected, uint64_t desired);
+
+/* The FP environment, outside compiled code or from an FPENV helper. */
+typedef enum { TRANSLATE_FP_INVALID = 1, TRANSLATE_FP_DIVZERO = 2, TRANSLATE_FP_OVERFLOW = 4, TRANSLATE_FP_UNDERFLOW = 8, TRANSLATE_FP_INEXACT = 16 } TranslateFpFlags;
+unsigned translate_fp_flags(TranslateCpu *cpu);            /* sticky TranslateFpFlags */
+void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
+void translate_fp_set_round(TranslateCpu *cpu, IrRound round); /* RMM: IR_RDYN operations use soft float */
+
+/* -d: text of what is known of a code address, for crash reports. */
+void translate_describe(TranslateCpu *cpu, GString *out);
