@@ -167,8 +167,6 @@ static void test_keys(void)
     g_string_free(f.got, TRUE);
 }
 
-typedef enum { END_FREE, END_EXIT, END_TERM, END_SEGV, END_ABORT } End;
-
 /* Standard input from a pipe: all of it arrives as room allows, then the end is told once. */
 static void test_pipe_input(void)
 {

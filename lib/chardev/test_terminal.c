@@ -15,6 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+typedef enum { END_FREE, END_EXIT, END_TERM, END_SEGV, END_ABORT } End;
+
 /* The child owns a terminal (name, of 256 bytes), opens spec on it and ends in the given way. */
 static pid_t start_on_terminal(int *master, char *name, const char *spec, End end)
 {
