@@ -72,7 +72,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(@:$(CURDIR)/%=%)')
 # a file that changes only when its text does
 stamp = $(shell mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' >$(1).$$PPID; \
 	cmp -s $(1).$$PPID $(1) && rm $(1).$$PPID || mv $(1).$$PPID $(1))
-ifneq (,$(filter-out help layers floors clean distclean dist check soak demo bench deps,$(or $(MAKECMDGOALS),all)))
+ifneq (,$(filter-out help layers floors clean distclean dist check soak demo bench deps list,$(or $(MAKECMDGOALS),all)))
 $(call stamp,$(o)/.flags,$(CC) $(cc_flags) $(ld_flags))
 $(call stamp,$(o)/.list,$(sources))
 endif
@@ -83,7 +83,7 @@ test_programs := $(foreach t,$(tests),$(o)/test/$(call program,$(t)))
 fuzz_programs := $(foreach t,$(fuzzers),$(o)/fuzz/$(call program,$(t)))
 tool_programs := $(foreach t,$(tools),$(if $(filter tools/$(t)/%,$(sources)),$(o)/$(t)))
 .PHONY: all tests fuzzers demo check soak bench deps install install-compat help layers floors headers \
-	packages clean distclean dist FORCE
+	packages clean distclean dist list
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -141,6 +141,9 @@ ifneq (,$(missing))
 endif
 
 # ---- checks
+list: # for the scripts: library, program, corpus folder
+	@:$(foreach t,$(tests),; echo $(call library,$(t)) $(o)/test/$(call program,$(t)))\
+	    $(foreach t,$(fuzzers),; echo $(call library,$(t)) $(o)/fuzz/$(call program,$(t)) $(subst fuzz_,corpus_,$(t:.c=)))
 headers: $(patsubst %.h,$(o)/headers/%.ok,$(headers)) ## compile each header alone
 $(o)/headers/lib/%.ok: lib/%.h $(o)/.flags | packages $(gens)
 	@mkdir -p $(@D)
@@ -190,6 +193,6 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo '  MODE=rel|dbg|asan|tsan|fuzz picks o/MODE; V=1 shows commands; WERROR=no keeps warnings warnings'
 
-ifeq (,$(filter help layers floors clean distclean dist check,$(MAKECMDGOALS)))
+ifeq (,$(filter help layers floors clean distclean dist check list,$(MAKECMDGOALS)))
 -include $(shell find $(o) -name '*.d' 2>/dev/null)
 endif
