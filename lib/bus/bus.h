@@ -92,7 +92,8 @@ BusRegion *bus_alias_new(BusSpace *space, const char *name, uint64_t base, uint6
    TLBs may hold pointers to it. */
 void bus_region_remove(BusRegion *region);
 /* Hides or shows a region (made visible), or moves it. For BARs: allocates nothing lasting.
-   A move that would pass 2^64 hides the region. */
+   A move that would pass 2^64, or leave RAM
+   off a page boundary, hides the region. */
 void bus_region_enable(BusRegion *region, bool enabled);
 void bus_region_move(BusRegion *region, uint64_t base);
 bool bus_region_busy(const BusRegion *region);
