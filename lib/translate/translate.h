@@ -114,18 +114,25 @@ struct TranslateCpu {
     TranslateFault fault;
     uint64_t pc_base;        /* guest address of the page (system) that code runs in */
     uint64_t exit_info;      /* of the last exit */
-    void *jump_table;
-    uint64_t stack_top, host_stack; /* stacks of compiled code */
+    struct TranslateJump *jump_table; /* TRANSLATE_JUMPS entries, this CPU's own */
+    uint64_t host_stack;     /* rsp of the host frame while compiled code runs */
+    uint64_t slow_address, slow_value; /* to and from C for a memory access off the fast path */
+    uint32_t exit_reason;
     uint32_t mxcsr, host_mxcsr;
     uint64_t linked_address, linked_value; /* load-linked */
     uint32_t linked_valid;
+    uint32_t last_tag;
+    uint8_t round;           /* IrRound that IR_RDYN means */
     uint32_t kicked;         /* atomic */
     uint32_t stop;           /* atomic */
     uint32_t in_code;        /* compiled or interpreted code is running: pc is to be recovered */
     uint64_t insn_pc;        /* interpreter: address of the current instruction */
     uint64_t fault_host_pc;  /* compiled code: where a memory access or helper was called from */
-    void *verify;            /* accel verify: its log */
+    struct TranslateVerify *verify; /* accel verify: its log */
+    IrValue *values;         /* interpreter: of the current region's operations */
+    uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links; } count;
+    struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256]; /* pages executed under a tag */
     IrValue cells[64];       /* values wider than a host register; operands of evaluated operations */
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
     uint8_t tlb_used[TRANSLATE_MMUS];

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The code cache: one memfd mapped twice (writable, and executable below 4 GiB),
+ * regions found by physical address and mode, links between them, and dropping
+ * what guest writes made stale.
+ *
+ * Code memory is handed out upward. A dropped region's code stays where it is,
+ * since another CPU may be running it; its entry is patched to leave. When the
+ * cache is full, every CPU is brought out of compiled code and all is reset.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "translate/translate_priv.h"
+
+/* Stores to a page that hit none of its regions before the page's code is dropped altogether. */
+#define STRAY_WRITES 64
+
+static unsigned hash_of(uint64_t phys, uint64_t mode)
+{
+    uint64_t h = (phys >> 1) * UINT64_C(0x9e3779b97f4a7c15) ^ mode * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return (unsigned)(h >> (64 - REGION_HASH_BITS));
+}
+
+bool cache_start(Translator *t, GError **error)
+{
+    Code *c = &t->code;
+    c->size = t->options.code_size ? t->options.code_size : (size_t)64 << 20;
+    c->size = (c->size + GUEST_PAGE_SIZE - 1) & ~PAGE_MASK;
+    if (c->size < (1u << 20) || c->size > (1u << 30))
+        return fail_usage(error, "code cache of %zu MiB: must be 1 to 1024 MiB", c->size >> 20);
+    t->hash = g_new0(Region *, 1u << REGION_HASH_BITS);
+    t->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    t->regions = g_ptr_array_new();
+    t->max_links = (uint32_t)(c->size / 64);
+    t->links = g_new(Link, t->max_links);
+    t->n_links = 1;
+    if (!t->host)
+        return true;
+    int fd = memfd_create("lathe-code", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)c->size) < 0) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        return fail_errno(error, e, "cannot make the code cache");
+    }
+    c->write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    c->run = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+    int e = errno;
+    close(fd);
+    if (c->write == MAP_FAILED || c->run == MAP_FAILED)
+        return fail_errno(error, e, "cannot map the code cache");
+    return true;
+}
+
+void cache_stop(Translator *t)
+{
+    if (t->regions)
+        cache_reset(t);
+    if (t->code.write && t->code.write != MAP_FAILED)
+        munmap(t->code.write, t->code.size);
+    if (t->code.run && t->code.run != MAP_FAILED)
+        munmap(t->code.run, t->code.size);
+    g_clear_pointer(&t->hash, g_free);
+    g_clear_pointer(&t->pages, g_hash_table_unref);
+    g_clear_pointer(&t->links, g_free);
+    if (t->regions)
+        g_ptr_array_free(g_steal_pointer(&t->regions), TRUE);
+}
+
+Region *cache_find(Translator *t, uint64_t phys, uint64_t mode)
+{
+    for (Region *r = t->hash[hash_of(phys, mode)]; r; r = r->hash_next)
+        if (r->phys == phys && r->mode == mode && !r->dead)
+            return r;
+    return NULL;
+}
+
+static PageCode *page_of(Translator *t, uint64_t phys, bool make)
+{
+    uint64_t key = phys >> GUEST_PAGE_BITS;
+    PageCode *p = g_hash_table_lookup(t->pages, &key);
+    if (!p && make) {
+        p = g_new0(PageCode, 1);
+        p->page = key;
+        g_hash_table_insert(t->pages, &p->page, p);
+    }
+    return p;
+}
+
+static bool two_pages(const Region *r)
+{
+    return r->last > (int32_t)GUEST_PAGE_SIZE && r->phys2 != (r->phys & ~PAGE_MASK);
+}
+
+void cache_add(Translator *t, Region *r)
+{
+    unsigned h = hash_of(r->phys, r->mode);
+    r->hash_next = t->hash[h];
+    t->hash[h] = r;
+    g_ptr_array_add(t->regions, r);
+    PageCode *p = page_of(t, r->phys, true);
+    r->page_next = p->regions;
+    p->regions = r;
+    if (two_pages(r)) {
+        p = page_of(t, r->phys2, true);
+        r->page2_next = p->regions;
+        p->regions = r;
+    }
+}
+
+static void unlink_from(Region **head, Region *r, bool second_page)
+{
+    uint64_t page = second_page ? r->phys2 : r->phys & ~PAGE_MASK;
+    while (*head && *head != r) {
+        bool second = (*head)->phys2 == page && ((*head)->phys & ~PAGE_MASK) != page;
+        head = second ? &(*head)->page2_next : &(*head)->page_next;
+    }
+    if (*head)
+        *head = second_page ? r->page2_next : r->page_next;
+}
+
+static void unlink_in(Translator *t, Link *link)
+{
+    if (!link->to)
+        return;
+    for (Link **at = &link->to->in; *at; at = &(*at)->next_in)
+        if (*at == link) {
+            *at = link->next_in;
+            break;
+        }
+    link->to = NULL;
+    if (t->host)
+        t->host->patch(t, link, NULL, 0);
+}
+
+void cache_link(Translator *t, Link *link, Region *to, uint32_t tag)
+{
+    if (link->to != to) {
+        unlink_in(t, link);
+        link->to = to;
+        link->next_in = to->in;
+        to->in = link;
+    }
+    t->host->patch(t, link, to, tag);
+}
+
+void cache_kill(Translator *t, Region *r)
+{
+    if (r->dead)
+        return;
+    r->dead = true;
+    t->count.invalidated++;
+    while (r->in)
+        unlink_in(t, r->in);
+    for (uint32_t i = 0; i < r->n_links; i++)
+        unlink_in(t, &t->links[r->first_link + i]);
+    if (t->host)
+        t->host->kill(t, r);
+    for (Region **at = &t->hash[hash_of(r->phys, r->mode)]; *at; at = &(*at)->hash_next)
+        if (*at == r) {
+            *at = r->hash_next;
+            break;
+        }
+    PageCode *p = page_of(t, r->phys, false);
+    unlink_from(&p->regions, r, false);
+    if (two_pages(r) && (p = page_of(t, r->phys2, false)))
+        unlink_from(&p->regions, r, true);
+}
+
+Region *cache_region_at(Translator *t, uint32_t code_offset)
+{
+    guint low = 0, high = t->regions->len;
+    while (low < high) {
+        guint middle = (low + high) / 2;
+        const Region *r = t->regions->pdata[middle];
+        if (r->entry <= code_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low)
+        return NULL;
+    Region *r = t->regions->pdata[low - 1];
+    return code_offset < r->entry + r->size ? r : NULL;
+}
+
+void cache_reset(Translator *t)
+{
+    GHashTableIter it;
+    gpointer value;
+    for (guint i = 0; i < t->regions->len; i++) {
+        Region *r = t->regions->pdata[i];
+        g_free(r->points);
+        g_free(r->ops);
+        g_free(r);
+    }
+    g_ptr_array_set_size(t->regions, 0);
+    memset(t->hash, 0, sizeof *t->hash << REGION_HASH_BITS);
+    /* Page flags stay set: the next store to such a page finds no regions and clears its flag. */
+    g_hash_table_iter_init(&it, t->pages);
+    while (g_hash_table_iter_next(&it, NULL, &value)) {
+        ((PageCode *)value)->regions = NULL;
+        ((PageCode *)value)->writes = 0;
+    }
+    t->n_links = 1;
+    t->code.used = t->code.start;
+    for (guint i = 0; t->cpus && i < t->cpus->len; i++)
+        memset(((TranslateCpu *)t->cpus->pdata[i])->jump_table, 0, TRANSLATE_JUMPS * sizeof(TranslateJump));
+    t->count.flushes++;
+}
+
+/* Does the region hold a byte of page..page+PAGE_SIZE at first..last? */
+static bool region_covers(const Region *r, uint64_t page, uint64_t first, uint64_t last)
+{
+    int64_t from = (int64_t)first, to = (int64_t)last;
+    if ((r->phys & ~PAGE_MASK) == page)
+        return from < r->last && to >= r->first;
+    return r->phys2 == page && from < r->last - (int64_t)GUEST_PAGE_SIZE;
+}
+
+static void drop_code_flag(Translator *t, uint64_t page)
+{
+    GuestPage g;
+    TranslateCpu *cpu = t->cpus->len ? t->cpus->pdata[0] : NULL;
+    if (cpu && cpu->env.ram && cpu->env.ram(cpu->env.opaque, page, &g) && g.flags)
+        __atomic_and_fetch(g.flags, (uint8_t)~GUEST_PAGE_CODE, __ATOMIC_SEQ_CST);
+}
+
+static void invalidate_in_page(Translator *t, uint64_t page, uint64_t first, uint64_t last)
+{
+    PageCode *p = page_of(t, page, false);
+    bool hit = false;
+    if (!p) {
+        drop_code_flag(t, page);
+        return;
+    }
+    for (Region *r = p->regions, *next; r; r = next) {
+        next = (r->phys & ~PAGE_MASK) == page ? r->page_next : r->page2_next;
+        if (region_covers(r, page, first, last)) {
+            cache_kill(t, r);
+            hit = true;
+        }
+    }
+    if (!hit && ++p->writes >= STRAY_WRITES)
+        while (p->regions)
+            cache_kill(t, p->regions);
+    if (!p->regions) {
+        p->writes = 0;
+        drop_code_flag(t, page);
+    }
+}
+
+void cache_guest_wrote(Translator *t, uint64_t phys, unsigned size)
+{
+    translate_invalidate(t, phys, size);
+}
+
+void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
+{
+    if (!size)
+        return;
+    g_mutex_lock(&t->lock);
+    for (uint64_t page = phys & ~PAGE_MASK, end = phys + size - 1; page <= (end & ~PAGE_MASK); page += GUEST_PAGE_SIZE) {
+        uint64_t first = page < phys ? phys & PAGE_MASK : 0;
+        uint64_t last = (end & ~PAGE_MASK) == page ? end & PAGE_MASK : PAGE_MASK;
+        invalidate_in_page(t, page, first, last);
+        if (page + GUEST_PAGE_SIZE == 0)
+            break;
+    }
+    g_mutex_unlock(&t->lock);
+}

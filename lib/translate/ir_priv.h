@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What builder, folding, evaluation and passes share inside lib/translate. */
+#pragma once
+
+#include "translate/ir.h"
+
+/* Appends without folding. */
+IrRef ir_append(IrBuilder *b, IrOp op);
+
+/* fold.c: an older or simpler value equal to the pure operation *op, or 0; may rewrite *op in place. */
+IrRef ir_fold(IrBuilder *b, IrOp *op);
+/* The least k such that the value is the sign extension of its low k bits; the type's width when unknown. */
+uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op);
+/* Is it worth keeping this older value alive (it sits in a slot now, or is a constant)? */
+bool ir_is_live_slot_value(const IrBuilder *b, IrRef v);
+
+/* eval.c: the meaning of every pure operation. op's a, b, c are ignored; operands come as values. */
+void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+
+/* live.c: what the passes before code generation found. */
+typedef struct IrLive {
+    uint32_t *last;  /* per value: index of the operation that uses it last; 0: dead */
+    uint16_t *uses;  /* per value: number of uses */
+    uint8_t *dead;   /* per operation: not to be emitted */
+    uint8_t *fused;  /* per operation: emitted by its only user */
+} IrLive;
+void ir_live_init(IrLive *l);
+void ir_live_clear(IrLive *l);
+/* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. */
+void ir_live(IrLive *l, const IrBuilder *b);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one backward pass before code generation. It drops values nobody uses and
+ * PUTs overwritten before anything could see them (no fault, exit, helper, label
+ * or GET of the slot in between), finds each value's last use, and marks
+ * operations that are better emitted by their only user: compares by the branch
+ * or select that tests them. The operands of a fused operation count as used by
+ * that user.
+ */
+#include <glib.h>
+#include <string.h>
+
+#include "translate/ir_priv.h"
+
+void ir_live_init(IrLive *l)
+{
+    l->last = g_new0(uint32_t, IR_MAX_OPS + 8);
+    l->uses = g_new0(uint16_t, IR_MAX_OPS + 8);
+    l->dead = g_new0(uint8_t, IR_MAX_OPS + 8);
+    l->fused = g_new0(uint8_t, IR_MAX_OPS + 8);
+}
+
+void ir_live_clear(IrLive *l)
+{
+    g_clear_pointer(&l->last, g_free);
+    g_clear_pointer(&l->uses, g_free);
+    g_clear_pointer(&l->dead, g_free);
+    g_clear_pointer(&l->fused, g_free);
+}
+
+static void use(IrLive *l, IrRef v, uint32_t at)
+{
+    if (!v)
+        return;
+    if (!l->uses[v])
+        l->last[v] = at;
+    l->uses[v]++;
+}
+
+/* Everything that makes slots visible: from here upward, a PUT counts again. */
+static bool is_barrier(const IrBuilder *b, const IrOp *op)
+{
+    if (ir_code_attr(op->code) & (IR_ATTR_M | IR_ATTR_E))
+        return true;
+    if (op->code == IR_CALL)
+        return b->guest->helpers[op->imm].flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
+    return op->code == IR_LABEL || op->code == IR_BR || op->code == IR_BRCOND;
+}
+
+static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
+{
+    const IrOp *op = &b->ops[v];
+    if (op->code != IR_CMP && op->code != IR_FLAGS_TEST)
+        return false;
+    if (op->code == IR_CMP && ir_type_bits(op->aux) > 64)
+        return false;
+    return (user->code == IR_EXIT_IF || user->code == IR_BRCOND || user->code == IR_SELECT) && user->a == v;
+}
+
+void ir_live(IrLive *l, const IrBuilder *b)
+{
+    bool overwritten[IR_MAX_SLOTS];
+    uint32_t call = 0;
+    memset(overwritten, 0, sizeof overwritten);
+    memset(l->last, 0, b->n * sizeof *l->last);
+    memset(l->uses, 0, b->n * sizeof *l->uses);
+    memset(l->dead, 0, b->n);
+    memset(l->fused, 0, b->n);
+
+    for (uint32_t i = b->n; --i > 0;) {
+        const IrOp *op = &b->ops[i];
+        unsigned attr = ir_code_attr(op->code);
+        uint32_t at = i;
+
+        if (op->code == IR_PUT) {
+            if (overwritten[op->imm]) {
+                l->dead[i] = 1;
+                continue;
+            }
+            overwritten[op->imm] = true;
+        } else if (op->code == IR_GET) {
+            overwritten[op->imm] = false;
+            if (!l->uses[i])
+                l->dead[i] = 1;
+            continue;
+        } else if (op->code == IR_CALL && !l->uses[i] && b->guest->helpers[op->imm].flags & IR_HELPER_PURE) {
+            l->dead[i] = 1; /* and its arguments with it */
+            while (b->ops[i - 1].code == IR_ARG)
+                l->dead[--i] = 1;
+            continue;
+        } else if (attr & IR_ATTR_P && !l->uses[i]) {
+            l->dead[i] = 1;
+            continue;
+        }
+        if (is_barrier(b, op))
+            memset(overwritten, 0, b->guest->n_slots);
+        if (op->code == IR_CALL)
+            call = i;
+        else if (op->code == IR_ARG)
+            at = call; /* an argument must live until its call */
+        if (l->fused[i])
+            at = l->last[i];
+        if (op->a && may_fuse(b, op, op->a) && !l->uses[op->a])
+            l->fused[op->a] = 1;
+        else if (op->a)
+            l->fused[op->a] = 0;
+        l->fused[op->b] = l->fused[op->c] = 0;
+        use(l, op->a, at);
+        use(l, op->b, at);
+        use(l, op->c, at);
+    }
+    l->fused[0] = 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Region formation, first tier: a run of instructions within one page, on past
+ * conditional branches that are not taken and along unconditional jumps forward
+ * in the page, not past calls. An instruction that lies across the page's end is
+ * a region by itself, with both pages noted.
+ */
+#include <string.h>
+
+#include "translate/translate_priv.h"
+
+#define MAX_INSNS 64
+#define OPS_RESERVE 200 /* the most one instruction may need */
+
+typedef struct Former {
+    uint32_t in_page;   /* of the region's start */
+    int64_t pos;        /* offset of the current instruction */
+    unsigned jumps, insns;
+} Former;
+
+static bool may_follow(IrBuilder *b, int64_t offset)
+{
+    Former *f = b->former;
+    int64_t target = f->in_page + offset;
+    if (target < 0 || target >= GUEST_PAGE_SIZE || offset <= f->pos)
+        return false;
+    return f->jumps++ < 4 && f->insns < MAX_INSNS / 2;
+}
+
+static void log_region(TranslateCpu *cpu, const Region *r);
+
+/* Builds the IR from start[0..available). False: not one whole instruction there. */
+static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available)
+{
+    Translator *t = cpu->translator;
+    const TranslateGuest *g = t->guest;
+    IrBuilder *b = &t->builder;
+    Former f = {.in_page = r->in_page};
+    int64_t limit = available;
+
+    ir_builder_reset(b);
+    b->mode = r->mode;
+    b->cpu = cpu;
+    b->former = &f;
+    b->may_follow = may_follow;
+    r->first = (int32_t)r->in_page;
+    r->last = (int32_t)r->in_page;
+    for (;;) {
+        if (f.pos >= limit || f.insns >= MAX_INSNS || b->n > IR_MAX_OPS - OPS_RESERVE)
+            break;
+        b->insn = f.pos;
+        b->flow = IR_NEXT;
+        if (!g->insn(b, start + f.pos, (unsigned)(limit - f.pos)))
+            break;
+        f.insns++;
+        int32_t end = (int32_t)(r->in_page + f.pos + b->length);
+        if (end > r->last)
+            r->last = end;
+        if (b->flow == IR_ENDED)
+            return true;
+        f.pos = b->flow == IR_JUMPED ? b->jump : f.pos + b->length;
+        if (r->in_page + f.pos >= GUEST_PAGE_SIZE)
+            break;
+    }
+    if (!f.insns)
+        return false;
+    ir_append(b, (IrOp){.code = IR_EXIT, .imm = f.pos});
+    return true;
+}
+
+RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available, uint64_t phys2,
+                         Region **out)
+{
+    Translator *t = cpu->translator;
+    IrBuilder *b = &t->builder;
+    Region *r = g_new0(Region, 1);
+    r->phys = phys;
+    r->mode = cpu->mode;
+    r->in_page = (uint32_t)(phys & PAGE_MASK);
+    r->phys2 = phys2;
+    if (!form(cpu, r, bytes, available)) {
+        g_free(r);
+        return REGION_NEEDS_BYTES;
+    }
+    if (r->last <= (int32_t)GUEST_PAGE_SIZE)
+        r->phys2 = 0;
+    if (r->last > (int32_t)GUEST_PAGE_SIZE && r->phys2 == (phys & ~PAGE_MASK))
+        r->first = 0; /* the page follows itself: any write to it counts */
+    r->first_link = t->n_links;
+#ifdef LATHE_DEBUG
+    char *wrong = ir_verify(b);
+    if (wrong)
+        g_error("IR of region at %#" G_GINT64_MODIFIER "x: %s", phys, wrong);
+#endif
+    t->count.translated++;
+    t->count.guest_bytes += (uint64_t)(r->last - r->first);
+    if (t->host) {
+        ir_live(&t->live, b);
+        if (!t->host->compile(t, r, b, &t->live)) {
+            t->n_links = r->first_link;
+            g_free(r);
+            return REGION_NO_ROOM;
+        }
+    } else {
+        r->entry = (uint32_t)t->code.used;
+        r->size = 1;
+        t->code.used += 1;
+    }
+    if (t->options.accel != TRANSLATE_JIT) {
+        ir_live(&t->live, b);
+        r->n_ops = b->n;
+        r->ops = g_new(IrOp, b->n);
+        memcpy(r->ops, b->ops, b->n * sizeof *r->ops);
+        for (unsigned i = 0; i < b->n; i++)
+            if (t->live.dead[i])
+                r->ops[i].code = IR_NOP;
+        if (!t->host && (t->regions->len + 1) * 8192u > t->code.size * 4) {
+            g_free(r->ops);
+            g_free(r);
+            return REGION_NO_ROOM;
+        }
+    }
+    cache_add(t, r);
+    log_region(cpu, r);
+    *out = r;
+    return REGION_MADE;
+}
+
+int32_t region_point(const Region *r, uint32_t host)
+{
+    uint32_t low = 0, high = r->n_points;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (r->points[middle].host <= host)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? r->points[low - 1].guest : 0;
+}
+
+static void log_region(TranslateCpu *cpu, const Region *r)
+{
+    (void)cpu;
+    (void)r;
+}

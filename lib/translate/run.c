@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run loop of one vCPU, and making and freeing translators and CPUs.
+ *
+ * The loop owns every slow decision: exceptions, interrupts, modes, finding or
+ * making the region for an address, linking. Compiled code comes back here when
+ * it meets an address it has no link for, when its tag is taken away
+ * (translate_kick writes 0 into live_tag, which every guarded link, indirect
+ * jump and backward jump compares), or when an instruction asks for it.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "translate/translate_priv.h"
+
+Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options, GError **error)
+{
+    Translator *t = g_new0(Translator, 1);
+    t->guest = guest;
+    if (options)
+        t->options = *options;
+    g_mutex_init(&t->lock);
+    g_cond_init(&t->resumed);
+    t->cpus = g_ptr_array_new();
+    ir_builder_init(&t->builder, &guest->ir);
+    ir_live_init(&t->live);
+    if (t->options.accel != TRANSLATE_INTERP) {
+#ifdef __x86_64__
+        t->host = &x64_host;
+#else
+        if (t->options.accel == TRANSLATE_VERIFY) {
+            fail(error, "no compiler for this host: -accel verify needs one");
+            translate_free(t);
+            return NULL;
+        }
+        t->options.accel = TRANSLATE_INTERP;
+#endif
+    }
+    if (!cache_start(t, error) || (t->host && !t->host->start(t, error))) {
+        translate_free(t);
+        return NULL;
+    }
+    t->code.start = t->code.used;
+    return t;
+}
+
+void translate_free(Translator *t)
+{
+    if (!t)
+        return;
+    cache_stop(t);
+    ir_builder_clear(&t->builder);
+    ir_live_clear(&t->live);
+    g_ptr_array_free(t->cpus, TRUE);
+    g_free(t->host_data);
+    g_mutex_clear(&t->lock);
+    g_cond_clear(&t->resumed);
+    g_free(t);
+}
+
+static size_t cpu_bytes(const TranslateGuest *g)
+{
+    return (g->cpu_size + PAGE_MASK) & ~PAGE_MASK;
+}
+
+TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
+{
+    TranslateCpu *cpu = mmap(NULL, cpu_bytes(t->guest), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert(cpu != MAP_FAILED);
+    cpu->guest = t->guest;
+    cpu->translator = t;
+    cpu->env = *env;
+    cpu->user = user;
+    cpu->tag = 1;
+    cpu->mxcsr = 0x1f80;
+    cpu->jump_table = mmap(NULL, TRANSLATE_JUMPS * sizeof(TranslateJump), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert(cpu->jump_table != MAP_FAILED);
+    if (t->options.accel != TRANSLATE_JIT)
+        cpu->values = g_new0(IrValue, IR_MAX_OPS + 8);
+    memset(cpu->tlb_used, 1, sizeof cpu->tlb_used);
+    translate_tlb_flush(cpu, ~0u, false);
+    if (t->options.accel == TRANSLATE_VERIFY)
+        verify_start(cpu);
+    g_mutex_lock(&t->lock);
+    cpu->index = t->cpus->len;
+    g_ptr_array_add(t->cpus, cpu);
+    g_mutex_unlock(&t->lock);
+    return cpu;
+}
+
+void translate_cpu_free(TranslateCpu *cpu)
+{
+    if (!cpu)
+        return;
+    Translator *t = cpu->translator;
+    g_mutex_lock(&t->lock);
+    g_ptr_array_remove(t->cpus, cpu);
+    g_mutex_unlock(&t->lock);
+    verify_free(cpu);
+    g_free(cpu->values);
+    munmap(cpu->jump_table, TRANSLATE_JUMPS * sizeof(TranslateJump));
+    munmap(cpu, cpu_bytes(t->guest));
+}
+
+void translate_kick(TranslateCpu *cpu)
+{
+    __atomic_store_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu->live_tag, 0, __ATOMIC_SEQ_CST);
+}
+
+void translate_stop(TranslateCpu *cpu)
+{
+    __atomic_store_n(&cpu->stop, 1, __ATOMIC_SEQ_CST);
+    translate_kick(cpu);
+}
+
+uint32_t translate_tag_new(TranslateCpu *cpu)
+{
+    if (++cpu->last_tag == 0) { /* all were used: forget everything that was known under them */
+        memset(cpu->jump_table, 0, TRANSLATE_JUMPS * sizeof(TranslateJump));
+        memset(cpu->fetch, 0, sizeof cpu->fetch);
+        cpu->last_tag = 1;
+    }
+    return cpu->last_tag;
+}
+
+uint64_t translate_pc(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    if (!cpu->in_code)
+        return cpu->pc;
+    if (!t->host || (cpu->verify && cpu->in_code == 2))
+        return cpu->insn_pc;
+    uint32_t at = (uint32_t)(cpu->fault_host_pc - (uint64_t)(uintptr_t)t->code.run) - 1;
+    g_mutex_lock(&t->lock);
+    const Region *r = cache_region_at(t, at);
+    uint64_t base = 0;
+    if (r)
+        base = (t->guest->direct_memory ? r->phys : cpu->pc_base + r->in_page) + (uint64_t)(int64_t)region_point(r, at - r->entry);
+    g_mutex_unlock(&t->lock);
+    return base;
+}
+
+uint64_t link_target(const TranslateCpu *cpu, const Link *link)
+{
+    if (cpu->guest->direct_memory)
+        return (link->from->phys & ~PAGE_MASK) + (uint64_t)link->page + link->offset;
+    return cpu->pc_base + link->offset; /* the exit has moved pc_base to the target's page */
+}
+
+/* FP environment: sticky bits and rounding are kept as x86's MXCSR has them. */
+
+unsigned translate_fp_flags(TranslateCpu *cpu)
+{
+    uint32_t m = cpu->mxcsr;
+    return (m & 1) | (m >> 1 & 2) | (m >> 1 & 4) | (m >> 1 & 8) | (m >> 1 & 16);
+}
+
+void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags)
+{
+    cpu->mxcsr = (cpu->mxcsr & ~0x3fu) | (flags & 1) | (flags & 30) << 1;
+}
+
+void translate_fp_set_round(TranslateCpu *cpu, IrRound round)
+{
+    static const uint8_t rc[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2, [IR_RMM] = 0};
+    cpu->round = round;
+    cpu->mxcsr = (cpu->mxcsr & ~0x6000u) | (uint32_t)rc[round] << 13;
+}
+
+/* stopping the world, to reset the cache */
+
+static void enter_code(TranslateCpu *cpu, uint32_t how)
+{
+    Translator *t = cpu->translator;
+    for (;;) {
+        __atomic_store_n(&cpu->in_code, how, __ATOMIC_SEQ_CST);
+        if (!__atomic_load_n(&t->flushing, __ATOMIC_SEQ_CST))
+            return;
+        __atomic_store_n(&cpu->in_code, 0, __ATOMIC_SEQ_CST);
+        g_mutex_lock(&t->lock);
+        while (t->flushing)
+            g_cond_wait(&t->resumed, &t->lock);
+        g_mutex_unlock(&t->lock);
+    }
+}
+
+static void leave_code(TranslateCpu *cpu)
+{
+    __atomic_store_n(&cpu->in_code, 0, __ATOMIC_SEQ_CST);
+}
+
+/* The cache is full. Not in code, lock not held. */
+static void flush_all(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    g_mutex_lock(&t->lock);
+    if (t->flushing) { /* somebody else does it */
+        while (t->flushing)
+            g_cond_wait(&t->resumed, &t->lock);
+        g_mutex_unlock(&t->lock);
+        return;
+    }
+    t->flushing = 1;
+    g_mutex_unlock(&t->lock);
+    for (guint i = 0; i < t->cpus->len; i++) {
+        TranslateCpu *other = t->cpus->pdata[i];
+        while (__atomic_load_n(&other->in_code, __ATOMIC_SEQ_CST)) {
+            translate_kick(other);
+            g_usleep(20);
+        }
+    }
+    g_mutex_lock(&t->lock);
+    cache_reset(t);
+    __atomic_store_n(&t->flushing, 0, __ATOMIC_SEQ_CST);
+    g_cond_broadcast(&t->resumed);
+    g_mutex_unlock(&t->lock);
+}
+
+/* finding code */
+
+static bool fetch(TranslateCpu *cpu, uint64_t pc, uint64_t *phys, GuestPage *page)
+{
+    uint64_t base = pc & ~PAGE_MASK;
+    unsigned i = pc >> GUEST_PAGE_BITS & 255;
+    if (cpu->fetch[i].page == base && cpu->fetch[i].tag == cpu->tag) {
+        *phys = cpu->fetch[i].phys | (pc & PAGE_MASK);
+        page->host = (uint8_t *)(uintptr_t)cpu->fetch[i].host;
+        page->flags = cpu->fetch[i].flags;
+        return true;
+    }
+    if (!memory_fetch(cpu, pc, phys, page))
+        return false;
+    cpu->fetch[i].page = base;
+    cpu->fetch[i].tag = cpu->tag;
+    cpu->fetch[i].phys = *phys & ~PAGE_MASK;
+    cpu->fetch[i].host = (uint64_t)(uintptr_t)page->host;
+    cpu->fetch[i].flags = page->flags;
+    return true;
+}
+
+static void mark_code(Translator *t, const GuestPage *page, uint64_t phys)
+{
+    if (!page->flags || __atomic_load_n(page->flags, __ATOMIC_SEQ_CST) & GUEST_PAGE_CODE)
+        return;
+    __atomic_or_fetch(page->flags, GUEST_PAGE_CODE, __ATOMIC_SEQ_CST);
+    memory_protect(t, phys & ~PAGE_MASK);
+}
+
+/* Looks for the region at cpu->pc, makes it if need be. NULL: a fault is pending, or the cache was reset (try again). */
+static Region *find(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    uint64_t phys, phys2 = 0;
+    GuestPage page, page2;
+    Region *r = NULL;
+    uint8_t joined[32];
+
+    if (cpu->pc & (((uint64_t)1 << cpu->guest->insn_align) - 1)) {
+        TranslateFault fault;
+        cpu->guest->trouble(cpu, cpu->pc, TRANSLATE_FETCH, TRANSLATE_MISALIGNED, &fault);
+        translate_raise(cpu, fault.exception, fault.value);
+        return NULL;
+    }
+    if (!fetch(cpu, cpu->pc, &phys, &page))
+        return NULL;
+    g_mutex_lock(&t->lock);
+    r = cache_find(t, phys, cpu->mode);
+    if (r && r->last <= (int32_t)GUEST_PAGE_SIZE) {
+        g_mutex_unlock(&t->lock);
+        return r;
+    }
+    unsigned in_page = (unsigned)(phys & PAGE_MASK), available = GUEST_PAGE_SIZE - in_page;
+    RegionResult result = REGION_NEEDS_BYTES;
+    if (!r) {
+        mark_code(t, &page, phys);
+        result = region_make(cpu, phys, page.host + in_page, available, 0, &r);
+    }
+    g_mutex_unlock(&t->lock);
+    if (result == REGION_NEEDS_BYTES) {
+        /* across the page's end: the second page must be what the region was made from, each time */
+        if (!fetch(cpu, (cpu->pc | PAGE_MASK) + 1, &phys2, &page2))
+            return NULL;
+        g_mutex_lock(&t->lock);
+        if (r && !r->dead && r->phys2 == phys2) {
+            g_mutex_unlock(&t->lock);
+            return r;
+        }
+        if (r)
+            cache_kill(t, r);
+        mark_code(t, &page, phys);
+        mark_code(t, &page2, phys2);
+        memcpy(joined, page.host + in_page, available);
+        memcpy(joined + available, page2.host, sizeof joined - available);
+        result = region_make(cpu, phys, joined, available < 16 ? 16 : available, phys2, &r);
+        g_mutex_unlock(&t->lock);
+        g_assert(result != REGION_NEEDS_BYTES);
+    }
+    if (result == REGION_NO_ROOM) {
+        flush_all(cpu);
+        return NULL;
+    }
+    return r;
+}
+
+static TranslateJump *jump_entry(TranslateCpu *cpu, uint64_t pc)
+{
+    return &cpu->jump_table[pc >> cpu->guest->insn_align & (TRANSLATE_JUMPS - 1)];
+}
+
+static Region *lookup(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    Region *r = find(cpu);
+    cpu->count.misses++;
+    if (!r)
+        return NULL;
+    TranslateJump *j = jump_entry(cpu, cpu->pc);
+    if (t->host) {
+        j->tag = 0;
+        j->pc = cpu->pc;
+        j->host = (uint32_t)(uintptr_t)t->code.run + r->entry;
+        j->tag = cpu->tag;
+    }
+    return r;
+}
+
+#define GUARD_MISSES 8
+
+/* The last exit was through a link: make it lead to r, which is where it went. */
+static void link_exit(TranslateCpu *cpu, uint32_t index, Region *r, uint64_t flushes)
+{
+    Translator *t = cpu->translator;
+    g_mutex_lock(&t->lock);
+    Link *link = &t->links[index];
+    if (flushes != t->count.flushes) {
+        /* both are gone */
+    } else if (!link->from->dead && !r->dead && link->from->mode == r->mode && link->misses < GUARD_MISSES) {
+        if (link->guard && link->to)
+            link->misses++;
+        cpu->count.links++;
+        cache_link(t, link, r, cpu->tag);
+    } else if (link->misses == GUARD_MISSES) {
+        link->misses++;
+        t->host->patch(t, link, NULL, 1); /* from now on through the jump table */
+    }
+    g_mutex_unlock(&t->lock);
+}
+
+/* flushes: the number of cache resets when r was found */
+static ExitReason run_code(TranslateCpu *cpu, Region *r, uint64_t flushes)
+{
+    Translator *t = cpu->translator;
+    ExitReason reason;
+    enter_code(cpu, t->options.accel == TRANSLATE_JIT ? 1 : 2);
+    if (flushes != __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST)) {
+        reason = EXIT_MISS; /* r went with a reset */
+    } else if (!t->host) {
+        reason = interp_run(cpu, r);
+    } else if (t->options.accel == TRANSLATE_VERIFY) {
+        reason = verify_run(cpu, r);
+    } else {
+        cpu->pc_base = cpu->pc & ~PAGE_MASK;
+        reason = t->host->run(cpu, r->entry);
+        if (reason == EXIT_FAULT)
+            cpu->pc = translate_pc(cpu);
+        else if (reason == EXIT_LINK)
+            cpu->pc = link_target(cpu, &t->links[cpu->exit_info]);
+        else if (reason == EXIT_RAISE)
+            reason = EXIT_FAULT;
+    }
+    leave_code(cpu);
+    cpu->count.exits++;
+    return reason;
+}
+
+/* Exceptions, interrupts, idling, the mode: all that stands between two stretches of code. */
+static void settle(TranslateCpu *cpu)
+{
+    if (cpu->fault_pending) {
+        cpu->fault_pending = 0;
+        cpu->guest->raise(cpu, cpu->fault);
+    }
+    __atomic_store_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
+    cpu->guest->interrupt(cpu);
+    if (cpu->idle) {
+        while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST) && !cpu->guest->wake(cpu) && cpu->env.idle)
+            cpu->env.idle(cpu->env.opaque);
+        cpu->idle = false;
+        __atomic_store_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
+        cpu->guest->interrupt(cpu);
+    }
+    cpu->guest->mode(cpu);
+}
+
+TranslateExit translate_run(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    bool unsettled = true;
+    while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST)) {
+        if (unsettled || __atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
+            settle(cpu);
+        unsettled = false;
+        __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
+            continue;
+
+        uint64_t flushes = __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST);
+        Region *r = lookup(cpu);
+        if (!r) {
+            unsettled = cpu->fault_pending;
+            continue;
+        }
+        ExitReason reason = run_code(cpu, r, flushes);
+        while (reason == EXIT_LINK && !__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST)) {
+            uint32_t index = (uint32_t)cpu->exit_info;
+            __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
+            if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || !(r = lookup(cpu)))
+                break;
+            link_exit(cpu, index, r, flushes);
+            reason = run_code(cpu, r, flushes);
+        }
+        unsettled = reason == EXIT_FAULT || reason == EXIT_MODE || cpu->fault_pending;
+    }
+    __atomic_store_n(&cpu->stop, 0, __ATOMIC_SEQ_CST);
+    return TRANSLATE_STOPPED;
+}
+
+void translate_describe(TranslateCpu *cpu, GString *out)
+{
+    Translator *t = cpu->translator;
+    g_string_append_printf(out, "cpu %u pc %#" G_GINT64_MODIFIER "x mode %#" G_GINT64_MODIFIER "x tag %u: %"
+                           G_GINT64_MODIFIER "u exits, %" G_GINT64_MODIFIER "u lookups, %" G_GINT64_MODIFIER
+                           "u links, %" G_GINT64_MODIFIER "u slow loads, %" G_GINT64_MODIFIER "u slow stores\n",
+                           cpu->index, cpu->pc, cpu->mode, cpu->tag, cpu->count.exits, cpu->count.misses,
+                           cpu->count.links, cpu->count.slow_loads, cpu->count.slow_stores);
+    g_string_append_printf(out, "translator: %" G_GINT64_MODIFIER "u regions, %" G_GINT64_MODIFIER
+                           "u guest bytes, %zu code bytes, %" G_GINT64_MODIFIER "u invalidated, %" G_GINT64_MODIFIER
+                           "u resets\n", t->count.translated, t->count.guest_bytes, t->code.used,
+                           t->count.invalidated, t->count.flushes);
+}

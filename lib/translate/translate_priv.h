@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the translator: regions, links, the code cache, and what a host back
+ * end is. Lock order: Translator.lock is the innermost; nothing of the guest or
+ * its environment is called with it held, except reading RAM.
+ */
+#pragma once
+
+#include "translate/ir_priv.h"
+#include "translate/translate.h"
+
+#define PAGE_MASK ((uint64_t)GUEST_PAGE_SIZE - 1)
+
+typedef struct Region Region;
+typedef struct Link Link;
+
+/* A place in compiled code that goes to another region: patched to go there directly. */
+struct Link {
+    Region *from, *to;  /* to: NULL while unlinked */
+    Link *next_in;      /* among the links into `to` */
+    uint32_t jump;      /* code offset of the rel32 that is patched */
+    uint32_t stub;      /* code offset where it goes when unlinked */
+    uint32_t guard;     /* code offset of the tag it compares with; 0: no guard */
+    int64_t page;       /* start of the target's page relative to the region's page */
+    uint32_t offset;    /* of the target in its page */
+    uint32_t fallback;  /* code offset of the rel32 taken when the guard fails */
+    uint32_t misses;    /* times the guard failed: after a few the jump table is used instead */
+};
+
+/* Guest instruction boundaries: code from `host` on belongs to the instruction at `guest`. */
+typedef struct RegionPoint {
+    uint32_t host;
+    int32_t guest; /* offset from the region's start */
+} RegionPoint;
+
+struct Region {
+    uint64_t phys;      /* of the first instruction; the identity together with mode */
+    uint64_t mode;
+    uint32_t entry;     /* code offset */
+    uint32_t size;      /* of code */
+    uint32_t in_page;   /* phys & PAGE_MASK */
+    int32_t first, last; /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the page */
+    uint64_t phys2;     /* physical page of what passes the page's end; 0 none */
+    bool dead;
+    Region *hash_next;
+    Region *page_next, *page2_next; /* other regions of the page, and of the second page */
+    Link *in;
+    uint32_t n_links, first_link;
+    RegionPoint *points;
+    uint32_t n_points;
+    /* interpreter */
+    IrOp *ops;
+    uint32_t n_ops;
+};
+
+#define TRANSLATE_JUMPS 65536u
+typedef struct TranslateJump {
+    uint64_t pc;
+    uint32_t tag;
+    uint32_t host; /* code lies below 4 GiB; the interpreter keeps an index of regions here */
+} TranslateJump;
+
+typedef enum { EXIT_LINK, EXIT_MISS, EXIT_MODE, EXIT_FAULT, EXIT_RAISE } ExitReason;
+
+typedef struct Code {
+    uint8_t *write;     /* the same memory, mapped twice */
+    uint8_t *run;
+    size_t size, used, start; /* start: after the thunks */
+} Code;
+
+/* A host back end. */
+typedef struct TranslateHost {
+    const char *name;
+    /* Emits what all regions share; false with *error when this host cannot. */
+    bool (*start)(Translator *t, GError **error);
+    /* Compiles the builder's region to code at t->code.used, fills region's entry, size, points, links. False: no room. */
+    bool (*compile)(Translator *t, Region *region, const IrBuilder *b, const IrLive *live);
+    /* Runs from code offset `entry` until an exit; returns it. */
+    ExitReason (*run)(TranslateCpu *cpu, uint32_t entry);
+    /* Points a link at its target, or (to == NULL) back at its stub. tag: what the guard shall accept. Atomic towards running code. */
+    void (*patch)(Translator *t, Link *link, Region *to, uint32_t tag);
+    /* Makes whoever enters a dead region leave to the dispatcher. */
+    void (*kill)(Translator *t, Region *region);
+} TranslateHost;
+
+extern const TranslateHost x64_host;
+
+typedef struct PageCode {
+    uint64_t page;      /* physical page number + 1: the key */
+    Region *regions;
+    uint32_t writes;    /* stores that hit the page but none of its regions */
+} PageCode;
+
+#define REGION_HASH_BITS 16
+
+struct Translator {
+    const TranslateGuest *guest;
+    TranslateOptions options;
+    const TranslateHost *host; /* NULL: interpreter only */
+    GMutex lock;
+    GCond resumed;
+    int flushing;           /* atomic */
+    Code code;
+    Region **hash;
+    GHashTable *pages;      /* physical page -> PageCode */
+    GPtrArray *regions;     /* in order of code offset */
+    Link *links;
+    uint32_t n_links, max_links;
+    GPtrArray *cpus;
+    IrBuilder builder;
+    IrLive live;
+    void *host_data;
+    struct { uint64_t translated, flushes, invalidated, guest_bytes; } count;
+};
+
+/* cache.c; all with the lock held unless said otherwise */
+Region *cache_find(Translator *t, uint64_t phys, uint64_t mode);
+void cache_add(Translator *t, Region *r);
+void cache_kill(Translator *t, Region *r);
+Region *cache_region_at(Translator *t, uint32_t code_offset); /* NULL outside any */
+void cache_reset(Translator *t);                /* no CPU is running code */
+bool cache_start(Translator *t, GError **error);
+void cache_stop(Translator *t);
+void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
+/* Without the lock: guest code wrote `size` bytes at phys, on a page flagged as code. */
+void cache_guest_wrote(Translator *t, uint64_t phys, unsigned size);
+
+typedef enum { REGION_MADE, REGION_NO_ROOM, REGION_NEEDS_BYTES } RegionResult;
+/*
+ * region.c: makes the region at cpu->pc (phys its physical address) from bytes[0..available). With the lock.
+ * NO_ROOM: the cache must be reset. NEEDS_BYTES: the first instruction is longer than that; come again with
+ * bytes of the next page as well, whose physical page is then phys2 (0 otherwise).
+ */
+RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available, uint64_t phys2,
+                         Region **out);
+/* Guest offset of the instruction that code offset `host` belongs to. */
+int32_t region_point(const Region *r, uint32_t host);
+
+/* memory.c: guest accesses off the fast path; on a fault set fault_pending and return 0/false. */
+uint64_t memory_load(TranslateCpu *cpu, uint64_t address, IrMem mem);
+void memory_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
+void memory_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *value);
+void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrValue *value);
+uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand);
+void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected, const IrValue *desired);
+uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem);
+bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
+/* Executable page of address: false with a fault pending. host is NULL when the code is not in RAM (bytes then via phys). */
+bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage *page);
+/* Takes write permission of a physical page out of every CPU's TLB. */
+void memory_protect(Translator *t, uint64_t phys_page);
+
+/* run.c: the guest address a link leads to, once its exit has been taken */
+uint64_t link_target(const TranslateCpu *cpu, const Link *link);
+
+/* eval_fp.c: operations that need the FP environment. False: not one of them. */
+bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+
+/* host/interp.c */
+ExitReason interp_run(TranslateCpu *cpu, const Region *r);
+/* Any one operation that is no exit and no control, in C; used by the interpreter and by compiled code for rare operations. */
+void interp_op(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+
+/*
+ * verify.c: each region runs through the interpreter, which does and logs everything it asks of the outside, then
+ * through compiled code, which is given the log. verify_run leaves the CPU as after one run.
+ */
+typedef void VerifyHelper(TranslateCpu *cpu, const IrOp *op, IrValue *r);
+void verify_start(TranslateCpu *cpu);
+ExitReason verify_run(TranslateCpu *cpu, Region *r);
+void verify_free(TranslateCpu *cpu);
+void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *helper);
+/* Memory accesses: true when the compiled run was answered from the log. */
+bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, IrValue *out);
+void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, const IrValue *out);
+
+static inline void *guest_field(TranslateCpu *cpu, uint32_t offset)
+{
+    return (uint8_t *)cpu + offset;
+}
