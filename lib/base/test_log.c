@@ -25,7 +25,6 @@ static void test_parse(void)
 static void test_help(void)
 {
     g_autofree char *help = log_help();
-    g_autofree char *names = NULL;
     g_auto(GStrv) lines = g_strsplit(g_strstrip(help), "\n", -1);
     uint32_t all = 0;
     for (char **l = lines; *l; l++) {
