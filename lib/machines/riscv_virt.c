@@ -200,6 +200,7 @@ const MachineType riscv_virt_type = {
     /* Physical addresses have 56 bits. */
     .ram_limit = (UINT64_C(1) << 56) - 0x80000000,
     .ram_default = 128 * MIB,
+    .is_default = true,
     .build = virt_build,
     .wire = virt_wire,
     .fdt = virt_fdt,
