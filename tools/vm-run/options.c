@@ -204,8 +204,7 @@ char *run_options_help(const char *program)
         const Option *o = &run_options[i];
         if (!o->summary || o->kind == REFUSED || o->kind == IGNORED)
             continue;
-        g_autofree char *left = g_strdup_printf("%s%s %s", strlen(o->name) > 1 ? "--" : "-",
-                                                o->name, o->arg ? o->arg : "");
+        g_autofree char *left = g_strdup_printf("-%s %s", o->name, o->arg ? o->arg : "");
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
     }
     g_string_append_printf(s, "One dash or two. Exit status: 0 power-off, the guest's own code if it "
