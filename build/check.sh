@@ -5,13 +5,13 @@
 # The last line is "N passed, N failed[, N skipped]"; the status is 1 if any failed.
 set -u
 : "${MAKE:=make}" "${MODE:=rel}" "${TESTS:=}" "${DEPS:=}"
-: "${MODE:=rel}"
 export CHECK_OUT="$PWD/o/$MODE/check"
 rm -rf "$CHECK_OUT"
 mkdir -p "$CHECK_OUT"
 
+MAKEFLAGS=" ${MAKEFLAGS-} "
 case " ${MAKEFLAGS-} " in
-*" -j"[0-9]*) jobs=$(printf '%s\n' "$MAKEFLAGS" | sed 's/.*-j\([0-9]*\).*/\1/') par= ;;
+*" -j"[0-9]*) jobs=$(printf '%s\n' "$MAKEFLAGS" | sed 's/.* -j\([0-9][0-9]*\).*/\1/') par= ;;
 *" -j "* | *"--jobserver"*) jobs=$(nproc) par= ;;
 *) jobs=$(nproc) par=-j$jobs ;;
 esac
@@ -45,7 +45,7 @@ programs()
     done | sed 's,^\([^ ]*\)/,\1-,' >"$list"
     [ -s "$list" ] || return 0
     # shellcheck disable=SC2046
-    plain "$mode:build" $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
+    CHECK_PLAIN=build build/runtest.sh "$mode:build" $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
     G_DEBUG=fatal-warnings xargs -P "$jobs" -L 1 build/program.sh <"$list"
     while read -r name _; do
         [ -f "$CHECK_OUT/$name.sum" ] || plain "$name" false
@@ -84,7 +84,7 @@ programs "$MODE"
 
 bats=$(bats_files)
 if [ -n "$bats" ] || wanted docs; then
-    plain "$MODE:tools" $MAKE --no-print-directory $par -k MODE="$MODE" all
+    CHECK_PLAIN=build build/runtest.sh "$MODE:tools" $MAKE --no-print-directory $par -k MODE="$MODE" all
 fi
 for f in $bats; do
     b=${f##*/}

@@ -196,6 +196,8 @@ void cache_reset(Translator *t)
         Region *r = t->regions->pdata[i];
         g_free(r->points);
         g_free(r->ops);
+        if (r->evals)
+            g_ptr_array_free(r->evals, TRUE);
         g_free(r);
     }
     g_ptr_array_set_size(t->regions, 0);

@@ -26,5 +26,5 @@ typedef struct IrLive {
 } IrLive;
 void ir_live_init(IrLive *l);
 void ir_live_clear(IrLive *l);
-/* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. */
-void ir_live(IrLive *l, const IrBuilder *b);
+/* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. Changes operands (see live.c). */
+void ir_live(IrLive *l, IrBuilder *b);

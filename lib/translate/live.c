@@ -5,7 +5,8 @@
  * or GET of the slot in between), finds each value's last use, and marks
  * operations that are better emitted by their only user: compares by the branch
  * or select that tests them. The operands of a fused operation count as used by
- * that user.
+ * that user. Afterwards operands may be wider than their operation says: their
+ * low part is meant, which is what registers give.
  */
 #include <glib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ static bool is_barrier(const IrBuilder *b, const IrOp *op)
 static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
 {
     const IrOp *op = &b->ops[v];
+    if (user->code == IR_FLAGS_TEST && op->code >= IR_FLAGS_ADD && op->code <= IR_FLAGS_LOGIC)
+        return true;
     if (op->code != IR_CMP && op->code != IR_FLAGS_TEST)
         return false;
     if (op->code == IR_CMP && ir_type_bits(op->aux) > 64)
@@ -57,7 +60,15 @@ static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
     return (user->code == IR_EXIT_IF || user->code == IR_BRCOND || user->code == IR_SELECT) && user->a == v;
 }
 
-void ir_live(IrLive *l, const IrBuilder *b)
+/* A narrower value is the low part of the wider register: users of a truncation take its source. */
+static IrRef through_truncation(const IrBuilder *b, IrRef v)
+{
+    while (b->ops[v].code == IR_TRUNC && ir_type_bits(b->ops[v].aux) <= 64)
+        v = b->ops[v].a;
+    return v;
+}
+
+void ir_live(IrLive *l, IrBuilder *b)
 {
     bool overwritten[IR_MAX_SLOTS];
     uint32_t call = 0;
@@ -67,6 +78,12 @@ void ir_live(IrLive *l, const IrBuilder *b)
     memset(l->dead, 0, b->n);
     memset(l->fused, 0, b->n);
 
+    for (uint32_t i = 1; i < b->n; i++) {
+        IrOp *op = &b->ops[i];
+        op->a = through_truncation(b, op->a);
+        op->b = through_truncation(b, op->b);
+        op->c = through_truncation(b, op->c);
+    }
     for (uint32_t i = b->n; --i > 0;) {
         const IrOp *op = &b->ops[i];
         unsigned attr = ir_code_attr(op->code);

@@ -30,7 +30,7 @@ static bool may_follow(IrBuilder *b, int64_t offset)
 static void log_region(TranslateCpu *cpu, const Region *r);
 
 /* Builds the IR from start[0..available). False: not one whole instruction there. */
-static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available)
+static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, unsigned max)
 {
     Translator *t = cpu->translator;
     const TranslateGuest *g = t->guest;
@@ -46,7 +46,7 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
     r->first = (int32_t)r->in_page;
     r->last = (int32_t)r->in_page;
     for (;;) {
-        if (f.pos >= limit || f.insns >= MAX_INSNS || b->n > IR_MAX_OPS - OPS_RESERVE)
+        if (f.pos >= limit || f.insns >= max || b->n > IR_MAX_OPS - OPS_RESERVE)
             break;
         b->insn = f.pos;
         b->flow = IR_NEXT;
@@ -68,6 +68,33 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
     return true;
 }
 
+static void free_region(Region *r)
+{
+    g_free(r->ops);
+    g_free(r->points);
+    g_free(r);
+}
+
+/* A region too rich for the compiler's tables is made again from fewer instructions. False: no room. */
+static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned available)
+{
+    Translator *t = cpu->translator;
+    for (unsigned max = MAX_INSNS / 4;; max /= 4) {
+        ir_live(&t->live, &t->builder);
+        CompileResult result = t->host->compile(t, r, &t->builder, &t->live);
+        if (result != COMPILE_TOO_RICH)
+            return result == COMPILE_DONE;
+        t->n_links = r->first_link;
+        g_assert(max > 0);
+        form(cpu, r, bytes, available, max);
+        if (r->ops) {
+            g_free(r->ops);
+            r->n_ops = t->builder.n;
+            r->ops = g_memdup2(t->builder.ops, t->builder.n * sizeof *r->ops);
+        }
+    }
+}
+
 RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available, uint64_t phys2,
                          Region **out)
 {
@@ -78,7 +105,7 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
     r->mode = cpu->mode;
     r->in_page = (uint32_t)(phys & PAGE_MASK);
     r->phys2 = phys2;
-    if (!form(cpu, r, bytes, available)) {
+    if (!form(cpu, r, bytes, available, MAX_INSNS)) {
         g_free(r);
         return REGION_NEEDS_BYTES;
     }
@@ -94,31 +121,21 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
 #endif
     t->count.translated++;
     t->count.guest_bytes += (uint64_t)(r->last - r->first);
-    if (t->host) {
-        ir_live(&t->live, b);
-        if (!t->host->compile(t, r, b, &t->live)) {
-            t->n_links = r->first_link;
-            g_free(r);
-            return REGION_NO_ROOM;
-        }
-    } else {
-        r->entry = (uint32_t)t->code.used;
-        r->size = 1;
-        t->code.used += 1;
-    }
     if (t->options.accel != TRANSLATE_JIT) {
-        ir_live(&t->live, b);
         r->n_ops = b->n;
-        r->ops = g_new(IrOp, b->n);
-        memcpy(r->ops, b->ops, b->n * sizeof *r->ops);
-        for (unsigned i = 0; i < b->n; i++)
-            if (t->live.dead[i])
-                r->ops[i].code = IR_NOP;
-        if (!t->host && (t->regions->len + 1) * 8192u > t->code.size * 4) {
-            g_free(r->ops);
-            g_free(r);
+        r->ops = g_memdup2(b->ops, b->n * sizeof *r->ops);
+    }
+    if (!t->host) {
+        r->entry = (uint32_t)t->code.used;
+        r->size = b->n * (uint32_t)sizeof *r->ops; /* counted against the cache's size */
+        t->code.used += r->size;
+        if (t->code.used > t->code.size) {
+            free_region(r);
             return REGION_NO_ROOM;
         }
+    } else if (!compile(cpu, r, bytes, available)) {
+        free_region(r);
+        return REGION_NO_ROOM;
     }
     cache_add(t, r);
     log_region(cpu, r);

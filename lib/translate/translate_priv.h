@@ -51,6 +51,7 @@ struct Region {
     /* interpreter */
     IrOp *ops;
     uint32_t n_ops;
+    GPtrArray *evals;   /* IrOps that compiled code has done in C */
 };
 
 #define TRANSLATE_JUMPS 65536u
@@ -68,16 +69,21 @@ typedef struct Code {
     size_t size, used, start; /* start: after the thunks */
 } Code;
 
+typedef enum { COMPILE_DONE, COMPILE_NO_ROOM, COMPILE_TOO_RICH } CompileResult;
+
 /* A host back end. */
 typedef struct TranslateHost {
     const char *name;
     /* Emits what all regions share; false with *error when this host cannot. */
     bool (*start)(Translator *t, GError **error);
-    /* Compiles the builder's region to code at t->code.used, fills region's entry, size, points, links. False: no room. */
-    bool (*compile)(Translator *t, Region *region, const IrBuilder *b, const IrLive *live);
+    /* Compiles the builder's region to code at t->code.used, fills region's entry, size, points, links. */
+    CompileResult (*compile)(Translator *t, Region *region, const IrBuilder *b, const IrLive *live);
     /* Runs from code offset `entry` until an exit; returns it. */
     ExitReason (*run)(TranslateCpu *cpu, uint32_t entry);
-    /* Points a link at its target, or (to == NULL) back at its stub. tag: what the guard shall accept. Atomic towards running code. */
+    /*
+     * Points a link at its target, for which its guard shall accept tag; atomic towards running code. to NULL: back
+     * at its stub; with tag 1 its guard's failing also leads to the jump table from now on.
+     */
     void (*patch)(Translator *t, Link *link, Region *to, uint32_t tag);
     /* Makes whoever enters a dead region leave to the dispatcher. */
     void (*kill)(Translator *t, Region *region);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * State of the x86-64 compiler for one region, shared by its files.
+ *
+ * Registers: rbp points into the guest CPU struct so that its hottest 256 bytes
+ * have short displacements; rsp is the host frame. Guest registers are pinned as
+ * in x64_int_pins / x64_float_pins; the others are temporaries. Between
+ * regions nothing lives in a temporary.
+ *
+ * A value's homes: a register, a slot that holds it at this point, a cell (spill
+ * or wide value). Values of integer types narrower than 64 bits have undefined
+ * upper bits in registers; floats have undefined upper lanes.
+ */
+#pragma once
+
+#include "translate/host/x64_asm.h"
+#include "translate/translate_priv.h"
+
+#define X64_INT_PINS 9
+#define X64_FLOAT_PINS 10
+#define XMM(n) (16 + (n)) /* register numbers: 0-15 general, 16-31 xmm */
+#define NO_REG 0xff
+#define NO_SLOT 0xffff
+#define NO_CELL 0xff
+#define CELL_A 60 /* operands and result of operations done in C */
+#define CELL_RESULT 63
+
+extern const uint8_t x64_int_pins[X64_INT_PINS];
+
+/* Code offsets of what all regions share; in Translator.host_data. */
+typedef struct X64Thunks {
+    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call;
+    int32_t bias; /* rbp - address of the CPU struct */
+    int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
+    uint8_t n_int, n_float;
+} X64Thunks;
+
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_GUARD, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+
+typedef struct Cold {
+    uint8_t kind, base, reg, type;
+    uint8_t regs[3];
+    bool wide; /* operand size of the move back */
+    IrRef op;
+    uint8_t *from, *back; /* after the jump that comes here; where to go on */
+    int32_t disp;
+    uint32_t info;
+    int32_t guest;
+} Cold;
+
+#define MAX_COLD 700
+
+typedef struct Emit {
+    Asm a;
+    Translator *t;
+    Region *r;
+    const X64Thunks *k;
+    const IrBuilder *b;
+    const IrLive *live;
+    uint8_t *start, *limit;
+    uint32_t at;       /* operation for which registers are allocated */
+    int32_t insn;      /* offset of the current guest instruction */
+    bool insn_dirty;   /* it has changed state */
+    bool failed;       /* out of cells or cold paths: make the region shorter */
+    uint32_t locked;   /* registers in use by the current operation */
+    uint8_t reg[IR_MAX_OPS + 8];
+    uint16_t slot[IR_MAX_OPS + 8];
+    uint8_t cell[IR_MAX_OPS + 8];
+    uint8_t boxed[IR_MAX_OPS + 8]; /* f32 in a register whose next 32 bits are ones */
+    uint16_t put_to[IR_MAX_OPS + 8]; /* slot whose pinned register the value is best made in */
+    IrRef held[32];    /* value in each register that is no pin */
+    IrRef slot_held[IR_MAX_SLOTS];
+    IrRef cell_held[64];
+    uint8_t *label[IR_MAX_LABELS];
+    struct { uint8_t *from; unsigned label; } fixups[IR_MAX_LABELS * 2];
+    unsigned n_fixups;
+    Cold cold[MAX_COLD];
+    unsigned n_cold;
+    RegionPoint points[IR_MAX_OPS / 4];
+    unsigned n_points;
+} Emit;
+
+/* displacement of a field of the CPU struct off rbp */
+#define CPU_DISP(e, field) ((int32_t)offsetof(TranslateCpu, field) - (e)->k->bias)
+static inline int32_t slot_disp(const Emit *e, unsigned slot)
+{
+    return (int32_t)e->b->guest->slots[slot].offset - e->k->bias;
+}
+static inline int32_t cell_disp(const Emit *e, unsigned cell)
+{
+    return CPU_DISP(e, cells) + (int32_t)(cell * sizeof(IrValue));
+}
+static inline const IrOp *op_of(const Emit *e, IrRef v) { return &e->b->ops[v]; }
+static inline bool is_const(const Emit *e, IrRef v) { return op_of(e, v)->code == IR_CONST; }
+static inline bool is_wide_type(unsigned type) { return ir_type_bits(type) > 64; }
+static inline bool is_float_type(unsigned type) { return type == IR_F32 || type == IR_F64; }
+static inline bool is_64(unsigned type) { return ir_type_bits(type) == 64; }
+static inline uint32_t reg_bit(unsigned r) { return UINT32_C(1) << r; }
+static inline int32_t code_offset(const Emit *e) { return (int32_t)(e->a.p - e->t->code.write); }
+
+/* x64_regs.c */
+void regs_reset(Emit *e);
+unsigned use_reg(Emit *e, IrRef v);            /* a register (general or xmm, as its type) that holds v; locked */
+bool use_imm(Emit *e, IrRef v, int32_t *imm);  /* v is a constant that fits a sign-extended 32-bit immediate for its type */
+bool use_mem(Emit *e, IrRef v, int32_t *disp); /* v is only in memory off rbp, with all bits of its type there */
+unsigned def_reg(Emit *e, IrRef v);            /* register to make v in; operands that die may be overwritten by it */
+unsigned def_reg_not(Emit *e, IrRef v, uint32_t avoid);
+unsigned temp_gpr(Emit *e);                    /* scratch for this operation; locked */
+unsigned temp_xmm(Emit *e);
+void take_reg(Emit *e, unsigned r);            /* scratch r itself: its value is moved away */
+void end_op(Emit *e, IrRef a, IrRef b, IrRef c); /* unlocks, frees what died */
+void save_slot(Emit *e, unsigned slot);        /* the slot is about to change: its value moves if still needed */
+void save_all_slots(Emit *e);
+void drop_values(Emit *e);                     /* at labels */
+unsigned new_cell(Emit *e, IrRef v);
+void slot_now_holds(Emit *e, unsigned slot, IrRef v);
+void mov_xmm(Emit *e, unsigned dst, unsigned src);
+
+/* x64_int.c, x64_fp.c, x64_mem.c, x64_exit.c: true if the operation was theirs */
+bool emit_int(Emit *e, IrRef i, const IrOp *op);
+bool emit_float(Emit *e, IrRef i, const IrOp *op);
+bool emit_memory(Emit *e, IrRef i, const IrOp *op);
+bool emit_exit(Emit *e, IrRef i, const IrOp *op);
+unsigned emit_condition(Emit *e, IrRef v);     /* sets host flags from a bool value; returns the condition code */
+void emit_eval(Emit *e, IrRef i, const IrOp *op);
+void emit_pc(Emit *e, unsigned dst, int64_t offset);
+void emit_call_thunk(Emit *e, uint32_t thunk);
+void emit_jump_thunk(Emit *e, uint32_t thunk);
+Cold *add_cold(Emit *e, ColdKind kind);
+void emit_cold_memory(Emit *e, Cold *c);
+void emit_cold_float(Emit *e, Cold *c);
+void emit_cold_exit(Emit *e, Cold *c);
+void store_operand(Emit *e, IrRef v, unsigned cell);
+
+/* x64_thunk.c */
+bool x64_start(Translator *t, GError **error);
+ExitReason x64_run(TranslateCpu *cpu, uint32_t entry);
+void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag);
+void x64_kill(Translator *t, Region *region);
