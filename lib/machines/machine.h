@@ -16,6 +16,7 @@
 #include "chardev/chardev.h"
 #include "devices/device.h"
 #include "fdt/fdt.h"
+#include "load/load.h"
 
 typedef struct Machine Machine;
 typedef struct MachineType MachineType;
@@ -87,36 +88,22 @@ typedef struct {
 
 /* ---- Boot ---------------------------------------------------------------- */
 
-/* Bytes to put into guest memory; the rest up to mem_len is zeroed. */
-typedef struct {
-    uint64_t addr; /* physical, or relative to where the board puts the image */
-    GBytes *data;
-    uint64_t mem_len; /* >= the length of data; 0 means just that */
-} MachineSegment;
-
-typedef struct {
-    const char *name; /* the file, for messages */
-    bool placed;      /* addresses and entry are physical (ELF); else relative, and all >= 0 */
-    uint64_t entry;
-    const MachineSegment *segments;
-    size_t count;
-} MachineImage;
-
 typedef enum {
     MACHINE_FIRMWARE_BUILTIN, /* vm-run answers SBI: the kernel is entered in S-mode */
     MACHINE_FIRMWARE_FILE,    /* boot->firmware runs first, in M-mode */
     MACHINE_FIRMWARE_NONE,    /* the kernel itself is entered in M-mode, at the start of RAM */
 } MachineFirmware;
 
-/* Everything is borrowed during machine_boot (GBytes are referenced). Absent: NULL. */
+/* Everything is borrowed, and must stay until machine_free or the next machine_boot, since
+   machine_reset places it again. Absent: NULL. */
 typedef struct {
     MachineFirmware mode;
-    const MachineImage *firmware;
-    const MachineImage *kernel;
+    const LoadImage *firmware;
+    const LoadImage *kernel;
     GBytes *initrd;
     const char *initrd_name;
     const char *append;
-    GBytes *dtb; /* used in place of the board's own, with /chosen and /memory filled in */
+    GBytes *dtb; /* used in place of the board's own, with /chosen filled in */
     const char *dtb_name;
 } MachineBoot;
 
@@ -132,13 +119,14 @@ typedef struct {
 
 /* ---- Boards -------------------------------------------------------------- */
 
-/* One row of a board's map. */
+/* One row of a board's map. Devices start in the order of rows, interrupt controllers first, and
+   stop in the opposite order. */
 typedef struct {
     const char *id;     /* NULL ends a map; also the name the board's code knows it by */
     const char *device; /* a DeviceType's name; NULL: reserved or RAM, ROM: named only */
     unsigned region;    /* the device's region that is placed; a row with region > 0 places one
-                           more region of the device made by the row of the same id */
-    uint64_t addr, size;
+                           more region of the device made by an earlier row of the same id */
+    uint64_t addr, size; /* size 0: nothing is placed */
     int irq;            /* input of the board's interrupt controller, or 0 */
 } MachineMap;
 
@@ -164,12 +152,15 @@ struct MachineType {
     /* After the map's devices were made: sets their properties and whatever a table cannot say.
        Allocates no RAM. NULL: nothing. */
     bool (*build)(Machine *m, GError **error);
-    /* Connects interrupt lines, adds RAM and ROM; devices start after it. */
-    bool (*wire)(Machine *m, const MachineCpus *cpus, GError **error);
+    /* Adds RAM and ROM to the space and connects interrupt lines; the devices start after it. */
+    bool (*wire)(Machine *m, GError **error);
     /* Writes the whole tree but /chosen's boot properties. */
-    void (*fdt)(const Machine *m, const MachineCpus *cpus, Fdt *tree);
-    /* Places the software with machine_place_*; fills m->entry. */
-    bool (*boot)(Machine *m, const MachineBoot *boot, GError **error);
+    void (*fdt)(const Machine *m, Fdt *tree);
+    /* Decides where firmware, kernel and initrd go. */
+    bool (*layout)(const Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error);
+    /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
+    bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
+                  GError **error);
 };
 
 /* Types for an ISA, NULL-terminated, newly allocated (g_free). isa NULL: all. */
@@ -178,9 +169,9 @@ const MachineType *machine_type_find(const char *isa, const char *name);
 
 /* ---- Machines ------------------------------------------------------------ */
 
-/* Checks the options and makes the board's devices; takes nothing of options but copies. The
-   CPU description is copied. seed_clock is where the tree's random seed comes from. */
-Machine *machine_new(const MachineOptions *options, const MachineCpus *cpus, BusClock *clock,
+/* Checks the options and makes the board's devices. Options and the CPU description are copied;
+   clock is borrowed (the tree's random seed comes from it too). */
+Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock *clock,
                      GError **error);
 /* Stops the devices. vCPUs must have ended. NULL is fine. */
 void machine_free(Machine *m);
