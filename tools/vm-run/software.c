@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-static void describe_image(MachineImage *to, const LoadImage *from)
-{
-    MachineSegment *segments = g_new0(MachineSegment, from->count);
-    for (size_t i = 0; i < from->count; i++)
-        segments[i] = (MachineSegment){ from->segments[i].addr, from->segments[i].data,
-                                        from->segments[i].mem_size };
-    *to = (MachineImage){ from->name, from->placed, from->entry, segments, from->count };
-}
-
 bool software_load(Software *s, const RunOptions *o, GError **error)
 {
     MachineBoot *b = &s->boot;
@@ -22,8 +13,7 @@ bool software_load(Software *s, const RunOptions *o, GError **error)
     if (o->kernel) {
         if (!(s->kernel = load_image_file(o->kernel, error)))
             return prefix(error, "-kernel");
-        describe_image(&s->kernel_image, s->kernel);
-        b->kernel = &s->kernel_image;
+        b->kernel = s->kernel;
     }
     if (o->bios && !strcmp(o->bios, "none")) {
         b->mode = MACHINE_FIRMWARE_NONE;
@@ -31,8 +21,7 @@ bool software_load(Software *s, const RunOptions *o, GError **error)
         b->mode = MACHINE_FIRMWARE_FILE;
         if (!(s->firmware = load_image_file(o->bios, error)))
             return prefix(error, "-bios");
-        describe_image(&s->firmware_image, s->firmware);
-        b->firmware = &s->firmware_image;
+        b->firmware = s->firmware;
     }
     if (o->initrd && !o->kernel)
         return fail_usage(error, "-initrd needs -kernel");
@@ -106,6 +95,4 @@ void software_clear(Software *s)
     g_clear_pointer(&s->firmware, load_image_free);
     g_clear_pointer(&s->initrd, g_bytes_unref);
     g_clear_pointer(&s->dtb, g_bytes_unref);
-    g_clear_pointer((void **)&s->kernel_image.segments, g_free);
-    g_clear_pointer((void **)&s->firmware_image.segments, g_free);
 }

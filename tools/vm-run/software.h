@@ -11,7 +11,6 @@
 typedef struct {
     LoadImage *kernel, *firmware; /* NULL: none */
     GBytes *initrd, *dtb;
-    MachineImage kernel_image, firmware_image;
     MachineBoot boot; /* refers to all of the above and to the options */
 } Software;
 
