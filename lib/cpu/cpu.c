@@ -160,7 +160,7 @@ CpuGroup *cpu_group_new(const GuestIsa *isa, unsigned count, const char *model,
     return g;
 }
 
-void cpu_group_free(CpuGroup *g)
+void cpu_group_end(CpuGroup *g)
 {
     if (!g)
         return;
@@ -174,15 +174,24 @@ void cpu_group_free(CpuGroup *g)
     for (unsigned i = 0; i < g->count; i++) {
         if (g->cpus[i].thread)
             g_thread_join(g->cpus[i].thread);
+        g->cpus[i].thread = NULL;
+        cpu_timers_free(&g->cpus[i]);
     }
     if (g->space) {
         bus_set_code_hook(g->space, NULL, NULL);
         bus_set_map_hook(g->space, NULL, NULL);
+        g->space = NULL;
     }
-    bus_timer_free(g->slice);
+    g_clear_pointer(&g->slice, bus_timer_free);
+}
+
+void cpu_group_free(CpuGroup *g)
+{
+    if (!g)
+        return;
+    cpu_group_end(g);
     for (unsigned i = 0; i < g->count; i++) {
         Vcpu *v = &g->cpus[i];
-        cpu_timers_free(v);
         translate_cpu_free(v->tc);
         g_array_unref(v->work);
         g_cond_clear(&v->wake);
@@ -210,6 +219,13 @@ void cpu_group_connect(CpuGroup *g, BusSpace *space, BusClock *clock, uint64_t h
         g->slice = bus_timer_new(clock, on_slice, g);
     bus_set_code_hook(space, cpu_code_written, g);
     bus_set_map_hook(space, cpu_map_changed, g);
+}
+
+void cpu_group_set_hypercall(CpuGroup *g, bool (*hypercall)(void *, Vcpu *, uint32_t),
+                             void *opaque)
+{
+    g->hooks.hypercall = hypercall;
+    g->hooks.hypercall_opaque = opaque;
 }
 
 bool cpu_group_start(CpuGroup *g, GError **error)

@@ -6,7 +6,7 @@
  * made the group, and never a vCPU's.
  *
  * Life: cpu_group_new (enough for describing the CPUs), cpu_group_connect, cpu_group_start, then
- * pause, cpu_on, resume as often as needed; cpu_group_free.
+ * pause, cpu_on, resume as often as needed; cpu_group_end, cpu_group_free.
  */
 #pragma once
 
@@ -36,6 +36,7 @@ char *cpu_accel_help(void);
 typedef struct {
     /* GuestEnv.hypercall. NULL: the guest's own exception. */
     bool (*hypercall)(void *opaque, Vcpu *cpu, uint32_t number);
+    void *hypercall_opaque;
     /* GuestEnv.power. NULL: ignored. */
     void (*power)(void *opaque, Vcpu *cpu, uint32_t what);
     void *opaque;
@@ -45,7 +46,10 @@ typedef struct {
    group. Usage errors for a bad model, a bad count or accel. */
 CpuGroup *cpu_group_new(const GuestIsa *isa, unsigned count, const char *model,
                         const CpuAccel *accel, GError **error);
-/* Ends the threads and frees everything. Main. NULL is fine. */
+/* Ends the threads and lets go of space and clock, which may then be freed; interrupt lines still
+   lead somewhere. Main. NULL is fine. */
+void cpu_group_end(CpuGroup *g);
+/* Ends and frees everything; nobody may use a line any more. Main. NULL is fine. */
 void cpu_group_free(CpuGroup *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuGroup, cpu_group_free)
 
@@ -53,6 +57,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuGroup, cpu_group_free)
    Sets the space's code and map hooks. Main, once, before start. */
 void cpu_group_connect(CpuGroup *g, BusSpace *space, BusClock *clock, uint64_t hz,
                        const CpuHooks *hooks);
+/* Sets that one hook, for whoever needs the connected group first. Main, before start. */
+void cpu_group_set_hypercall(CpuGroup *g, bool (*hypercall)(void *, Vcpu *, uint32_t),
+                             void *opaque);
 /* Makes the threads; the group is paused. */
 bool cpu_group_start(CpuGroup *g, GError **error);
 

@@ -57,7 +57,7 @@ static bool env_hypercall(void *opaque, TranslateCpu *cpu, uint32_t number)
 {
     Vcpu *v = opaque;
     const CpuHooks *h = &v->group->hooks;
-    return h->hypercall && h->hypercall(h->opaque, v, number);
+    return h->hypercall && h->hypercall(h->hypercall_opaque, v, number);
 }
 
 static void env_power(void *opaque, uint32_t what)
