@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
+/* Of each number of -smp and of their product: far over any board's own limit, and small enough
+   that products of three fit. */
+#define SMP_LIMIT (UINT64_C(1) << 20)
 
 /* One "key=value" of a list; key is NULL for a lone first word. */
 typedef struct {
@@ -144,6 +147,8 @@ static bool smp_complete(MachineSmp *smp, GError **error)
                           "sockets (%" PRIu64 ") * cores (%" PRIu64 ") * threads (%" PRIu64
                           ") == maxcpus (%" PRIu64 ") < smp_cpus (%" PRIu64 ")",
                           sockets, cores, threads, max, cpus);
+    if (max > SMP_LIMIT)
+        return fail_usage(error, "Invalid SMP CPUs %" PRIu64, max);
     *smp = (MachineSmp){(unsigned)cpus, (unsigned)sockets, (unsigned)cores, (unsigned)threads,
                         (unsigned)max};
     return true;
@@ -171,7 +176,7 @@ bool machine_options_parse_smp(MachineOptions *o, const char *text, GError **err
         if (!field)
             return fail_usage(error, "Parameter 'smp.%s' is unexpected", pair->key);
         guint64 value;
-        if (!g_ascii_string_to_unsigned(pair->value, 10, 0, 1 << 20, &value, NULL))
+        if (!g_ascii_string_to_unsigned(pair->value, 10, 0, SMP_LIMIT, &value, NULL))
             return fail_usage(error, "Parameter 'smp.%s' expects integer", pair->key);
         if (!value)
             return fail_usage(error, "Invalid CPU topology: CPU topology parameters must be greater "
