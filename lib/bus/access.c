@@ -56,11 +56,11 @@ static uint64_t ram_load(const uint8_t *p, unsigned size)
     uint64_t v = 0;
     if ((uintptr_t)p & (size - 1)) {
         for (unsigned i = 0; i < size; i++)
-            v |= (uint64_t)p[i] << (8 * i);
+            v |= (uint64_t)__atomic_load_n(&p[i], __ATOMIC_RELAXED) << (8 * i);
         return v;
     }
     switch (size) {
-    case 1: return *p;
+    case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
     case 2: v = __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED); break;
     case 4: v = __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED); break;
     default: v = __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED); break;
@@ -72,12 +72,12 @@ static void ram_store(uint8_t *p, uint64_t v, unsigned size)
 {
     if ((uintptr_t)p & (size - 1)) {
         for (unsigned i = 0; i < size; i++)
-            p[i] = (uint8_t)(v >> (8 * i));
+            __atomic_store_n(&p[i], (uint8_t)(v >> (8 * i)), __ATOMIC_RELAXED);
         return;
     }
     v = order_le(v & bits_mask(8 * size), size);
     switch (size) {
-    case 1: *p = (uint8_t)v; break;
+    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
     case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
     case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
     default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;

@@ -55,7 +55,7 @@ struct BusSpace {
     unsigned epoch; /* atomic */
     BusReaders readers[BUS_STRIPES];
     /* Under update. */
-    GRecMutex update;
+    pthread_mutex_t update;
     unsigned depth;
     bool stale;
     uint64_t next_seq;

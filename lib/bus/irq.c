@@ -4,9 +4,11 @@
 
 #include "base/bits.h"
 
+#include <pthread.h>
+
 struct BusIrqOr {
     BusIrq out;
-    GMutex lock; /* keeps the output in the order of the inputs' changes */
+    pthread_mutex_t lock; /* keeps the output in the order of the inputs' changes */
     uint64_t inputs;
 };
 
@@ -14,7 +16,7 @@ BusIrqOr *bus_irq_or_new(BusIrq out)
 {
     BusIrqOr *gate = g_new0(BusIrqOr, 1);
     gate->out = out;
-    g_mutex_init(&gate->lock);
+    pthread_mutex_init(&gate->lock, NULL);
     return gate;
 }
 
@@ -22,7 +24,7 @@ void bus_irq_or_free(BusIrqOr *gate)
 {
     if (!gate)
         return;
-    g_mutex_clear(&gate->lock);
+    pthread_mutex_destroy(&gate->lock);
     g_free(gate);
 }
 
@@ -31,12 +33,12 @@ static void irq_or_set(void *opaque, int n, bool level)
     BusIrqOr *gate = opaque;
     if (n < 0 || n > 63)
         return;
-    g_mutex_lock(&gate->lock);
+    pthread_mutex_lock(&gate->lock);
     bool before = gate->inputs != 0;
     gate->inputs = bits_set(gate->inputs, (unsigned)n, 1, level);
     if (before != (gate->inputs != 0))
         bus_irq_set(gate->out, !before);
-    g_mutex_unlock(&gate->lock);
+    pthread_mutex_unlock(&gate->lock);
 }
 
 BusIrq bus_irq_or_input(BusIrqOr *gate, int n)

@@ -30,7 +30,11 @@ BusSpace *bus_space_new(const char *name, bool big_endian)
     space->name = g_strdup(name);
     space->big_endian = big_endian;
     space->view = view_alloc(0);
-    g_rec_mutex_init(&space->update);
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&space->update, &attr);
+    pthread_mutexattr_destroy(&attr);
     space->regions = g_ptr_array_new();
     return space;
 }
@@ -56,7 +60,7 @@ void bus_space_free(BusSpace *space)
     for (guint i = 0; i < space->regions->len; i++)
         region_free(g_ptr_array_index(space->regions, i));
     g_ptr_array_free(space->regions, TRUE);
-    g_rec_mutex_clear(&space->update);
+    pthread_mutex_destroy(&space->update);
     g_free(space->view);
     g_free(space->name);
     g_aligned_free(space);
@@ -164,7 +168,7 @@ static void view_replace(BusSpace *space)
 
 void bus_update_begin(BusSpace *space)
 {
-    g_rec_mutex_lock(&space->update);
+    pthread_mutex_lock(&space->update);
     space->depth++;
 }
 
@@ -175,7 +179,7 @@ void bus_update_end(BusSpace *space)
         space->stale = false;
         view_replace(space);
     }
-    g_rec_mutex_unlock(&space->update);
+    pthread_mutex_unlock(&space->update);
     if (changed && space->map_changed)
         space->map_changed(space->map_opaque);
 }
@@ -330,7 +334,7 @@ void bus_space_each(BusSpace *space,
                               uint64_t last),
                     void *opaque)
 {
-    g_rec_mutex_lock(&space->update); /* keeps the view without holding up readers' writers */
+    pthread_mutex_lock(&space->update); /* keeps the view without holding up readers' writers */
     const BusView *view = space->view;
     for (size_t i = 0; i < view->count; i++) {
         const BusSlice *s = &view->slice[i];
@@ -339,7 +343,7 @@ void bus_space_each(BusSpace *space,
                                                            : BUS_SLICE_RAM;
         f(opaque, kind, s->region->name, s->start, s->last);
     }
-    g_rec_mutex_unlock(&space->update);
+    pthread_mutex_unlock(&space->update);
 }
 
 void bus_set_code_hook(BusSpace *space,

@@ -64,14 +64,14 @@ static bool lock_is_mine(Device *dev)
 
 void device_lock(Device *dev)
 {
-    g_mutex_lock(&dev->lock);
+    pthread_mutex_lock(&dev->lock);
     __atomic_store_n(&dev->lock_owner, (void *)pthread_self(), __ATOMIC_RELAXED);
 }
 
 void device_unlock(Device *dev)
 {
     __atomic_store_n(&dev->lock_owner, NULL, __ATOMIC_RELAXED);
-    g_mutex_unlock(&dev->lock);
+    pthread_mutex_unlock(&dev->lock);
 }
 
 /* Enters a callback; false if this thread is in the device already: its own DMA came back to it. */
@@ -119,7 +119,7 @@ Device *device_new(const DeviceType *type, const char *id)
     dev->id = g_strdup(id);
     dev->out = g_array_new(FALSE, TRUE, sizeof(BusIrq));
     dev->places = g_ptr_array_new_with_free_func(g_free);
-    g_mutex_init(&dev->lock);
+    pthread_mutex_init(&dev->lock, NULL);
     for (const DeviceRegion *r = type->regions; r && r->name; r++) {
         Place *place = g_new0(Place, 1);
         *place = (Place){
@@ -155,7 +155,7 @@ void device_free(Device *dev)
             g_free(*(char **)(void *)((char *)dev + p->offset));
     g_ptr_array_free(dev->places, TRUE);
     g_array_free(dev->out, TRUE);
-    g_mutex_clear(&dev->lock);
+    pthread_mutex_destroy(&dev->lock);
     g_free(dev->id);
     g_free(dev);
 }

@@ -18,6 +18,8 @@
 #include "fdt/fdt.h"
 #include "state/state.h"
 
+#include <pthread.h>
+
 typedef struct Device Device;
 typedef struct DeviceType DeviceType;
 
@@ -110,7 +112,7 @@ struct Device {
     bool started;
     GArray *out;       /* BusIrq, by output number */
     GPtrArray *places; /* DevicePlace of device_priv.h, one a region */
-    GMutex lock;
+    pthread_mutex_t lock;
     void *lock_owner; /* a thread's mark while it holds the lock, else NULL; atomic */
 };
 

@@ -343,7 +343,12 @@ Fdt *fdt_tree_from_bytes(const void *data, size_t len, GError **error)
         return NULL;
     }
     g_autofree uint8_t *copy = g_memdup2(data, len); /* libfdt wants it aligned */
-    int rc = len ? fdt_check_full(copy, len) : -FDT_ERR_TRUNCATED;
+    int rc = len < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_header(copy);
+    /* Before version 17 a tree does not say how long its structure is, and libfdt reads past it. */
+    if (rc == 0 && (fdt_version(copy) < 17 || fdt_totalsize(copy) > len))
+        rc = fdt_version(copy) < 17 ? -FDT_ERR_BADVERSION : -FDT_ERR_TRUNCATED;
+    if (rc == 0)
+        rc = fdt_check_full(copy, len);
     if (rc != 0) {
         fail(error, "not a device tree: %s", fdt_strerror(rc));
         return NULL;

@@ -283,6 +283,59 @@ static void test_board(void)
     g_assert_cmpint(bus_read(s, 0x84000000, 1, &v), ==, BUS_UNMAPPED);
 }
 
+/* Two CPUs' threads poke everywhere while timers run and input arrives: for the sanitizers, and no
+   deadlock may come of it. */
+static void line_count(void *opaque, int n, bool level)
+{
+    g_atomic_int_inc((int *)opaque);
+}
+
+static BusIrq line_counted(void *opaque, unsigned cpu, MachineCpuLine l)
+{
+    return (BusIrq){line_count, opaque, 0};
+}
+
+static gpointer poke(gpointer opaque)
+{
+    static const uint64_t bases[] = {0x10000000, 0xc000000, 0xc002000, 0xc200000, 0xc201000,
+                                     0x2000000,  0x2004000, 0x200bff0, 0x101000,  0x80000000};
+    BusSpace *s = opaque;
+    GRand *rand = g_rand_new_with_seed(GPOINTER_TO_UINT(g_thread_self()));
+    for (int i = 0; i < 20000; i++) {
+        unsigned size = 1u << g_rand_int_range(rand, 0, 4);
+        uint64_t at = bases[g_rand_int_range(rand, 0, G_N_ELEMENTS(bases))], v;
+        at += g_rand_int_range(rand, 0, 32) & ~(size - 1);
+        if (g_rand_boolean(rand))
+            bus_write(s, at, g_rand_int(rand), size);
+        else
+            bus_read(s, at, size, &v);
+    }
+    g_rand_free(rand);
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    int lines = 0;
+    MachineCpus cpus = {.isa = "rv64imac", .line = line_counted, .opaque = &lines};
+    g_autoptr(BusClock) clock = bus_clock_new();
+    g_autoptr(Chardev) serial = chardev_memory_new();
+    g_autoptr(Machine) m = machine("virt", "2", "64M", clock, &cpus);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(machine_set_serial(m, 0, serial, &error));
+    g_assert_true(machine_start(m, NULL, NULL, &error));
+    bus_clock_start(clock);
+    GThread *a = g_thread_new("a", poke, machine_space(m));
+    GThread *b = g_thread_new("b", poke, machine_space(m));
+    for (int i = 0; i < 50; i++) {
+        chardev_memory_input(serial, "input", 5);
+        g_usleep(500);
+    }
+    g_thread_join(a);
+    g_thread_join(b);
+    g_assert_cmpint(g_atomic_int_get(&lines), >, 0);
+}
+
 /* ---- Boot ---------------------------------------------------------------- */
 
 static LoadImage *raw(const char *name, size_t size, uint8_t byte)
@@ -385,6 +438,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virt/tree-qemu", test_tree_qemu);
     g_test_add_func("/virt/tree-512", test_tree_512);
     g_test_add_func("/virt/board", test_board);
+    g_test_add_func("/virt/threads", test_threads);
     g_test_add_func("/virt/boot", test_boot);
     g_test_add_func("/virt/boot-low-memory", test_boot_low_memory);
     g_test_add_func("/virt/boot-high-memory", test_boot_high_memory);

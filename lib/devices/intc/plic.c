@@ -39,7 +39,7 @@ typedef struct {
     uint32_t contexts;
     uint32_t words; /* of a bit map over sources */
     uint32_t enable_words; /* contexts * words */
-    GMutex own_lock;
+    pthread_mutex_t own_lock;
     bool lock_ready;
     uint32_t priority[PLIC_MAX_SOURCES + 1];
     uint32_t level[WORDS_MAX], pending[WORDS_MAX], claimed[WORDS_MAX];
@@ -113,10 +113,10 @@ static void plic_input(Device *dev, int n, bool level)
     Plic *p = (Plic *)dev;
     if (n < 1 || (uint32_t)n > p->sources)
         return;
-    g_mutex_lock(&p->own_lock);
+    pthread_mutex_lock(&p->own_lock);
     bit_put(p->level, (uint32_t)n, level);
     gateway(p, (uint32_t)n);
-    g_mutex_unlock(&p->own_lock);
+    pthread_mutex_unlock(&p->own_lock);
 }
 
 static uint32_t claim(Plic *p, uint32_t context)
@@ -207,18 +207,18 @@ static void plic_put(Plic *p, uint64_t offset, uint64_t value)
 static uint64_t plic_read(Device *dev, uint64_t offset, unsigned size)
 {
     Plic *p = (Plic *)dev;
-    g_mutex_lock(&p->own_lock);
+    pthread_mutex_lock(&p->own_lock);
     uint64_t value = plic_get(p, offset);
-    g_mutex_unlock(&p->own_lock);
+    pthread_mutex_unlock(&p->own_lock);
     return value;
 }
 
 static void plic_write(Device *dev, uint64_t offset, uint64_t value, unsigned size)
 {
     Plic *p = (Plic *)dev;
-    g_mutex_lock(&p->own_lock);
+    pthread_mutex_lock(&p->own_lock);
     plic_put(p, offset, value);
-    g_mutex_unlock(&p->own_lock);
+    pthread_mutex_unlock(&p->own_lock);
 }
 
 /* ---- Life ---------------------------------------------------------------- */
@@ -230,7 +230,7 @@ static bool plic_start(Device *dev, GError **error)
     p->enable_words = p->contexts * p->words;
     if (PLIC_CONTEXT + (uint64_t)p->contexts * PLIC_CONTEXT_STRIDE > PLIC_SIZE)
         return fail_usage(error, "%u contexts do not fit", p->contexts);
-    g_mutex_init(&p->own_lock);
+    pthread_mutex_init(&p->own_lock, NULL);
     p->lock_ready = true;
     p->enable = g_new0(uint32_t, p->enable_words);
     p->threshold = g_new0(uint32_t, p->contexts);
@@ -245,14 +245,14 @@ static void plic_stop(Device *dev)
     g_free(p->threshold);
     g_free(p->enable);
     if (p->lock_ready)
-        g_mutex_clear(&p->own_lock);
+        pthread_mutex_destroy(&p->own_lock);
 }
 
 /* The levels of the inputs are their devices' business. */
 static void plic_reset(Device *dev)
 {
     Plic *p = (Plic *)dev;
-    g_mutex_lock(&p->own_lock);
+    pthread_mutex_lock(&p->own_lock);
     memset(p->priority, 0, sizeof p->priority);
     memset(p->pending, 0, sizeof p->pending);
     memset(p->claimed, 0, sizeof p->claimed);
@@ -261,13 +261,13 @@ static void plic_reset(Device *dev)
     for (uint32_t n = 1; n <= p->sources; n++)
         gateway(p, n);
     update_all(p);
-    g_mutex_unlock(&p->own_lock);
+    pthread_mutex_unlock(&p->own_lock);
 }
 
 static bool plic_loaded(Device *dev, GError **error)
 {
     Plic *p = (Plic *)dev;
-    g_mutex_lock(&p->own_lock);
+    pthread_mutex_lock(&p->own_lock);
     for (uint32_t w = 0; w < p->words; w++) {
         uint32_t mask = word_mask(p, w);
         p->pending[w] &= mask;
@@ -277,7 +277,7 @@ static bool plic_loaded(Device *dev, GError **error)
             p->enable[(size_t)c * p->words + w] &= mask;
     }
     update_all(p);
-    g_mutex_unlock(&p->own_lock);
+    pthread_mutex_unlock(&p->own_lock);
     return true;
 }
 

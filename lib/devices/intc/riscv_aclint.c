@@ -34,7 +34,7 @@ struct Aclint {
     bool split; /* described as ACLINT devices */
     uint32_t harts;
     uint64_t frequency;
-    GMutex own_lock;
+    pthread_mutex_t own_lock;
     bool lock_ready;
     uint64_t delta;   /* mtime - ticks of the clock, modulo 2^64; read without the lock */
     uint64_t *cmp;    /* by hart */
@@ -84,9 +84,9 @@ static void timer_update(Aclint *a, uint32_t hart)
 static void timer_fire(void *opaque)
 {
     HartTimer *t = opaque;
-    g_mutex_lock(&t->aclint->own_lock);
+    pthread_mutex_lock(&t->aclint->own_lock);
     timer_update(t->aclint, t->hart);
-    g_mutex_unlock(&t->aclint->own_lock);
+    pthread_mutex_unlock(&t->aclint->own_lock);
 }
 
 /* ---- Registers ----------------------------------------------------------- */
@@ -104,10 +104,10 @@ static void mswi_write(Device *dev, uint64_t offset, uint64_t value, unsigned si
     uint64_t hart = offset / 4;
     if (hart >= a->harts)
         return;
-    g_mutex_lock(&a->own_lock);
-    a->msip[hart] = value & 1;
+    pthread_mutex_lock(&a->own_lock);
+    __atomic_store_n(&a->msip[hart], value & 1, __ATOMIC_RELAXED);
     device_irq(dev, LINES * (unsigned)hart + LINE_MSWI, value & 1);
-    g_mutex_unlock(&a->own_lock);
+    pthread_mutex_unlock(&a->own_lock);
 }
 
 static uint64_t sswi_read(Device *dev, uint64_t offset, unsigned size)
@@ -141,7 +141,7 @@ static void mtimer_write(Device *dev, uint64_t offset, uint64_t value, unsigned 
     Aclint *a = (Aclint *)dev;
     uint64_t hart = offset / 8;
     unsigned shift = 8 * (unsigned)(offset & 7);
-    g_mutex_lock(&a->own_lock);
+    pthread_mutex_lock(&a->own_lock);
     if (align_down(offset, 8) == MTIME) {
         uint64_t now = riscv_aclint_mtime(dev);
         uint64_t wanted = bits_set(now, shift, 8 * size, value);
@@ -153,7 +153,7 @@ static void mtimer_write(Device *dev, uint64_t offset, uint64_t value, unsigned 
         __atomic_store_n(&a->cmp[hart], cmp, __ATOMIC_RELAXED);
         timer_update(a, (uint32_t)hart);
     }
-    g_mutex_unlock(&a->own_lock);
+    pthread_mutex_unlock(&a->own_lock);
 }
 
 /* ---- Life ---------------------------------------------------------------- */
@@ -161,7 +161,7 @@ static void mtimer_write(Device *dev, uint64_t offset, uint64_t value, unsigned 
 static bool aclint_start(Device *dev, GError **error)
 {
     Aclint *a = (Aclint *)dev;
-    g_mutex_init(&a->own_lock);
+    pthread_mutex_init(&a->own_lock, NULL);
     a->lock_ready = true;
     a->cmp = g_new0(uint64_t, a->harts);
     a->msip = g_new0(uint8_t, a->harts);
@@ -182,14 +182,14 @@ static void aclint_stop(Device *dev)
     g_free(a->msip);
     g_free(a->cmp);
     if (a->lock_ready)
-        g_mutex_clear(&a->own_lock);
+        pthread_mutex_destroy(&a->own_lock);
 }
 
 /* mtime starts from zero; no timer is set, though the specification leaves mtimecmp open. */
 static void aclint_reset(Device *dev)
 {
     Aclint *a = (Aclint *)dev;
-    g_mutex_lock(&a->own_lock);
+    pthread_mutex_lock(&a->own_lock);
     __atomic_store_n(&a->delta, a->delta - riscv_aclint_mtime(dev), __ATOMIC_RELAXED);
     for (uint32_t h = 0; h < a->harts; h++) {
         a->cmp[h] = UINT64_MAX;
@@ -197,19 +197,19 @@ static void aclint_reset(Device *dev)
         device_irq(dev, LINES * h + LINE_MSWI, false);
         timer_update(a, h);
     }
-    g_mutex_unlock(&a->own_lock);
+    pthread_mutex_unlock(&a->own_lock);
 }
 
 static bool aclint_loaded(Device *dev, GError **error)
 {
     Aclint *a = (Aclint *)dev;
-    g_mutex_lock(&a->own_lock);
+    pthread_mutex_lock(&a->own_lock);
     for (uint32_t h = 0; h < a->harts; h++) {
         a->msip[h] &= 1;
         device_irq(dev, LINES * h + LINE_MSWI, a->msip[h]);
         timer_update(a, h);
     }
-    g_mutex_unlock(&a->own_lock);
+    pthread_mutex_unlock(&a->own_lock);
     return true;
 }
 
