@@ -114,11 +114,17 @@ one_line()
 }
 
 @test "more memory or CPUs than the board takes is one line" {
-    for args in '-m 100000G' '-m 0' '-m lots' '-smp 100000' '-smp 0' '-smp many'; do
+    for args in '-m 100000000G' '-m 0' '-m lots' '-smp 100000' '-smp 0' '-smp many'; do
         run vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line
     done
+}
+
+@test "memory that the host cannot even reserve is one line" {
+    run vm-run -m 1000000G -kernel "$d/Image"
+    [ "$status" -eq 1 ]
+    one_line
 }
 
 @test "an unknown board or CPU is named" {

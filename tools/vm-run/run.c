@@ -227,6 +227,14 @@ static uint32_t cpu_prop_u32(const Run *r, const char *name)
 
 /* ---- From options to a machine ----------------------------------------------------------- */
 
+/* An ISA with just one board needs no -M, but under names that promise otherwise. */
+static void choose_board(Run *r)
+{
+    g_autofree const MachineType **types = machine_types(r->isa->name);
+    if (!r->options->type && !r->o->called_arch && types[0] && !types[1])
+        r->options->type = types[0];
+}
+
 static bool parse_machine(Run *r, GError **error)
 {
     const RunOptions *o = r->o;
@@ -236,6 +244,7 @@ static bool parse_machine(Run *r, GError **error)
         if (!machine_options_parse_machine(r->options, r->isa->name, o->machine->pdata[i], error))
             return false;
     }
+    choose_board(r);
     for (guint i = 0; i < o->smp->len; i++) {
         if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
             return false;
