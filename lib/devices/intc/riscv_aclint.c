@@ -185,12 +185,13 @@ static void aclint_stop(Device *dev)
         pthread_mutex_destroy(&a->own_lock);
 }
 
-/* mtime starts from zero; no timer is set, though the specification leaves mtimecmp open. */
+/* mtime goes back to the clock's own count, which is also what the harts' time CSR shows: the
+   specification does not ask for zero. No timer is set, though it leaves mtimecmp open. */
 static void aclint_reset(Device *dev)
 {
     Aclint *a = (Aclint *)dev;
     pthread_mutex_lock(&a->own_lock);
-    __atomic_store_n(&a->delta, a->delta - riscv_aclint_mtime(dev), __ATOMIC_RELAXED);
+    __atomic_store_n(&a->delta, 0, __ATOMIC_RELAXED);
     for (uint32_t h = 0; h < a->harts; h++) {
         a->cmp[h] = UINT64_MAX;
         a->msip[h] = 0;
