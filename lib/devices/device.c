@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of device models and what all of them share: properties, mapping of regions behind the
+ * device's lock, lines, timers, the common part of a device-tree node.
+ */
+#include "devices/device.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#define DEVICE(name) extern const DeviceType name##_type;
+#include "devices/devices.def"
+#undef DEVICE
+
+#define DEVICE(name) &name##_type,
+static const DeviceType *const all_types[] = {
+#include "devices/devices.def"
+    NULL,
+};
+#undef DEVICE
+
+#define MAX_OUTPUTS 65536
+
+/* A region of the type, of one device. */
+typedef struct {
+    Device *dev;
+    const DeviceRegion *decl;
+    BusOps ops;
+    bool placed;
+    uint64_t base;
+    BusRegion *region; /* once mapped */
+} Place;
+
+struct DeviceTimer {
+    Device *dev;
+    void (*fire)(Device *dev);
+    BusTimer *timer;
+    int64_t deadline; /* under the device's lock; INT64_MAX: not set */
+};
+
+const DeviceType *const *device_types(void)
+{
+    return all_types;
+}
+
+const DeviceType *device_type_find(const char *name)
+{
+    for (const DeviceType *const *type = all_types; *type; type++)
+        if (strcmp((*type)->name, name) == 0)
+            return *type;
+    return NULL;
+}
+
+/* ---- Lock ---------------------------------------------------------------- */
+
+static bool lock_is_mine(Device *dev)
+{
+    return __atomic_load_n(&dev->lock_owner, __ATOMIC_RELAXED) == (void *)pthread_self();
+}
+
+void device_lock(Device *dev)
+{
+    pthread_mutex_lock(&dev->lock);
+    __atomic_store_n(&dev->lock_owner, (void *)pthread_self(), __ATOMIC_RELAXED);
+}
+
+void device_unlock(Device *dev)
+{
+    __atomic_store_n(&dev->lock_owner, NULL, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&dev->lock);
+}
+
+/* Enters a callback; false if this thread is in the device already: its own DMA came back to it. */
+static bool enter(Device *dev)
+{
+    if (dev->type->unlocked)
+        return true;
+    if (lock_is_mine(dev))
+        return false;
+    device_lock(dev);
+    return true;
+}
+
+static void leave(Device *dev)
+{
+    if (!dev->type->unlocked)
+        device_unlock(dev);
+}
+
+static uint64_t place_read(void *opaque, uint64_t offset, unsigned size)
+{
+    const Place *place = opaque;
+    if (!enter(place->dev))
+        return 0;
+    uint64_t value = place->decl->read(place->dev, offset, size);
+    leave(place->dev);
+    return value;
+}
+
+static void place_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    const Place *place = opaque;
+    if (!enter(place->dev))
+        return;
+    place->decl->write(place->dev, offset, value, size);
+    leave(place->dev);
+}
+
+/* ---- Making -------------------------------------------------------------- */
+
+Device *device_new(const DeviceType *type, const char *id)
+{
+    Device *dev = g_malloc0(type->size);
+    dev->type = type;
+    dev->id = g_strdup(id);
+    dev->out = g_array_new(FALSE, TRUE, sizeof(BusIrq));
+    dev->places = g_ptr_array_new_with_free_func(g_free);
+    pthread_mutex_init(&dev->lock, NULL);
+    for (const DeviceRegion *r = type->regions; r && r->name; r++) {
+        Place *place = g_new0(Place, 1);
+        *place = (Place){
+            .dev = dev,
+            .decl = r,
+            .ops = {.read = r->read ? place_read : NULL, .write = r->write ? place_write : NULL,
+                    .min = r->min, .max = r->max, .valid_min = r->valid_min,
+                    .valid_max = r->valid_max, .unaligned = r->unaligned, .endian = r->endian},
+        };
+        g_ptr_array_add(dev->places, place);
+    }
+    for (const DeviceProp *p = type->props; p && p->name; p++) {
+        g_autoptr(GError) error = NULL;
+        if (p->def && !device_set(dev, p->name, p->def, &error))
+            g_error("%s: a wrong default: %s", type->name, error->message);
+    }
+    return dev;
+}
+
+void device_free(Device *dev)
+{
+    if (!dev)
+        return;
+    for (guint i = 0; i < dev->places->len; i++) {
+        Place *place = g_ptr_array_index(dev->places, i);
+        if (place->region)
+            bus_region_remove(place->region);
+    }
+    if (dev->started && dev->type->stop)
+        dev->type->stop(dev);
+    for (const DeviceProp *p = dev->type->props; p && p->name; p++)
+        if (p->kind == DEVICE_STRING)
+            g_free(*(char **)(void *)((char *)dev + p->offset));
+    g_ptr_array_free(dev->places, TRUE);
+    g_array_free(dev->out, TRUE);
+    pthread_mutex_destroy(&dev->lock);
+    g_free(dev->id);
+    g_free(dev);
+}
+
+/* ---- Properties ---------------------------------------------------------- */
+
+static const DeviceProp *prop_find(const Device *dev, const char *name, GError **error)
+{
+    for (const DeviceProp *p = dev->type->props; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    fail_usage(error, "Property '%s.%s' not found", dev->type->name, name);
+    return NULL;
+}
+
+static bool set_number(Device *dev, const DeviceProp *p, uint64_t value, GError **error)
+{
+    void *field = (char *)dev + p->offset;
+    uint64_t max = p->max ? p->max : p->kind == DEVICE_U32 ? UINT32_MAX : UINT64_MAX;
+    if (value < p->min || value > max)
+        return fail_usage(error, "Property '%s.%s' is from %" PRIu64 " to %" PRIu64 ", not %" PRIu64,
+                          dev->type->name, p->name, p->min, max, value);
+    if (p->kind == DEVICE_U32)
+        *(uint32_t *)field = (uint32_t)value;
+    else
+        *(uint64_t *)field = value;
+    return true;
+}
+
+static bool set_bool(bool *field, const char *value)
+{
+    static const char *const yes[] = {"on", "yes", "true", "y", NULL};
+    static const char *const no[] = {"off", "no", "false", "n", NULL};
+    *field = g_strv_contains(yes, value);
+    return *field || g_strv_contains(no, value);
+}
+
+bool device_set(Device *dev, const char *name, const char *value, GError **error)
+{
+    const DeviceProp *p = prop_find(dev, name, error);
+    if (!p)
+        return false;
+    void *field = (char *)dev + p->offset;
+    if (p->kind == DEVICE_BOOL)
+        return set_bool(field, value) ||
+               fail_usage(error, "Parameter '%s' expects 'on' or 'off'", name);
+    if (p->kind == DEVICE_STRING) {
+        g_free(*(char **)field);
+        *(char **)field = g_strdup(value);
+        return true;
+    }
+    if (p->kind == DEVICE_CHARDEV)
+        return fail_usage(error, "Property '%s.%s' takes a character device", dev->type->name, name);
+    char *end;
+    errno = 0;
+    uint64_t number = g_ascii_strtoull(value, &end, 0);
+    if (errno || end == value || *end || strchr(value, '-'))
+        return fail_usage(error, "Parameter '%s' expects an integer, not '%s'", name, value);
+    return set_number(dev, p, number, error);
+}
+
+bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error)
+{
+    const DeviceProp *p = prop_find(dev, name, error);
+    if (!p)
+        return false;
+    if (p->kind != DEVICE_U32 && p->kind != DEVICE_U64)
+        return fail_usage(error, "Property '%s.%s' is not a number", dev->type->name, name);
+    return set_number(dev, p, value, error);
+}
+
+bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error)
+{
+    const DeviceProp *p = prop_find(dev, name, error);
+    if (!p)
+        return false;
+    if (p->kind != DEVICE_CHARDEV)
+        return fail_usage(error, "Property '%s.%s' is not a character device", dev->type->name,
+                          name);
+    *(Chardev **)(void *)((char *)dev + p->offset) = chardev;
+    return true;
+}
+
+/* ---- Lines --------------------------------------------------------------- */
+
+void device_connect(Device *dev, unsigned n, BusIrq irq)
+{
+    if (n >= MAX_OUTPUTS)
+        return;
+    if (n >= dev->out->len)
+        g_array_set_size(dev->out, n + 1);
+    g_array_index(dev->out, BusIrq, n) = irq;
+}
+
+void device_irq(Device *dev, unsigned n, bool level)
+{
+    if (n < dev->out->len)
+        bus_irq_set(g_array_index(dev->out, BusIrq, n), level);
+}
+
+static void input_set(void *opaque, int n, bool level)
+{
+    Device *dev = opaque;
+    if (!enter(dev))
+        return;
+    dev->type->input(dev, n, level);
+    leave(dev);
+}
+
+BusIrq device_input(Device *dev, int n)
+{
+    return dev->type->input ? (BusIrq){input_set, dev, n} : (BusIrq){0};
+}
+
+/* ---- Running ------------------------------------------------------------- */
+
+void device_place(Device *dev, unsigned region, uint64_t base)
+{
+    g_return_if_fail(region < dev->places->len);
+    Place *place = g_ptr_array_index(dev->places, region);
+    place->placed = true;
+    place->base = base;
+}
+
+uint64_t device_base(const Device *dev, unsigned region)
+{
+    if (region >= dev->places->len)
+        return UINT64_MAX;
+    const Place *place = g_ptr_array_index(dev->places, region);
+    return place->placed ? place->base : UINT64_MAX;
+}
+
+bool device_start(Device *dev, const DeviceEnv *env, GError **error)
+{
+    dev->env = *env;
+    dev->started = true; /* stop also undoes a half-done start */
+    if (dev->type->start && !dev->type->start(dev, error))
+        return prefix(error, "%s", dev->id);
+    bus_update_begin(env->space);
+    bool ok = true;
+    for (guint i = 0; i < dev->places->len && ok; i++) {
+        Place *place = g_ptr_array_index(dev->places, i);
+        if (!place->placed)
+            continue;
+        place->region = bus_mmio_new(env->space, dev->id, place->base, place->decl->size,
+                                     &place->ops, place, 0, error);
+        ok = place->region != NULL;
+    }
+    bus_update_end(env->space);
+    if (ok)
+        device_reset(dev);
+    return ok;
+}
+
+void device_reset(Device *dev)
+{
+    if (!dev->type->reset)
+        return;
+    if (enter(dev)) {
+        dev->type->reset(dev);
+        leave(dev);
+    }
+}
+
+void device_save(Device *dev, GByteArray *out)
+{
+    device_lock(dev);
+    state_save(dev->type->saved, dev, out);
+    device_unlock(dev);
+}
+
+bool device_load(Device *dev, const uint8_t *data, size_t len, size_t *pos, GError **error)
+{
+    device_lock(dev);
+    bool ok = state_load(dev->type->saved, dev, data, len, pos, error);
+    if (ok && dev->type->loaded)
+        ok = dev->type->loaded(dev, error);
+    device_unlock(dev);
+    return ok || prefix(error, "%s", dev->id);
+}
+
+/* ---- Timers -------------------------------------------------------------- */
+
+static void timer_fired(void *opaque)
+{
+    DeviceTimer *timer = opaque;
+    Device *dev = timer->dev;
+    device_lock(dev);
+    /* It may have been cancelled or put off while the callback was on its way. */
+    bool due = timer->deadline != INT64_MAX && bus_clock_now(dev->env.clock) >= timer->deadline;
+    if (due) {
+        timer->deadline = INT64_MAX;
+        timer->fire(dev);
+    }
+    device_unlock(dev);
+}
+
+DeviceTimer *device_timer_new(Device *dev, void (*fire)(Device *dev))
+{
+    DeviceTimer *timer = g_new0(DeviceTimer, 1);
+    timer->dev = dev;
+    timer->fire = fire;
+    timer->deadline = INT64_MAX;
+    timer->timer = bus_timer_new(dev->env.clock, timer_fired, timer);
+    return timer;
+}
+
+void device_timer_free(DeviceTimer *timer)
+{
+    if (!timer)
+        return;
+    bus_timer_free(timer->timer);
+    g_free(timer);
+}
+
+void device_timer_set(DeviceTimer *timer, int64_t deadline)
+{
+    timer->deadline = deadline;
+    bus_timer_set(timer->timer, deadline);
+}
+
+void device_timer_cancel(DeviceTimer *timer)
+{
+    timer->deadline = INT64_MAX;
+    bus_timer_cancel(timer->timer);
+}
+
+/* ---- Description --------------------------------------------------------- */
+
+void device_fdt(const Device *dev, const DeviceFdt *ctx)
+{
+    if (dev->type->fdt)
+        dev->type->fdt(dev, ctx);
+}
+
+char *device_fdt_node(const Device *dev, const DeviceFdt *ctx, const char *name, uint64_t reg_size)
+{
+    uint64_t base = device_base(dev, 0);
+    char *path = g_strdup_printf("%s/%s@%" PRIx64, ctx->parent, name, base);
+    fdt_tree_node(ctx->tree, path);
+    fdt_tree_reg(ctx->tree, path, base, reg_size ? reg_size : dev->type->regions[0].size);
+    if (ctx->interrupt_count) {
+        fdt_tree_u32(ctx->tree, path, "interrupt-parent", ctx->intc);
+        fdt_tree_cells(ctx->tree, path, "interrupts", ctx->interrupts, ctx->interrupt_count);
+    }
+    if (ctx->phandle)
+        fdt_tree_phandle_set(ctx->tree, path, ctx->phandle);
+    return path;
+}

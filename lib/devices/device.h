@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device model is (DeviceType) and what holds one (Device): properties, memory regions,
+ * interrupt lines, lock, reset, saved state and its own device-tree node.
+ *
+ * A model's state struct begins with a Device and is allocated zeroed with DeviceType.size. The
+ * life of a device: device_new, device_set (properties), device_connect, device_place,
+ * then device_fdt (a description needs no more) or device_start, device_reset; device_free.
+ *
+ * Locking: unless DeviceType.unlocked, every callback (regions, inputs, timers made with
+ * device_timer_new) runs with the device's own lock held, and a device's DMA that hits its own
+ * registers is refused. Under the lock a model may drive its output lines, do DMA and set timers.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "chardev/chardev.h"
+#include "fdt/fdt.h"
+#include "state/state.h"
+
+#include <pthread.h>
+
+typedef struct Device Device;
+typedef struct DeviceType DeviceType;
+
+typedef enum {
+    DEVICE_BOOL,    /* bool: on/off, yes/no, true/false, y/n, 1/0 is not one */
+    DEVICE_U32,     /* uint32_t within min..max */
+    DEVICE_U64,     /* uint64_t within min..max */
+    DEVICE_STRING,  /* char *, owned by the device */
+    DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
+} DevicePropKind;
+
+typedef struct {
+    const char *name; /* NULL ends a table */
+    DevicePropKind kind;
+    size_t offset;    /* in the model's state struct */
+    const char *def;  /* the initial value as a user would write it; NULL: zero */
+    uint64_t min, max; /* of numbers; max 0 means the type's own limit */
+    const char *help;
+} DeviceProp;
+
+typedef struct {
+    const char *name; /* NULL ends a table */
+    uint64_t size;
+    uint8_t min, max;             /* the sizes the callbacks take, as in BusOps */
+    uint8_t valid_min, valid_max; /* the sizes a guest may use, as in BusOps */
+    bool unaligned;
+    BusEndian endian;
+    uint64_t (*read)(Device *dev, uint64_t offset, unsigned size);
+    void (*write)(Device *dev, uint64_t offset, uint64_t value, unsigned size);
+} DeviceRegion;
+
+/* Where a device's own node goes, and what it refers to. */
+typedef struct {
+    Fdt *tree;
+    const char *parent;       /* the path of the bus node: "/soc" */
+    uint32_t intc;            /* phandle of the interrupt controller of interrupts[] */
+    const uint32_t *interrupts;
+    size_t interrupt_count;
+    const uint32_t *cpu_intc; /* phandles of the harts' own interrupt controllers */
+    size_t cpu_count;
+    uint32_t phandle;         /* the phandle to give the node, or 0 */
+    uint32_t regmap;          /* phandle of the register map a syscon node acts through */
+} DeviceFdt;
+
+/* Why a guest wants the machine to stop. */
+typedef enum {
+    DEVICE_POWER_OFF,
+    DEVICE_POWER_FAIL, /* with a code of the guest's */
+    DEVICE_POWER_RESET,
+} DevicePower;
+
+/* What a running device gets from the machine. All borrowed; must outlive the device. */
+typedef struct {
+    BusSpace *space; /* DMA goes here */
+    BusClock *clock;
+    /* The guest asks for power-off or reset; any thread, a device lock may be held, so it only
+       notes the request. NULL: requests are ignored. */
+    void (*power)(void *opaque, DevicePower what, uint32_t code);
+    void *opaque;
+} DeviceEnv;
+
+struct DeviceType {
+    const char *name;    /* as -device says it */
+    const char *summary; /* one line */
+    size_t size;         /* of the state struct, which begins with a Device */
+    const DeviceProp *props;     /* NULL: none */
+    const DeviceRegion *regions; /* NULL: none, as for a device that is description only */
+    const StateField *saved;     /* NULL: nothing to save */
+    bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
+
+    /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
+    bool (*start)(Device *dev, GError **error);
+    /* To the state after power-on; also once after start. vCPUs are stopped. NULL: nothing. */
+    void (*reset)(Device *dev);
+    /* Undoes start, also a half-done one; before the device is freed. NULL: nothing. */
+    void (*stop)(Device *dev);
+    /* After saved fields were loaded: check them (a saved state is not trusted) and drive the
+       lines and timers that follow from them. NULL: nothing. */
+    bool (*loaded)(Device *dev, GError **error);
+    /* An input line or message changes; any thread. NULL: the device has no inputs. */
+    void (*input)(Device *dev, int n, bool level);
+    /* Writes the node(s). NULL: the device has none. Needs no start. */
+    void (*fdt)(const Device *dev, const DeviceFdt *ctx);
+};
+
+struct Device {
+    const DeviceType *type;
+    char *id; /* unique in its machine; for messages and saved state */
+    DeviceEnv env;
+    bool started;
+    GArray *out;       /* BusIrq, by output number */
+    GPtrArray *places; /* DevicePlace of device_priv.h, one a region */
+    pthread_mutex_t lock;
+    void *lock_owner; /* a thread's mark while it holds the lock, else NULL; atomic */
+};
+
+/* ---- Types --------------------------------------------------------------- */
+
+const DeviceType *device_type_find(const char *name);
+/* All types, sorted as in devices.def; NULL-terminated. */
+const DeviceType *const *device_types(void);
+
+/* ---- Making and wiring: main thread -------------------------------------- */
+
+/* id is copied. Properties get their defaults. */
+Device *device_new(const DeviceType *type, const char *id);
+/* Stops and frees. The regions are removed; no vCPU may be running in them. NULL is fine. */
+void device_free(Device *dev);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
+
+/* Sets a property from text, checking type and range. Usage errors name device and property. */
+bool device_set(Device *dev, const char *name, const char *value, GError **error);
+bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error);
+/* NULL is "no back end". Borrowed: must outlive the device. */
+bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
+
+/* Connects output line n (of at most 65536), in place of what was there. */
+void device_connect(Device *dev, unsigned n, BusIrq irq);
+/* The device's input n as a line for others to drive. */
+BusIrq device_input(Device *dev, int n);
+/* Drives output n. Any thread; for models. */
+void device_irq(Device *dev, unsigned n, bool level);
+
+/* Says where region n (an index into the type's table) is; device_start maps it. */
+void device_place(Device *dev, unsigned region, uint64_t base);
+/* Where region n was placed, or UINT64_MAX. */
+uint64_t device_base(const Device *dev, unsigned region);
+
+/* Maps the placed regions into env->space, starts and resets. env is copied. */
+bool device_start(Device *dev, const DeviceEnv *env, GError **error);
+void device_reset(Device *dev);
+/* Writes the device's description, if it has one. */
+void device_fdt(const Device *dev, const DeviceFdt *ctx);
+
+void device_save(Device *dev, GByteArray *out);
+bool device_load(Device *dev, const uint8_t *data, size_t len, size_t *pos, GError **error);
+
+/* ---- For models ---------------------------------------------------------- */
+
+/* The device's lock, for callbacks that come from elsewhere (chardev handlers). */
+void device_lock(Device *dev);
+void device_unlock(Device *dev);
+
+/* A timer whose callback gets the device and holds its lock (unless unlocked). Made in start and
+   freed in stop, which runs without the lock. */
+typedef struct DeviceTimer DeviceTimer;
+DeviceTimer *device_timer_new(Device *dev, void (*fire)(Device *dev));
+void device_timer_free(DeviceTimer *timer);
+void device_timer_set(DeviceTimer *timer, int64_t deadline);
+void device_timer_cancel(DeviceTimer *timer);
+
+/* A node "parent/name@base" for region 0 with reg, interrupt-parent and interrupts as ctx has them,
+   and the phandle if it has one. Returns its path, newly allocated. reg_size 0: the region's. */
+char *device_fdt_node(const Device *dev, const DeviceFdt *ctx, const char *name,
+                      uint64_t reg_size);

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of boards, and what all of them share: devices from the map, the boot properties of the
+   device tree, the placing of images, reset. */
+#include "machines/machine_priv.h"
+
+#include "base/error.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MACHINE(name) extern const MachineType name##_type;
+#include "machines/machines.def"
+#undef MACHINE
+
+#define MACHINE(name) &name##_type,
+static const MachineType *const all_types[] = {
+#include "machines/machines.def"
+    NULL,
+};
+#undef MACHINE
+
+/* ---- Types --------------------------------------------------------------- */
+
+const MachineType **machine_types(const char *isa)
+{
+    const MachineType **list = g_new0(const MachineType *, G_N_ELEMENTS(all_types));
+    size_t n = 0;
+    for (const MachineType *const *type = all_types; *type; type++)
+        if (!isa || g_strv_contains((*type)->isas, isa))
+            list[n++] = *type;
+    return list;
+}
+
+const MachineType *machine_type_find(const char *isa, const char *name)
+{
+    g_autofree const MachineType **types = machine_types(isa);
+    for (size_t i = 0; types[i]; i++)
+        if (strcmp(types[i]->name, name) == 0 ||
+            (types[i]->versions && g_strv_contains(types[i]->versions, name)))
+            return types[i];
+    return NULL;
+}
+
+char *machine_help(const char *isa)
+{
+    GString *text = g_string_new("Supported machines are:\n");
+    g_autofree const MachineType **types = machine_types(isa);
+    for (size_t i = 0; types[i]; i++)
+        g_string_append_printf(text, "%-20s %s%s\n", types[i]->name, types[i]->summary,
+                               types[i]->is_default ? " (default)" : "");
+    return g_string_free(text, FALSE);
+}
+
+char *machine_props_help(const MachineType *type)
+{
+    GString *text = g_string_new("");
+    g_string_append_printf(text, "%s-machine options:\n", type->name);
+    for (const MachineProp *p = type->props; p && p->name; p++)
+        g_string_append_printf(text, "  %s=<%s> - %s (default: %s)\n", p->name,
+                               p->is_bool ? "bool" : "string", p->help, p->def ? p->def : "none");
+    g_string_append(text, "  dumpdtb=<file> - write the device tree to the file and exit\n");
+    return g_string_free(text, FALSE);
+}
+
+/* ---- For boards ---------------------------------------------------------- */
+
+const MachineMap *machine_row(const Machine *m, const char *id)
+{
+    for (const MachineMap *row = m->type->map; row->id; row++)
+        if (strcmp(row->id, id) == 0)
+            return row;
+    g_assert_not_reached();
+}
+
+const char *machine_prop(const Machine *m, const char *name)
+{
+    const char *value = g_hash_table_lookup(m->options->props, name);
+    for (const MachineProp *p = m->type->props; !value && p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p->def;
+    return value;
+}
+
+bool machine_prop_on(const Machine *m, const char *name)
+{
+    static const char *const yes[] = {"on", "yes", "true", "y", NULL};
+    const char *value = machine_prop(m, name);
+    return value && g_strv_contains(yes, value);
+}
+
+BusIrq machine_cpu_line(const Machine *m, unsigned cpu, MachineCpuLine line)
+{
+    return m->cpus.line ? m->cpus.line(m->cpus.opaque, cpu, line) : (BusIrq){0};
+}
+
+Device *machine_device(const Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->devices->len; i++) {
+        MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
+        if (strcmp(md->row->id, id) == 0)
+            return md->device;
+    }
+    return NULL;
+}
+
+void machine_connect_irqs(Machine *m, const char *controller)
+{
+    Device *intc = machine_device(m, controller);
+    for (guint i = 0; i < m->devices->len; i++) {
+        MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
+        if (md->row->irq)
+            device_connect(md->device, 0, device_input(intc, md->row->irq));
+    }
+}
+
+static char *range_text(const MachineRange *r)
+{
+    return g_strdup_printf("%s%s%s (%" PRIu64 " KiB at %#" PRIx64 ")", r->what, r->name ? " " : "",
+                           r->name ? r->name : "", (r->size + 1023) / 1024, r->start);
+}
+
+bool machine_check_ranges(const Machine *m, const MachineRange *ranges, size_t count,
+                          GError **error)
+{
+    uint64_t base = m->type->ram_base, size = m->options->ram_size;
+    for (size_t i = 0; i < count; i++) {
+        const MachineRange *r = &ranges[i];
+        if (!r->size)
+            continue;
+        g_autofree char *text = range_text(r);
+        if (r->start < base || r->start - base > size || r->size > size - (r->start - base))
+            return fail(error,
+                        "%s does not fit in the machine's %" PRIu64 " MiB of memory at %#" PRIx64
+                        "; give it more with -m",
+                        text, size >> 20, base);
+        for (size_t k = 0; k < i; k++) {
+            const MachineRange *o = &ranges[k];
+            if (!o->size || r->start >= o->start + o->size || o->start >= r->start + r->size)
+                continue;
+            g_autofree char *other = range_text(o);
+            return fail(error, "%s would overlap %s; the machine has %" PRIu64 " MiB of memory",
+                        text, other, size >> 20);
+        }
+    }
+    return true;
+}
+
+bool machine_load_image(Machine *m, const LoadImage *image, uint64_t base, GError **error)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        const LoadSegment *s = &image->segments[i];
+        uint64_t at = image->placed ? s->addr : base + s->addr;
+        gsize len;
+        const void *data = g_bytes_get_data(s->data, &len);
+        if (!bus_load(m->space, at, data, len, error))
+            return prefix(error, "%s", image->name);
+        if (s->mem_size > len &&
+            bus_dma_fill(m->space, at + len, 0, s->mem_size - len) != BUS_OK)
+            return fail(error, "%s: %" PRIu64 " bytes at %#" PRIx64 " are not all memory",
+                        image->name, s->mem_size, at);
+    }
+    return true;
+}
+
+/* ---- Life ---------------------------------------------------------------- */
+
+static MachineOptions *options_copy(const MachineOptions *o)
+{
+    MachineOptions *copy = g_memdup2(o, sizeof *o);
+    copy->dumpdtb = g_strdup(o->dumpdtb);
+    copy->accel = g_strdup(o->accel);
+    copy->props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, o->props);
+    while (g_hash_table_iter_next(&iter, &key, &value))
+        g_hash_table_insert(copy->props, g_strdup(key), g_strdup(value));
+    return copy;
+}
+
+static bool make_devices(Machine *m, GError **error)
+{
+    for (const MachineMap *row = m->type->map; row->id; row++) {
+        if (!row->device)
+            continue;
+        Device *dev = machine_device(m, row->id);
+        if (!dev) {
+            const DeviceType *type = device_type_find(row->device);
+            if (!type)
+                return fail(error, "%s: there is no device '%s'", row->id, row->device);
+            MachineDevice md = {row, device_new(type, row->id)};
+            g_array_append_val(m->devices, md);
+            dev = md.device;
+        }
+        if (row->size)
+            device_place(dev, row->region, row->addr);
+    }
+    return true;
+}
+
+Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock *clock,
+                     GError **error)
+{
+    if (!machine_options_check(options, error))
+        return NULL;
+    Machine *m = g_new0(Machine, 1);
+    m->type = options->type;
+    m->options = options_copy(options);
+    m->cpus = *cpus;
+    m->cpus.isa = g_strdup(cpus->isa);
+    m->cpus.mmu_type = g_strdup(cpus->mmu_type);
+    m->cpus.compatible = g_strdup(cpus->compatible ? cpus->compatible : "riscv");
+    m->clock = clock;
+    m->space = bus_space_new("memory", false);
+    m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
+    if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
+        return m;
+    machine_free(m);
+    return NULL;
+}
+
+void machine_free(Machine *m)
+{
+    if (!m)
+        return;
+    for (guint i = m->devices->len; i > 0; i--)
+        device_free(g_array_index(m->devices, MachineDevice, i - 1).device);
+    g_array_free(m->devices, TRUE);
+    bus_space_free(m->space);
+    g_free((char *)m->cpus.isa);
+    g_free((char *)m->cpus.mmu_type);
+    g_free((char *)m->cpus.compatible);
+    machine_options_free(m->options);
+    g_free(m);
+}
+
+bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error)
+{
+    for (guint i = 0; i < m->devices->len; i++) {
+        Device *dev = g_array_index(m->devices, MachineDevice, i).device;
+        for (const DeviceProp *p = dev->type->props; p && p->name; p++)
+            if (p->kind == DEVICE_CHARDEV && n-- == 0)
+                return device_set_chardev(dev, p->name, chardev, error);
+    }
+    return fail_usage(error, "machine '%s' has no more serial ports", m->type->name);
+}
+
+bool machine_start(Machine *m,
+                   void (*power)(void *opaque, DevicePower what, uint32_t code), void *opaque,
+                   GError **error)
+{
+    if (m->started)
+        return fail(error, "the machine has been started already");
+    m->started = true;
+    if (!m->type->wire(m, error))
+        return false;
+    DeviceEnv env = {m->space, m->clock, power, opaque};
+    for (guint i = 0; i < m->devices->len; i++)
+        if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &env, error))
+            return false;
+    return true;
+}
+
+/* ---- Boot ---------------------------------------------------------------- */
+
+static Fdt *tree_base(const Machine *m, const MachineBoot *boot, GError **error)
+{
+    if (boot && boot->dtb) {
+        gsize len;
+        const void *data = g_bytes_get_data(boot->dtb, &len);
+        Fdt *tree = fdt_tree_from_bytes(data, len, error);
+        if (!tree)
+            prefix(error, "%s", boot->dtb_name ? boot->dtb_name : "-dtb");
+        return tree;
+    }
+    Fdt *tree = fdt_tree_new();
+    m->type->fdt(m, tree);
+    return tree;
+}
+
+static GBytes *tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,
+                          GError **error)
+{
+    g_autoptr(Fdt) tree = tree_base(m, boot, error);
+    if (!tree)
+        return NULL;
+    uint8_t seed[32];
+    bus_random(m->clock, seed, sizeof seed);
+    fdt_tree_node(tree, "/chosen");
+    fdt_tree_bytes(tree, "/chosen", "rng-seed", seed, sizeof seed);
+    if (boot && boot->append && boot->append[0])
+        fdt_tree_string(tree, "/chosen", "bootargs", boot->append);
+    if (entry->initrd_end) {
+        fdt_tree_u64(tree, "/chosen", "linux,initrd-start", entry->initrd_start);
+        fdt_tree_u64(tree, "/chosen", "linux,initrd-end", entry->initrd_end);
+    }
+    return fdt_tree_finish(tree, error);
+}
+
+GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error)
+{
+    MachineEntry entry = {0};
+    if (boot && !m->type->layout(m, boot, &entry, error))
+        return NULL;
+    return tree_build(m, boot, &entry, error);
+}
+
+bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error)
+{
+    memset(entry, 0, sizeof *entry);
+    m->boot = boot;
+    if (!m->type->layout(m, boot, entry, error))
+        return false;
+    g_autoptr(GBytes) fdt = tree_build(m, boot, entry, error);
+    return fdt && m->type->place(m, boot, fdt, entry, error);
+}
+
+bool machine_reset(Machine *m, MachineEntry *entry, GError **error)
+{
+    for (guint i = 0; i < m->devices->len; i++)
+        device_reset(g_array_index(m->devices, MachineDevice, i).device);
+    return m->boot ? machine_boot(m, m->boot, entry, error)
+                   : fail(error, "there is nothing to boot again");
+}
+
+BusSpace *machine_space(Machine *m)
+{
+    return m->space;
+}
+
+BusClock *machine_clock(Machine *m)
+{
+    return m->clock;
+}
+
+const MachineOptions *machine_options(const Machine *m)
+{
+    return m->options;
+}

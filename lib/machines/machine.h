@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Boards: which devices sit where, the device tree that says so, and how software gets
+ * started on them; and the grammar of -M, -smp and -m.
+ *
+ * The steps: machine_options_new and _parse_*; machine_new (the options are checked and the
+ * devices made: no RAM, no thread, no CPU needed); then machine_fdt alone (dtbgen), or machine_start
+ * (RAM, devices mapped and running), machine_boot (guest software placed), and for each reset
+ * machine_reset. The board reaches CPUs only through MachineCpus.
+ *
+ * All on the main thread unless said otherwise.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "chardev/chardev.h"
+#include "devices/device.h"
+#include "fdt/fdt.h"
+#include "load/load.h"
+
+typedef struct Machine Machine;
+typedef struct MachineType MachineType;
+
+/* ---- Options ------------------------------------------------------------- */
+
+typedef struct {
+    unsigned cpus, sockets, cores, threads, maxcpus;
+} MachineSmp;
+
+typedef struct {
+    const MachineType *type;
+    MachineSmp smp;      /* complete and consistent after machine_options_check */
+    uint64_t ram_size;   /* bytes */
+    uint64_t ram_max;    /* bytes; ram_size unless maxmem= says more */
+    unsigned ram_slots;
+    GHashTable *props;   /* of -M: char * to char *, those of the board only */
+    char *dumpdtb;       /* -M dumpdtb=FILE, or NULL */
+    char *accel;         /* -M accel=NAME, or NULL */
+} MachineOptions;
+
+/* Options for one guest ISA ("riscv64"), with that ISA's default board if it has one. */
+MachineOptions *machine_options_new(const char *isa, GError **error);
+void machine_options_free(MachineOptions *options);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MachineOptions, machine_options_free)
+
+/* Each takes the text after its option; usage errors as a user of QEMU knows them. May be called
+   again; later words replace earlier ones. */
+/* "virt,aclint=on", "aclint=on", "type=virt", "dumpdtb=FILE": the board and its properties. */
+bool machine_options_parse_machine(MachineOptions *options, const char *isa, const char *text,
+                                   GError **error);
+/* "4", "cpus=4,sockets=,cores=,threads=,maxcpus=". */
+bool machine_options_parse_smp(MachineOptions *options, const char *text, GError **error);
+/* "512" (MiB), "2G", "size=1G,maxmem=,slots=". */
+bool machine_options_parse_memory(MachineOptions *options, const char *text, GError **error);
+/* What can be said only when all options are known: CPU count and RAM size against the board.
+   machine_new calls this. */
+bool machine_options_check(MachineOptions *options, GError **error);
+
+/* "virt   RISC-V VirtIO board" lines, and the properties of one board; newly allocated. */
+char *machine_help(const char *isa);
+char *machine_props_help(const MachineType *type);
+
+/* ---- CPUs ---------------------------------------------------------------- */
+
+/* A hart's interrupt inputs. All are levels but MACHINE_RISCV_SSWI, whose rising edge sets
+   mip.SSIP (software clears it). */
+typedef enum {
+    MACHINE_RISCV_MSOFT,
+    MACHINE_RISCV_MTIMER,
+    MACHINE_RISCV_MEXT,
+    MACHINE_RISCV_SEXT,
+    MACHINE_RISCV_SSWI,
+    MACHINE_CPU_LINES,
+} MachineCpuLine;
+
+/* What a board needs to know of its CPUs. Strings borrowed during the call. */
+typedef struct {
+    /* For the device tree. */
+    const char *isa;      /* "rv64imafdc_zicsr_zifencei" */
+    const char *mmu_type; /* "riscv,sv48"; NULL: no MMU */
+    const char *compatible; /* NULL: "riscv" */
+    /* 64-byte cache-block sizes for Zicbom and Zicboz; 0: not there. */
+    uint32_t cbom_block_size, cboz_block_size;
+    /* The line to drive; called in machine_start only. NULL: nothing is connected. */
+    BusIrq (*line)(void *opaque, unsigned cpu, MachineCpuLine line);
+    void *opaque;
+} MachineCpus;
+
+/* ---- Boot ---------------------------------------------------------------- */
+
+typedef enum {
+    MACHINE_FIRMWARE_BUILTIN, /* vm-run answers SBI: the kernel is entered in S-mode */
+    MACHINE_FIRMWARE_FILE,    /* boot->firmware runs first, in M-mode */
+    MACHINE_FIRMWARE_NONE,    /* the kernel itself is entered in M-mode, at the start of RAM */
+} MachineFirmware;
+
+/* Everything is borrowed, and must stay until machine_free or the next machine_boot, since
+   machine_reset places it again. Absent: NULL. */
+typedef struct {
+    MachineFirmware mode;
+    const LoadImage *firmware;
+    const LoadImage *kernel;
+    GBytes *initrd;
+    const char *initrd_name;
+    const char *append;
+    GBytes *dtb; /* used in place of the board's own, with /chosen filled in */
+    const char *dtb_name;
+} MachineBoot;
+
+/* Where CPUs start, as machine_boot has laid it out. */
+typedef struct {
+    uint64_t reset_pc; /* with firmware or none: the reset vector, M-mode, every hart */
+    uint64_t kernel_entry; /* BUILTIN: S-mode, a0 = hart id, a1 = fdt_addr; boot hart only */
+    bool has_kernel;
+    uint64_t kernel_base, kernel_end; /* physical range of the kernel's memory image */
+    uint64_t initrd_start, initrd_end;
+    uint64_t fdt_addr, fdt_size;
+} MachineEntry;
+
+/* ---- Boards -------------------------------------------------------------- */
+
+/* One row of a board's map. Devices start in the order of rows, interrupt controllers first, and
+   stop in the opposite order. */
+typedef struct {
+    const char *id;     /* NULL ends a map; also the name the board's code knows it by */
+    const char *device; /* a DeviceType's name; NULL: reserved or RAM, ROM: named only */
+    unsigned region;    /* the device's region that is placed; a row with region > 0 places one
+                           more region of the device made by an earlier row of the same id */
+    uint64_t addr, size; /* size 0: nothing is placed */
+    int irq;            /* input of the board's interrupt controller, or 0 */
+} MachineMap;
+
+typedef struct {
+    const char *name; /* NULL ends a table */
+    bool is_bool;     /* on/off; else a string */
+    const char *def;
+    const char *help;
+} MachineProp;
+
+struct MachineType {
+    const char *name;    /* as -M says it */
+    const char *summary;
+    const char *const *isas;     /* NULL-terminated */
+    const char *const *versions; /* "virt-7.2"...: other names it goes by; NULL: none */
+    const MachineProp *props;    /* NULL: none */
+    const MachineMap *map;
+    unsigned max_cpus;
+    uint64_t ram_base;
+    uint64_t ram_min, ram_limit, ram_default; /* bytes */
+    bool is_default; /* of its ISAs */
+
+    /* After the map's devices were made: sets their properties and whatever a table cannot say.
+       Allocates no RAM. NULL: nothing. */
+    bool (*build)(Machine *m, GError **error);
+    /* Adds RAM and ROM to the space and connects interrupt lines; the devices start after it. */
+    bool (*wire)(Machine *m, GError **error);
+    /* Writes the whole tree but /chosen's boot properties. */
+    void (*fdt)(const Machine *m, Fdt *tree);
+    /* Decides where firmware, kernel and initrd go. */
+    bool (*layout)(const Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error);
+    /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
+    bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
+                  GError **error);
+};
+
+/* Types for an ISA, NULL-terminated, newly allocated (g_free). isa NULL: all. */
+const MachineType **machine_types(const char *isa);
+const MachineType *machine_type_find(const char *isa, const char *name);
+
+/* ---- Machines ------------------------------------------------------------ */
+
+/* Checks the options and makes the board's devices. Options and the CPU description are copied;
+   clock is borrowed (the tree's random seed comes from it too). */
+Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock *clock,
+                     GError **error);
+/* Stops the devices. vCPUs must have ended. NULL is fine. */
+void machine_free(Machine *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Machine, machine_free)
+
+/* The board's device tree; boot may be NULL (no kernel: no bootargs or initrd). Allocates no RAM. */
+GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error);
+
+/* Serial port n of the board, from 0, gets its back end; before machine_start. */
+bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error);
+
+/* power is as in DeviceEnv. After this the space may be used. */
+bool machine_start(Machine *m,
+                   void (*power)(void *opaque, DevicePower what, uint32_t code), void *opaque,
+                   GError **error);
+/* Places firmware, kernel, initrd, tree and reset vector; fills *entry. Errors name the file and
+   the sizes. */
+bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error);
+/* Devices to their power-on state, and the software placed anew (with a new random seed). vCPUs
+   must be stopped; they then start again at *entry. */
+bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
+
+BusSpace *machine_space(Machine *m);
+BusClock *machine_clock(Machine *m);
+const MachineOptions *machine_options(const Machine *m);
+/* The device a map row or the board made, or NULL. */
+Device *machine_device(const Machine *m, const char *id);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* What the boards see of a Machine, and helpers for them. */
+#pragma once
+
+#include "machines/machine.h"
+
+typedef struct {
+    const MachineMap *row; /* the first of its id */
+    Device *device;
+} MachineDevice;
+
+struct Machine {
+    const MachineType *type;
+    MachineOptions *options;
+    MachineCpus cpus; /* strings owned */
+    BusClock *clock;
+    BusSpace *space;
+    GArray *devices; /* MachineDevice, in map order */
+    const MachineBoot *boot;
+    bool started;
+};
+
+/* The row of that id, which must exist. */
+const MachineMap *machine_row(const Machine *m, const char *id);
+/* A property of -M, or its default. */
+const char *machine_prop(const Machine *m, const char *name);
+bool machine_prop_on(const Machine *m, const char *name);
+/* The line of a CPU, or one that leads nowhere. */
+BusIrq machine_cpu_line(const Machine *m, unsigned cpu, MachineCpuLine line);
+/* Connects output 0 of each device with an irq in the map to that input of the controller. */
+void machine_connect_irqs(Machine *m, const char *controller);
+
+/* A range of RAM that something takes; name is for messages. */
+typedef struct {
+    const char *what; /* "kernel" */
+    const char *name; /* the file, or NULL */
+    uint64_t start, size;
+} MachineRange;
+
+/* Checks that all lie in RAM and none overlap; empty ranges are fine. */
+bool machine_check_ranges(const Machine *m, const MachineRange *ranges, size_t count,
+                          GError **error);
+/* Writes an image's segments, moved by base unless it is placed. */
+bool machine_load_image(Machine *m, const LoadImage *image, uint64_t base, GError **error);

@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Real guests boot, compute, end, and start again.
+
+setup_file()
+{
+    KERNEL=$(build/guest.sh kernel riscv64) && INITRD=$(build/guest.sh initrd riscv64) ||
+        skip "no guest can be fetched"
+    export KERNEL INITRD
+}
+
+boot()
+{
+    run timeout 300 vm-run -nographic -kernel "$KERNEL" -initrd "$INITRD" "$@" </dev/null
+}
+
+@test "Linux boots on the built-in SBI, computes and powers off" {
+    boot -append "console=ttyS0 lathe.mode=test"
+    [ "$status" -eq 0 ]
+    [[ $output == *b6d81b360a5672d80c27430f39153e2c* ]]
+    [[ $output == *DONE* ]]
+    [[ $output == *"SBI specification v2.0"* ]]
+}
+
+@test "all CPUs of four come up" {
+    boot -smp 4 -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$(printf nproc | base64 -w0)"
+    [ "$status" -eq 0 ]
+    [[ $output == *"Brought up 1 node, 4 CPUs"* ]]
+    [[ $output == *"STATUS 0"* ]]
+}
+
+@test "Linux boots on OpenSBI" {
+    fw=$(build/guest.sh opensbi) || skip "no OpenSBI"
+    boot -bios "$fw" -append "console=ttyS0 lathe.mode=test"
+    [ "$status" -eq 0 ]
+    [[ $output == *OpenSBI* ]]
+    [[ $output == *DONE* ]]
+}
+
+@test "a reboot starts the guest again, and ends it with -no-reboot" {
+    cmd=$(printf 'reboot -f' | base64 -w0)
+    boot -no-reboot -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'Linux version' <<<"$output")" -eq 1 ]
+    # again and again, until we end it: at least two starts
+    run timeout -s INT 60 vm-run -nographic -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd" </dev/null
+    [ "$(grep -c 'Linux version' <<<"$output")" -ge 2 ]
+}
+
+@test "a kernel that does not fit into RAM is one line" {
+    boot -m 8
+    [ "$status" -ne 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"$(basename "$KERNEL")"* ]]
+}
+
+@test "Ctrl-a x quits from a pipe" {
+    run bash -c "(sleep 2; printf '\001x'; sleep 60) | timeout 50 vm-run -nographic -kernel '$KERNEL'"
+    [ "$status" -eq 0 ]
+}
+
+@test "an interrupt quits cleanly" {
+    vm-run -nographic -kernel "$KERNEL" </dev/null >/dev/null 3>&- &
+    pid=$!
+    sleep 3
+    kill -INT $pid
+    wait $pid
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The option table. An option may be written -opt or --opt, its value as the next word or (with
+ * two dashes) after "=". A later value replaces an earlier one, but for those that add up.
+ */
+#include "options.h"
+
+#include "base/error.h"
+#include "base/option.h"
+
+#include <stddef.h>
+#include <string.h>
+
+typedef enum {
+    FLAG,    /* bool at offset */
+    TEXT,    /* char * at offset */
+    LIST,    /* GPtrArray * at offset */
+    IGNORED, /* taken, and it makes no difference here; a value if arg is set */
+    REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
+} Kind;
+
+typedef struct {
+    const char *name;
+    Kind kind;
+    size_t offset;
+    const char *arg;     /* name of the value in the help; NULL: none */
+    const char *summary; /* NULL: an alias, not in the help */
+} Option;
+
+#define AT(field) offsetof(RunOptions, field)
+
+static const Option run_options[] = {
+    { "machine", LIST, AT(machine), "M", NULL },
+    { "M", LIST, AT(machine), "BOARD[,KEY=V]", "the board (help: list), dumpdtb=FILE writes its tree" },
+    { "arch", TEXT, AT(arch), "ISA", "the guest's ISA, if the kernel does not say" },
+    { "cpu", TEXT, AT(cpu), "MODEL[,KEY=V]", "CPU model and features (help: list)" },
+    { "smp", LIST, AT(smp), "N", "number of CPUs" },
+    { "m", LIST, AT(memory), "SIZE", "RAM, in MiB or with a suffix: 512, 2G" },
+    { "accel", TEXT, AT(accel), "NAME[,KEY=V]", "jit (or tcg), interp, verify (help: list)" },
+    { "kernel", TEXT, AT(kernel), "FILE", "Linux image or ELF file, may be gzip or zstd" },
+    { "initrd", TEXT, AT(initrd), "FILE", "initial RAM disk" },
+    { "append", TEXT, AT(append), "TEXT", "kernel command line" },
+    { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
+    { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
+    { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
+    { "serial", LIST, AT(serial), "SPEC", "stdio, mon:stdio, file:PATH, null; one a port" },
+    { "display", TEXT, AT(display), "none", "no display" },
+    { "monitor", TEXT, AT(monitor), "none", "no monitor" },
+    { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
+    { "nodefaults", FLAG, AT(nodefaults), NULL, "no serial port unless asked for" },
+    { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
+    { "D", TEXT, AT(log_file), "FILE", "log to a file" },
+    { "version", FLAG, AT(version), NULL, NULL },
+    { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
+    { "help", FLAG, AT(help), NULL, NULL },
+    { "h", FLAG, AT(help), NULL, "this help (also -help)" },
+    { "name", IGNORED, 0, "NAME", NULL },
+    { "no-shutdown", IGNORED, 0, NULL, NULL },
+    { "no-user-config", IGNORED, 0, NULL, NULL },
+    { "S", REFUSED, 0, NULL, "a start in the stopped state needs a monitor or debugger port, "
+      "which is not there yet" },
+    { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
+    { "device", REFUSED, 0, "SPEC", "added devices are not there yet" },
+    { "drive", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
+    { "blockdev", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
+    { "hda", REFUSED, 0, "FILE", "disks are not there yet; use -initrd" },
+    { "netdev", REFUSED, 0, "SPEC", "networks are not there yet" },
+    { "nic", REFUSED, 0, "SPEC", "networks are not there yet" },
+    { "chardev", REFUSED, 0, "SPEC", "-chardev is not there yet; use -serial" },
+    { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
+    { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
+    { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
+    { "s", REFUSED, 0, NULL, "a debugger port is not there yet" },
+    { "vnc", REFUSED, 0, "SPEC", "a display is not there yet" },
+    { "daemonize", REFUSED, 0, NULL, "use the shell's & or a service manager" },
+    { "snapshot", REFUSED, 0, NULL, "disks are not there yet" },
+};
+
+static const Option *find(const char *name, size_t len)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
+        if (strlen(run_options[i].name) == len && !memcmp(run_options[i].name, name, len))
+            return &run_options[i];
+    }
+    return NULL;
+}
+
+static bool unknown(const char *word, GError **error)
+{
+    const char *names[G_N_ELEMENTS(run_options) + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
+        if (run_options[i].kind != REFUSED)
+            names[n++] = run_options[i].name;
+    }
+    names[n] = NULL;
+    const char *bare = word + strspn(word, "-");
+    g_autofree char *name = g_strndup(bare, strcspn(bare, "="));
+    const char *nearest = option_nearest(name, names);
+    if (nearest)
+        return fail_usage(error, "unknown option '%s'; did you mean -%s?", word, nearest);
+    return fail_usage(error, "unknown option '%s'; -help lists them", word);
+}
+
+static bool store(RunOptions *o, const Option *opt, const char *value, GError **error)
+{
+    void *at = (char *)o + opt->offset;
+    switch (opt->kind) {
+    case FLAG:
+        *(bool *)at = true;
+        break;
+    case TEXT:
+        g_free(*(char **)at);
+        *(char **)at = g_strdup(value);
+        break;
+    case LIST:
+        g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
+        break;
+    case IGNORED:
+        break;
+    case REFUSED:
+        return fail_usage(error, "-%s: %s", opt->name, opt->summary);
+    }
+    return true;
+}
+
+static bool check(const RunOptions *o, GError **error)
+{
+    if (o->display && strcmp(o->display, "none"))
+        return fail_usage(error, "-display %s: only none is there yet", o->display);
+    if (o->monitor && strcmp(o->monitor, "none"))
+        return fail_usage(error, "-monitor %s: only none is there yet", o->monitor);
+    return true;
+}
+
+/* The program's own name without its path and the "-static" some give it. */
+static const char *arch_of_name(char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+    const char *name = slash ? slash + 1 : argv0;
+    const char *p = "qemu-system-";
+    return g_str_has_prefix(name, p) ? name + strlen(p) : NULL;
+}
+
+RunOptions *run_options_parse(int argc, char **argv, GError **error)
+{
+    g_autoptr(RunOptions) o = g_new0(RunOptions, 1);
+    o->machine = g_ptr_array_new_with_free_func(g_free);
+    o->smp = g_ptr_array_new_with_free_func(g_free);
+    o->memory = g_ptr_array_new_with_free_func(g_free);
+    o->serial = g_ptr_array_new_with_free_func(g_free);
+    o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (word[0] != '-' || !word[1]) {
+            fail_usage(error, "'%s': not an option (disk images are not there yet)", word);
+            return NULL;
+        }
+        bool two = word[1] == '-';
+        const char *name = word + 1 + two, *equals = two ? strchr(name, '=') : NULL;
+        const Option *opt = find(name, equals ? (size_t)(equals - name) : strlen(name));
+        const char *value = equals ? equals + 1 : NULL;
+        if (!opt) {
+            unknown(word, error);
+            return NULL;
+        }
+        if (opt->kind == REFUSED) {
+            store(o, opt, NULL, error);
+            return NULL;
+        }
+        if (value && !opt->arg) {
+            fail_usage(error, "--%s takes no value", opt->name);
+            return NULL;
+        }
+        if (opt->arg && !value && !(value = argv[++i])) {
+            fail_usage(error, "-%s needs a value", opt->name);
+            return NULL;
+        }
+        if (!store(o, opt, value, error))
+            return NULL;
+    }
+    return check(o, error) ? g_steal_pointer(&o) : NULL;
+}
+
+void run_options_free(RunOptions *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
+        if (run_options[i].kind == TEXT)
+            g_clear_pointer((char **)((char *)o + run_options[i].offset), g_free);
+        else if (run_options[i].kind == LIST && run_options[i].summary)
+            g_ptr_array_unref(*(GPtrArray **)((char *)o + run_options[i].offset));
+    }
+    g_free(o);
+}
+
+char *run_options_help(const char *program)
+{
+    GString *s = g_string_new(NULL);
+    g_string_append_printf(s, "usage: %s [-M BOARD] [-smp N] [-m SIZE] -kernel FILE [OPTION]...\n"
+                           "Runs a whole virtual machine by binary translation.\n\n", program);
+    for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
+        const Option *o = &run_options[i];
+        if (!o->summary || o->kind == REFUSED || o->kind == IGNORED)
+            continue;
+        g_autofree char *left = g_strdup_printf("-%s %s", o->name, o->arg ? o->arg : "");
+        g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
+    }
+    g_string_append_printf(s, "One dash or two. Exit status: 0 power-off, the guest's own code if it "
+                           "gave one,\n1 failed, 2 misused.\n\nexamples:\n"
+                           "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
+                           "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"
+                           "  %s --arch riscv64 -M virt,dumpdtb=virt.dtb\n",
+                           program, program, program);
+    return g_string_free(s, FALSE);
+}

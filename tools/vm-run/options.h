@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* vm-run's command line, in QEMU's spellings, read into texts that their libraries parse later. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct {
+    char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
+        *monitor;
+    GPtrArray *machine, *smp, *memory, *serial; /* char *, in the order given */
+    bool nographic, no_reboot, nodefaults, help, version;
+    const char *called_arch; /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
+} RunOptions;
+
+/* argv[0] decides called_arch. Usage errors; an unknown option comes with the nearest known one. */
+RunOptions *run_options_parse(int argc, char **argv, GError **error);
+void run_options_free(RunOptions *o);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunOptions, run_options_free)
+
+/* One screen; newly allocated. */
+char *run_options_help(const char *program);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's software: files read, and which ISA they are for. */
+#pragma once
+
+#include "options.h"
+
+#include "guest/guest.h"
+#include "load/load.h"
+#include "machines/machine.h"
+
+typedef struct {
+    LoadImage *kernel, *firmware; /* NULL: none */
+    GBytes *initrd, *dtb;
+    MachineBoot boot; /* refers to all of the above and to the options */
+} Software;
+
+/* Reads -kernel, -bios, -initrd and -dtb. */
+bool software_load(Software *s, const RunOptions *o, GError **error);
+/* The ISA to run: --arch, what the kernel or the firmware is built for, or the name vm-run was called
+   by. NULL with *error when none says, when they differ or when the ISA is not there. */
+const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **error);
+void software_clear(Software *s);

@@ -1,0 +1,1 @@
+vm-run_libs := base bus translate chardev load guest cpu firmware devices machines
