@@ -97,11 +97,11 @@ static void make_slots(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < N_INT; i++)
-        slots[n++] = (IrSlot){"int", (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
+        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
     for (unsigned i = 0; i < N_FLOAT; i++)
-        slots[n++] = (IrSlot){"float", (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
+        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){"wide", (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
+        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
     for (unsigned i = 0; i < N_WIDE; i++)
         slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128};
     for (unsigned i = 0; i < 2; i++)
@@ -346,6 +346,8 @@ static void random_body(IrBuilder *b, GRand *r)
 {
     Pool p = {.n = 0};
     unsigned n = (unsigned)g_rand_int_range(r, 5, 60);
+    const char *few = getenv("TEST_OPS"); /* to narrow a failure down */
+    n = few ? (unsigned)atoi(few) : n;
     for (unsigned i = 0; i < n; i++) {
         switch (g_rand_int_range(r, 0, 16)) {
         case 0: op_convert(b, r, &p); break;
@@ -414,12 +416,26 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
     translate_free(t);
 }
 
+static void print_region(guint32 s)
+{
+    IrBuilder b;
+    g_autoptr(GString) text = g_string_new(NULL);
+    seed = s;
+    ir_builder_init(&b, &guest.ir);
+    test_insn(&b, NULL, 4);
+    ir_print(&b, text);
+    g_print("%s", text->str);
+    ir_builder_clear(&b);
+}
+
 static void test_random(void)
 {
     const char *one = getenv("TEST_SEED"), *count = getenv("TEST_COUNT");
     guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1, n = one ? 1 : count ? (guint32)strtoul(count, NULL, 0) : 3000;
     static Outcome interp, jit;
     body = random_body;
+    if (one && getenv("TEST_PRINT"))
+        print_region(from);
     for (guint32 s = from; s < from + n; s++) {
         /* a TranslateCpu is large: only what the guest owns is compared */
         run(TRANSLATE_INTERP, s, &interp);
@@ -433,6 +449,7 @@ static void test_random(void)
                                    G_GINT64_MODIFIER "x", i, slots[i].name,
                                    *(guint64 *)(void *)((uint8_t *)&interp.cpu + slots[i].offset),
                                    *(guint64 *)(void *)((uint8_t *)&jit.cpu + slots[i].offset));
+            print_region(s);
             g_test_message("TEST_SEED=%u", s);
             g_test_fail();
             return;
