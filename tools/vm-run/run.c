@@ -161,6 +161,22 @@ static void on_sbi_reset(void *opaque, bool again, bool failure)
     on_power(opaque, again ? DEVICE_POWER_RESET : failure ? DEVICE_POWER_FAIL : DEVICE_POWER_OFF, 1);
 }
 
+/* Input of SBI's debug console is the serial port's, taken as firmware on the board would: byte by byte
+   from the 16550. Any vCPU's thread. */
+static size_t on_sbi_read(void *opaque, void *buf, size_t len)
+{
+    enum { RBR = 0, LSR = 5, LSR_DATA_READY = 1 };
+    Run *r = opaque;
+    Device *uart = machine_device(r->machine, "uart0");
+    uint64_t base = uart ? device_base(uart, 0) : 0, value;
+    BusSpace *space = machine_space(r->machine);
+    size_t got = 0;
+    while (uart && got < len && bus_read(space, base + LSR, 1, &value) == BUS_OK &&
+           value & LSR_DATA_READY && bus_read(space, base + RBR, 1, &value) == BUS_OK)
+        ((uint8_t *)buf)[got++] = (uint8_t)value;
+    return got;
+}
+
 static void on_quit_key(void *opaque)
 {
     quit(opaque, 0);
@@ -341,6 +357,7 @@ static bool start(Run *r, GError **error)
     FirmwareRiscvEnv env = {
         .space = space,
         .console = r->serials->len ? r->serials->pdata[0] : NULL,
+        .console_read = on_sbi_read,
         .reset = on_sbi_reset,
         .opaque = r,
     };
