@@ -188,6 +188,12 @@ Region *cache_region_at(Translator *t, uint32_t code_offset)
     return code_offset < r->entry + r->size ? r : NULL;
 }
 
+static void forget_addresses(TranslateCpu *cpu)
+{
+    memset(cpu->jump_table, 0, TRANSLATE_JUMPS * sizeof(TranslateJump));
+    memset(cpu->fetch, 0, sizeof cpu->fetch);
+}
+
 void cache_reset(Translator *t)
 {
     GHashTableIter it;
@@ -211,7 +217,7 @@ void cache_reset(Translator *t)
     t->n_links = 1;
     t->code.used = t->code.start;
     for (guint i = 0; t->cpus && i < t->cpus->len; i++)
-        memset(((TranslateCpu *)t->cpus->pdata[i])->jump_table, 0, TRANSLATE_JUMPS * sizeof(TranslateJump));
+        forget_addresses(t->cpus->pdata[i]);
     t->count.flushes++;
 }
 

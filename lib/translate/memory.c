@@ -249,7 +249,7 @@ static uint64_t effective(uint64_t address, IrMem mem)
     return mem & IR_MEM_ADDR32 ? (uint32_t)address : address;
 }
 
-uint64_t memory_load(TranslateCpu *cpu, uint64_t address, IrMem mem)
+static uint64_t real_load(TranslateCpu *cpu, uint64_t address, IrMem mem)
 {
     unsigned size = ir_mem_bytes(mem), mmu = ir_mem_mmu(mem);
     uint64_t v = 0;
@@ -271,7 +271,7 @@ uint64_t memory_load(TranslateCpu *cpu, uint64_t address, IrMem mem)
     return finish_load(v, mem);
 }
 
-void memory_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
+static void real_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
 {
     unsigned size = ir_mem_bytes(mem), mmu = ir_mem_mmu(mem);
     address = effective(address, mem);
@@ -298,7 +298,7 @@ void memory_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value
             return;
 }
 
-void memory_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *value)
+static void real_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *value)
 {
     unsigned size = ir_mem_bytes(mem);
     IrMem part = (mem & ~7u) | 3;
@@ -307,10 +307,10 @@ void memory_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *v
         return;
     part &= ~IR_MEM_ALIGNED;
     for (unsigned i = 0; i < size / 8 && !cpu->fault_pending; i++)
-        value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i] = memory_load(cpu, address + 8 * i, part);
+        value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i] = real_load(cpu, address + 8 * i, part);
 }
 
-void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrValue *value)
+static void real_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrValue *value)
 {
     unsigned size = ir_mem_bytes(mem);
     IrMem part = (mem & ~7u & ~IR_MEM_ALIGNED) | 3;
@@ -322,7 +322,7 @@ void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrV
         !resolve(cpu, last, TRANSLATE_STORE, ir_mem_mmu(mem), &host, &phys, &flags))
         return;
     for (unsigned i = 0; i < size / 8 && !cpu->fault_pending; i++)
-        memory_store(cpu, address + 8 * i, part, value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i]);
+        real_store(cpu, address + 8 * i, part, value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i]);
 }
 
 /* Host address for an atomic on one aligned word, write permission checked; NULL with a fault pending. */
@@ -401,7 +401,7 @@ static uint64_t to_guest_order(uint64_t v, IrMem mem)
     return mem & IR_MEM_BE && ir_mem_bytes(mem) > 1 ? swap_value(v, ir_mem_bytes(mem)) : v;
 }
 
-uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand)
+static uint64_t real_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand)
 {
     unsigned size = ir_mem_bytes(mem);
     uint64_t phys = 0, old;
@@ -417,8 +417,8 @@ uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem
     return finish_load(old, mem);
 }
 
-void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
-                const IrValue *desired)
+static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
+                     const IrValue *desired)
 {
     unsigned size = ir_mem_bytes(mem);
     uint64_t phys = 0;
@@ -443,7 +443,7 @@ void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, co
     atomic_done(cpu, phys, flags, size);
 }
 
-uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem)
+static uint64_t real_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem)
 {
     address = effective(address, mem);
     cpu->linked_valid = 0;
@@ -451,7 +451,7 @@ uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem)
         trouble(cpu, address, TRANSLATE_LOAD, TRANSLATE_MISALIGNED);
         return 0;
     }
-    uint64_t v = memory_load(cpu, address, mem & ~IR_MEM_SIGNED);
+    uint64_t v = real_load(cpu, address, mem & ~IR_MEM_SIGNED);
     if (cpu->fault_pending)
         return 0;
     cpu->linked_address = address;
@@ -460,7 +460,7 @@ uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem)
     return mem & IR_MEM_SIGNED ? (uint64_t)bits_sext(v, 8 * ir_mem_bytes(mem)) : v;
 }
 
-bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
+static bool real_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
 {
     unsigned size = ir_mem_bytes(mem);
     uint64_t phys = 0;
@@ -476,6 +476,107 @@ bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t 
     if (ok)
         atomic_done(cpu, phys, flags, size);
     return ok;
+}
+
+/* The public faces: with -accel verify answered from the log or logged. */
+
+uint64_t memory_load(TranslateCpu *cpu, uint64_t address, IrMem mem)
+{
+    IrValue out = {.w = {0}};
+    if (G_LIKELY(!cpu->verify))
+        return real_load(cpu, address, mem);
+    if (!verify_replay(cpu, IR_LOAD, address, mem, NULL, &out)) {
+        out.u = real_load(cpu, address, mem);
+        verify_record(cpu, IR_LOAD, address, mem, NULL, &out);
+    }
+    return out.u;
+}
+
+void memory_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
+{
+    IrValue in = {.w = {value & bits_mask(8 * ir_mem_bytes(mem))}};
+    if (G_LIKELY(!cpu->verify)) {
+        real_store(cpu, address, mem, value);
+    } else if (!verify_replay(cpu, IR_STORE, address, mem, &in, NULL)) {
+        real_store(cpu, address, mem, value);
+        verify_record(cpu, IR_STORE, address, mem, &in, NULL);
+    }
+}
+
+void memory_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *value)
+{
+    if (!cpu->verify) {
+        real_load_wide(cpu, address, mem, value);
+    } else if (!verify_replay(cpu, IR_LOAD, address, mem, NULL, value)) {
+        real_load_wide(cpu, address, mem, value);
+        verify_record(cpu, IR_LOAD, address, mem, NULL, value);
+    }
+}
+
+void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrValue *value)
+{
+    if (!cpu->verify) {
+        real_store_wide(cpu, address, mem, value);
+    } else if (!verify_replay(cpu, IR_STORE, address, mem, value, NULL)) {
+        real_store_wide(cpu, address, mem, value);
+        verify_record(cpu, IR_STORE, address, mem, value, NULL);
+    }
+}
+
+uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand)
+{
+    operand &= bits_mask(8 * ir_mem_bytes(mem));
+    IrValue in = {.w = {operand, what}}, out = {.w = {0}};
+    if (G_LIKELY(!cpu->verify))
+        return real_atomic(cpu, what, address, mem, operand);
+    if (!verify_replay(cpu, IR_ATOMIC, address, mem, &in, &out)) {
+        out.u = real_atomic(cpu, what, address, mem, operand);
+        verify_record(cpu, IR_ATOMIC, address, mem, &in, &out);
+    }
+    return out.u;
+}
+
+void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
+                const IrValue *desired)
+{
+    if (!cpu->verify) {
+        real_cas(cpu, address, mem, old, expected, desired);
+    } else if (!verify_replay(cpu, IR_CAS, address, mem, desired, old)) {
+        real_cas(cpu, address, mem, old, expected, desired);
+        verify_record(cpu, IR_CAS, address, mem, desired, old);
+    }
+}
+
+/* The link that a logged access made or broke is part of the state that is compared. */
+uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem)
+{
+    IrValue out = {.w = {0}};
+    if (G_LIKELY(!cpu->verify))
+        return real_load_linked(cpu, address, mem);
+    if (!verify_replay(cpu, IR_LOAD_LINKED, address, mem, NULL, &out)) {
+        out.u = real_load_linked(cpu, address, mem);
+        out.w[1] = cpu->linked_address;
+        out.w[2] = cpu->linked_value;
+        out.w[3] = cpu->linked_valid;
+        verify_record(cpu, IR_LOAD_LINKED, address, mem, NULL, &out);
+    }
+    cpu->linked_address = out.w[1];
+    cpu->linked_value = out.w[2];
+    cpu->linked_valid = (uint32_t)out.w[3];
+    return out.u;
+}
+
+bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value)
+{
+    IrValue in = {.w = {value & bits_mask(8 * ir_mem_bytes(mem))}}, out = {.w = {0}};
+    if (G_LIKELY(!cpu->verify))
+        return real_store_cond(cpu, address, mem, value);
+    if (!verify_replay(cpu, IR_STORE_COND, address, mem, &in, &out)) {
+        out.u = real_store_cond(cpu, address, mem, value);
+        verify_record(cpu, IR_STORE_COND, address, mem, &in, &out);
+    }
+    cpu->linked_valid = 0;
+    return out.u;
 }
 
 bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage *page)

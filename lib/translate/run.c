@@ -72,8 +72,8 @@ TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
     cpu->translator = t;
     cpu->env = *env;
     cpu->user = user;
-    cpu->tag = 1;
     cpu->mxcsr = 0x1f80;
+    cpu->tag = translate_tag_new(cpu);
     cpu->jump_table = mmap(NULL, TRANSLATE_JUMPS * sizeof(TranslateJump), PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     g_assert(cpu->jump_table != MAP_FAILED);
@@ -118,12 +118,14 @@ void translate_stop(TranslateCpu *cpu)
 
 uint32_t translate_tag_new(TranslateCpu *cpu)
 {
-    if (++cpu->last_tag == 0) { /* all were used: forget everything that was known under them */
-        memset(cpu->jump_table, 0, TRANSLATE_JUMPS * sizeof(TranslateJump));
-        memset(cpu->fetch, 0, sizeof cpu->fetch);
-        cpu->last_tag = 1;
+    Translator *t = cpu->translator;
+    uint32_t tag = __atomic_add_fetch(&t->last_tag, 1, __ATOMIC_SEQ_CST);
+    if (tag >= UINT32_MAX - 1) { /* all were used: at the next stop forget everything that was known under them */
+        __atomic_store_n(&t->last_tag, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&t->tags_ran_out, 1, __ATOMIC_SEQ_CST);
+        return 1;
     }
-    return cpu->last_tag;
+    return tag;
 }
 
 uint64_t translate_pc(TranslateCpu *cpu)
@@ -318,7 +320,7 @@ static Region *lookup(TranslateCpu *cpu)
     if (!r)
         return NULL;
     TranslateJump *j = jump_entry(cpu, cpu->pc);
-    if (t->host) {
+    if (t->options.accel == TRANSLATE_JIT) {
         j->tag = 0;
         j->pc = cpu->pc;
         j->host = (uint32_t)(uintptr_t)t->code.run + r->entry;
@@ -406,6 +408,8 @@ TranslateExit translate_run(TranslateCpu *cpu)
         __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
             continue;
+        if (G_UNLIKELY(__atomic_exchange_n(&t->tags_ran_out, 0, __ATOMIC_SEQ_CST)))
+            flush_all(cpu);
 
         uint64_t flushes = __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST);
         Region *r = lookup(cpu);

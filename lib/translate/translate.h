@@ -122,7 +122,6 @@ struct TranslateCpu {
     uint32_t mxcsr, host_mxcsr;
     uint64_t linked_address, linked_value; /* load-linked */
     uint32_t linked_valid;
-    uint32_t last_tag;
     uint8_t round;           /* IrRound that IR_RDYN means */
     uint32_t kicked;         /* atomic */
     uint32_t stop;           /* atomic */
@@ -131,6 +130,7 @@ struct TranslateCpu {
     uint64_t fault_host_pc;  /* compiled code: where a memory access or helper was called from */
     struct TranslateVerify *verify; /* accel verify: its log */
     IrValue *values;         /* interpreter: of the current region's operations */
+    uint64_t save[10];       /* temporaries across a call into C */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links; } count;
     struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256]; /* pages executed under a tag */
@@ -168,7 +168,7 @@ void translate_invalidate(Translator *t, uint64_t phys, uint64_t size);
 /* The CPU's own thread (guest fences, address-space changes): drop cached translations of addresses. */
 void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global);
 void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address);
-/* A tag never used before by this CPU. */
+/* A tag never used before by any CPU of the translator: links are shared, and compare tags. */
 uint32_t translate_tag_new(TranslateCpu *cpu);
 
 /* From helpers: raises a guest exception at the current instruction when the helper returns. */

@@ -23,6 +23,7 @@ struct Link {
     uint32_t guard;     /* code offset of the tag it compares with; 0: no guard */
     int64_t page;       /* start of the target's page relative to the region's page */
     uint32_t offset;    /* of the target in its page */
+    uint32_t retry, lookup; /* code offsets of the two ways to go on then */
     uint32_t fallback;  /* code offset of the rel32 taken when the guard fails */
     uint32_t misses;    /* times the guard failed: after a few the jump table is used instead */
 };
@@ -38,6 +39,7 @@ struct Region {
     uint64_t mode;
     uint32_t entry;     /* code offset */
     uint32_t size;      /* of code */
+    uint32_t dead_exit; /* code offset that leaves for the dispatcher at the region's start */
     uint32_t in_page;   /* phys & PAGE_MASK */
     int32_t first, last; /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the page */
     uint64_t phys2;     /* physical page of what passes the page's end; 0 none */
@@ -106,6 +108,7 @@ struct Translator {
     GMutex lock;
     GCond resumed;
     int flushing;           /* atomic */
+    uint32_t last_tag, tags_ran_out; /* atomic */
     Code code;
     Region **hash;
     GHashTable *pages;      /* physical page -> PageCode */

@@ -61,6 +61,7 @@ typedef struct Emit {
     uint32_t at;       /* operation for which registers are allocated */
     int32_t insn;      /* offset of the current guest instruction */
     bool insn_dirty;   /* it has changed state */
+    bool no_room;      /* out of links: the cache must be reset */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
     uint8_t reg[IR_MAX_OPS + 8];
@@ -130,7 +131,6 @@ Cold *add_cold(Emit *e, ColdKind kind);
 void emit_cold_memory(Emit *e, Cold *c);
 void emit_cold_float(Emit *e, Cold *c);
 void emit_cold_exit(Emit *e, Cold *c);
-void store_operand(Emit *e, IrRef v, unsigned cell);
 
 /* x64_thunk.c */
 bool x64_start(Translator *t, GError **error);

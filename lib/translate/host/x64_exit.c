@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leaving a region. A direct exit is one jump, patched to the target once that
+ * is known (x64_patch). Within a guest page it needs nothing else; a backward
+ * one first looks whether the CPU was kicked. Across pages it moves pc_base and
+ * compares the tag under which it was linked, since the target page may have
+ * been mapped elsewhere since. Indirect exits look the address up in the CPU's
+ * jump table in line.
+ */
+#include "translate/host/x64_priv.h"
+
+static bool direct(const Emit *e)
+{
+    return e->t->guest->direct_memory;
+}
+
+void emit_pc(Emit *e, unsigned dst, int64_t offset)
+{
+    if (direct(e)) {
+        mov_ri(&e->a, (int)dst, e->r->phys + (uint64_t)offset);
+        return;
+    }
+    int64_t off = (int64_t)e->r->in_page + offset;
+    load(&e->a, true, (int)dst, RBP, CPU_DISP(e, pc_base));
+    if (off == (int32_t)off) {
+        if (off)
+            lea(&e->a, true, (int)dst, (int)dst, (int32_t)off);
+    } else {
+        unsigned t = temp_gpr(e);
+        mov_ri(&e->a, (int)t, (uint64_t)off);
+        alu_rr(&e->a, true, ALU_ADD, (int)dst, (int)t);
+        e->locked &= ~reg_bit(t);
+    }
+}
+
+static void emit_rel32(Emit *e, uint32_t target)
+{
+    put32(&e->a, target - (uint32_t)(code_offset(e) + 4));
+}
+
+void emit_call_thunk(Emit *e, uint32_t thunk)
+{
+    put8(&e->a, 0xe8);
+    emit_rel32(e, thunk);
+}
+
+void emit_jump_thunk(Emit *e, uint32_t thunk)
+{
+    put8(&e->a, 0xe9);
+    emit_rel32(e, thunk);
+}
+
+Cold *add_cold(Emit *e, ColdKind kind)
+{
+    if (e->n_cold == MAX_COLD)
+        e->failed = true;
+    else
+        e->n_cold++;
+    Cold *c = &e->cold[e->n_cold - 1];
+    memset(c, 0, sizeof *c);
+    c->kind = (uint8_t)kind;
+    c->guest = e->insn;
+    return c;
+}
+
+/* Keeps a rel32 that will be patched while others run it within one cache line. */
+static void align_rel32(Emit *e, unsigned opcode_bytes)
+{
+    uintptr_t at = (uintptr_t)e->a.p + opcode_bytes;
+    if ((at & 63) > 60)
+        put_nops(&e->a, (unsigned)(64 - (at & 63)));
+}
+
+static Link *new_link(Emit *e, int64_t offset, uint32_t *index)
+{
+    Translator *t = e->t;
+    if (t->n_links >= t->max_links) {
+        e->no_room = true;
+        *index = 0;
+        return &t->links[0];
+    }
+    *index = t->n_links++;
+    Link *l = &t->links[*index];
+    int64_t target = (int64_t)e->r->in_page + offset;
+    *l = (Link){.from = e->r, .page = target & ~(int64_t)PAGE_MASK, .offset = (uint32_t)(target & (int64_t)PAGE_MASK)};
+    return l;
+}
+
+/* Leaves to the dispatcher at the current instruction if the CPU was kicked. */
+static void emit_poll(Emit *e, int32_t offset)
+{
+    alu_mi(&e->a, false, ALU_CMP, RBP, CPU_DISP(e, live_tag), 0);
+    Cold *c = add_cold(e, COLD_PC_MISS);
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | CC_E);
+    put32(&e->a, 0);
+    c->from = e->a.p;
+    c->disp = offset;
+}
+
+static void emit_link_jump(Emit *e, Link *l, uint32_t index, int cc)
+{
+    align_rel32(e, cc < 0 ? 1 : 2);
+    if (cc < 0) {
+        put8(&e->a, 0xe9);
+    } else {
+        put8(&e->a, 0x0f);
+        put8(&e->a, 0x80 | (unsigned)cc);
+    }
+    l->jump = (uint32_t)code_offset(e);
+    put32(&e->a, 0);
+    Cold *c = add_cold(e, COLD_LINK);
+    c->info = index;
+    c->from = e->a.p;
+}
+
+/* The guarded jump to another page; falls into it. */
+static void emit_cross(Emit *e, Link *l, uint32_t index)
+{
+    Asm *a = &e->a;
+    if (l->page == (int32_t)l->page) {
+        alu_mi(a, true, ALU_ADD, RBP, CPU_DISP(e, pc_base), (int32_t)l->page);
+    } else { /* all temporaries are free here */
+        mov_ri(a, RAX, (uint64_t)l->page);
+        op_rm(a, 0, true, 0x01, RAX, RBP, CPU_DISP(e, pc_base));
+    }
+    while (((uintptr_t)a->p + 6) & 3) /* the guard's immediate is patched alone: keep it aligned */
+        put_nops(a, 1);
+    op_rm(a, 0, false, 0x81, ALU_CMP, RBP, CPU_DISP(e, live_tag) | 0);
+    l->guard = (uint32_t)code_offset(e);
+    put32(a, 0);
+    align_rel32(e, 2);
+    put8(a, 0x0f);
+    put8(a, 0x80 | CC_NE);
+    l->fallback = (uint32_t)code_offset(e);
+    put32(a, 0);
+    Cold *c = add_cold(e, COLD_GUARD);
+    c->info = index;
+    c->from = a->p;
+    emit_link_jump(e, l, index, -1);
+}
+
+static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
+{
+    uint32_t index;
+    Link *l = new_link(e, offset, &index);
+    if (direct(e) || l->page == 0) {
+        if (may_poll && offset <= e->insn) {
+            if (e->insn_dirty)
+                emit_poll(e, (int32_t)offset);
+            else
+                emit_poll(e, e->insn);
+        }
+        emit_link_jump(e, l, index, -1);
+    } else {
+        emit_cross(e, l, index);
+    }
+}
+
+static void emit_exit_if(Emit *e, const IrOp *op)
+{
+    uint32_t index;
+    Link *l = new_link(e, op->imm, &index);
+    bool same_page = direct(e) || l->page == 0, back = op->imm <= e->insn;
+    if (same_page && back && !e->insn_dirty)
+        emit_poll(e, e->insn);
+    unsigned cc = emit_condition(e, op->a);
+    if (same_page && (!back || !e->insn_dirty)) {
+        emit_link_jump(e, l, index, (int)cc);
+        return;
+    }
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | (cc ^ 1));
+    put32(&e->a, 0);
+    uint8_t *from = e->a.p;
+    if (same_page) {
+        emit_poll(e, (int32_t)op->imm);
+        emit_link_jump(e, l, index, -1);
+    } else {
+        emit_cross(e, l, index);
+    }
+    int32_t rel = (int32_t)(e->a.p - from);
+    memcpy(from - 4, &rel, 4);
+}
+
+/* rax: the address. Through the jump table. */
+static void emit_lookup(Emit *e)
+{
+    Asm *a = &e->a;
+    unsigned align = e->t->guest->insn_align;
+    _Static_assert(sizeof(TranslateJump) == 16, "the index is shifted by 4");
+    mov_rr(a, false, RCX, RAX);
+    shift_ri(a, false, SH_SHL, RCX, 4 - align);
+    alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
+    alu_rm(a, true, ALU_ADD, RCX, RBP, CPU_DISP(e, jump_table));
+    op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
+    Cold *c = add_cold(e, COLD_RAX_MISS);
+    put8(a, 0x0f);
+    put8(a, 0x80 | CC_NE);
+    put32(a, 0);
+    c->from = a->p;
+    load(a, false, RDX, RCX, 8);
+    alu_rm(a, false, ALU_CMP, RDX, RBP, CPU_DISP(e, live_tag));
+    c = add_cold(e, COLD_RAX_MISS);
+    put8(a, 0x0f);
+    put8(a, 0x80 | CC_NE);
+    put32(a, 0);
+    c->from = a->p;
+    load(a, false, RDX, RCX, 12);
+    if (!direct(e)) {
+        alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
+        store(a, true, RBP, CPU_DISP(e, pc_base), RAX);
+    }
+    op_rr(a, 0, false, 0xff, 4, RDX); /* jmp rdx */
+}
+
+static void emit_indirect(Emit *e, const IrOp *op)
+{
+    unsigned r = use_reg(e, op->a);
+    if (r != RAX)
+        mov_rr(&e->a, true, RAX, (int)r);
+    emit_lookup(e);
+}
+
+static void emit_raise(Emit *e, const IrOp *op)
+{
+    Asm *a = &e->a;
+    unsigned v = use_reg(e, op->a), t = temp_gpr(e);
+    store(a, true, RBP, CPU_DISP(e, fault.value), (int)v);
+    store_i(a, false, RBP, CPU_DISP(e, fault.exception), (int32_t)op->imm);
+    store_i(a, false, RBP, CPU_DISP(e, fault_pending), 1);
+    emit_pc(e, t, e->insn);
+    store(a, true, RBP, CPU_DISP(e, pc), (int)t);
+    emit_jump_thunk(e, e->k->exit_raise);
+}
+
+static void emit_mode(Emit *e, const IrOp *op)
+{
+    unsigned t;
+    if (op->a) {
+        t = use_reg(e, op->a);
+    } else {
+        t = temp_gpr(e);
+        emit_pc(e, t, op->imm);
+    }
+    store(&e->a, true, RBP, CPU_DISP(e, pc), (int)t);
+    emit_jump_thunk(e, e->k->exit_mode);
+}
+
+void emit_cold_exit(Emit *e, Cold *c)
+{
+    Asm *a = &e->a;
+    Link *l = &e->t->links[c->info];
+    switch (c->kind) {
+    case COLD_LINK:
+        l->stub = (uint32_t)code_offset(e);
+        store_i(a, false, RBP, CPU_DISP(e, exit_info), (int32_t)c->info);
+        emit_jump_thunk(e, e->k->exit_link);
+        break;
+    case COLD_GUARD:
+        /* first to the dispatcher, to be linked again; later (patched) to the lookup behind it */
+        l->retry = (uint32_t)code_offset(e);
+        store_i(a, false, RBP, CPU_DISP(e, exit_info), (int32_t)c->info);
+        emit_jump_thunk(e, e->k->exit_link);
+        l->lookup = (uint32_t)code_offset(e);
+        load(a, true, RAX, RBP, CPU_DISP(e, pc_base));
+        if (l->offset)
+            alu_ri(a, true, ALU_ADD, RAX, (int32_t)l->offset);
+        emit_lookup(e);
+        break;
+    case COLD_PC_MISS:
+        emit_pc(e, RAX, c->disp);
+        /* fallthrough */
+    default: /* COLD_RAX_MISS */
+        store(a, true, RBP, CPU_DISP(e, pc), RAX);
+        emit_jump_thunk(e, e->k->exit_miss);
+        break;
+    }
+}
+
+bool emit_exit(Emit *e, IrRef i, const IrOp *op)
+{
+    (void)i;
+    switch (op->code) {
+    case IR_EXIT:
+        emit_exit_to(e, op->imm, true);
+        return true;
+    case IR_EXIT_IF:
+        emit_exit_if(e, op);
+        return true;
+    case IR_EXIT_CALL:
+        emit_exit_to(e, (int32_t)op->imm, true);
+        return true;
+    case IR_EXIT_CALL_IND:
+    case IR_EXIT_RET:
+    case IR_EXIT_IND:
+        emit_indirect(e, op);
+        return true;
+    case IR_EXIT_MODE:
+        emit_mode(e, op);
+        return true;
+    case IR_RAISE:
+        emit_raise(e, op);
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Code that all regions share: entering and leaving compiled code, and calls
+ * into C. A call saves every register, pinned ones in their slots, so that C
+ * sees the guest's state and compiled code keeps its temporaries; when the call
+ * left a fault pending, compiled code is left at once.
+ *
+ * MXCSR is the guest's in compiled code. C called from there does no
+ * floating-point arithmetic except eval and FPENV helpers, for which MXCSR is
+ * exchanged.
+ */
+#include "translate/host/x64_priv.h"
+
+#include <cpuid.h>
+
+#include "base/error.h"
+
+#define SAVED_TEMPS 4
+static const uint8_t saved_temps[SAVED_TEMPS] = {RAX, RCX, RDX, NO_REG}; /* r14, r15 are C's to keep */
+
+static int32_t field(const X64Thunks *k, size_t offset)
+{
+    return (int32_t)offset - k->bias;
+}
+#define FIELD(k, name) field(k, offsetof(TranslateCpu, name))
+
+static void mxcsr(Asm *a, bool store_it, int32_t disp)
+{
+    put_vex(a, 1, 0, false, false, store_it ? 3 : 2, 0, RBP, 0);
+    put8(a, 0xae);
+    put_mem(a, store_it ? 3 : 2, RBP, disp);
+}
+
+static void pins(Asm *a, const X64Thunks *k, const IrGuest *g, bool to_memory)
+{
+    for (unsigned s = 0; s < g->n_slots; s++) {
+        int r = k->pin[s];
+        int32_t disp = field(k, g->slots[s].offset);
+        if (r < 0)
+            continue;
+        if (r < 16)
+            op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP, disp);
+        else if (to_memory)
+            vex_rm(a, 1, 1, false, 0xd6, r - 16, 0, RBP, disp); /* vmovq */
+        else
+            vex_rm(a, 1, 2, false, 0x7e, r - 16, 0, RBP, disp);
+    }
+}
+
+static void temps(Asm *a, const X64Thunks *k, bool to_memory)
+{
+    for (unsigned i = 0; i < SAVED_TEMPS; i++)
+        if (saved_temps[i] != NO_REG)
+            op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP, FIELD(k, save) + (int32_t)(8 * i));
+    for (unsigned x = 0; x < 6; x++) {
+        int32_t disp = FIELD(k, save) + (int32_t)(8 * (SAVED_TEMPS + x));
+        if (to_memory)
+            vex_rm(a, 1, 1, false, 0xd6, (int)x, 0, RBP, disp);
+        else
+            vex_rm(a, 1, 2, false, 0x7e, (int)x, 0, RBP, disp);
+    }
+}
+
+/* from compiled code to the caller of enter */
+static void leave(Asm *a, const X64Thunks *k, ExitReason reason)
+{
+    mxcsr(a, true, FIELD(k, mxcsr));
+    mxcsr(a, false, FIELD(k, host_mxcsr));
+    load(a, true, RSP, RBP, FIELD(k, host_stack));
+    mov_ri(a, RAX, reason);
+    alu_ri(a, true, ALU_ADD, RSP, 8);
+    static const uint8_t saved[] = {R15, R14, R13, R12, RBX, RBP};
+    for (unsigned i = 0; i < sizeof saved; i++) {
+        put_rex(a, 0, false, 0, 0, saved[i], false);
+        put8(a, 0x58 | (saved[i] & 7));
+    }
+    put8(a, 0xc3);
+}
+
+static uint32_t begin(Translator *t, Asm *a)
+{
+    while ((uintptr_t)a->p & 15)
+        put8(a, 0xcc);
+    return (uint32_t)(a->p - t->code.write);
+}
+
+static uint32_t make_exit(Translator *t, Asm *a, const X64Thunks *k, ExitReason reason)
+{
+    uint32_t at = begin(t, a);
+    pins(a, k, &t->guest->ir, true);
+    leave(a, k, reason);
+    return at;
+}
+
+static uint32_t make_enter(Translator *t, Asm *a, const X64Thunks *k)
+{
+    static const uint8_t saved[] = {RBP, RBX, R12, R13, R14, R15};
+    uint32_t at = begin(t, a);
+    for (unsigned i = 0; i < sizeof saved; i++) {
+        put_rex(a, 0, false, 0, 0, saved[i], false);
+        put8(a, 0x50 | (saved[i] & 7));
+    }
+    alu_ri(a, true, ALU_SUB, RSP, 8);
+    lea(a, true, RBP, RDI, k->bias);
+    store(a, true, RBP, FIELD(k, host_stack), RSP);
+    mxcsr(a, true, FIELD(k, host_mxcsr));
+    mxcsr(a, false, FIELD(k, mxcsr));
+    mov_rr(a, true, RAX, RSI);
+    pins(a, k, &t->guest->ir, false);
+    op_rr(a, 0, false, 0xff, 4, RAX); /* jmp rax */
+    return at;
+}
+
+static uint32_t make_call(Translator *t, Asm *a, const X64Thunks *k, void (*fn)(TranslateCpu *), bool fp)
+{
+    uint32_t at = begin(t, a);
+    temps(a, k, true);
+    pins(a, k, &t->guest->ir, true);
+    load(a, true, RAX, RSP, 0);
+    store(a, true, RBP, FIELD(k, fault_host_pc), RAX);
+    if (fp) {
+        mxcsr(a, true, FIELD(k, mxcsr));
+        mxcsr(a, false, FIELD(k, host_mxcsr));
+    }
+    alu_ri(a, true, ALU_SUB, RSP, 8);
+    lea(a, true, RDI, RBP, -k->bias);
+    mov_ri(a, RAX, (uint64_t)(uintptr_t)fn);
+    op_rr(a, 0, false, 0xff, 2, RAX); /* call rax */
+    alu_ri(a, true, ALU_ADD, RSP, 8);
+    if (fp)
+        mxcsr(a, false, FIELD(k, mxcsr));
+    alu_mi(a, false, ALU_CMP, RBP, FIELD(k, fault_pending), 0);
+    uint8_t *fine = jump_short(a, CC_E);
+    leave(a, k, EXIT_FAULT);
+    land(a, fine);
+    pins(a, k, &t->guest->ir, false);
+    temps(a, k, false);
+    put8(a, 0xc3);
+    return at;
+}
+
+/* C behind the thunks */
+
+static void do_load(TranslateCpu *cpu)
+{
+    cpu->slow_value = memory_load(cpu, cpu->slow_address, cpu->slow_info);
+}
+
+static void do_store(TranslateCpu *cpu)
+{
+    uint64_t mask = UINT64_MAX >> (64 - 8 * ir_mem_bytes(cpu->slow_info));
+    memory_store(cpu, cpu->slow_address, cpu->slow_info, cpu->slow_value & mask);
+}
+
+static void do_eval(TranslateCpu *cpu)
+{
+    const IrOp *op = (const IrOp *)(uintptr_t)cpu->args[0];
+    memset(&cpu->cells[CELL_RESULT], 0, sizeof(IrValue));
+    interp_op(cpu, op, &cpu->cells[CELL_RESULT], &cpu->cells[CELL_A], &cpu->cells[CELL_A + 1],
+              &cpu->cells[CELL_A + 2]);
+}
+
+static void call_helper(TranslateCpu *cpu, const IrOp *op, IrValue *r)
+{
+    const IrHelper *h = &cpu->guest->ir.helpers[op->imm];
+    r->u = h->fn(cpu, cpu->args[0], cpu->args[1], cpu->args[2], cpu->args[3]);
+}
+
+static void do_call(TranslateCpu *cpu)
+{
+    IrOp op = {.code = IR_CALL, .imm = (int64_t)(uint32_t)cpu->exit_info};
+    IrValue r = {.w = {0}};
+    if (cpu->verify)
+        verify_call(cpu, &op, &r, call_helper);
+    else
+        call_helper(cpu, &op, &r);
+    cpu->args[0] = r.u;
+}
+
+static bool host_is_able(GError **error)
+{
+    unsigned a, b, c, d;
+    bool ok = __get_cpuid(1, &a, &b, &c, &d) && c & bit_FMA && c & bit_AVX && c & bit_MOVBE;
+    ok = ok && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 && b & bit_BMI && b & bit_BMI2;
+    ok = ok && __get_cpuid(0x80000001, &a, &b, &c, &d) && c & bit_LZCNT;
+    if (!ok)
+        return fail(error, "the compiler needs a host CPU with AVX2, FMA, BMI2, LZCNT and MOVBE (x86-64-v3); use -accel interp");
+    return true;
+}
+
+static void assign_pins(const TranslateGuest *g, X64Thunks *k)
+{
+    memset(k->pin, -1, sizeof k->pin);
+    for (unsigned i = 0; i < g->n_int_pins && k->n_int < X64_INT_PINS; i++)
+        k->pin[g->int_pins[i]] = (int8_t)x64_int_pins[k->n_int++];
+    for (unsigned i = 0; i < g->n_float_pins && k->n_float < X64_FLOAT_PINS; i++)
+        k->pin[g->float_pins[i]] = (int8_t)XMM(6 + k->n_float++);
+}
+
+bool x64_start(Translator *t, GError **error)
+{
+    if (!host_is_able(error))
+        return false;
+    t->host_data = g_malloc0(sizeof(X64Thunks) + sizeof(Emit));
+    X64Thunks *k = t->host_data;
+    Asm a = {t->code.write};
+    k->bias = (int32_t)t->guest->hot + 128;
+    assign_pins(t->guest, k);
+    k->enter = make_enter(t, &a, k);
+    k->exit_link = make_exit(t, &a, k, EXIT_LINK);
+    k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
+    k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
+    k->exit_raise = make_exit(t, &a, k, EXIT_RAISE);
+    k->load = make_call(t, &a, k, do_load, false);
+    k->store = make_call(t, &a, k, do_store, false);
+    k->eval = make_call(t, &a, k, do_eval, true);
+    k->call = make_call(t, &a, k, do_call, true);
+    t->code.used = (size_t)(a.p - t->code.write);
+    return true;
+}
+
+ExitReason x64_run(TranslateCpu *cpu, uint32_t entry)
+{
+    Translator *t = cpu->translator;
+    const X64Thunks *k = t->host_data;
+    union { const void *p; uint64_t (*fn)(TranslateCpu *, uint64_t); } enter = {.p = t->code.run + k->enter};
+    cpu->exit_info = 0;
+    return (ExitReason)enter.fn(cpu, (uint64_t)(uintptr_t)(t->code.run + entry));
+}
+
+static void set_rel32(Translator *t, uint32_t at, uint32_t target)
+{
+    uint32_t rel = target - (at + 4);
+    __atomic_store_n((uint32_t *)(void *)(t->code.write + at), rel, __ATOMIC_RELEASE);
+}
+
+void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag)
+{
+    if (to) {
+        if (link->guard) {
+            /* nobody may pass the guard for the old target into the new one's jump: shut, move, open */
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+            set_rel32(t, link->jump, to->entry + 5);
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag, __ATOMIC_SEQ_CST);
+        } else {
+            set_rel32(t, link->jump, to->entry + 5);
+        }
+        return;
+    }
+    if (link->guard) {
+        __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+        set_rel32(t, link->fallback, tag ? link->lookup : link->retry);
+    }
+    set_rel32(t, link->jump, link->stub);
+}
+
+void x64_kill(Translator *t, Region *r)
+{
+    uint8_t bytes[8];
+    uint64_t word;
+    memcpy(bytes, t->code.write + r->entry, sizeof bytes);
+    uint32_t rel = r->dead_exit - (r->entry + 5);
+    bytes[0] = 0xe9;
+    memcpy(bytes + 1, &rel, 4);
+    memcpy(&word, bytes, sizeof word);
+    __atomic_store_n((uint64_t *)(void *)(t->code.write + r->entry), word, __ATOMIC_SEQ_CST);
+}

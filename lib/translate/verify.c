@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * -accel verify: each region runs twice. First the interpreter runs it for real
+ * and logs every access to memory and every helper call with what came back.
+ * Then the CPU's state is put back and compiled code runs the region, answered
+ * from the log. Requests, results, the guest's state and the way out must be the
+ * same; the first difference ends the process with a report.
+ *
+ * Compiled code finds nothing in its TLB here (memory.c fills none), its links
+ * stay open and the jump table empty, so that each region ends in the dispatcher.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "translate/translate_priv.h"
+
+typedef struct Event {
+    uint8_t code; /* IrCode of the access, or IR_CALL */
+    uint8_t sub;
+    bool fault_pending;
+    TranslateFault fault;
+    IrMem mem;
+    uint64_t address; /* of a helper: its index */
+    IrValue in[2], out;
+    uint8_t *after;   /* helper: the state it left */
+} Event;
+
+/* What of the CPU struct's head belongs to the guest. */
+typedef struct Head {
+    uint64_t pc, linked_address, linked_value;
+    uint32_t linked_valid, mxcsr, fault_pending, tag;
+    uint64_t mode;
+    TranslateFault fault;
+    bool idle;
+    uint8_t round;
+} Head;
+
+typedef struct TranslateVerify {
+    GArray *events;
+    guint at;
+    unsigned nested;
+    bool replay;
+    bool differs;
+    GString *report;
+    uint8_t *before, *after;
+} TranslateVerify;
+
+static size_t state_size(const TranslateCpu *cpu)
+{
+    return cpu->guest->cpu_size - sizeof(TranslateCpu) + sizeof(Head);
+}
+
+static void save_state(const TranslateCpu *cpu, uint8_t *to)
+{
+    Head h;
+    memset(&h, 0, sizeof h);
+    h.pc = cpu->pc;
+    h.linked_address = cpu->linked_address;
+    h.linked_value = cpu->linked_value;
+    h.linked_valid = cpu->linked_valid;
+    h.mxcsr = cpu->mxcsr & ~2u; /* the host's denormal-operand flag is nobody's */
+    h.fault_pending = cpu->fault_pending;
+    h.tag = cpu->tag;
+    h.mode = cpu->mode;
+    if (cpu->fault_pending)
+        h.fault = cpu->fault;
+    h.idle = cpu->idle;
+    h.round = cpu->round;
+    memcpy(to, &h, sizeof h);
+    memcpy(to + sizeof h, cpu + 1, cpu->guest->cpu_size - sizeof *cpu);
+}
+
+static void load_state(TranslateCpu *cpu, const uint8_t *from)
+{
+    Head h;
+    memcpy(&h, from, sizeof h);
+    cpu->pc = h.pc;
+    cpu->linked_address = h.linked_address;
+    cpu->linked_value = h.linked_value;
+    cpu->linked_valid = h.linked_valid;
+    cpu->mxcsr = h.mxcsr;
+    cpu->fault_pending = h.fault_pending;
+    cpu->tag = h.tag;
+    cpu->mode = h.mode;
+    cpu->fault = h.fault;
+    cpu->idle = h.idle;
+    cpu->round = h.round;
+    memcpy(cpu + 1, from + sizeof h, cpu->guest->cpu_size - sizeof *cpu);
+}
+
+static void free_event(void *p)
+{
+    g_free(((Event *)p)->after);
+}
+
+void verify_start(TranslateCpu *cpu)
+{
+    TranslateVerify *v = cpu->verify = g_new0(TranslateVerify, 1);
+    v->events = g_array_new(FALSE, TRUE, sizeof(Event));
+    g_array_set_clear_func(v->events, free_event);
+    v->before = g_malloc0(state_size(cpu));
+    v->after = g_malloc0(state_size(cpu));
+    v->report = g_string_new(NULL);
+}
+
+void verify_free(TranslateCpu *cpu)
+{
+    TranslateVerify *v = cpu->verify;
+    if (!v)
+        return;
+    g_array_free(v->events, TRUE);
+    g_free(v->before);
+    g_free(v->after);
+    g_string_free(v->report, TRUE);
+    g_clear_pointer(&cpu->verify, g_free);
+}
+
+static void differ(TranslateVerify *v, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+static void differ(TranslateVerify *v, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    g_string_append_vprintf(v->report, fmt, ap);
+    va_end(ap);
+    v->differs = true;
+}
+
+static const Event *next_event(TranslateVerify *v, unsigned code)
+{
+    static const Event none;
+    if (v->at >= v->events->len) {
+        differ(v, "compiled code asks for one more %s\n", ir_code_name(code));
+        return &none;
+    }
+    return &g_array_index(v->events, Event, v->at++);
+}
+
+static void take_fault(TranslateCpu *cpu, const Event *ev)
+{
+    cpu->fault_pending = ev->fault_pending;
+    if (ev->fault_pending)
+        cpu->fault = ev->fault;
+}
+
+bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, IrValue *out)
+{
+    TranslateVerify *v = cpu->verify;
+    static const IrValue zero;
+    if (!v->replay || v->nested)
+        return false;
+    const Event *ev = next_event(v, code);
+    if (!in)
+        in = &zero;
+    if (ev->code != code || ev->address != address || ev->mem != mem || memcmp(&ev->in[0], in, sizeof *in))
+        differ(v, "%s at %#" G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x; the interpreter: %s at %#"
+               G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x\n", ir_code_name(code), address, mem, in->u,
+               ir_code_name(ev->code), ev->address, ev->mem, ev->in[0].u);
+    if (out)
+        *out = ev->out;
+    take_fault(cpu, ev);
+    return true;
+}
+
+void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, const IrValue *out)
+{
+    TranslateVerify *v = cpu->verify;
+    if (v->nested)
+        return;
+    Event ev = {.code = (uint8_t)code, .mem = mem, .address = address};
+    if (in)
+        ev.in[0] = *in;
+    if (out)
+        ev.out = *out;
+    ev.fault_pending = cpu->fault_pending;
+    ev.fault = cpu->fault;
+    g_array_append_val(v->events, ev);
+}
+
+void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *helper)
+{
+    TranslateVerify *v = cpu->verify;
+    const IrHelper *h = &cpu->guest->ir.helpers[op->imm];
+    if (v->replay) {
+        const Event *ev = next_event(v, IR_CALL);
+        if (ev->code != IR_CALL || ev->address != (uint64_t)op->imm) {
+            differ(v, "calls %s; the interpreter: %s %" G_GINT64_MODIFIER "u\n", h->name, ir_code_name(ev->code),
+                   ev->address);
+            return;
+        }
+        if (!(h->flags & IR_HELPER_PURE)) {
+            uint64_t pc = cpu->pc;
+            load_state(cpu, ev->after);
+            cpu->pc = pc;
+        }
+        take_fault(cpu, ev);
+        *r = ev->out;
+        return;
+    }
+    v->nested++;
+    helper(cpu, op, r);
+    v->nested--;
+    Event ev = {.code = IR_CALL, .address = (uint64_t)op->imm, .out = *r, .fault_pending = cpu->fault_pending,
+                .fault = cpu->fault, .after = g_malloc(state_size(cpu))};
+    save_state(cpu, ev.after);
+    g_array_append_val(v->events, ev);
+}
+
+static const char *way_out(ExitReason reason)
+{
+    return reason == EXIT_MODE ? "mode" : reason == EXIT_FAULT ? "fault" : "jump";
+}
+
+static void compare(TranslateCpu *cpu, const uint8_t *one, const uint8_t *two)
+{
+    TranslateVerify *v = cpu->verify;
+    Head a, b;
+    memcpy(&a, one, sizeof a);
+    memcpy(&b, two, sizeof b);
+    if (a.pc != b.pc)
+        differ(v, "pc %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER "x\n", b.pc, a.pc);
+    if (memcmp(&a, &b, sizeof a) && a.pc == b.pc)
+        differ(v, "head: mxcsr %#x fault %u:%u; the interpreter: mxcsr %#x fault %u:%u\n", b.mxcsr, b.fault_pending,
+               b.fault.exception, a.mxcsr, a.fault_pending, a.fault.exception);
+    for (unsigned s = 0; s < cpu->guest->ir.n_slots; s++) {
+        const IrSlot *slot = &cpu->guest->ir.slots[s];
+        size_t at = sizeof a + slot->offset - sizeof(TranslateCpu), n = ir_type_bits(slot->type) / 8;
+        if (slot->offset < sizeof(TranslateCpu) || !memcmp(one + at, two + at, n))
+            continue;
+        uint64_t x = 0, y = 0;
+        memcpy(&x, one + at, n < 8 ? n : 8);
+        memcpy(&y, two + at, n < 8 ? n : 8);
+        differ(v, "%s = %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER "x\n", slot->name, y, x);
+    }
+    if (!v->differs && memcmp(one + sizeof a, two + sizeof a, state_size(cpu) - sizeof a))
+        differ(v, "state outside the slots differs\n");
+}
+
+static ExitReason run_compiled(TranslateCpu *cpu, const Region *r)
+{
+    Translator *t = cpu->translator;
+    __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
+    cpu->pc_base = cpu->pc & ~PAGE_MASK;
+    __atomic_store_n(&cpu->in_code, 1, __ATOMIC_SEQ_CST);
+    ExitReason reason = t->host->run(cpu, r->entry);
+    if (reason == EXIT_FAULT)
+        cpu->pc = translate_pc(cpu);
+    else if (reason == EXIT_LINK)
+        cpu->pc = link_target(cpu, &t->links[cpu->exit_info]);
+    __atomic_store_n(&cpu->in_code, 2, __ATOMIC_SEQ_CST);
+    return reason == EXIT_RAISE ? EXIT_FAULT : reason == EXIT_LINK ? EXIT_MISS : reason;
+}
+
+ExitReason verify_run(TranslateCpu *cpu, Region *r)
+{
+    TranslateVerify *v = cpu->verify;
+    uint64_t start = cpu->pc;
+    v->replay = v->differs = false;
+    g_array_set_size(v->events, 0);
+    save_state(cpu, v->before);
+    ExitReason expected = interp_run(cpu, r), got;
+    save_state(cpu, v->after);
+    g_autofree uint8_t *compiled = g_malloc(state_size(cpu));
+    bool kicked;
+    do {
+        v->replay = true;
+        v->at = 0;
+        v->differs = false;
+        g_string_truncate(v->report, 0);
+        load_state(cpu, v->before);
+        got = run_compiled(cpu, r);
+        kicked = !__atomic_load_n(&cpu->live_tag, __ATOMIC_SEQ_CST);
+        save_state(cpu, compiled);
+        if (strcmp(way_out(expected), way_out(got)))
+            differ(v, "leaves by %s; the interpreter by %s\n", way_out(got), way_out(expected));
+        if (v->at != v->events->len)
+            differ(v, "%u of the interpreter's %u requests made\n", v->at, v->events->len);
+        compare(cpu, v->after, compiled);
+    } while (v->differs && kicked); /* a kick made it leave early: again */
+    v->replay = false;
+    load_state(cpu, v->after);
+    if (v->differs) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        IrBuilder b = {.guest = &cpu->guest->ir, .ops = r->ops, .n = r->n_ops};
+        ir_print(&b, text);
+        fprintf(stderr, "verify: region at pc %#" G_GINT64_MODIFIER "x (physical %#" G_GINT64_MODIFIER
+                "x): compiled code differs:\n%s%s", start, r->phys, v->report->str, text->str);
+        fflush(stderr);
+        abort();
+    }
+    return expected;
+}
