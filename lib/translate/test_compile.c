@@ -73,6 +73,8 @@ static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess ac
     *f = (TranslateFault){t, address};
 }
 
+static unsigned test_fetch_mmu(TranslateCpu *cpu) { return 0; }
+
 static bool test_insn(IrBuilder *b, const uint8_t *code, unsigned available)
 {
     GRand *r = g_rand_new_with_seed(seed);
@@ -90,7 +92,7 @@ static TranslateGuest guest = {
     .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), .float_pins = float_pins,
     .n_float_pins = G_N_ELEMENTS(float_pins), .fp = {.default_nan = true},
     .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake, .raise = test_raise,
-    .trouble = test_trouble,
+    .trouble = test_trouble, .fetch_mmu = test_fetch_mmu,
 };
 
 static void make_slots(void)
@@ -380,11 +382,22 @@ typedef struct Outcome {
 
 static uint8_t *test_memory;
 
+/* With address translation: memory at guest address 0x10000, code at 0x20000. */
+static bool test_ram(void *opaque, uint64_t phys, GuestPage *page)
+{
+    static uint8_t flags[2];
+    if (phys >> GUEST_PAGE_BITS != 0x10 && phys >> GUEST_PAGE_BITS != 0x20)
+        return false;
+    *page = (GuestPage){phys >> GUEST_PAGE_BITS == 0x10 ? test_memory : test_memory + 4096, &flags[phys >> 17 & 1], true};
+    return true;
+}
+
+
 static void run(TranslateAccel accel, guint32 s, Outcome *out)
 {
     TranslateOptions options = {.accel = accel, .code_size = 4 << 20};
     GError *error = NULL;
-    GuestEnv env = {0};
+    GuestEnv env = {.ram = test_ram};
     seed = s;
     Translator *t = translate_new(&guest, &options, &error);
     g_assert_no_error(error);
@@ -395,7 +408,7 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
         test_memory[i] = (uint8_t)g_rand_int(r);
     for (unsigned i = 0; i < N_INT; i++)
         c->ints[i] = interesting(r);
-    c->ints[13] = (uint64_t)(uintptr_t)test_memory;
+    c->ints[13] = guest.direct_memory ? (uint64_t)(uintptr_t)test_memory : 0x10000;
     for (unsigned i = 0; i < N_FLOAT; i++)
         c->floats[i] = interesting(r) | (i & 1 ? 0xffffffff00000000u : 0);
     for (unsigned i = 0; i < N_WIDE * 2; i++) {
@@ -408,7 +421,7 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
     c->i16 = (uint16_t)g_rand_int(r);
     c->i8 = (uint8_t)g_rand_int(r);
     g_rand_free(r);
-    cpu->pc = (uint64_t)(uintptr_t)test_memory & ~(uint64_t)4095;
+    cpu->pc = guest.direct_memory ? (uint64_t)(uintptr_t)test_memory : 0x20000;
     translate_run(cpu);
     memcpy(&out->cpu.ints, &c->ints, sizeof *c - offsetof(TestCpu, ints));
     memcpy(out->memory, test_memory, MEMORY);
@@ -457,11 +470,19 @@ static void test_random(void)
     }
 }
 
+static void test_random_translated(void)
+{
+    guest.direct_memory = false;
+    test_random();
+    guest.direct_memory = true;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     make_slots();
     test_memory = g_aligned_alloc0(1, 8192, 4096);
     g_test_add_func("/translate/compile/random", test_random);
+    g_test_add_func("/translate/compile/random-translated", test_random_translated);
     return g_test_run();
 }
