@@ -99,18 +99,18 @@ static void make_slots(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < N_INT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
+        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64, false};
     for (unsigned i = 0; i < N_FLOAT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
+        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
+        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128};
+        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128, false};
     for (unsigned i = 0; i < 2; i++)
-        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS};
-    slots[n++] = (IrSlot){"i32", offsetof(TestCpu, i32), IR_I32};
-    slots[n++] = (IrSlot){"i16", offsetof(TestCpu, i16), IR_I16};
-    slots[n++] = (IrSlot){"i8", offsetof(TestCpu, i8), IR_I8};
+        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS, false};
+    slots[n++] = (IrSlot){"i32", offsetof(TestCpu, i32), IR_I32, false};
+    slots[n++] = (IrSlot){"i16", offsetof(TestCpu, i16), IR_I16, false};
+    slots[n++] = (IrSlot){"i8", offsetof(TestCpu, i8), IR_I8, false};
     guest.ir = (IrGuest){slots, n, helpers, G_N_ELEMENTS(helpers)};
 }
 

@@ -35,7 +35,7 @@ typedef struct TranslateMap {
     bool global;             /* the same in all address spaces of this CPU */
 } TranslateMap;
 
-#define TRANSLATE_MMUS 8
+#define TRANSLATE_MMUS 8 /* the last one is not for guests */
 #define TRANSLATE_TLB_BITS 9
 #define TRANSLATE_TLB_SIZE (1u << TRANSLATE_TLB_BITS)
 
