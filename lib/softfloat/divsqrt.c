@@ -63,10 +63,10 @@ SfU128 sf_div(SfEnv *env, const SfFormat *f, SfU128 a_bits, SfU128 b_bits)
 static SfU128 root(SfU128 sig, bool odd, unsigned precision)
 {
     /* The radicand, as a fixed-point number with two bits before the point, is fed two bits a
-       step; when odd it is sig itself, else half of it. rest never exceeds twice the root. */
+       step, so that all its bits are used; when odd it is sig itself, else half of it (bit 0 is
+       clear). rest never exceeds twice the root. */
     unsigned steps = precision + 2;
     SfU128 r = 0, rest = 0, trial;
-    bool low = sig & 1; /* the bit that halving shifts out; precision is too small for it to be set */
     if (!odd) {
         sig >>= 1;
     }
@@ -80,7 +80,7 @@ static SfU128 root(SfU128 sig, bool odd, unsigned precision)
             r |= 1;
         }
     }
-    return r << (128 - steps) | (rest != 0 || sig != 0 || (low && !odd));
+    return r << (128 - steps) | (rest != 0);
 }
 
 SfU128 sf_sqrt(SfEnv *env, const SfFormat *f, SfU128 bits)
