@@ -33,7 +33,7 @@ static void use(IrLive *l, IrRef v, uint32_t at)
 {
     if (!v)
         return;
-    if (!l->uses[v])
+    if (at > l->last[v]) /* not always the first seen: a fused operation uses it where its user is */
         l->last[v] = at;
     l->uses[v]++;
 }

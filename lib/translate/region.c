@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/log.h"
 #include "translate/translate_priv.h"
 
 #define MAX_INSNS 64
@@ -26,8 +27,6 @@ static bool may_follow(IrBuilder *b, int64_t offset)
         return false;
     return f->jumps++ < 4 && f->insns < MAX_INSNS / 2;
 }
-
-static void log_region(TranslateCpu *cpu, const Region *r);
 
 /* Builds the IR from start[0..available). False: not one whole instruction there. */
 static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, unsigned max)
@@ -68,6 +67,49 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
     return true;
 }
 
+/* -d in_asm: the guest's bytes, since there is no disassembler here: pipe them to one. */
+static void log_guest(TranslateCpu *cpu, const Region *r, const uint8_t *bytes)
+{
+    g_autoptr(GString) s = g_string_new(NULL);
+    const IrBuilder *b = &cpu->translator->builder;
+    g_string_append_printf(s, "IN: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER "x mode %#"
+                           G_GINT64_MODIFIER "x\n", cpu->pc, r->phys, r->mode);
+    for (IrRef i = 1; i < b->n; i++) {
+        const IrOp *op = &b->ops[i];
+        if (op->code != IR_INSN)
+            continue;
+        g_string_append_printf(s, "%#" G_GINT64_MODIFIER "x:  ", cpu->pc + (uint64_t)op->imm);
+        for (unsigned n = op->sub; n-- > 0;)
+            g_string_append_printf(s, "%02x", bytes[op->imm + n]);
+        g_string_append_c(s, '\n');
+    }
+    log_text(LOG_IN_ASM, s->str);
+}
+
+static void log_ir(const IrBuilder *b, uint32_t mask, const char *title, const IrLive *live)
+{
+    g_autoptr(GString) s = g_string_new(title);
+    IrBuilder copy = *b;
+    g_autofree IrOp *ops = g_memdup2(b->ops, b->n * sizeof *b->ops);
+    copy.ops = ops;
+    for (IrRef i = 1; live && i < b->n; i++)
+        if (live->dead[i])
+            ops[i].code = IR_NOP;
+    ir_print(&copy, s);
+    log_text(mask, s->str);
+}
+
+static void log_host(const Translator *t, const Region *r)
+{
+    g_autoptr(GString) s = g_string_new(NULL);
+    g_string_append_printf(s, "OUT: %u bytes at %p for physical %#" G_GINT64_MODIFIER "x\n", r->size,
+                           (void *)(t->code.run + r->entry), r->phys);
+    for (uint32_t i = 0; i < r->size; i++)
+        g_string_append_printf(s, "%02x%s", t->code.write[r->entry + i], i % 32 == 31 ? "\n" : " ");
+    g_string_append_c(s, '\n');
+    log_text(LOG_OUT_ASM, s->str);
+}
+
 static void free_region(Region *r)
 {
     g_free(r->ops);
@@ -81,6 +123,8 @@ static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned
     Translator *t = cpu->translator;
     for (unsigned max = MAX_INSNS / 4;; max /= 4) {
         ir_live(&t->live, &t->builder);
+        if (log_enabled(LOG_IR_OPT))
+            log_ir(&t->builder, LOG_IR_OPT, "IR after passes:\n", &t->live);
         CompileResult result = t->host->compile(t, r, &t->builder, &t->live);
         if (result != COMPILE_TOO_RICH)
             return result == COMPILE_DONE;
@@ -116,9 +160,13 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
     r->first_link = t->n_links;
 #ifdef LATHE_DEBUG
     char *wrong = ir_verify(b);
-    if (wrong)
+    if (wrong && !b->overflow)
         g_error("IR of region at %#" G_GINT64_MODIFIER "x: %s", phys, wrong);
 #endif
+    if (log_enabled(LOG_IN_ASM))
+        log_guest(cpu, r, bytes);
+    if (log_enabled(LOG_IR))
+        log_ir(b, LOG_IR, "IR:\n", NULL);
     t->count.translated++;
     t->count.guest_bytes += (uint64_t)(r->last - r->first);
     if (t->options.accel != TRANSLATE_JIT) {
@@ -138,7 +186,8 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
         return REGION_NO_ROOM;
     }
     cache_add(t, r);
-    log_region(cpu, r);
+    if (t->host && log_enabled(LOG_OUT_ASM))
+        log_host(t, r);
     *out = r;
     return REGION_MADE;
 }
@@ -154,10 +203,4 @@ int32_t region_point(const Region *r, uint32_t host)
             high = middle;
     }
     return low ? r->points[low - 1].guest : 0;
-}
-
-static void log_region(TranslateCpu *cpu, const Region *r)
-{
-    (void)cpu;
-    (void)r;
 }

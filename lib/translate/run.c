@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "translate/translate_priv.h"
 
 Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options, GError **error)
@@ -351,11 +352,24 @@ static void link_exit(TranslateCpu *cpu, uint32_t index, Region *r, uint64_t flu
     g_mutex_unlock(&t->lock);
 }
 
+static void log_entry(TranslateCpu *cpu, const Region *r)
+{
+    log_line(LOG_EXEC, "run %u: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER "x mode %#"
+             G_GINT64_MODIFIER "x", cpu->index, cpu->pc, r->phys, r->mode);
+    if (log_enabled(LOG_CPU) && cpu->guest->dump) {
+        g_autoptr(GString) s = g_string_new(NULL);
+        cpu->guest->dump(cpu, s);
+        log_text(LOG_CPU, s->str);
+    }
+}
+
 /* flushes: the number of cache resets when r was found */
 static ExitReason run_code(TranslateCpu *cpu, Region *r, uint64_t flushes)
 {
     Translator *t = cpu->translator;
     ExitReason reason;
+    if (log_enabled(LOG_EXEC | LOG_CPU))
+        log_entry(cpu, r);
     enter_code(cpu, t->options.accel == TRANSLATE_JIT ? 1 : 2);
     if (flushes != __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST)) {
         reason = EXIT_MISS; /* r went with a reset */

@@ -73,6 +73,8 @@ static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess ac
     *f = (TranslateFault){t, address};
 }
 
+static unsigned test_fetch_mmu(TranslateCpu *cpu) { return 0; }
+
 static bool test_insn(IrBuilder *b, const uint8_t *code, unsigned available)
 {
     GRand *r = g_rand_new_with_seed(seed);
@@ -90,18 +92,18 @@ static TranslateGuest guest = {
     .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), .float_pins = float_pins,
     .n_float_pins = G_N_ELEMENTS(float_pins), .fp = {.default_nan = true},
     .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake, .raise = test_raise,
-    .trouble = test_trouble,
+    .trouble = test_trouble, .fetch_mmu = test_fetch_mmu,
 };
 
 static void make_slots(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < N_INT; i++)
-        slots[n++] = (IrSlot){"int", (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
+        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
     for (unsigned i = 0; i < N_FLOAT; i++)
-        slots[n++] = (IrSlot){"float", (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
+        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){"wide", (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
+        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
     for (unsigned i = 0; i < N_WIDE; i++)
         slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128};
     for (unsigned i = 0; i < 2; i++)
@@ -346,6 +348,8 @@ static void random_body(IrBuilder *b, GRand *r)
 {
     Pool p = {.n = 0};
     unsigned n = (unsigned)g_rand_int_range(r, 5, 60);
+    const char *few = getenv("TEST_OPS"); /* to narrow a failure down */
+    n = few ? (unsigned)atoi(few) : n;
     for (unsigned i = 0; i < n; i++) {
         switch (g_rand_int_range(r, 0, 16)) {
         case 0: op_convert(b, r, &p); break;
@@ -378,11 +382,22 @@ typedef struct Outcome {
 
 static uint8_t *test_memory;
 
+/* With address translation: memory at guest address 0x10000, code at 0x20000. */
+static bool test_ram(void *opaque, uint64_t phys, GuestPage *page)
+{
+    static uint8_t flags[2];
+    if (phys >> GUEST_PAGE_BITS != 0x10 && phys >> GUEST_PAGE_BITS != 0x20)
+        return false;
+    *page = (GuestPage){phys >> GUEST_PAGE_BITS == 0x10 ? test_memory : test_memory + 4096, &flags[phys >> 17 & 1], true};
+    return true;
+}
+
+
 static void run(TranslateAccel accel, guint32 s, Outcome *out)
 {
     TranslateOptions options = {.accel = accel, .code_size = 4 << 20};
     GError *error = NULL;
-    GuestEnv env = {0};
+    GuestEnv env = {.ram = test_ram};
     seed = s;
     Translator *t = translate_new(&guest, &options, &error);
     g_assert_no_error(error);
@@ -393,7 +408,7 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
         test_memory[i] = (uint8_t)g_rand_int(r);
     for (unsigned i = 0; i < N_INT; i++)
         c->ints[i] = interesting(r);
-    c->ints[13] = (uint64_t)(uintptr_t)test_memory;
+    c->ints[13] = guest.direct_memory ? (uint64_t)(uintptr_t)test_memory : 0x10000;
     for (unsigned i = 0; i < N_FLOAT; i++)
         c->floats[i] = interesting(r) | (i & 1 ? 0xffffffff00000000u : 0);
     for (unsigned i = 0; i < N_WIDE * 2; i++) {
@@ -406,12 +421,24 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
     c->i16 = (uint16_t)g_rand_int(r);
     c->i8 = (uint8_t)g_rand_int(r);
     g_rand_free(r);
-    cpu->pc = (uint64_t)(uintptr_t)test_memory & ~(uint64_t)4095;
+    cpu->pc = guest.direct_memory ? (uint64_t)(uintptr_t)test_memory : 0x20000;
     translate_run(cpu);
     memcpy(&out->cpu.ints, &c->ints, sizeof *c - offsetof(TestCpu, ints));
     memcpy(out->memory, test_memory, MEMORY);
     translate_cpu_free(cpu);
     translate_free(t);
+}
+
+static void print_region(guint32 s)
+{
+    IrBuilder b;
+    g_autoptr(GString) text = g_string_new(NULL);
+    seed = s;
+    ir_builder_init(&b, &guest.ir);
+    test_insn(&b, NULL, 4);
+    ir_print(&b, text);
+    g_print("%s", text->str);
+    ir_builder_clear(&b);
 }
 
 static void test_random(void)
@@ -420,6 +447,8 @@ static void test_random(void)
     guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1, n = one ? 1 : count ? (guint32)strtoul(count, NULL, 0) : 3000;
     static Outcome interp, jit;
     body = random_body;
+    if (one && getenv("TEST_PRINT"))
+        print_region(from);
     for (guint32 s = from; s < from + n; s++) {
         /* a TranslateCpu is large: only what the guest owns is compared */
         run(TRANSLATE_INTERP, s, &interp);
@@ -433,11 +462,19 @@ static void test_random(void)
                                    G_GINT64_MODIFIER "x", i, slots[i].name,
                                    *(guint64 *)(void *)((uint8_t *)&interp.cpu + slots[i].offset),
                                    *(guint64 *)(void *)((uint8_t *)&jit.cpu + slots[i].offset));
+            print_region(s);
             g_test_message("TEST_SEED=%u", s);
             g_test_fail();
             return;
         }
     }
+}
+
+static void test_random_translated(void)
+{
+    guest.direct_memory = false;
+    test_random();
+    guest.direct_memory = true;
 }
 
 int main(int argc, char **argv)
@@ -446,5 +483,6 @@ int main(int argc, char **argv)
     make_slots();
     test_memory = g_aligned_alloc0(1, 8192, 4096);
     g_test_add_func("/translate/compile/random", test_random);
+    g_test_add_func("/translate/compile/random-translated", test_random_translated);
     return g_test_run();
 }

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FLUSH_SLICE_MS 200
 #define RISCV_TIMEBASE_HZ 10000000
 #define RISCV_COMMAND_LINE_MAX 1024 /* Linux: COMMAND_LINE_SIZE, with its final NUL */
 
@@ -38,7 +39,8 @@ typedef struct {
     GPtrArray *serials;
     GMainLoop *loop;
     int status;
-    GError *error; /* what ended the loop */
+    bool interrupted; /* the user wants an end, whatever the guest is doing */
+    GError *error;    /* what ended the loop */
 
     GMutex lock; /* of what follows: the guest's wish that is on its way */
     bool wished;
@@ -161,14 +163,31 @@ static void on_sbi_reset(void *opaque, bool again, bool failure)
     on_power(opaque, again ? DEVICE_POWER_RESET : failure ? DEVICE_POWER_FAIL : DEVICE_POWER_OFF, 1);
 }
 
+/* Input of SBI's debug console is the serial port's, taken as firmware on the board would: byte by byte
+   from the 16550. Any vCPU's thread. */
+static size_t on_sbi_read(void *opaque, void *buf, size_t len)
+{
+    enum { RBR = 0, LSR = 5, LSR_DATA_READY = 1 };
+    Run *r = opaque;
+    Device *uart = machine_device(r->machine, "uart0");
+    uint64_t base = uart ? device_base(uart, 0) : 0, value;
+    BusSpace *space = machine_space(r->machine);
+    size_t got = 0;
+    while (uart && got < len && bus_read(space, base + LSR, 1, &value) == BUS_OK &&
+           value & LSR_DATA_READY && bus_read(space, base + RBR, 1, &value) == BUS_OK)
+        ((uint8_t *)buf)[got++] = (uint8_t)value;
+    return got;
+}
+
 static void on_quit_key(void *opaque)
 {
+    ((Run *)opaque)->interrupted = true;
     quit(opaque, 0);
 }
 
 static gboolean on_signal(gpointer opaque)
 {
-    quit(opaque, 0);
+    on_quit_key(opaque);
     return G_SOURCE_CONTINUE;
 }
 
@@ -339,8 +358,10 @@ static bool start(Run *r, GError **error)
     BusSpace *space = machine_space(r->machine);
     bool builtin = r->software.boot.mode == MACHINE_FIRMWARE_BUILTIN;
     FirmwareRiscvEnv env = {
+        .hart = &firmware_riscv_hart,
         .space = space,
         .console = r->serials->len ? r->serials->pdata[0] : NULL,
+        .console_read = on_sbi_read,
         .reset = on_sbi_reset,
         .opaque = r,
     };
@@ -367,11 +388,23 @@ static void run_loop(Run *r)
     bus_clock_stop(r->clock);
 }
 
+/* What the guest has written reaches a slow reader, unless the user does not want to wait. */
 static bool flush_serials(Run *r, GError **error)
 {
-    for (guint i = 0; r->serials && i < r->serials->len; i++) {
-        if (!chardev_flush(r->serials->pdata[i], 1000, error))
-            return prefix(error, "serial port %u", i);
+    for (guint i = 0; i < r->serials->len; i++) {
+        for (;;) {
+            g_autoptr(GError) e = NULL;
+            if (chardev_flush(r->serials->pdata[i], FLUSH_SLICE_MS, &e))
+                break;
+            if (g_error_matches(e, base_error_quark(), BASE_ERROR_SYSTEM)) {
+                g_propagate_error(error, g_steal_pointer(&e));
+                return prefix(error, "serial port %u", i);
+            }
+            while (g_main_context_iteration(NULL, FALSE))
+                ;
+            if (r->interrupted)
+                return true;
+        }
     }
     return true;
 }

@@ -21,7 +21,7 @@ static void find_puts(Emit *e)
         const IrOp *put = &b->ops[j];
         IrRef v = put->a;
         if (put->code != IR_PUT || e->live->dead[j] || e->k->pin[put->imm] < 0 || e->put_to[v] != NO_SLOT ||
-            j - v > 8 || e->live->fused[v])
+            b->ops[v].type != b->guest->slots[put->imm].type || j - v > 8 || e->live->fused[v])
             continue;
         bool ok = true;
         for (IrRef k = v + 1; k < j && ok; k++) {
@@ -190,7 +190,7 @@ static void emit_put(Emit *e, const IrOp *op)
         else
             op_rm(&e->a, bits == 16 ? 0x66 : 0, bits == 64, 0x89, (int)r, RBP, disp);
     }
-    if (value->code != IR_CONST)
+    if (value->code != IR_CONST && value->type == type) /* a narrower slot holds only part of it */
         slot_now_holds(e, slot, v);
 }
 
@@ -294,6 +294,9 @@ static void emit_op(Emit *e, IrRef i)
         break;
     }
     end_op(e, op->a, op->b, op->c);
+    if (op->code == IR_CALL) /* its arguments were kept until here */
+        for (IrRef arg = i; op_of(e, arg - 1)->code == IR_ARG; arg--)
+            end_op(e, op_of(e, arg - 1)->a, 0, 0);
     if (op->type != IR_VOID && !e->live->uses[i])
         end_op(e, i, 0, 0);
 }

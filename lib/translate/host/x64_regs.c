@@ -174,7 +174,7 @@ unsigned use_reg(Emit *e, IrRef v)
     else if (e->cell[v] != NO_CELL)
         load_home(e, r, op->type, cell_disp(e, e->cell[v]));
     else
-        g_error("x64: value %u (%s) has no home", v, ir_code_name(op->code));
+        g_error("x64: value %u (%s) has no home at %u (last use %u)", v, ir_code_name(op->code), e->at, e->live->last[v]);
     e->held[r] = v;
     e->reg[v] = (uint8_t)r;
     return r;
