@@ -97,8 +97,7 @@ SfU128 sf_scalb(SfEnv *env, const SfFormat *f, SfU128 bits, int n)
         a = sf_nan_result(env, &a, &a);
     } else {
         sf_note_denormal(env, &a, &a);
-        /* beyond these every format has over- or underflowed */
-        a.exp += n > 100000 ? 100000 : n < -100000 ? -100000 : n;
+        a.exp += sf_clamp_scale(n);
     }
     return sf_round_pack(env, f, &a, sf_full_precision(f), (SfRound)env->round);
 }

@@ -81,7 +81,7 @@ SfU128 sf_to_int(SfEnv *env, const SfFormat *f, SfU128 a_bits, SfRound round, in
     if (a.cls != SF_NORMAL) {
         return out_of_range(env, &a, 0, bits, is_signed, rule);
     }
-    a.exp += scale;
+    a.exp += sf_clamp_scale(scale);
     inexact = sf_round_integral(&a, round);
     if (a.cls == SF_NORMAL) {
         unsigned up = a.exp > 127 ? (unsigned)a.exp - 127 : 0;
@@ -109,7 +109,7 @@ SfU128 sf_from_int(SfEnv *env, const SfFormat *f, bool sign, SfU128 magnitude, i
         a.cls = SF_NORMAL;
         a.sign = sign;
         a.sig = magnitude << shift;
-        a.exp = 127 - (int)shift - scale;
+        a.exp = 127 - (int)shift - sf_clamp_scale(scale);
     }
     return sf_round_pack(env, f, &a, sf_full_precision(f), (SfRound)env->round);
 }

@@ -35,7 +35,8 @@ typedef enum {
 } SfFlag;
 
 /* Which operand's NaN is the (quieted) result when default_nan is off. For fma, a * b + c:
-   FIRST_SNAN looks at c, a, b; X86 at a, b, c; FIRST at a, c, b. */
+   FIRST_SNAN looks at c, a, b; X86 at a, b, c (the operands as the digits of VFMADD132, 213, 231
+   name them); FIRST at a, c, b. */
 typedef enum {
     SF_PROPAGATE_FIRST_SNAN, /* the first signalling one, else the first quiet one: Arm, s390x */
     SF_PROPAGATE_X86,        /* SSE: the first operand if a NaN, else the second */

@@ -57,6 +57,12 @@ static inline SfU128 sf_shift_right_jam(SfU128 v, unsigned n)
     return v >> n | ((v << (128 - n)) != 0);
 }
 
+/* A scale that a caller gives, cut to where every format has over- or underflowed anyway. */
+static inline int sf_clamp_scale(int n)
+{
+    return n > 100000 ? 100000 : n < -100000 ? -100000 : n;
+}
+
 static inline bool sf_is_nan_class(const SfNum *a)
 {
     return a->cls >= SF_QNAN;

@@ -8,14 +8,14 @@
 #include <mpfr.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RANDOM_COUNT 4000
+#define RANDOM_COUNT 20000
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define RANDOM_COUNT 4000
+#define RANDOM_COUNT 20000
 #endif
 #endif
 #ifndef RANDOM_COUNT
-#define RANDOM_COUNT 40000
+#define RANDOM_COUNT 100000
 #endif
 
 typedef struct Format {
@@ -388,12 +388,12 @@ static void test_special_pairs(gconstpointer data)
         for (unsigned j = 0; j < n; j++) {
             for (int op = ADD; op < SQRT; op++) {
                 bool slow = op >= REM && f->exp_bits == 15 && (i + j) % 16;
-                for (unsigned m = 0; m < (RANDOM_COUNT > 10000 && op < REM ? 12 : 1) && !slow; m++) {
+                for (unsigned m = 0; m < (RANDOM_COUNT > 50000 && op < REM ? 12 : 1) && !slow; m++) {
                     SfEnv env = mode(turn++);
                     check(f, op, &env, v[i], v[j], 0);
                 }
             }
-            for (unsigned m = 0; m < (RANDOM_COUNT > 10000 ? 3 : 1); m++) {
+            for (unsigned m = 0; m < (RANDOM_COUNT > 50000 ? 3 : 1); m++) {
                 SfEnv env = mode(turn++);
                 check(f, FMA, &env, v[i], v[j], v[(turn * 7 + j) % n]);
             }

@@ -161,6 +161,11 @@ static void test_fixed(void)
     check(e, sf_f64_from_fixed(&e, (uint64_t)-1, true, 1), UINT64_C(0xbfe0000000000000), 0);
     check(e, sf_f64_from_fixed(&e, (uint64_t)-1, false, 64), UINT64_C(0x3ff0000000000000),
           SF_INEXACT);
+    check(e, sf_f32_from_fixed(&e, 1, true, INT32_MIN), F32_INF, SF_OVERFLOW | SF_INEXACT);
+    check(e, sf_f32_to_fixed(&e, F32_ONE, SF_RTZ, INT32_MAX, 64, true, SF_TOINT_MODULO), 0,
+          SF_INVALID);
+    check(e, sf_f32_scalb(&e, F32_ONE, INT32_MIN), 0, SF_UNDERFLOW | SF_INEXACT);
+    check(e, sf_f32_scalb(&e, F32_ONE, -149), 1, 0);
 }
 
 static void test_flush(void)
