@@ -52,7 +52,7 @@ typedef struct TranslateFp {
     bool default_nan;        /* every NaN result is the default NaN */
     bool negative_default;   /* the default NaN has its sign set */
     bool tiny_before;        /* tininess is detected before rounding */
-    uint8_t propagate;       /* without default_nan: 0 first operand that is a NaN, signalling first; 1 as x86 */
+    uint8_t propagate;       /* without default_nan: SfPropagate of softfloat.h; 1 is as x86 */
 } TranslateFp;
 
 typedef struct TranslateGuest {
