@@ -16,17 +16,7 @@ enum {
     EXC_ECALL_S = 9,
     IRQ_SSOFT = 1,
     IRQ_STIMER = 5,
-    PRIV_S = 1,
-    PAGES_ONE_BY_ONE = 32, /* a larger fence drops everything */
 };
-
-#define MEDELEG 0xb1ffu /* exceptions 0-8, 12, 13, 15 */
-#define MIDELEG 0x222u  /* the three supervisor interrupts */
-#define MENVCFG_STCE (UINT64_C(1) << 63)
-#define MENVCFG_PBMTE (UINT64_C(1) << 62)
-#define MENVCFG_CBZE (UINT64_C(1) << 7)
-#define MENVCFG_CBOM (UINT64_C(7) << 4) /* CBIE = flush and invalidate, CBCFE */
-#define PMP_ALL 0x1fu                   /* NAPOT, read, write, execute */
 
 typedef struct {
     FirmwareRiscv *f;
@@ -39,7 +29,6 @@ struct FirmwareRiscv {
     unsigned xlen;
     const GuestReg *a[8];
     bool sstc;
-    uint64_t menvcfg;
     BusTimer **timers; /* one a hart, for CPUs without Sstc */
 };
 
@@ -86,35 +75,12 @@ static void set_reg(TranslateCpu *cpu, const GuestReg *r, uint64_t value)
         memcpy(p, &value, 8);
 }
 
-/* A register that not every CPU has. */
-static void set_named(TranslateCpu *cpu, const GuestIsa *isa, const char *name, uint64_t value)
-{
-    const GuestReg *r = find_reg(isa, name);
-    if (r)
-        set_reg(cpu, r, value);
-}
-
 /* ---- Entering S-mode ----------------------------------------------------------- */
 
 static void enter_supervisor(TranslateCpu *cpu, const void *arg)
 {
     const Start *s = arg;
-    const GuestIsa *isa = cpu_group_isa(s->f->group);
-    isa->reset(cpu, s->hart, s->entry);
-    set_named(cpu, isa, "medeleg", MEDELEG);
-    set_named(cpu, isa, "mideleg", MIDELEG);
-    set_named(cpu, isa, "mcounteren", UINT32_MAX);
-    set_named(cpu, isa, "menvcfg", s->f->menvcfg);
-    set_named(cpu, isa, "stimecmp", UINT64_MAX);
-    set_named(cpu, isa, "pmpcfg0", PMP_ALL);
-    set_named(cpu, isa, "pmpaddr0", s->f->xlen == 32 ? UINT32_MAX : UINT64_MAX >> 10);
-    set_named(cpu, isa, "satp", 0);
-    set_named(cpu, isa, "priv", PRIV_S);
-    set_reg(cpu, s->f->a[0], s->hart);
-    set_reg(cpu, s->f->a[1], s->arg);
-    cpu->pc = s->entry;
-    translate_tlb_flush(cpu, UINT32_MAX, false);
-    cpu->tag = translate_tag_new(cpu);
+    s->f->env.hart->enter(cpu, cpu_group_isa(s->f->group), s->hart, s->entry, s->arg);
 }
 
 static bool start_hart(FirmwareRiscv *f, unsigned hart, uint64_t entry, uint64_t arg)
@@ -145,8 +111,7 @@ static void sbi_set_timer(void *opaque, uint64_t when)
     CpuGroup *g = h->f->group;
     TranslateCpu *cpu = cpu_state(h->cpu);
     if (h->f->sstc) {
-        set_named(cpu, cpu_group_isa(g), "stimecmp", when);
-        cpu->env.deadline(cpu->env.opaque, 0, when);
+        h->f->env.hart->set_timer(cpu, when);
         cpu_kick(h->cpu);
         return;
     }
@@ -163,6 +128,7 @@ static void sbi_send_ipi(void *opaque, const uint16_t *harts, size_t count)
 }
 
 typedef struct {
+    FirmwareRiscv *f;
     uint64_t start, size;
 } Range;
 
@@ -174,21 +140,14 @@ static void fence_code(TranslateCpu *cpu, const void *arg)
 static void fence_addresses(TranslateCpu *cpu, const void *arg)
 {
     const Range *r = arg;
-    uint64_t first = r->start & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    if (r->size > (uint64_t)PAGES_ONE_BY_ONE * GUEST_PAGE_SIZE) {
-        translate_tlb_flush(cpu, UINT32_MAX, false);
-    } else {
-        for (uint64_t at = first; at - first < r->start - first + r->size; at += GUEST_PAGE_SIZE)
-            translate_tlb_flush_page(cpu, at);
-    }
-    cpu->tag = translate_tag_new(cpu);
+    r->f->env.hart->fence(cpu, r->start, r->size);
 }
 
 static void sbi_fence(void *opaque, SbiFence kind, const uint16_t *harts, size_t count,
                       uint64_t start, uint64_t size, uint64_t asid)
 {
     const Hart *h = opaque;
-    Range r = { start, size };
+    Range r = { h->f, start, size };
     cpu_call(h->f->group, h->cpu, harts, count, kind == SBI_FENCE_I ? fence_code : fence_addresses,
              &r, sizeof r, true);
 }
@@ -320,7 +279,6 @@ static bool has_extension(const char *description, const char *name)
 
 FirmwareRiscv *firmware_riscv_new(CpuGroup *g, const FirmwareRiscvEnv *env, GError **error)
 {
-    static const char *const needed[] = { "medeleg", "mideleg", "mcounteren", "satp", "priv" };
     const GuestIsa *isa = cpu_group_isa(g);
     FirmwareRiscv *f = g_new0(FirmwareRiscv, 1);
     g_autoptr(GString) description = g_string_new(NULL);
@@ -335,10 +293,6 @@ FirmwareRiscv *firmware_riscv_new(CpuGroup *g, const FirmwareRiscvEnv *env, GErr
         if (!f->a[i])
             missing = "a0 to a7";
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
-        if (!find_reg(isa, needed[i]))
-            missing = needed[i];
-    }
     if (missing) {
         fail(error, "%s: no register '%s', which SBI needs", isa->name, missing);
         firmware_riscv_free(f);
@@ -346,10 +300,6 @@ FirmwareRiscv *firmware_riscv_new(CpuGroup *g, const FirmwareRiscvEnv *env, GErr
     }
     isa->describe(cpu_state(cpu_group_cpu(g, 0)), description);
     f->sstc = has_extension(description->str, "sstc");
-    f->menvcfg = (f->sstc ? MENVCFG_STCE : 0) |
-                 (has_extension(description->str, "svpbmt") ? MENVCFG_PBMTE : 0) |
-                 (has_extension(description->str, "zicboz") ? MENVCFG_CBZE : 0) |
-                 (has_extension(description->str, "zicbom") ? MENVCFG_CBOM : 0);
     for (unsigned i = 0; i < cpu_group_count(g); i++)
         f->timers[i] = bus_timer_new(cpu_group_clock(g), on_timer, cpu_group_cpu(g, i));
     return f;

@@ -11,7 +11,21 @@
 
 typedef struct FirmwareRiscv FirmwareRiscv;
 
+/* A hart's own side of it; all on the hart's thread. */
 typedef struct {
+    /* Power-on state, then S-mode at entry with a0 = hart, a1 = arg, translation off, everything delegated. */
+    void (*enter)(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry, uint64_t arg);
+    /* Drops translations of start..+size (0, UINT64_MAX: all). */
+    void (*fence)(TranslateCpu *cpu, uint64_t start, uint64_t size);
+    /* Where the CPU has Sstc: sets its comparator. */
+    void (*set_timer)(TranslateCpu *cpu, uint64_t when);
+} FirmwareRiscvHart;
+
+/* Of the real front end. */
+extern const FirmwareRiscvHart firmware_riscv_hart;
+
+typedef struct {
+    const FirmwareRiscvHart *hart;
     BusSpace *space;
     Chardev *console; /* output of the debug console; NULL: dropped. Borrowed */
     /* Input of the debug console; NULL: there never is any. vCPU threads. */

@@ -252,7 +252,7 @@ static void test_harts(void)
     BusClock *clock = bus_clock_new();
     Chardev *console = chardev_memory_new();
     CpuGroup *g = cpu_group_new(&fake_isa, 3, NULL, &accel, NULL);
-    FirmwareRiscvEnv env = { .space = space, .console = console, .reset = on_reset, .opaque = &done };
+    FirmwareRiscvEnv env = { .hart = &fake_hart, .space = space, .console = console, .reset = on_reset, .opaque = &done };
     cpu_group_connect(g, space, clock, 10000000, NULL);
     FirmwareRiscv *f = firmware_riscv_new(g, &env, NULL);
     g_assert_nonnull(f);

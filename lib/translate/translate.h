@@ -115,7 +115,7 @@ struct TranslateCpu {
     uint64_t pc_base;        /* guest address of the page (system) that code runs in */
     uint64_t exit_info;      /* of the last exit */
     struct TranslateJump *jump_table; /* TRANSLATE_JUMPS entries, this CPU's own */
-    uint64_t host_stack;     /* rsp of the host frame while compiled code runs */
+    uint64_t host_stack, stack_limit; /* rsp of the host frame while compiled code runs; how deep calls may go */
     uint32_t slow_info;      /* IrMem of that access */
     uint64_t slow_address, slow_value; /* to and from C for a memory access off the fast path */
     uint32_t exit_reason;

@@ -358,6 +358,7 @@ static bool start(Run *r, GError **error)
     BusSpace *space = machine_space(r->machine);
     bool builtin = r->software.boot.mode == MACHINE_FIRMWARE_BUILTIN;
     FirmwareRiscvEnv env = {
+        .hart = &firmware_riscv_hart,
         .space = space,
         .console = r->serials->len ? r->serials->pdata[0] : NULL,
         .console_read = on_sbi_read,

@@ -6,6 +6,13 @@
  * compares the tag under which it was linked, since the target page may have
  * been mapped elsewhere since. Indirect exits look the address up in the CPU's
  * jump table in line.
+ *
+ * Calls and returns are paired: a call pushes the guest's return address and is
+ * a host call; a return is a host return with the address it wants in rax; the
+ * code behind the call compares the two, and on a match goes on by a link, else
+ * through the jump table. The host stack serves; it is emptied whenever compiled
+ * code is entered, so that no pair outlives a tag or a mode, and when a chain of
+ * calls grows too deep. At its bottom lies a return to x64's underflow thunk.
  */
 #include "translate/host/x64_priv.h"
 
@@ -98,11 +105,13 @@ static void emit_poll(Emit *e, int32_t offset)
     c->disp = offset;
 }
 
+enum { JUMP_ALWAYS = -1, JUMP_CALL = -2 }; /* beside condition codes */
+
 static void emit_link_jump(Emit *e, Link *l, uint32_t index, int cc)
 {
     align_rel32(e, cc < 0 ? 1 : 2);
     if (cc < 0) {
-        put8(&e->a, 0xe9);
+        put8(&e->a, cc == JUMP_CALL ? 0xe8 : 0xe9);
     } else {
         put8(&e->a, 0x0f);
         put8(&e->a, 0x80 | (unsigned)cc);
@@ -114,8 +123,14 @@ static void emit_link_jump(Emit *e, Link *l, uint32_t index, int cc)
     c->from = e->a.p;
 }
 
-/* The guarded jump to another page; falls into it. */
-static void emit_cross(Emit *e, Link *l, uint32_t index)
+static void push(Emit *e, unsigned r)
+{
+    put_rex(&e->a, 0, false, 0, 0, (int)r, false);
+    put8(&e->a, 0x50 | (r & 7));
+}
+
+/* The guarded jump to another page, or call if `ra` holds a return address; falls into it. */
+static Cold *emit_cross(Emit *e, Link *l, uint32_t index, unsigned ra)
 {
     Asm *a = &e->a;
     if (l->page == (int32_t)l->page) {
@@ -137,7 +152,11 @@ static void emit_cross(Emit *e, Link *l, uint32_t index)
     Cold *c = add_cold(e, COLD_GUARD);
     c->info = index;
     c->from = a->p;
-    emit_link_jump(e, l, index, -1);
+    c->reg = (uint8_t)ra;
+    if (ra != NO_REG)
+        push(e, ra);
+    emit_link_jump(e, l, index, ra != NO_REG ? JUMP_CALL : JUMP_ALWAYS);
+    return c;
 }
 
 static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
@@ -151,9 +170,9 @@ static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
             else
                 emit_poll(e, e->insn);
         }
-        emit_link_jump(e, l, index, -1);
+        emit_link_jump(e, l, index, JUMP_ALWAYS);
     } else {
-        emit_cross(e, l, index);
+        emit_cross(e, l, index, NO_REG);
     }
 }
 
@@ -175,16 +194,16 @@ static void emit_exit_if(Emit *e, const IrOp *op)
     uint8_t *from = e->a.p;
     if (same_page) {
         emit_poll(e, (int32_t)op->imm);
-        emit_link_jump(e, l, index, -1);
+        emit_link_jump(e, l, index, JUMP_ALWAYS);
     } else {
-        emit_cross(e, l, index);
+        emit_cross(e, l, index, NO_REG);
     }
     int32_t rel = (int32_t)(e->a.p - from);
     memcpy(from - 4, &rel, 4);
 }
 
-/* rax: the address. Through the jump table. */
-static void emit_lookup(Emit *e)
+/* rax: the address. Through the jump table; a call if `ra` holds a return address. */
+static void emit_lookup(Emit *e, unsigned ra)
 {
     Asm *a = &e->a;
     unsigned align = e->t->guest->insn_align;
@@ -211,7 +230,101 @@ static void emit_lookup(Emit *e)
         alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
         store(a, true, RBP, CPU_DISP(e, pc_base), RAX);
     }
-    op_rr(a, 0, false, 0xff, 4, RDX); /* jmp rdx */
+    if (ra != NO_REG)
+        push(e, ra);
+    op_rr(a, 0, false, 0xff, ra != NO_REG ? 2 : 4, RDX); /* call rdx, jmp rdx */
+}
+
+/* The return address of a call in a register: where the front end has put it already, or r14. */
+static unsigned return_address(Emit *e, int32_t offset)
+{
+    const IrGuest *g = e->b->guest;
+    for (unsigned s = 0; s < g->n_slots; s++) {
+        IrRef v = e->slot_held[s];
+        if (v && e->k->pin[s] >= 0 && op_of(e, v)->code == IR_PC && op_of(e, v)->imm == offset)
+            return (unsigned)e->k->pin[s];
+    }
+    take_reg(e, R14);
+    emit_pc(e, R14, offset);
+    return R14;
+}
+
+/* Behind a call: rax is the address that the return wants, the stack has the one that was pushed. */
+static void emit_return_site(Emit *e, int32_t offset)
+{
+    Asm *a = &e->a;
+    uint32_t index;
+    put8(a, 0x58 | RCX); /* pop rcx */
+    alu_rr(a, true, ALU_CMP, RAX, RCX);
+    put8(a, 0x0f);
+    put8(a, 0x80 | CC_NE);
+    emit_rel32(e, e->k->lookup);
+    Link *l = new_link(e, offset, &index);
+    if (!direct(e)) {
+        if (l->page != 0) { /* the call ended its page */
+            emit_jump_thunk(e, e->k->lookup);
+            e->t->n_links--;
+            return;
+        }
+        alu_ri(a, true, ALU_AND, RCX, -(int32_t)GUEST_PAGE_SIZE);
+        store(a, true, RBP, CPU_DISP(e, pc_base), RCX);
+    }
+    emit_link_jump(e, l, index, JUMP_ALWAYS);
+}
+
+/* Room on the stack, and a place to come back to for cold code. */
+static void emit_stack_check(Emit *e)
+{
+    op_rm(&e->a, 0, true, 0x3b, RSP, RBP, CPU_DISP(e, stack_limit)); /* cmp rsp, [limit] */
+    Cold *c = add_cold(e, COLD_STACK);
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | CC_B);
+    put32(&e->a, 0);
+    c->from = e->a.p;
+    c->back = e->a.p;
+}
+
+static void emit_direct_call(Emit *e, const IrOp *op)
+{
+    int32_t target = (int32_t)op->imm, back = (int32_t)(op->imm >> 32);
+    uint32_t index;
+    Cold *guard = NULL;
+    Link *l = new_link(e, target, &index);
+    bool same_page = direct(e) || l->page == 0;
+    if (same_page && target <= e->insn)
+        emit_poll(e, e->insn_dirty ? target : e->insn);
+    unsigned ra = return_address(e, back);
+    emit_stack_check(e);
+    if (same_page) {
+        push(e, ra);
+        emit_link_jump(e, l, index, JUMP_CALL);
+    } else {
+        guard = emit_cross(e, l, index, ra);
+    }
+    if (guard)
+        guard->back = e->a.p;
+    emit_return_site(e, back);
+}
+
+static void emit_indirect_call(Emit *e, const IrOp *op)
+{
+    int32_t back = (int32_t)(op->imm >> 32);
+    unsigned r = use_reg(e, op->a);
+    if (r != RAX)
+        mov_rr(&e->a, true, RAX, (int)r);
+    e->locked |= reg_bit(RAX);
+    unsigned ra = return_address(e, back);
+    emit_stack_check(e);
+    emit_lookup(e, ra);
+    emit_return_site(e, back);
+}
+
+static void emit_return(Emit *e, const IrOp *op)
+{
+    unsigned r = use_reg(e, op->a);
+    if (r != RAX)
+        mov_rr(&e->a, true, RAX, (int)r);
+    put8(&e->a, 0xc3);
 }
 
 static void emit_indirect(Emit *e, const IrOp *op)
@@ -219,7 +332,7 @@ static void emit_indirect(Emit *e, const IrOp *op)
     unsigned r = use_reg(e, op->a);
     if (r != RAX)
         mov_rr(&e->a, true, RAX, (int)r);
-    emit_lookup(e);
+    emit_lookup(e, NO_REG);
 }
 
 static void emit_raise(Emit *e, const IrOp *op)
@@ -266,7 +379,15 @@ void emit_cold_exit(Emit *e, Cold *c)
         load(a, true, RAX, RBP, CPU_DISP(e, pc_base));
         if (l->offset)
             alu_ri(a, true, ALU_ADD, RAX, (int32_t)l->offset);
-        emit_lookup(e);
+        if (c->reg != NO_REG) { /* a call: pushed here, comes back there */
+            push(e, c->reg);
+            emit_call_thunk(e, e->k->lookup);
+        } else {
+            emit_jump_thunk(e, e->k->lookup);
+        }
+        break;
+    case COLD_STACK:
+        emit_call_thunk(e, e->k->reset_stack);
         break;
     case COLD_PC_MISS:
         emit_pc(e, RAX, c->disp);
@@ -289,10 +410,14 @@ bool emit_exit(Emit *e, IrRef i, const IrOp *op)
         emit_exit_if(e, op);
         return true;
     case IR_EXIT_CALL:
-        emit_exit_to(e, (int32_t)op->imm, true);
+        emit_direct_call(e, op);
         return true;
     case IR_EXIT_CALL_IND:
+        emit_indirect_call(e, op);
+        return true;
     case IR_EXIT_RET:
+        emit_return(e, op);
+        return true;
     case IR_EXIT_IND:
         emit_indirect(e, op);
         return true;

@@ -30,12 +30,15 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
     uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call;
+    uint32_t lookup;      /* rax: address to jump to through the jump table; all temporaries are free */
+    uint32_t underflow;   /* the same with the stack of calls begun anew */
+    uint32_t reset_stack; /* called: begins the stack of calls anew and returns; changes rcx, rdx */
     int32_t bias; /* rbp - address of the CPU struct */
     int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
     uint8_t n_int, n_float;
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_GUARD, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type;

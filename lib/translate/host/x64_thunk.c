@@ -92,6 +92,70 @@ static uint32_t make_exit(Translator *t, Asm *a, const X64Thunks *k, ExitReason 
     return at;
 }
 
+/* Bytes of host stack that calls may fill. */
+#define CALL_STACK 49152
+
+/* Pushes what a return without a call finds. Changes rax. */
+static void bottom(Translator *t, Asm *a, const X64Thunks *k)
+{
+    mov_ri(a, RAX, (uint64_t)(uintptr_t)(t->code.run + k->underflow));
+    put8(a, 0x50); /* a place for the address that a call pushes */
+    put8(a, 0x50);
+}
+
+static uint32_t make_lookup(Translator *t, Asm *a, const X64Thunks *k)
+{
+    bool system = !t->guest->direct_memory;
+    uint32_t at = begin(t, a);
+    mov_rr(a, false, RCX, RAX);
+    shift_ri(a, false, SH_SHL, RCX, 4 - t->guest->insn_align);
+    alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
+    alu_rm(a, true, ALU_ADD, RCX, RBP, FIELD(k, jump_table));
+    op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
+    uint8_t *miss1 = jump_short(a, CC_NE);
+    load(a, false, RDX, RCX, 8);
+    alu_rm(a, false, ALU_CMP, RDX, RBP, FIELD(k, live_tag));
+    uint8_t *miss2 = jump_short(a, CC_NE);
+    load(a, false, RDX, RCX, 12);
+    if (system) {
+        alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
+        store(a, true, RBP, FIELD(k, pc_base), RAX);
+    }
+    op_rr(a, 0, false, 0xff, 4, RDX);
+    land(a, miss1);
+    land(a, miss2);
+    store(a, true, RBP, FIELD(k, pc), RAX);
+    put8(a, 0xe9);
+    put32(a, k->exit_miss - (uint32_t)(a->p + 4 - t->code.write));
+    return at;
+}
+
+static uint32_t make_underflow(Translator *t, Asm *a, const X64Thunks *k)
+{
+    uint32_t at = begin(t, a);
+    mov_rr(a, true, RCX, RAX);
+    load(a, true, RSP, RBP, FIELD(k, host_stack));
+    mov_ri(a, RAX, (uint64_t)(uintptr_t)(t->code.run + at));
+    put8(a, 0x50);
+    put8(a, 0x50);
+    mov_rr(a, true, RAX, RCX);
+    put8(a, 0xe9);
+    put32(a, k->lookup - (uint32_t)(a->p + 4 - t->code.write));
+    return at;
+}
+
+static uint32_t make_reset_stack(Translator *t, Asm *a, const X64Thunks *k)
+{
+    uint32_t at = begin(t, a);
+    put8(a, 0x58 | RDX); /* pop rdx: where to return */
+    mov_rr(a, true, RCX, RAX);
+    load(a, true, RSP, RBP, FIELD(k, host_stack));
+    bottom(t, a, k);
+    mov_rr(a, true, RAX, RCX);
+    op_rr(a, 0, false, 0xff, 4, RDX);
+    return at;
+}
+
 static uint32_t make_enter(Translator *t, Asm *a, const X64Thunks *k)
 {
     static const uint8_t saved[] = {RBP, RBX, R12, R13, R14, R15};
@@ -105,6 +169,9 @@ static uint32_t make_enter(Translator *t, Asm *a, const X64Thunks *k)
     store(a, true, RBP, FIELD(k, host_stack), RSP);
     mxcsr(a, true, FIELD(k, host_mxcsr));
     mxcsr(a, false, FIELD(k, mxcsr));
+    lea(a, true, RAX, RSP, -CALL_STACK);
+    store(a, true, RBP, FIELD(k, stack_limit), RAX);
+    bottom(t, a, k);
     mov_rr(a, true, RAX, RSI);
     pins(a, k, &t->guest->ir, false);
     op_rr(a, 0, false, 0xff, 4, RAX); /* jmp rax */
@@ -206,11 +273,14 @@ bool x64_start(Translator *t, GError **error)
     Asm a = {t->code.write};
     k->bias = (int32_t)t->guest->hot + 128;
     assign_pins(t->guest, k);
-    k->enter = make_enter(t, &a, k);
     k->exit_link = make_exit(t, &a, k, EXIT_LINK);
     k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
     k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
     k->exit_raise = make_exit(t, &a, k, EXIT_RAISE);
+    k->lookup = make_lookup(t, &a, k);
+    k->underflow = make_underflow(t, &a, k);
+    k->reset_stack = make_reset_stack(t, &a, k);
+    k->enter = make_enter(t, &a, k);
     k->load = make_call(t, &a, k, do_load, false);
     k->store = make_call(t, &a, k, do_store, false);
     k->eval = make_call(t, &a, k, do_eval, true);
