@@ -254,10 +254,9 @@ bool riscv_is_32(const TranslateCpu *base)
     return riscv_priv_is_32(cpu, cpu->priv);
 }
 
-void riscv_enter_supervisor(TranslateCpu *base, uint64_t hart, uint64_t pc, uint64_t arg)
+void riscv_sbi_enable(TranslateCpu *base)
 {
     RiscvCpu *cpu = riscv_of(base);
-    reset(base, hart, pc);
     cpu->medeleg = MEDELEG_MASK & ~BIT64(RISCV_ECALL_S);
     cpu->mideleg = MIP_S;
     cpu->mcounteren = UINT32_MAX;
@@ -267,7 +266,13 @@ void riscv_enter_supervisor(TranslateCpu *base, uint64_t hart, uint64_t pc, uint
         riscv_pmp_write(cpu, 0x3b0, UINT64_MAX);
         riscv_pmp_write(cpu, 0x3a0, 0x1f);
     }
-    cpu->priv = RISCV_S;
+}
+
+void riscv_enter_supervisor(TranslateCpu *base, uint64_t hart, uint64_t pc, uint64_t arg)
+{
+    reset(base, hart, pc);
+    riscv_sbi_enable(base);
+    riscv_of(base)->priv = RISCV_S;
     riscv_set_x(base, 10, hart);
     riscv_set_x(base, 11, arg);
 }

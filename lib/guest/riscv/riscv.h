@@ -123,6 +123,8 @@ const char *riscv_csr_name(const TranslateCpu *cpu, unsigned number);
  * interrupts, counters, cache-block operations, the timer and memory open to it.
  */
 void riscv_enter_supervisor(TranslateCpu *cpu, uint64_t hart, uint64_t pc, uint64_t arg);
+/* Only what it delegates and opens, after a reset. */
+void riscv_sbi_enable(TranslateCpu *cpu);
 /* stimecmp: the S timer interrupt is pending while time >= when. Calls env.deadline. */
 void riscv_set_timer(TranslateCpu *cpu, uint64_t when);
 /* For remote fences: drops translations of start..+size in all address spaces (size 0 or UINT64_MAX: all). A mode exit must follow (translate_kick). */
