@@ -24,7 +24,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_FS, fs), S(SLOT_MSTATUS, mstatus),
     S(SLOT_SSCRATCH, sscratch), S(SLOT_SEPC, sepc), S(SLOT_STVEC, stvec), S(SLOT_SCAUSE, scause), S(SLOT_STVAL, stval),
     S(SLOT_MSCRATCH, mscratch), S(SLOT_MEPC, mepc), S(SLOT_MTVEC, mtvec), S(SLOT_MCAUSE, mcause), S(SLOT_MTVAL, mtval),
-    S(SLOT_ATTENTION, attention), S(SLOT_EXIT_NEEDED, exit_needed),
+    [SLOT_ATTENTION] = {"attention", FIELD(attention), IR_I64, .shared = true}, S(SLOT_EXIT_NEEDED, exit_needed),
 };
 #undef X
 #undef F
