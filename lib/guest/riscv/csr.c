@@ -358,7 +358,7 @@ static const Csr csrs[4096] = {
     [0x180] = {.name = "satp", .need = NEED_S, .field = offsetof(RiscvCpu, satp), .write = write_satp},
     [0x300] = PAIR("mstatus", NEED_NOTHING, read_mstatus, write_mstatus),
     [0x301] = PAIR("misa", NEED_NOTHING, read_misa, write_ignore),
-    [0x302] = FIELD("medeleg", NEED_S, medeleg, UINT64_C(0xb3ff)),
+    [0x302] = FIELD("medeleg", NEED_S, medeleg, MEDELEG_MASK),
     [0x303] = FIELD("mideleg", NEED_S, mideleg, MIP_S),
     [0x304] = {.name = "mie", .field = offsetof(RiscvCpu, mie), .write = write_mie},
     [0x305] = FIELD("mtvec", NEED_NOTHING, mtvec, ~UINT64_C(2)),
