@@ -299,6 +299,16 @@ static unsigned reverse_flags(unsigned f)
     return (f & 1) << 4 | (f & 2) << 2 | (f & 4) | (f & 8) >> 2 | (f & 16) >> 4;
 }
 
+unsigned riscv_fflags(RiscvCpu *cpu)
+{
+    return reverse_flags(translate_fp_flags(&cpu->base));
+}
+
+void riscv_set_fflags(RiscvCpu *cpu, unsigned flags)
+{
+    translate_fp_set_flags(&cpu->base, reverse_flags(flags & 31));
+}
+
 void riscv_set_frm(RiscvCpu *cpu, unsigned frm)
 {
     cpu->frm = frm & 7;
@@ -308,14 +318,14 @@ void riscv_set_frm(RiscvCpu *cpu, unsigned frm)
 
 static uint64_t read_fcsr(RiscvCpu *cpu, unsigned number)
 {
-    uint64_t flags = reverse_flags(translate_fp_flags(&cpu->base));
+    uint64_t flags = riscv_fflags(cpu);
     return number == 1 ? flags : number == 2 ? cpu->frm : flags | (uint64_t)cpu->frm << 5;
 }
 
 static void write_fcsr(RiscvCpu *cpu, unsigned number, uint64_t v)
 {
     if (number & 1)
-        translate_fp_set_flags(&cpu->base, reverse_flags(v & 31));
+        riscv_set_fflags(cpu, (unsigned)v);
     if (number == 2)
         riscv_set_frm(cpu, (unsigned)v);
     else if (number == 3)

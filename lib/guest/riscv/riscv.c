@@ -12,9 +12,9 @@
 #include "guest/riscv/riscv_priv.h"
 
 #define FIELD(member) offsetof(RiscvCpu, member)
-#define X(n) [SLOT_X + (n)] = {"x" #n, FIELD(x) + 8 * (n), IR_I64}
-#define F(n) [SLOT_F + (n)] = {"f" #n, FIELD(f) + 8 * (n), IR_F64}
-#define S(slot, member) [slot] = {#member, FIELD(member), IR_I64}
+#define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
+#define F(n) [SLOT_F + (n)] = {.name = "f" #n, .offset = FIELD(f) + 8 * (n), .type = IR_F64}
+#define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
@@ -24,7 +24,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_FS, fs), S(SLOT_MSTATUS, mstatus),
     S(SLOT_SSCRATCH, sscratch), S(SLOT_SEPC, sepc), S(SLOT_STVEC, stvec), S(SLOT_SCAUSE, scause), S(SLOT_STVAL, stval),
     S(SLOT_MSCRATCH, mscratch), S(SLOT_MEPC, mepc), S(SLOT_MTVEC, mtvec), S(SLOT_MCAUSE, mcause), S(SLOT_MTVAL, mtval),
-    [SLOT_ATTENTION] = {"attention", FIELD(attention), IR_I64, .shared = true}, S(SLOT_EXIT_NEEDED, exit_needed),
+    [SLOT_ATTENTION] = {.name = "attention", .offset = FIELD(attention), .type = IR_I64, .shared = true}, S(SLOT_EXIT_NEEDED, exit_needed),
 };
 #undef X
 #undef F

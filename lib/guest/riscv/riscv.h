@@ -85,6 +85,7 @@ typedef struct RiscvCpu {
     uint64_t cycle_offset, instret_offset; /* added to the running count; the value itself while inhibited */
     uint64_t last_count;
     uint8_t frm;
+    uint8_t saved_flags;   /* fflags, only while state is saved or loaded */
     uint8_t pmpcfg[RISCV_PMP_ENTRIES];
     uint64_t pmpaddr[RISCV_PMP_ENTRIES]; /* as the CSRs */
     RiscvPmp pmp[RISCV_PMP_ENTRIES]; /* made from them when pmpcfg is not what it was made from */
@@ -129,3 +130,8 @@ void riscv_sbi_enable(TranslateCpu *cpu);
 void riscv_set_timer(TranslateCpu *cpu, uint64_t when);
 /* For remote fences: drops translations of start..+size in all address spaces (size 0 or UINT64_MAX: all). A mode exit must follow (translate_kick). */
 void riscv_fence(TranslateCpu *cpu, uint64_t start, uint64_t size);
+
+/* Appends the hart's architectural state to out (state/state.h's format). */
+void riscv_save(TranslateCpu *cpu, GByteArray *out);
+/* Takes state back, for a CPU of the same model. Translations are dropped and the timer is set again. */
+bool riscv_load(TranslateCpu *cpu, const uint8_t *data, size_t len, size_t *pos, GError **error);

@@ -131,6 +131,8 @@ uint64_t riscv_helper_csr_read(void *cpu, uint64_t a, uint64_t b, uint64_t c, ui
 uint64_t riscv_helper_csr_write(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 bool riscv_timer_on(const RiscvCpu *cpu);
 void riscv_set_frm(RiscvCpu *cpu, unsigned frm);
+unsigned riscv_fflags(RiscvCpu *cpu); /* as the CSR has them */
+void riscv_set_fflags(RiscvCpu *cpu, unsigned flags);
 
 /* model.c */
 void riscv_list_models32(GString *out);

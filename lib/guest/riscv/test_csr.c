@@ -158,6 +158,31 @@ static void test_rv32(gconstpointer accel)
     machine_free(m);
 }
 
+static void test_saved(gconstpointer accel)
+{
+    Machine *m = machine_new("riscv64", NULL, ACCEL(accel)), *n = machine_new("riscv64", NULL, ACCEL(accel));
+    g_autoptr(GByteArray) one = g_byte_array_new(), two = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    size_t pos = 0;
+    m->rv->fs = 3;
+    m->rv->x[A1] = 0x71; /* frm 3, two flags */
+    RUN(m, CSRRW(0, 3, A1), ADDI(A0, 0, 7), ADDI(A2, 0, 9));
+    riscv_csr_write(m->cpu, 0x180, UINT64_C(8) << 60 | 1);
+    riscv_csr_write(m->cpu, 0x3b1, 0x1234);
+    riscv_save(m->cpu, one);
+    g_assert_true(riscv_load(n->cpu, one->data, one->len, &pos, &error));
+    g_assert_cmpuint(pos, ==, one->len);
+    g_assert_cmphex(get(n, 3), ==, 0x71);
+    g_assert_cmphex(get(n, 0x180), ==, UINT64_C(8) << 60 | 1);
+    g_assert_cmphex(n->rv->x[A2], ==, 9);
+    riscv_save(n->cpu, two);
+    g_assert_cmpmem(one->data, one->len, two->data, two->len);
+    pos = 0;
+    g_assert_false(riscv_load(n->cpu, one->data, one->len - 1, &pos, &error));
+    machine_free(m);
+    machine_free(n);
+}
+
 static char *describe(const char *isa_name, const char *spec)
 {
     const GuestIsa *isa = guest_isa_by_name(isa_name);
@@ -210,6 +235,7 @@ int main(int argc, char **argv)
     both_ways("/riscv/csr/counters", test_counters);
     both_ways("/riscv/csr/inline", test_inline);
     both_ways("/riscv/csr/rv32", test_rv32);
+    both_ways("/riscv/csr/saved", test_saved);
     g_test_add_func("/riscv/models", test_models);
     return g_test_run();
 }
