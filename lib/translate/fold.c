@@ -281,6 +281,8 @@ static IrRef fold_extension(IrBuilder *b, const IrOp *op)
     if (op->code == IR_SEXT) {
         if (x->code == IR_SEXT)
             return ir_sext(b, op->type, x->a);
+        if (x->code == IR_SHR && x->type == IR_I32 && is_const(b, x->b) && (value_of(b, x->b) & 31))
+            return ir_zext(b, op->type, op->a); /* never negative */
         if (x->code == IR_ZEXT && b->known[op->a] < from)
             return ir_zext(b, op->type, x->a);
         /* a truncation of what already was the extension */

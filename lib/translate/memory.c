@@ -5,13 +5,16 @@
  *
  * The TLB is direct mapped by page number. A tag is the page's address; compiled
  * code takes tag ^ address: at most 4096 - size on a hit, which also sends
- * accesses that cross the page here. An unused entry holds a tag whose page
- * number has another index, so that no address can match it.
+ * accesses that cross the page here. Compiled code guesses which entry to look at
+ * (x64_mem.c), so the tag of an unused entry must match no address at all: it is
+ * one that no mode of any guest can map (bit 62 is not bit 63), and a random one,
+ * since for a guest that made it up the host would fault.
  *
  * Write permission is given only when the page is writable, needs no dirty bit
  * set first, and holds no translated code.
  */
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/bits.h"
 #include "translate/translate_priv.h"
@@ -21,9 +24,20 @@ static inline unsigned tlb_index(uint64_t address)
     return address >> GUEST_PAGE_BITS & (TRANSLATE_TLB_SIZE - 1);
 }
 
-static inline uint64_t tlb_invalid(unsigned index)
+static inline uint64_t tlb_invalid(const TranslateCpu *cpu, unsigned index)
 {
-    return (uint64_t)(index ^ 1) << GUEST_PAGE_BITS;
+    return cpu->tlb_poison | (uint64_t)(index ^ 1) << GUEST_PAGE_BITS;
+}
+
+void memory_start(TranslateCpu *cpu)
+{
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+        random = (uint64_t)g_random_int() << 32 | g_random_int();
+    cpu->tlb_poison = BIT64(62) | (random & bits_mask(38) << 24);
+    for (unsigned m = 0; m < TRANSLATE_MMUS; m++)
+        for (unsigned i = 0; i < TRANSLATE_TLB_SIZE; i++)
+            cpu->tlb[m][i].read = cpu->tlb[m][i].write = tlb_invalid(cpu, i);
 }
 
 static inline bool tlb_hit(uint64_t tag, uint64_t address)
@@ -31,23 +45,32 @@ static inline bool tlb_hit(uint64_t tag, uint64_t address)
     return (tag ^ address) < GUEST_PAGE_SIZE;
 }
 
+static bool flush_group(TranslateCpu *cpu, TranslateTlbEntry *tlb, unsigned first, bool keep_global)
+{
+    bool kept = false;
+    for (unsigned i = first; i < first + TRANSLATE_TLB_GROUP; i++) {
+        TranslateTlbEntry *e = &tlb[i];
+        if (keep_global && e->info & TRANSLATE_TLB_GLOBAL) {
+            kept = true;
+            continue;
+        }
+        __atomic_store_n(&e->write, tlb_invalid(cpu, i), __ATOMIC_RELAXED);
+        e->read = tlb_invalid(cpu, i);
+        e->info = 0;
+    }
+    return kept;
+}
+
 void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global)
 {
     for (unsigned m = 0; m < TRANSLATE_MMUS; m++) {
-        if (!(mmu_mask >> m & 1) || !cpu->tlb_used[m])
-            continue;
-        bool kept = false;
-        for (unsigned i = 0; i < TRANSLATE_TLB_SIZE; i++) {
-            TranslateTlbEntry *e = &cpu->tlb[m][i];
-            if (keep_global && e->info & TRANSLATE_TLB_GLOBAL) {
-                kept = true;
-                continue;
-            }
-            __atomic_store_n(&e->write, tlb_invalid(i), __ATOMIC_RELAXED);
-            e->read = tlb_invalid(i);
-            e->info = 0;
+        uint64_t used = mmu_mask >> m & 1 ? cpu->tlb_used[m] : 0;
+        while (used) {
+            unsigned group = (unsigned)__builtin_ctzll(used);
+            used &= used - 1;
+            if (!flush_group(cpu, cpu->tlb[m], group * TRANSLATE_TLB_GROUP, keep_global))
+                cpu->tlb_used[m] &= ~BIT64(group);
         }
-        cpu->tlb_used[m] = kept;
     }
 }
 
@@ -56,8 +79,8 @@ void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address)
     unsigned i = tlb_index(address);
     for (unsigned m = 0; m < TRANSLATE_MMUS; m++) {
         TranslateTlbEntry *e = &cpu->tlb[m][i];
-        __atomic_store_n(&e->write, tlb_invalid(i), __ATOMIC_RELAXED);
-        e->read = tlb_invalid(i);
+        __atomic_store_n(&e->write, tlb_invalid(cpu, i), __ATOMIC_RELAXED);
+        e->read = tlb_invalid(cpu, i);
         e->info = 0;
     }
 }
@@ -67,12 +90,13 @@ void memory_protect(Translator *t, uint64_t phys_page)
     for (unsigned c = 0; c < t->cpus->len; c++) {
         TranslateCpu *cpu = t->cpus->pdata[c];
         for (unsigned m = 0; m < TRANSLATE_MMUS; m++) {
-            if (!cpu->tlb_used[m])
-                continue;
-            for (unsigned i = 0; i < TRANSLATE_TLB_SIZE; i++) {
-                TranslateTlbEntry *e = &cpu->tlb[m][i];
-                if ((e->info & ~PAGE_MASK) == phys_page)
-                    __atomic_store_n(&e->write, tlb_invalid(i), __ATOMIC_RELAXED);
+            for (uint64_t used = __atomic_load_n(&cpu->tlb_used[m], __ATOMIC_RELAXED); used; used &= used - 1) {
+                unsigned first = (unsigned)__builtin_ctzll(used) * TRANSLATE_TLB_GROUP;
+                for (unsigned i = first; i < first + TRANSLATE_TLB_GROUP; i++) {
+                    TranslateTlbEntry *e = &cpu->tlb[m][i];
+                    if ((e->info & ~PAGE_MASK) == phys_page)
+                        __atomic_store_n(&e->write, tlb_invalid(cpu, i), __ATOMIC_RELAXED);
+                }
             }
         }
     }
@@ -130,14 +154,14 @@ static bool resolve(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
     TranslateTlbEntry *e = &cpu->tlb[mmu][i];
     uint64_t base = address & ~PAGE_MASK;
     bool code = page.flags && __atomic_load_n(page.flags, __ATOMIC_SEQ_CST) & GUEST_PAGE_CODE;
-    e->host = (uint64_t)(uintptr_t)page.host;
+    cpu->tlb_used[mmu] |= BIT64(i / TRANSLATE_TLB_GROUP);
+    e->addend = (uint64_t)(uintptr_t)page.host - base;
     e->info = (map.phys & ~PAGE_MASK) | (map.global ? TRANSLATE_TLB_GLOBAL : 0);
-    e->read = map.read ? base : tlb_invalid(i);
-    __atomic_store_n(&e->write, map.write && page.writable && !code ? base : tlb_invalid(i), __ATOMIC_SEQ_CST);
-    cpu->tlb_used[mmu] = 1;
+    e->read = map.read ? base : tlb_invalid(cpu, i);
+    __atomic_store_n(&e->write, map.write && page.writable && !code ? base : tlb_invalid(cpu, i), __ATOMIC_SEQ_CST);
     /* memory_protect may have run between the look at the flag and the store */
     if (page.flags && __atomic_load_n(page.flags, __ATOMIC_SEQ_CST) & GUEST_PAGE_CODE)
-        __atomic_store_n(&e->write, tlb_invalid(i), __ATOMIC_SEQ_CST);
+        __atomic_store_n(&e->write, tlb_invalid(cpu, i), __ATOMIC_SEQ_CST);
     return true;
 }
 
@@ -192,7 +216,7 @@ static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsig
         return true;
     }
     if (tlb_hit(e->read, address)) {
-        *value = read_host((uint8_t *)(uintptr_t)(e->host + (address & PAGE_MASK)), size);
+        *value = read_host((uint8_t *)(uintptr_t)(e->addend + address), size);
         return true;
     }
     if (!resolve(cpu, address, TRANSLATE_LOAD, mmu, &host, &phys, &flags))
@@ -217,7 +241,7 @@ static bool store_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsi
         return true;
     }
     if (tlb_hit(e->write, address)) {
-        write_host((uint8_t *)(uintptr_t)(e->host + (address & PAGE_MASK)), size, value);
+        write_host((uint8_t *)(uintptr_t)(e->addend + address), size, value);
         return true;
     }
     if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, &phys, &flags))
@@ -337,7 +361,7 @@ static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint
         return (uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base);
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     if (tlb_hit(e->write, address) && tlb_hit(e->read, address))
-        return (uint8_t *)(uintptr_t)(e->host + (address & PAGE_MASK));
+        return (uint8_t *)(uintptr_t)(e->addend + address);
     if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, phys, flags))
         return NULL;
     if (!host)

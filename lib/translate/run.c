@@ -80,8 +80,7 @@ TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
     g_assert(cpu->jump_table != MAP_FAILED);
     if (t->options.accel != TRANSLATE_JIT)
         cpu->values = g_new0(IrValue, IR_MAX_OPS + 8);
-    memset(cpu->tlb_used, 1, sizeof cpu->tlb_used);
-    translate_tlb_flush(cpu, ~0u, false);
+    memory_start(cpu);
     if (t->options.accel == TRANSLATE_VERIFY)
         verify_start(cpu);
     g_mutex_lock(&t->lock);

@@ -36,13 +36,15 @@ typedef struct TranslateMap {
 } TranslateMap;
 
 #define TRANSLATE_MMUS 8 /* the last one is not for guests */
-#define TRANSLATE_TLB_BITS 9
+#define TRANSLATE_TLB_BITS 11
 #define TRANSLATE_TLB_SIZE (1u << TRANSLATE_TLB_BITS)
+#define TRANSLATE_TLB_GROUP 64 /* entries that are flushed together */
+#define TRANSLATE_HINTS 8192
 
-/* Tags hold the page's virtual address; an invalid tag is one that cannot stand at its index (see memory.c). */
+/* Tags hold the page's virtual address; for unused entries see memory.c. */
 typedef struct TranslateTlbEntry {
     uint64_t read, write;
-    uint64_t host;  /* host address of the page */
+    uint64_t addend; /* host address - guest address */
     uint64_t info;  /* physical page | TRANSLATE_TLB_GLOBAL */
 } TranslateTlbEntry;
 #define TRANSLATE_TLB_GLOBAL 1u
@@ -136,7 +138,9 @@ struct TranslateCpu {
     struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256]; /* pages executed under a tag */
     IrValue cells[64];       /* values wider than a host register; operands of evaluated operations */
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
-    uint8_t tlb_used[TRANSLATE_MMUS];
+    uint64_t tlb_poison;     /* tag of unused entries */
+    uint64_t tlb_used[TRANSLATE_MMUS]; /* a bit a group with anything in it */
+    uint32_t hints[TRANSLATE_HINTS]; /* offset in a TLB of the entry that an access found last */
 };
 
 typedef enum { TRANSLATE_JIT, TRANSLATE_INTERP, TRANSLATE_VERIFY } TranslateAccel;

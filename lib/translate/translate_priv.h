@@ -113,6 +113,7 @@ struct Translator {
     Region **hash;
     GHashTable *pages;      /* physical page -> PageCode */
     GPtrArray *regions;     /* in order of code offset */
+    uint32_t next_hint;
     Link *links;
     uint32_t n_links, max_links;
     GPtrArray *cpus;
@@ -156,6 +157,8 @@ uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem);
 bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
 /* Executable page of address: false with a fault pending. host is NULL when the code is not in RAM (bytes then via phys). */
 bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage *page);
+/* For a new CPU. */
+void memory_start(TranslateCpu *cpu);
 /* Takes write permission of a physical page out of every CPU's TLB. */
 void memory_protect(Translator *t, uint64_t phys_page);
 

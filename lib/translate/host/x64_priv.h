@@ -48,6 +48,8 @@ typedef struct Cold {
     uint8_t *from, *back; /* after the jump that comes here; where to go on */
     int32_t disp;
     uint32_t info;
+    uint32_t hint;     /* memory: number of its guess */
+    uint8_t *hit;      /* memory: where to go on when the page is in the TLB after all; NULL: no TLB */
     int32_t guest;
 } Cold;
 
