@@ -103,10 +103,10 @@ $(o)/lib%.a: $(o)/.list
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
 
-# $(1) the program, $(2) its objects, $(3) the libraries it names
+# $(1) the program, $(2) its objects, $(3) the libraries it names, $(4) more to link
 define program_rule
 $(1): private pkgs := $(call pkgs_of,$(3))
-$(1): private libs_ := $(call ldlibs_of,$(3))
+$(1): private libs_ := $(call ldlibs_of,$(3)) $(4)
 $(1): $(2) $(call archives,$(3)) $(o)/.flags
 	$$(call say,LD)
 	@mkdir -p $$(@D)
@@ -122,7 +122,7 @@ $(foreach l,$(libs),$(eval $(o)/lib$(l).a: $(call objects_of,lib/$(l)))\
 $(foreach t,$(tools),$(eval $(call program_rule,$(o)/$(t),$(call objects_of,tools/$(t)),$($(t)_libs)))\
 	$(eval $(call program_rule,$(o)/$(t).static,$(call objects_of,tools/$(t)),$($(t)_libs)))\
 	$(eval $(o)/tools/$(t)/%.o: private own_cflags = $$($(t)_cflags)))
-$(foreach t,$(tests),$(eval $(call program_rule,$(o)/test/$(call program,$(t)),$(call obj,$(t)),$(call library,$(t)))))
+$(foreach t,$(tests),$(eval $(call program_rule,$(o)/test/$(call program,$(t)),$(call obj,$(t)),$(call library,$(t)),$($(call library,$(t))_test_ldlibs))))
 $(foreach t,$(fuzzers),$(eval $(call program_rule,$(o)/fuzz/$(call program,$(t)),$(call obj,$(t)) $(replay),$(call library,$(t)))))
 
 # lib/guest/ISA/X.decode -> gen/guest/ISA/X.inc; ISA_ctx in lib/guest/ISA/ISA.mk names the context type.

@@ -1,6 +1,197 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Floating-point operations over lib/softfloat: for the interpreter, and for
+ * compiled code where the host's arithmetic is not the guest's. Rounding and
+ * sticky flags are the CPU's; NaN and tininess rules the guest's.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "softfloat/softfloat.h"
 #include "translate/translate_priv.h"
+
+_Static_assert((int)IR_RNE == SF_RNE && (int)IR_RTZ == SF_RTZ && (int)IR_RDN == SF_RDN && (int)IR_RUP == SF_RUP &&
+                   (int)IR_RMM == SF_RMM, "rounding modes are numbered alike");
+_Static_assert((int)IR_MINMAX_NUMBER == SF_MINMAX_NUMBER && (int)IR_MINMAX_X86 == SF_MINMAX_X86 &&
+                   (int)IR_MINMAX_NAN == SF_MINMAX_NAN, "minimum rules are numbered alike");
+
+static SfF16 get_f16(const IrValue *v) { return (SfF16)v->u; }
+static SfF32 get_f32(const IrValue *v) { return (SfF32)v->u; }
+static SfF64 get_f64(const IrValue *v) { return v->u; }
+static SfF80 get_f80(const IrValue *v) { return (SfF80){v->w[0], (uint16_t)v->w[1]}; }
+static SfF128 get_f128(const IrValue *v) { return (SfF128){v->w[0], v->w[1]}; }
+
+static void clear(IrValue *r)
+{
+    memset(r, 0, sizeof *r);
+}
+
+static void set_f16(IrValue *r, SfF16 v) { clear(r); r->u = v; }
+static void set_f32(IrValue *r, SfF32 v) { clear(r); r->u = v; }
+static void set_f64(IrValue *r, SfF64 v) { clear(r); r->u = v; }
+static void set_f80(IrValue *r, SfF80 v) { clear(r); r->w[0] = v.mantissa; r->w[1] = v.sign_exponent; }
+static void set_f128(IrValue *r, SfF128 v) { clear(r); r->w[0] = v.lo; r->w[1] = v.hi; }
+
+static SfToInt to_int_rule(const IrOp *op)
+{
+    if (op->imm & IR_TOINT_X86)
+        return SF_TOINT_X86;
+    return op->imm & IR_TOINT_NAN_MAX ? SF_TOINT_SATURATE_NAN_MAX : SF_TOINT_SATURATE_NAN_ZERO;
+}
+
+static bool compare(SfRelation rel, unsigned cond)
+{
+    switch (cond) {
+    case IR_FEQ: return rel == SF_EQUAL;
+    case IR_FLT: return rel == SF_LESS;
+    case IR_FLE: return rel == SF_LESS || rel == SF_EQUAL;
+    default: return rel == SF_UNORDERED;
+    }
+}
+
+/* Operations whose operands are all of one format X; the result too, or an integer. */
+#define FORMAT(X)                                                                                                      \
+    static bool eval_##X(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b,   \
+                         const IrValue *c)                                                                             \
+    {                                                                                                                  \
+        switch (op->code) {                                                                                            \
+        case IR_FADD: set_##X(r, sf_##X##_add(env, get_##X(a), get_##X(b))); return true;                              \
+        case IR_FSUB: set_##X(r, sf_##X##_sub(env, get_##X(a), get_##X(b))); return true;                              \
+        case IR_FMUL: set_##X(r, sf_##X##_mul(env, get_##X(a), get_##X(b))); return true;                              \
+        case IR_FDIV: set_##X(r, sf_##X##_div(env, get_##X(a), get_##X(b))); return true;                              \
+        case IR_FSQRT: set_##X(r, sf_##X##_sqrt(env, get_##X(a))); return true;                                        \
+        case IR_FMA: set_##X(r, sf_##X##_fma(env, get_##X(a), get_##X(b), get_##X(c), op->imm & 3)); return true;      \
+        case IR_FMIN: set_##X(r, sf_##X##_min(env, get_##X(a), get_##X(b), (SfMinMax)op->imm)); return true;           \
+        case IR_FMAX: set_##X(r, sf_##X##_max(env, get_##X(a), get_##X(b), (SfMinMax)op->imm)); return true;           \
+        case IR_FROUND: set_##X(r, sf_##X##_round_to_int(env, get_##X(a), (SfRound)round, op->imm & 1)); return true;  \
+        case IR_FCMP:                                                                                                  \
+            clear(r);                                                                                                  \
+            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm), op->sub);                           \
+            return true;                                                                                               \
+        case IR_FTOI: {                                                                                                \
+            unsigned bits = ir_type_bits(op->type);                                                                    \
+            clear(r);                                                                                                  \
+            r->u = sf_##X##_to_int(env, get_##X(a), (SfRound)round, bits, !(op->imm & IR_TOINT_UNSIGNED),              \
+                                   to_int_rule(op)) & bits_mask(bits);                                                 \
+            return true;                                                                                               \
+        }                                                                                                              \
+        default: return false;                                                                                         \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void from_int_##X(SfEnv *env, const IrOp *op, IrValue *r, const IrValue *a)                                 \
+    {                                                                                                                  \
+        unsigned bits = ir_type_bits(op->aux);                                                                         \
+        uint64_t v = a->u & bits_mask(bits);                                                                           \
+        if (op->imm & 1)                                                                                               \
+            set_##X(r, sf_##X##_from_u64(env, v));                                                                     \
+        else                                                                                                           \
+            set_##X(r, sf_##X##_from_i64(env, bits_sext(v, bits)));                                                    \
+    }
+
+FORMAT(f16)
+FORMAT(f32)
+FORMAT(f64)
+FORMAT(f80)
+FORMAT(f128)
+
+#define TO(X, Y) case IR_##Y: set_##X(r, sf_##Y##_to_##X(env, get_##Y(a))); return true
+#define CONVERT(X, T1, T2, T3, T4)                                                                                     \
+    static bool convert_##X(SfEnv *env, unsigned from, IrValue *r, const IrValue *a)                                   \
+    {                                                                                                                  \
+        switch (from) {                                                                                                \
+            T1; T2; T3; T4;                                                                                            \
+        default: return false;                                                                                         \
+        }                                                                                                              \
+    }
+#define IR_f16 IR_F16
+#define IR_f32 IR_F32
+#define IR_f64 IR_F64
+#define IR_f80 IR_F80
+#define IR_f128 IR_F128
+CONVERT(f16, TO(f16, f32), TO(f16, f64), TO(f16, f80), TO(f16, f128))
+CONVERT(f32, TO(f32, f16), TO(f32, f64), TO(f32, f80), TO(f32, f128))
+CONVERT(f64, TO(f64, f16), TO(f64, f32), TO(f64, f80), TO(f64, f128))
+CONVERT(f80, TO(f80, f16), TO(f80, f32), TO(f80, f64), TO(f80, f128))
+CONVERT(f128, TO(f128, f16), TO(f128, f32), TO(f128, f64), TO(f128, f80))
+
+static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b)
+{
+    static const struct { uint8_t vector, scalar; } codes[] = {
+        {IR_VFADD, IR_FADD}, {IR_VFSUB, IR_FSUB}, {IR_VFMUL, IR_FMUL}, {IR_VFDIV, IR_FDIV}};
+    unsigned size = 1u << op->sub;
+    for (unsigned i = 0; i < G_N_ELEMENTS(codes); i++) {
+        if (codes[i].vector != op->code)
+            continue;
+        IrOp lane = {.code = codes[i].scalar};
+        IrValue out;
+        clear(&out);
+        for (unsigned at = 0; at < ir_type_bits(op->type) / 8; at += size) {
+            IrValue x, y, z;
+            clear(&x);
+            clear(&y);
+            memcpy(x.bytes, a->bytes + at, size);
+            memcpy(y.bytes, b->bytes + at, size);
+            if (size == 4)
+                eval_f32(env, &lane, round, &z, &x, &y, &y);
+            else if (size == 8)
+                eval_f64(env, &lane, round, &z, &x, &y, &y);
+            else
+                eval_f16(env, &lane, round, &z, &x, &y, &y);
+            memcpy(out.bytes + at, z.bytes, size);
+        }
+        *r = out;
+        return true;
+    }
+    return false;
+}
+
+static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b,
+                     const IrValue *c)
+{
+    unsigned format = op->code == IR_FCMP || op->code == IR_FTOI ? op->aux : op->type;
+    if (op->code == IR_FTOF) {
+        switch (op->type) {
+        case IR_F16: return convert_f16(env, op->aux, r, a);
+        case IR_F32: return convert_f32(env, op->aux, r, a);
+        case IR_F64: return convert_f64(env, op->aux, r, a);
+        case IR_F80: return convert_f80(env, op->aux, r, a);
+        default: return convert_f128(env, op->aux, r, a);
+        }
+    }
+    if (op->code == IR_ITOF) {
+        switch (op->type) {
+        case IR_F16: from_int_f16(env, op, r, a); return true;
+        case IR_F32: from_int_f32(env, op, r, a); return true;
+        case IR_F64: from_int_f64(env, op, r, a); return true;
+        case IR_F80: from_int_f80(env, op, r, a); return true;
+        default: from_int_f128(env, op, r, a); return true;
+        }
+    }
+    switch (format) {
+    case IR_F16: return eval_f16(env, op, round, r, a, b, c);
+    case IR_F32: return eval_f32(env, op, round, r, a, b, c);
+    case IR_F64: return eval_f64(env, op, round, r, a, b, c);
+    case IR_F80: return eval_f80(env, op, round, r, a, b, c);
+    case IR_F128: return eval_f128(env, op, round, r, a, b, c);
+    default: return eval_lanes(env, op, round, r, a, b);
+    }
+}
+
 bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
 {
-    return false;
+    const TranslateFp *rules = &cpu->guest->fp;
+    bool has_round = op->code != IR_FCMP && !(op->code >= IR_VFADD && op->code <= IR_VFDIV);
+    unsigned round = has_round && op->sub != IR_RDYN ? op->sub : cpu->round;
+    IrValue x = *a, y = *b, z = *c; /* r may be one of them */
+    SfEnv env = {
+        .round = (uint8_t)round,
+        .default_nan = rules->default_nan,
+        .negative_default = rules->negative_default,
+        .tiny_before = rules->tiny_before,
+        .propagate = rules->propagate,
+    };
+    if (!eval_one(&env, op, round, r, &x, &y, &z))
+        return false;
+    translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & 31));
+    return true;
 }

@@ -119,6 +119,7 @@ typedef struct IrSlot {
     const char *name;
     uint32_t offset; /* in bytes from the start of the guest's CPU struct */
     uint8_t type;    /* IrType; flags slots hold IrFlagBits in 32 bits */
+    bool shared;     /* other threads write it, and kick the CPU when they do */
 } IrSlot;
 
 typedef enum {

@@ -130,8 +130,6 @@ static bool resolve(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
     TranslateTlbEntry *e = &cpu->tlb[mmu][i];
     uint64_t base = address & ~PAGE_MASK;
     bool code = page.flags && __atomic_load_n(page.flags, __ATOMIC_SEQ_CST) & GUEST_PAGE_CODE;
-    if (cpu->verify)
-        return true;
     e->host = (uint64_t)(uintptr_t)page.host;
     e->info = (map.phys & ~PAGE_MASK) | (map.global ? TRANSLATE_TLB_GLOBAL : 0);
     e->read = map.read ? base : tlb_invalid(i);

@@ -99,18 +99,18 @@ static void make_slots(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < N_INT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64};
+        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64, false};
     for (unsigned i = 0; i < N_FLOAT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64};
+        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128};
+        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128};
+        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128, false};
     for (unsigned i = 0; i < 2; i++)
-        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS};
-    slots[n++] = (IrSlot){"i32", offsetof(TestCpu, i32), IR_I32};
-    slots[n++] = (IrSlot){"i16", offsetof(TestCpu, i16), IR_I16};
-    slots[n++] = (IrSlot){"i8", offsetof(TestCpu, i8), IR_I8};
+        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS, false};
+    slots[n++] = (IrSlot){"i32", offsetof(TestCpu, i32), IR_I32, false};
+    slots[n++] = (IrSlot){"i16", offsetof(TestCpu, i16), IR_I16, false};
+    slots[n++] = (IrSlot){"i8", offsetof(TestCpu, i8), IR_I8, false};
     guest.ir = (IrGuest){slots, n, helpers, G_N_ELEMENTS(helpers)};
 }
 
@@ -332,6 +332,37 @@ static void op_float_bits(IrBuilder *b, GRand *r, Pool *p)
     }
 }
 
+static IrRef pick_float(IrBuilder *b, GRand *r, Pool *p, IrType type)
+{
+    return type == IR_F64 ? pick(b, r, p, IR_F64) : ir_funbox(b, IR_F32, pick(b, r, p, IR_F64));
+}
+
+static void add_float(IrBuilder *b, Pool *p, IrRef v, IrType type)
+{
+    add(p, type == IR_F64 ? v : ir_fbox(b, v), IR_F64);
+}
+
+static void op_float(IrBuilder *b, GRand *r, Pool *p)
+{
+    IrType t = g_rand_int_range(r, 0, 2) ? IR_F64 : IR_F32, other = t == IR_F64 ? IR_F32 : IR_F64;
+    IrType i = g_rand_int_range(r, 0, 2) ? IR_I64 : IR_I32;
+    IrRound round = g_rand_int_range(r, 0, 3) ? IR_RDYN : (IrRound)g_rand_int_range(r, 0, 5);
+    IrRef x = pick_float(b, r, p, t), y = pick_float(b, r, p, t);
+    switch (g_rand_int_range(r, 0, 9)) {
+    case 0:
+    case 1: add_float(b, p, ir_fop2(b, (IrCode)(IR_FADD + g_rand_int_range(r, 0, 4)), x, y, round), t); break;
+    case 2: add_float(b, p, ir_fop1(b, IR_FSQRT, x, round), t); break;
+    case 3:
+        add_float(b, p, ir_fma(b, x, y, pick_float(b, r, p, t), g_rand_int_range(r, 0, 2), g_rand_int_range(r, 0, 2), round), t);
+        break;
+    case 4: add_float(b, p, ir_fminmax(b, g_rand_int_range(r, 0, 2) ? IR_FMIN : IR_FMAX, x, y, (IrMinMax)g_rand_int_range(r, 0, 3)), t); break;
+    case 5: add(p, ir_zext(b, IR_I64, ir_fcmp(b, (IrFCond)g_rand_int_range(r, 0, 4), x, y, g_rand_int_range(r, 0, 2))), IR_I64); break;
+    case 6: add(p, ir_ftoi(b, i, x, (unsigned)g_rand_int_range(r, 0, 2) | (g_rand_int_range(r, 0, 2) ? IR_TOINT_NAN_MAX : 0), round), i); break;
+    case 7: add_float(b, p, ir_itof(b, t, pick(b, r, p, i), g_rand_int_range(r, 0, 2), round), t); break;
+    default: add_float(b, p, ir_ftof(b, other, x, round), other); break;
+    }
+}
+
 static void op_branch(IrBuilder *b, GRand *r, Pool *p)
 {
     unsigned over = ir_label_new(b);
@@ -360,6 +391,8 @@ static void random_body(IrBuilder *b, GRand *r)
         case 5:
         case 6: op_memory(b, r, &p); break;
         case 7: op_float_bits(b, r, &p); break;
+        case 10:
+        case 11: op_float(b, r, &p); break;
         case 8:
             if (i % 3 == 0)
                 op_branch(b, r, &p);
@@ -377,6 +410,7 @@ static void random_body(IrBuilder *b, GRand *r)
 
 typedef struct Outcome {
     TestCpu cpu;
+    unsigned fp_flags;
     uint8_t memory[MEMORY];
 } Outcome;
 
@@ -421,10 +455,12 @@ static void run(TranslateAccel accel, guint32 s, Outcome *out)
     c->i16 = (uint16_t)g_rand_int(r);
     c->i8 = (uint8_t)g_rand_int(r);
     g_rand_free(r);
+    translate_fp_set_round(cpu, (IrRound)(s % 4));
     cpu->pc = guest.direct_memory ? (uint64_t)(uintptr_t)test_memory : 0x20000;
     translate_run(cpu);
     memcpy(&out->cpu.ints, &c->ints, sizeof *c - offsetof(TestCpu, ints));
     memcpy(out->memory, test_memory, MEMORY);
+    out->fp_flags = translate_fp_flags(cpu);
     translate_cpu_free(cpu);
     translate_free(t);
 }
@@ -454,7 +490,9 @@ static void test_random(void)
         run(TRANSLATE_INTERP, s, &interp);
         run(getenv("TEST_VERIFY") ? TRANSLATE_VERIFY : TRANSLATE_JIT, s, &jit);
         if (memcmp(&interp.cpu.ints, &jit.cpu.ints, sizeof(TestCpu) - offsetof(TestCpu, ints)) ||
-            memcmp(interp.memory, jit.memory, MEMORY)) {
+            memcmp(interp.memory, jit.memory, MEMORY) || interp.fp_flags != jit.fp_flags) {
+            if (interp.fp_flags != jit.fp_flags)
+                g_test_message("flags %#x, compiler %#x", interp.fp_flags, jit.fp_flags);
             for (unsigned i = 0; i < SLOTS; i++)
                 if (memcmp((uint8_t *)&interp.cpu + slots[i].offset, (uint8_t *)&jit.cpu + slots[i].offset,
                            ir_type_bits(slots[i].type) / 8))

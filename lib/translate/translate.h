@@ -35,7 +35,7 @@ typedef struct TranslateMap {
     bool global;             /* the same in all address spaces of this CPU */
 } TranslateMap;
 
-#define TRANSLATE_MMUS 8
+#define TRANSLATE_MMUS 8 /* the last one is not for guests */
 #define TRANSLATE_TLB_BITS 9
 #define TRANSLATE_TLB_SIZE (1u << TRANSLATE_TLB_BITS)
 
@@ -52,7 +52,7 @@ typedef struct TranslateFp {
     bool default_nan;        /* every NaN result is the default NaN */
     bool negative_default;   /* the default NaN has its sign set */
     bool tiny_before;        /* tininess is detected before rounding */
-    uint8_t propagate;       /* without default_nan: 0 first operand that is a NaN, signalling first; 1 as x86 */
+    uint8_t propagate;       /* without default_nan: SfPropagate of softfloat.h; 1 is as x86 */
 } TranslateFp;
 
 typedef struct TranslateGuest {

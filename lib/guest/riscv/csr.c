@@ -299,6 +299,16 @@ static unsigned reverse_flags(unsigned f)
     return (f & 1) << 4 | (f & 2) << 2 | (f & 4) | (f & 8) >> 2 | (f & 16) >> 4;
 }
 
+unsigned riscv_fflags(RiscvCpu *cpu)
+{
+    return reverse_flags(translate_fp_flags(&cpu->base));
+}
+
+void riscv_set_fflags(RiscvCpu *cpu, unsigned flags)
+{
+    translate_fp_set_flags(&cpu->base, reverse_flags(flags & 31));
+}
+
 void riscv_set_frm(RiscvCpu *cpu, unsigned frm)
 {
     cpu->frm = frm & 7;
@@ -308,14 +318,14 @@ void riscv_set_frm(RiscvCpu *cpu, unsigned frm)
 
 static uint64_t read_fcsr(RiscvCpu *cpu, unsigned number)
 {
-    uint64_t flags = reverse_flags(translate_fp_flags(&cpu->base));
+    uint64_t flags = riscv_fflags(cpu);
     return number == 1 ? flags : number == 2 ? cpu->frm : flags | (uint64_t)cpu->frm << 5;
 }
 
 static void write_fcsr(RiscvCpu *cpu, unsigned number, uint64_t v)
 {
     if (number & 1)
-        translate_fp_set_flags(&cpu->base, reverse_flags(v & 31));
+        riscv_set_fflags(cpu, (unsigned)v);
     if (number == 2)
         riscv_set_frm(cpu, (unsigned)v);
     else if (number == 3)
@@ -358,7 +368,7 @@ static const Csr csrs[4096] = {
     [0x180] = {.name = "satp", .need = NEED_S, .field = offsetof(RiscvCpu, satp), .write = write_satp},
     [0x300] = PAIR("mstatus", NEED_NOTHING, read_mstatus, write_mstatus),
     [0x301] = PAIR("misa", NEED_NOTHING, read_misa, write_ignore),
-    [0x302] = FIELD("medeleg", NEED_S, medeleg, UINT64_C(0xb3ff)),
+    [0x302] = FIELD("medeleg", NEED_S, medeleg, MEDELEG_MASK),
     [0x303] = FIELD("mideleg", NEED_S, mideleg, MIP_S),
     [0x304] = {.name = "mie", .field = offsetof(RiscvCpu, mie), .write = write_mie},
     [0x305] = FIELD("mtvec", NEED_NOTHING, mtvec, ~UINT64_C(2)),

@@ -51,7 +51,7 @@ static bool reserved_bits(const Walk *w, uint64_t pte, bool leaf)
 /* Sets w->pte to the leaf. */
 static WalkResult find_leaf(Walk *w)
 {
-    const RiscvCpu *cpu = w->cpu;
+    RiscvCpu *cpu = w->cpu;
     uint64_t satp = cpu->satp, a = w->address;
     unsigned levels, bits, mode = (unsigned)(cpu->props.rv32 ? satp >> 31 & 1 : satp >> 60);
     uint64_t table;

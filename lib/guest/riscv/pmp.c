@@ -18,55 +18,60 @@ static unsigned matching(uint8_t cfg)
 }
 
 /* Recomputes the byte ranges; entries below one another may have changed. */
-static void update(RiscvCpu *cpu)
+static void make_ranges(RiscvCpu *cpu)
 {
     cpu->pmp_active = 0;
+    memcpy(cpu->pmp_made, cpu->pmpcfg, sizeof cpu->pmp_made);
     for (unsigned i = 0; i < RISCV_PMP_ENTRIES; i++) {
         RiscvPmp *e = &cpu->pmp[i];
-        uint64_t size;
+        uint64_t addr = cpu->pmpaddr[i], size;
         e->low = 1;
         e->high = 0;
-        switch (matching(e->cfg)) {
+        switch (matching(cpu->pmpcfg[i])) {
         case PMP_TOR:
-            e->low = i ? cpu->pmp[i - 1].addr << 2 : 0;
-            e->high = (e->addr << 2) - 1;
-            if (!e->addr || e->low > e->high) {
-                e->low = 1;
-                e->high = 0;
-            }
+            if (addr <= (i ? cpu->pmpaddr[i - 1] : 0))
+                break;
+            e->low = i ? cpu->pmpaddr[i - 1] << 2 : 0;
+            e->high = (addr << 2) - 1;
             break;
         case PMP_NA4:
-            e->low = e->addr << 2;
+            e->low = addr << 2;
             e->high = e->low + 3;
             break;
         case PMP_NAPOT: /* trailing ones double the size from 8 */
-            size = (e->addr ^ (e->addr + 1)) << 2 | 7;
-            e->low = (e->addr << 2) & ~size;
+            size = (addr ^ (addr + 1)) << 2 | 7;
+            e->low = (addr << 2) & ~size;
             e->high = e->low | size;
             break;
         default:
             break;
         }
-        cpu->pmp_active += matching(e->cfg) != PMP_OFF;
+        cpu->pmp_active += matching(cpu->pmpcfg[i]) != PMP_OFF;
     }
-    translate_tlb_flush(&cpu->base, ~0u, false);
+}
+
+static void changed(RiscvCpu *cpu)
+{
+    make_ranges(cpu);
     riscv_spaces_renew(cpu);
 }
 
-unsigned riscv_pmp_allows(const RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole)
+unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole)
 {
     uint64_t page = phys & ~(uint64_t)(GUEST_PAGE_SIZE - 1), last = page | (GUEST_PAGE_SIZE - 1);
     *whole = true;
-    if (!cpu->props.pmp || (priv == RISCV_M && !cpu->pmp_active))
+    if (!cpu->props.pmp)
         return 7;
-    for (unsigned i = 0; i < RISCV_PMP_ENTRIES; i++) {
+    if (memcmp(cpu->pmp_made, cpu->pmpcfg, sizeof cpu->pmp_made)) /* set from outside, as a register by name */
+        make_ranges(cpu);
+    for (unsigned i = 0; i < RISCV_PMP_ENTRIES && cpu->pmp_active; i++) {
         const RiscvPmp *e = &cpu->pmp[i];
         if (e->low > e->high || e->high < page || e->low > last)
             continue;
         if (e->low > page || e->high < last)
             *whole = false;
         if (phys >= e->low && phys <= e->high)
-            return priv == RISCV_M && !(e->cfg & PMP_L) ? 7 : e->cfg & 7;
+            return priv == RISCV_M && !(cpu->pmpcfg[i] & PMP_L) ? 7 : cpu->pmpcfg[i] & 7;
     }
     return priv == RISCV_M ? 7 : 0;
 }
@@ -75,10 +80,10 @@ uint64_t riscv_pmp_read(const RiscvCpu *cpu, unsigned number)
 {
     uint64_t v = 0;
     if (number >= 0x3b0)
-        return cpu->pmp[number - 0x3b0].addr;
+        return cpu->pmpaddr[number - 0x3b0];
     unsigned first = 4 * (number - 0x3a0), n = cpu->props.rv32 ? 4 : 8;
     for (unsigned i = 0; i < n; i++)
-        v |= (uint64_t)cpu->pmp[first + i].cfg << 8 * i;
+        v |= (uint64_t)cpu->pmpcfg[first + i] << 8 * i;
     return v;
 }
 
@@ -86,26 +91,26 @@ void riscv_pmp_write(RiscvCpu *cpu, unsigned number, uint64_t value)
 {
     if (number >= 0x3b0) {
         unsigned i = number - 0x3b0;
-        const RiscvPmp *above = i + 1 < RISCV_PMP_ENTRIES ? &cpu->pmp[i + 1] : NULL;
-        if (cpu->pmp[i].cfg & PMP_L || (above && above->cfg & PMP_L && matching(above->cfg) == PMP_TOR))
+        uint8_t above = i + 1 < RISCV_PMP_ENTRIES ? cpu->pmpcfg[i + 1] : 0;
+        if (cpu->pmpcfg[i] & PMP_L || (above & PMP_L && matching(above) == PMP_TOR))
             return;
-        cpu->pmp[i].addr = value & bits_mask(cpu->props.rv32 ? 32 : 54);
+        cpu->pmpaddr[i] = value & bits_mask(cpu->props.rv32 ? 32 : 54);
     } else {
         unsigned first = 4 * (number - 0x3a0), n = cpu->props.rv32 ? 4 : 8;
         for (unsigned i = 0; i < n; i++) {
-            RiscvPmp *e = &cpu->pmp[first + i];
             uint8_t cfg = value >> 8 * i & (PMP_R | PMP_W | PMP_X | PMP_A | PMP_L);
             if (!(cfg & PMP_R)) /* write without read is reserved */
                 cfg &= (uint8_t)~PMP_W;
-            if (!(e->cfg & PMP_L))
-                e->cfg = cfg;
+            if (!(cpu->pmpcfg[first + i] & PMP_L))
+                cpu->pmpcfg[first + i] = cfg;
         }
     }
-    update(cpu);
+    changed(cpu);
 }
 
 void riscv_pmp_reset(RiscvCpu *cpu)
 {
-    memset(cpu->pmp, 0, sizeof cpu->pmp);
-    update(cpu);
+    memset(cpu->pmpcfg, 0, sizeof cpu->pmpcfg);
+    memset(cpu->pmpaddr, 0, sizeof cpu->pmpaddr);
+    changed(cpu);
 }

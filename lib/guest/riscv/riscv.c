@@ -12,9 +12,9 @@
 #include "guest/riscv/riscv_priv.h"
 
 #define FIELD(member) offsetof(RiscvCpu, member)
-#define X(n) [SLOT_X + (n)] = {"x" #n, FIELD(x) + 8 * (n), IR_I64}
-#define F(n) [SLOT_F + (n)] = {"f" #n, FIELD(f) + 8 * (n), IR_F64}
-#define S(slot, member) [slot] = {#member, FIELD(member), IR_I64}
+#define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
+#define F(n) [SLOT_F + (n)] = {.name = "f" #n, .offset = FIELD(f) + 8 * (n), .type = IR_F64}
+#define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
@@ -24,7 +24,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_FS, fs), S(SLOT_MSTATUS, mstatus),
     S(SLOT_SSCRATCH, sscratch), S(SLOT_SEPC, sepc), S(SLOT_STVEC, stvec), S(SLOT_SCAUSE, scause), S(SLOT_STVAL, stval),
     S(SLOT_MSCRATCH, mscratch), S(SLOT_MEPC, mepc), S(SLOT_MTVEC, mtvec), S(SLOT_MCAUSE, mcause), S(SLOT_MTVAL, mtval),
-    S(SLOT_ATTENTION, attention), S(SLOT_EXIT_NEEDED, exit_needed),
+    [SLOT_ATTENTION] = {.name = "attention", .offset = FIELD(attention), .type = IR_I64, .shared = true}, S(SLOT_EXIT_NEEDED, exit_needed),
 };
 #undef X
 #undef F
@@ -145,8 +145,6 @@ static void reset(TranslateCpu *base, uint64_t id, uint64_t entry)
     cpu->mcounteren = cpu->scounteren = cpu->mcountinhibit = 0;
     cpu->stimecmp = UINT64_MAX;
     cpu->cycle_offset = cpu->instret_offset = 0;
-    cpu->stopped = false;
-    cpu->start_pending = 0;
     translate_fp_set_flags(base, 0);
     riscv_set_frm(cpu, 0);
     base->pc = cpu->props.rv32 ? (uint32_t)entry : entry;
@@ -154,8 +152,6 @@ static void reset(TranslateCpu *base, uint64_t id, uint64_t entry)
     base->linked_valid = 0;
     riscv_pmp_reset(cpu);
     riscv_spaces_reset(cpu);
-    if (cpu->sbi)
-        riscv_sbi_enable(base);
 }
 
 static void dump(TranslateCpu *base, GString *out)
@@ -190,7 +186,11 @@ static void dump(TranslateCpu *base, GString *out)
     {"mscratch", FIELD(mscratch), size}, {"mepc", FIELD(mepc), size}, {"mtvec", FIELD(mtvec), size}, \
     {"mcause", FIELD(mcause), size}, {"mtval", FIELD(mtval), size}, {"sscratch", FIELD(sscratch), size}, \
     {"sepc", FIELD(sepc), size}, {"stvec", FIELD(stvec), size}, {"scause", FIELD(scause), size}, \
-    {"stval", FIELD(stval), size}, {"satp", FIELD(satp), size}, {NULL, 0, 0}
+    {"stval", FIELD(stval), size}, {"satp", FIELD(satp), size}, \
+    {"medeleg", FIELD(medeleg), size}, {"mideleg", FIELD(mideleg), size}, {"mie", FIELD(mie), size}, \
+    {"mcounteren", FIELD(mcounteren), 4}, {"scounteren", FIELD(scounteren), 4}, {"menvcfg", FIELD(menvcfg), 8}, \
+    {"senvcfg", FIELD(senvcfg), size}, {"stimecmp", FIELD(stimecmp), 8}, {"mhartid", FIELD(hart), size}, \
+    {"pmpcfg0", FIELD(pmpcfg), size}, {"pmpaddr0", FIELD(pmpaddr), size}, {"priv", FIELD(priv), 4}, {NULL, 0, 0}
 
 static const GuestReg regs64[] = {REGS(8)};
 static const GuestReg regs32[] = {REGS(4)};
@@ -257,43 +257,22 @@ bool riscv_is_32(const TranslateCpu *base)
 void riscv_sbi_enable(TranslateCpu *base)
 {
     RiscvCpu *cpu = riscv_of(base);
-    cpu->sbi = true;
-    cpu->medeleg = UINT64_C(0xb3ff) & ~BIT64(RISCV_ECALL_S);
+    cpu->medeleg = MEDELEG_MASK & ~BIT64(RISCV_ECALL_S);
     cpu->mideleg = MIP_S;
     cpu->mcounteren = UINT32_MAX;
-    riscv_csr_write(base, 0x30a, MENVCFG_CBIE | MENVCFG_CBCFE | MENVCFG_CBZE | (cpu->props.rv32 ? 0 :
-                    (cpu->menvcfg & MENVCFG_ADUE) | MENVCFG_STCE | MENVCFG_PBMTE));
-    if (cpu->props.rv32)
-        riscv_csr_write(base, 0x31a, (cpu->menvcfg & MENVCFG_ADUE) >> 32 | MENVCFG_STCE >> 32);
+    cpu->menvcfg |= MENVCFG_CBIE | MENVCFG_CBCFE | MENVCFG_CBZE | (cpu->props.sstc ? MENVCFG_STCE : 0) |
+                    (cpu->props.svpbmt ? MENVCFG_PBMTE : 0);
     if (cpu->props.pmp) { /* all of memory, for all */
         riscv_pmp_write(cpu, 0x3b0, UINT64_MAX);
         riscv_pmp_write(cpu, 0x3a0, 0x1f);
     }
 }
 
-void riscv_cpu_stop(TranslateCpu *base)
+void riscv_enter_supervisor(TranslateCpu *base, uint64_t hart, uint64_t pc, uint64_t arg)
 {
-    RiscvCpu *cpu = riscv_of(base);
-    __atomic_store_n(&cpu->stopped, true, __ATOMIC_SEQ_CST);
-    base->idle = true;
-}
-
-bool riscv_cpu_start(TranslateCpu *base, uint64_t pc, uint64_t arg)
-{
-    RiscvCpu *cpu = riscv_of(base);
-    uint32_t free = 0;
-    if (!__atomic_load_n(&cpu->stopped, __ATOMIC_SEQ_CST) ||
-        !__atomic_compare_exchange_n(&cpu->start_claim, &free, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return false;
-    cpu->start_pc = pc;
-    cpu->start_arg = arg;
-    __atomic_store_n(&cpu->start_pending, 1, __ATOMIC_SEQ_CST);
-    translate_kick(base);
-    return true;
-}
-
-bool riscv_cpu_is_stopped(const TranslateCpu *base)
-{
-    const RiscvCpu *cpu = (const RiscvCpu *)(const void *)base;
-    return __atomic_load_n(&cpu->stopped, __ATOMIC_SEQ_CST);
+    reset(base, hart, pc);
+    riscv_sbi_enable(base);
+    riscv_of(base)->priv = RISCV_S;
+    riscv_set_x(base, 10, hart);
+    riscv_set_x(base, 11, arg);
 }

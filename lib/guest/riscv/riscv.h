@@ -43,10 +43,9 @@ typedef struct RiscvProps {
     uint64_t vendor, arch, imp; /* mvendorid, marchid, mimpid */
 } RiscvProps;
 
+/* Bytes low..high inclusive that a PMP entry matches; low > high: none. */
 typedef struct RiscvPmp {
-    uint8_t cfg;
-    uint64_t addr;         /* as the CSR */
-    uint64_t low, high;    /* bytes low..high inclusive that it matches; low > high: none */
+    uint64_t low, high;
 } RiscvPmp;
 
 /* Addresses mapped by superpages since the last full flush, as one covering range an address half. */
@@ -86,20 +85,16 @@ typedef struct RiscvCpu {
     uint64_t cycle_offset, instret_offset; /* added to the running count; the value itself while inhibited */
     uint64_t last_count;
     uint8_t frm;
-    RiscvPmp pmp[RISCV_PMP_ENTRIES];
+    uint8_t saved_flags;   /* fflags, only while state is saved or loaded */
+    uint8_t pmpcfg[RISCV_PMP_ENTRIES];
+    uint64_t pmpaddr[RISCV_PMP_ENTRIES]; /* as the CSRs */
+    RiscvPmp pmp[RISCV_PMP_ENTRIES]; /* made from them when pmpcfg is not what it was made from */
+    uint8_t pmp_made[RISCV_PMP_ENTRIES];
     unsigned pmp_active;   /* entries that are not OFF */
-
-    /* firmware in the host */
-    bool sbi;              /* ecalls from S-mode go to env.hypercall; stimecmp works without menvcfg */
-    bool stopped;          /* waits for riscv_cpu_start */
-    uint32_t start_claim;  /* atomic: somebody is starting it */
-    uint32_t start_pending; /* atomic: start_pc and start_arg are set */
-    uint32_t fence_lock, fence_asked, fence_done; /* atomic */
-    uint64_t fence_start, fence_size;
-    uint64_t start_pc, start_arg;
 
     /* address spaces and the tags of (space, mode); see space.c */
     uint64_t last_space;
+    uint32_t tag_given;    /* what riscv_mode set last; another in its place: all tags are stale */
     uint64_t flat_space, s_space, u_space; /* u_space: 0 until looked up for the current satp */
     bool s_local;          /* S-mode has executed from a page that is not global */
     RiscvFetched s_fetched, u_fetched;
@@ -123,24 +118,20 @@ bool riscv_csr_write(TranslateCpu *cpu, unsigned number, uint64_t value);
 const char *riscv_csr_name(const TranslateCpu *cpu, unsigned number);
 
 /*
- * Firmware in the host. riscv_sbi_enable, before the CPU runs: S-mode ecalls
- * become env.hypercall (number: 9), all other exceptions and the S interrupts
- * are delegated, counters, cache-block operations and the timer are opened.
+ * Firmware in the host: resets the CPU and hands it over as an SBI would, in
+ * S-mode at pc with a0 = hart, a1 = arg, address translation off, exceptions
+ * but the supervisor's ecall delegated (that is env.hypercall, number 9), and S
+ * interrupts, counters, cache-block operations, the timer and memory open to it.
  */
+void riscv_enter_supervisor(TranslateCpu *cpu, uint64_t hart, uint64_t pc, uint64_t arg);
+/* Only what it delegates and opens, after a reset. */
 void riscv_sbi_enable(TranslateCpu *cpu);
-/* The hart waits until it is started. Own thread (from env.hypercall too), or before it runs. */
-void riscv_cpu_stop(TranslateCpu *cpu);
-/* Any thread: a stopped hart goes on in S-mode at pc with a0 = hart id, a1 = arg, address translation off. False: it was not stopped. */
-bool riscv_cpu_start(TranslateCpu *cpu, uint64_t pc, uint64_t arg);
-/* Any thread, a snapshot. */
-bool riscv_cpu_is_stopped(const TranslateCpu *cpu);
 /* stimecmp: the S timer interrupt is pending while time >= when. Calls env.deadline. */
 void riscv_set_timer(TranslateCpu *cpu, uint64_t when);
-/* For remote fences: drops translations of start..+size in all address spaces (size 0 or UINT64_MAX: all). Own thread. */
+/* For remote fences: drops translations of start..+size in all address spaces (size 0 or UINT64_MAX: all). A mode exit must follow (translate_kick). */
 void riscv_fence(TranslateCpu *cpu, uint64_t start, uint64_t size);
-/*
- * The same on another hart, from self's own thread (self may be that hart):
- * returns when it is done, or when self is asked to stop; then it is done
- * before the other hart runs on. Serves fences asked of self meanwhile.
- */
-void riscv_fence_remote(TranslateCpu *self, TranslateCpu *other, uint64_t start, uint64_t size);
+
+/* Appends the hart's architectural state to out (state/state.h's format). */
+void riscv_save(TranslateCpu *cpu, GByteArray *out);
+/* Takes state back, for a CPU of the same model. Translations are dropped and the timer is set again. */
+bool riscv_load(TranslateCpu *cpu, const uint8_t *data, size_t len, size_t *pos, GError **error);

@@ -32,6 +32,7 @@ static inline RiscvCpu *riscv_of(TranslateCpu *cpu)
 #define MSTATUS_SXL_SHIFT 34
 #define SSTATUS_MASK (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_UXL)
 
+#define MEDELEG_MASK UINT64_C(0xb3ff)
 #define MENVCFG_CBIE_SHIFT 4
 #define MENVCFG_CBIE (UINT64_C(3) << 4)
 #define MENVCFG_CBCFE BIT64(6)
@@ -107,7 +108,7 @@ uint64_t riscv_helper_wfi(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_
 bool riscv_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map,
                 TranslateFault *fault);
 /* pmp.c: bits 1 read, 2 write, 4 execute that privilege level may do at phys; *whole: the same for all of its page */
-unsigned riscv_pmp_allows(const RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole);
+unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole);
 uint64_t riscv_pmp_read(const RiscvCpu *cpu, unsigned number);
 void riscv_pmp_write(RiscvCpu *cpu, unsigned number, uint64_t value);
 void riscv_pmp_reset(RiscvCpu *cpu);
@@ -121,7 +122,6 @@ void riscv_space_switch(RiscvCpu *cpu, uint64_t old_satp);
 void riscv_space_note(RiscvCpu *cpu, uint64_t address, uint64_t size, TranslateAccess access, RiscvPriv priv,
                       bool global);
 void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by_asid, uint64_t asid);
-void riscv_fence_serve(RiscvCpu *cpu);              /* does what riscv_fence_remote asked for */
 uint64_t riscv_helper_sfence(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* csr.c */
@@ -131,6 +131,8 @@ uint64_t riscv_helper_csr_read(void *cpu, uint64_t a, uint64_t b, uint64_t c, ui
 uint64_t riscv_helper_csr_write(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 bool riscv_timer_on(const RiscvCpu *cpu);
 void riscv_set_frm(RiscvCpu *cpu, unsigned frm);
+unsigned riscv_fflags(RiscvCpu *cpu); /* as the CSR has them */
+void riscv_set_fflags(RiscvCpu *cpu, unsigned flags);
 
 /* model.c */
 void riscv_list_models32(GString *out);

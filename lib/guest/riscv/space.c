@@ -10,7 +10,6 @@
  * pages gives new numbers. What was executed is remembered as a Bloom filter of
  * page numbers, and as a covering range where superpages are concerned.
  */
-#include <sched.h>
 #include <string.h>
 
 #include "guest/riscv/riscv_priv.h"
@@ -89,6 +88,7 @@ void riscv_spaces_renew(RiscvCpu *cpu)
 void riscv_spaces_reset(RiscvCpu *cpu)
 {
     memset(cpu->tags, 0, sizeof cpu->tags);
+    cpu->tag_given = cpu->base.tag;
     riscv_spaces_renew(cpu);
 }
 
@@ -121,7 +121,10 @@ static uint64_t current_space(RiscvCpu *cpu)
 void riscv_mode(TranslateCpu *base)
 {
     RiscvCpu *cpu = riscv_of(base);
-    uint64_t mode = riscv_mode_key(cpu), space = current_space(cpu);
+    uint64_t mode = riscv_mode_key(cpu);
+    if (base->tag != cpu->tag_given) /* somebody outside invalidated it */
+        riscv_spaces_renew(cpu);
+    uint64_t space = current_space(cpu);
     unsigned i = (unsigned)((space * 0x9e37u ^ mode ^ mode >> 6) & (RISCV_SPACES - 1));
     if (!cpu->tags[i].tag || cpu->tags[i].space != space || cpu->tags[i].mode != mode) {
         cpu->tags[i].space = space;
@@ -129,7 +132,7 @@ void riscv_mode(TranslateCpu *base)
         cpu->tags[i].tag = translate_tag_new(base);
     }
     base->mode = mode;
-    base->tag = cpu->tags[i].tag;
+    base->tag = cpu->tag_given = cpu->tags[i].tag;
 }
 
 void riscv_space_switch(RiscvCpu *cpu, uint64_t old_satp)
@@ -216,52 +219,4 @@ void riscv_fence(TranslateCpu *base, uint64_t start, uint64_t size)
     }
     for (uint64_t at = start & ~(uint64_t)(GUEST_PAGE_SIZE - 1), end = start + size; at < end; at += GUEST_PAGE_SIZE)
         riscv_space_flush(cpu, true, at, false, 0);
-}
-
-/* Fences asked for by other harts: requests are merged, the last number asked is answered for all before it. */
-
-static void fence_lock(RiscvCpu *cpu)
-{
-    while (__atomic_exchange_n(&cpu->fence_lock, 1, __ATOMIC_ACQUIRE))
-        sched_yield();
-}
-
-static void fence_unlock(RiscvCpu *cpu)
-{
-    __atomic_store_n(&cpu->fence_lock, 0, __ATOMIC_RELEASE);
-}
-
-void riscv_fence_serve(RiscvCpu *cpu)
-{
-    if (__atomic_load_n(&cpu->fence_asked, __ATOMIC_SEQ_CST) == cpu->fence_done)
-        return;
-    fence_lock(cpu);
-    uint32_t number = cpu->fence_asked;
-    uint64_t start = cpu->fence_start, size = cpu->fence_size;
-    cpu->fence_start = cpu->fence_size = 0;
-    fence_unlock(cpu);
-    riscv_fence(&cpu->base, start, size);
-    __atomic_store_n(&cpu->fence_done, number, __ATOMIC_SEQ_CST);
-}
-
-void riscv_fence_remote(TranslateCpu *self, TranslateCpu *other, uint64_t start, uint64_t size)
-{
-    RiscvCpu *to = riscv_of(other);
-    if (self == other) {
-        riscv_fence(self, start, size);
-        return;
-    }
-    fence_lock(to);
-    bool alone = to->fence_asked == __atomic_load_n(&to->fence_done, __ATOMIC_SEQ_CST);
-    uint32_t number = to->fence_asked + 1;
-    to->fence_start = alone ? start : 0;
-    to->fence_size = alone ? size : UINT64_MAX;
-    __atomic_store_n(&to->fence_asked, number, __ATOMIC_SEQ_CST);
-    fence_unlock(to);
-    translate_kick(other);
-    while ((int32_t)(__atomic_load_n(&to->fence_done, __ATOMIC_SEQ_CST) - number) < 0 &&
-           !__atomic_load_n(&self->stop, __ATOMIC_SEQ_CST)) {
-        riscv_fence_serve(riscv_of(self));
-        sched_yield();
-    }
 }

@@ -12,7 +12,7 @@
 
 bool riscv_timer_on(const RiscvCpu *cpu)
 {
-    return cpu->sbi || (cpu->props.sstc && cpu->menvcfg & MENVCFG_STCE);
+    return cpu->props.sstc && cpu->menvcfg & MENVCFG_STCE;
 }
 
 uint64_t riscv_pending(RiscvCpu *cpu)
@@ -87,9 +87,9 @@ static void enter(RiscvCpu *cpu, bool interrupt, uint64_t number, uint64_t value
 void riscv_raise(TranslateCpu *base, TranslateFault fault)
 {
     RiscvCpu *cpu = riscv_of(base);
-    if (fault.exception == RISCV_ECALL_S && cpu->sbi && base->env.hypercall) {
+    if (fault.exception == RISCV_ECALL_S && base->env.hypercall) {
         uint64_t pc = base->pc;
-        base->pc = pc + 4; /* so that a hart stopped and started in the call is not moved */
+        base->pc = pc + 4;
         if (base->env.hypercall(base->env.opaque, base, fault.exception))
             return;
         base->pc = pc;
@@ -101,33 +101,11 @@ void riscv_raise(TranslateCpu *base, TranslateFault fault)
     enter(cpu, false, fault.exception, fault.value);
 }
 
-static bool start(RiscvCpu *cpu)
-{
-    if (!__atomic_exchange_n(&cpu->start_pending, 0, __ATOMIC_SEQ_CST))
-        return false;
-    cpu->x[10] = in_xlen(cpu, RISCV_S, cpu->hart);
-    cpu->x[11] = in_xlen(cpu, RISCV_S, cpu->start_arg);
-    cpu->priv = RISCV_S;
-    cpu->mstatus &= ~(MSTATUS_SIE | MSTATUS_SUM | MSTATUS_MXR);
-    cpu->mie &= ~MIP_S;
-    cpu->satp = 0;
-    cpu->base.pc = cpu->start_pc;
-    riscv_spaces_renew(cpu);
-    __atomic_store_n(&cpu->stopped, false, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&cpu->start_claim, 0, __ATOMIC_SEQ_CST);
-    return true;
-}
-
 bool riscv_interrupt(TranslateCpu *base)
 {
     static const uint8_t order[] = {RISCV_IRQ_MEI, RISCV_IRQ_MSI, RISCV_IRQ_MTI,
                                     RISCV_IRQ_SEI, RISCV_IRQ_SSI, RISCV_IRQ_STI};
     RiscvCpu *cpu = riscv_of(base);
-    riscv_fence_serve(cpu);
-    if (__atomic_load_n(&cpu->stopped, __ATOMIC_SEQ_CST) && !start(cpu)) {
-        base->idle = true;
-        return false;
-    }
     /* Cleared first: what another thread sets meanwhile is not lost. */
     __atomic_store_n(&cpu->attention, 0, __ATOMIC_SEQ_CST);
     uint64_t due = riscv_pending(cpu) & cpu->mie;
@@ -152,9 +130,6 @@ bool riscv_interrupt(TranslateCpu *base)
 bool riscv_wake(TranslateCpu *base)
 {
     RiscvCpu *cpu = riscv_of(base);
-    riscv_fence_serve(cpu);
-    if (__atomic_load_n(&cpu->stopped, __ATOMIC_SEQ_CST))
-        return __atomic_load_n(&cpu->start_pending, __ATOMIC_SEQ_CST);
     return riscv_pending(cpu) & cpu->mie;
 }
 

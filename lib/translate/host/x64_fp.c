@@ -69,7 +69,7 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
         b = t;
         e->boxed[i] = 1;
     } else {
-        e->boxed[i] = e->boxed[op->a]; /* upper lanes come from the first source */
+        e->boxed[i] = op->type == IR_F32 && e->boxed[op->a]; /* upper lanes come from the first source */
     }
     unsigned d = def_reg(e, i);
     vex_rr(&e->a, 1, scalar_pp(op->type), false, opcode, (int)d - 16, (int)a - 16, (int)b - 16);
@@ -82,7 +82,7 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
     if (op->sub != IR_RDYN)
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
-    e->boxed[i] = e->boxed[op->a];
+    e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
     vex_rr(&e->a, 1, scalar_pp(op->type), false, 0x51, (int)d - 16, (int)a - 16, (int)a - 16);
     check_nan(e, i, op->type, d);
     return true;
@@ -103,7 +103,7 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
         if (b == d)
             b = t;
     }
-    e->boxed[i] = e->boxed[op->c];
+    e->boxed[i] = op->type == IR_F32 && e->boxed[op->c];
     mov_xmm(e, d, c);
     vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16, (int)b - 16);
     if (e->t->guest->fp.default_nan) {

@@ -24,6 +24,8 @@ static unsigned log2_of_entry(void)
 
 static int32_t tlb_disp(const Emit *e, unsigned mmu, bool is_store)
 {
+    if (e->t->options.accel == TRANSLATE_VERIFY)
+        mmu = TRANSLATE_MMUS - 1; /* always empty: every access goes through the log */
     return CPU_DISP(e, tlb) + (int32_t)(mmu * sizeof(TranslateTlbEntry) * TRANSLATE_TLB_SIZE) +
            (int32_t)(is_store ? offsetof(TranslateTlbEntry, write) : offsetof(TranslateTlbEntry, read));
 }
