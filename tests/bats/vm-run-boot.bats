@@ -37,6 +37,62 @@ boot()
     [[ $output == *DONE* ]]
 }
 
+@test "one, two and four CPUs boot, on OpenSBI too" {
+    fw=$(build/guest.sh opensbi) || skip "no OpenSBI"
+    for n in 1 2 4; do
+        boot -smp $n -append "console=ttyS0 lathe.mode=test"
+        [ "$status" -eq 0 ]
+        [[ $output == *b6d81b360a5672d80c27430f39153e2c*DONE* ]]
+        boot -smp $n -bios "$fw" -append "console=ttyS0 lathe.mode=test"
+        [ "$status" -eq 0 ]
+        [[ $output == *OpenSBI*b6d81b360a5672d80c27430f39153e2c*DONE* ]]
+    done
+}
+
+@test "OpenSBI's fw_jump, binary and ELF, boots too" {
+    fw=$(build/guest.sh opensbi) || skip "no OpenSBI"
+    for f in fw_jump.bin fw_jump.elf fw_dynamic.elf; do
+        boot -bios "${fw%/*}/$f" -append "console=ttyS0 lathe.mode=test"
+        [ "$status" -eq 0 ]
+        [[ $output == *OpenSBI*DONE* ]]
+    done
+}
+
+@test "the interpreter boots the same" {
+    boot -accel interp -append "console=ttyS0 lathe.mode=test"
+    [ "$status" -eq 0 ]
+    [[ $output == *b6d81b360a5672d80c27430f39153e2c*DONE* ]]
+}
+
+@test "compiled and interpreted code do the same, all through a boot" {
+    # a minute or more: whole with LATHE_SOAK=1, else its first 20 seconds
+    if [ -n "${LATHE_SOAK-}" ]; then
+        boot -accel verify -append "console=ttyS0 lathe.mode=test"
+        [ "$status" -eq 0 ]
+        [[ $output == *DONE* ]]
+    else
+        run timeout -s INT 20 vm-run -nographic -accel verify -kernel "$KERNEL" -initrd "$INITRD" \
+            -append console=ttyS0 </dev/null
+        [ "$status" -eq 124 ] || [[ $output == *DONE* ]]
+    fi
+    [[ $output == *"Linux version"* ]]
+    [[ $output != *differs* ]]
+}
+
+@test "a kernel cut short never boots, and says what it lacks or ends with a signal" {
+    head -c 3000000 "$KERNEL" >"$BATS_TEST_TMPDIR/cut"
+    run timeout -k 5 5 vm-run -nographic -kernel "$BATS_TEST_TMPDIR/cut" </dev/null
+    [ "$status" -eq 1 ] || [ "$status" -eq 124 ]
+    [[ $output != *DONE* ]]
+}
+
+@test "a command line of 64 KiB gets a warning, and Linux boots with what it reads" {
+    long=$(head -c 65536 /dev/zero | tr '\0' x)
+    boot -append "console=ttyS0 lathe.mode=test $long"
+    [[ $output == *"warning"*"1023"* ]]
+    [[ $output == *DONE* ]]
+}
+
 @test "a reboot starts the guest again, and ends it with -no-reboot" {
     cmd=$(printf 'reboot -f' | base64 -w0)
     boot -no-reboot -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd"

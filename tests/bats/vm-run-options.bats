@@ -114,11 +114,18 @@ one_line()
 }
 
 @test "more memory or CPUs than the board takes is one line" {
-    for args in '-m 100000000G' '-m 0' '-m lots' '-smp 100000' '-smp 0' '-smp many'; do
+    for args in '-m 100000000G' '-m lots' '-smp 100000' '-smp 0' '-smp many'; do
         run vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line
     done
+}
+
+@test "no memory at all stands for the default" {
+    vm-run --arch riscv64 -m 0 -M virt,dumpdtb="$d/none.dtb"
+    vm-run --arch riscv64 -M virt,dumpdtb="$d/default.dtb"
+    command -v dtc >/dev/null || skip "dtc is not installed"
+    [ "$(dtc -q "$d/none.dtb" | grep -A3 memory@)" = "$(dtc -q "$d/default.dtb" | grep -A3 memory@)" ]
 }
 
 @test "memory that the host cannot even reserve is one line" {
