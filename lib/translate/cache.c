@@ -34,6 +34,7 @@ bool cache_start(Translator *t, GError **error)
         return fail_usage(error, "code cache of %zu MiB: must be 1 to 1024 MiB", c->size >> 20);
     t->hash = g_new0(Region *, 1u << REGION_HASH_BITS);
     t->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    t->indexed = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     t->regions = g_ptr_array_new();
     t->max_links = (uint32_t)(c->size / 64);
     t->links = g_new(Link, t->max_links);
@@ -66,6 +67,7 @@ void cache_stop(Translator *t)
         munmap(t->code.run, t->code.size);
     g_clear_pointer(&t->hash, g_free);
     g_clear_pointer(&t->pages, g_hash_table_unref);
+    g_clear_pointer(&t->indexed, g_hash_table_unref);
     g_clear_pointer(&t->links, g_free);
     if (t->regions)
         g_ptr_array_free(g_steal_pointer(&t->regions), TRUE);
@@ -171,6 +173,26 @@ void cache_kill(Translator *t, Region *r)
         unlink_from(&p->regions, r, true);
 }
 
+static uint64_t indexed_key(const Region *r)
+{
+    return r->phys ^ r->mode << 52; /* two regions under one key only share a preference */
+}
+
+uint64_t cache_indexed(Translator *t, const Region *r)
+{
+    uint64_t key = indexed_key(r);
+    const uint64_t *bits = g_hash_table_lookup(t->indexed, &key);
+    return bits ? bits[1] : 0;
+}
+
+void cache_set_indexed(Translator *t, const Region *r, uint64_t accesses)
+{
+    uint64_t *entry = g_new(uint64_t, 2);
+    entry[0] = indexed_key(r);
+    entry[1] = accesses;
+    g_hash_table_replace(t->indexed, entry, entry);
+}
+
 Region *cache_region_at(Translator *t, uint32_t code_offset)
 {
     guint low = 0, high = t->regions->len;
@@ -214,6 +236,7 @@ void cache_reset(Translator *t)
         ((PageCode *)value)->regions = NULL;
         ((PageCode *)value)->writes = 0;
     }
+    g_hash_table_remove_all(t->indexed);
     t->n_links = 1;
     t->code.used = t->code.start;
     for (guint i = 0; t->cpus && i < t->cpus->len; i++)

@@ -49,6 +49,12 @@ typedef struct TranslateTlbEntry {
 } TranslateTlbEntry;
 #define TRANSLATE_TLB_GLOBAL 1u
 
+/* Where a memory access of compiled code found its page last. */
+typedef struct TranslateHint {
+    uint32_t entry; /* offset in its TLB */
+    uint32_t wrong; /* times it was elsewhere */
+} TranslateHint;
+
 /* Rules of floating point that differ between ISAs. */
 typedef struct TranslateFp {
     bool default_nan;        /* every NaN result is the default NaN */
@@ -140,7 +146,7 @@ struct TranslateCpu {
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
     uint64_t tlb_poison;     /* tag of unused entries */
     uint64_t tlb_used[TRANSLATE_MMUS]; /* a bit a group with anything in it */
-    uint32_t hints[TRANSLATE_HINTS]; /* offset in a TLB of the entry that an access found last */
+    struct TranslateHint hints[TRANSLATE_HINTS];
 };
 
 typedef enum { TRANSLATE_JIT, TRANSLATE_INTERP, TRANSLATE_VERIFY } TranslateAccel;

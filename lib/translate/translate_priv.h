@@ -114,6 +114,7 @@ struct Translator {
     GHashTable *pages;      /* physical page -> PageCode */
     GPtrArray *regions;     /* in order of code offset */
     uint32_t next_hint;
+    GHashTable *indexed;    /* by region: which of its accesses do not guess their TLB entry */
     Link *links;
     uint32_t n_links, max_links;
     GPtrArray *cpus;
@@ -132,6 +133,9 @@ void cache_reset(Translator *t);                /* no CPU is running code */
 bool cache_start(Translator *t, GError **error);
 void cache_stop(Translator *t);
 void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
+/* Accesses (bits, in order of the code) of a region that compute their TLB index; kept when it is dropped. */
+uint64_t cache_indexed(Translator *t, const Region *r);
+void cache_set_indexed(Translator *t, const Region *r, uint64_t accesses);
 /* Without the lock: guest code wrote `size` bytes at phys, on a page flagged as code. */
 void cache_guest_wrote(Translator *t, uint64_t phys, unsigned size);
 

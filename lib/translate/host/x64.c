@@ -344,6 +344,8 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     e->a.p = e->start = t->code.write + used;
     e->limit = t->code.write + t->code.size - 512;
     e->failed = e->no_room = e->keep_flags = false;
+    e->n_sites = 0;
+    e->indexed = cache_indexed(t, r);
     e->n_cold = e->n_fixups = e->n_points = 0;
     e->insn = 0;
     e->insn_dirty = false;

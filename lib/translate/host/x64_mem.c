@@ -12,8 +12,9 @@
  *     mov  t1, [rbp + t1 + addend]   host address - guest address
  *     mov  d, [base + t1 + disp]
  *
- * A guess need not be right, for any entry whose tag matches will do. User mode
- * uses the address as it is (plus a base). Everything else (a miss, device
+ * A guess need not be right, for any entry whose tag matches will do. Where
+ * guesses fail too often (columns of a matrix, hash tables) the region is made
+ * again with the index computed in line at that place. User mode uses the address as it is (plus a base). Everything else (a miss, device
  * memory, page crossing, code pages) is memory.c's, called from cold code.
  */
 #include "translate/host/x64_priv.h"
@@ -30,6 +31,11 @@ static int32_t tlb_disp(const Emit *e, unsigned mmu, bool is_store)
         mmu = TRANSLATE_MMUS - 1; /* always empty: every access goes through the log */
     return CPU_DISP(e, tlb) + (int32_t)(mmu * sizeof(TranslateTlbEntry) * TRANSLATE_TLB_SIZE) +
            (int32_t)(is_store ? offsetof(TranslateTlbEntry, write) : offsetof(TranslateTlbEntry, read));
+}
+
+static int32_t hint_disp(const Emit *e, uint32_t hint, size_t field)
+{
+    return CPU_DISP(e, hints) + (int32_t)(hint * sizeof(TranslateHint) + field);
 }
 
 static void jump_cold(Emit *e, Cold *c, unsigned cc)
@@ -101,13 +107,23 @@ static Host emit_address(Emit *e, unsigned base, int32_t disp, IrMem mem, bool i
         return direct_address(e, base, disp, mem, *cold);
     Cold *c = *cold;
     unsigned t2 = temp_gpr(e), t1 = temp_gpr(e);
-    c->hint = e->t->next_hint++ % TRANSLATE_HINTS;
+    unsigned site = e->n_sites++;
+    bool indexed = site < 64 && e->indexed >> site & 1;
     c->regs[0] = (uint8_t)t1;
     c->regs[1] = (uint8_t)t2;
     emit_effective(e, t2, base, disp, mem);
-    load(a, false, (int)t1, RBP, CPU_DISP(e, hints) + (int32_t)(4 * c->hint));
+    if (indexed) {
+        rorx(a, true, (int)t1, (int)t2, GUEST_PAGE_BITS - log2_of_entry());
+        alu_ri(a, false, ALU_AND, (int)t1, (int32_t)((TRANSLATE_TLB_SIZE - 1) << log2_of_entry()));
+    } else {
+        c->hint = e->t->next_hint++ % TRANSLATE_HINTS;
+        load(a, false, (int)t1, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)));
+    }
     jump_cold(e, c, emit_tag_check(e, t1, t2, mem, is_store));
-    c->hit = a->p;
+    if (!indexed) {
+        c->hit = a->p;
+        c->site = (uint8_t)(site < 64 ? site : 64);
+    }
     op_rx(a, 0, true, 0x8b, (int)t1, RBP, (int)t1, 0,
           tlb_disp(e, ir_mem_mmu(mem), false) + (int32_t)offsetof(TranslateTlbEntry, addend));
     if (mem & IR_MEM_ADDR32) {
@@ -250,11 +266,25 @@ void emit_cold_memory(Emit *e, Cold *c)
         shift_ri(a, true, SH_SHR, (int)t1, GUEST_PAGE_BITS - log2_of_entry());
         alu_ri(a, false, ALU_AND, (int)t1, (int32_t)((TRANSLATE_TLB_SIZE - 1) << log2_of_entry()));
         unsigned cc = emit_tag_check(e, t1, t2, c->info, is_store);
-        uint8_t *miss = jump_short(a, cc);
-        store(a, false, RBP, CPU_DISP(e, hints) + (int32_t)(4 * c->hint), (int)t1);
+        put8(a, 0x0f);
+        put8(a, 0x80 | cc);
+        put32(a, 0);
+        uint8_t *miss = a->p;
+        store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
+        if (c->site < 64) {
+            alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
+            alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), X64_WRONG_GUESSES);
+            put8(a, 0x0f); /* jb: back to where it is used */
+            put8(a, 0x80 | CC_B);
+            put32(a, (uint32_t)(c->hit - (a->p + 4)));
+            store_i(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 0);
+            store_i(a, false, RBP, CPU_DISP(e, slow_info), c->site);
+            emit_call_thunk(e, e->k->wrong_guesses);
+        }
         put8(a, 0xe9);
         put32(a, (uint32_t)(c->hit - (a->p + 4)));
-        land(a, miss);
+        int32_t over = (int32_t)(a->p - miss);
+        memcpy(miss - 4, &over, 4);
     }
     /* a scratch register that is neither base nor value: any temporary is free to be changed if put back */
     if (c->disp || c->info & IR_MEM_ADDR32) {

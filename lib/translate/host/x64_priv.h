@@ -19,6 +19,7 @@
 #define X64_INT_PINS 9
 #define X64_FLOAT_PINS 10
 #define XMM(n) (16 + (n)) /* register numbers: 0-15 general, 16-31 xmm */
+#define X64_WRONG_GUESSES 500 /* of a TLB entry by one access, before it stops guessing */
 #define NO_REG 0xff
 #define NO_SLOT 0xffff
 #define NO_CELL 0xff
@@ -29,7 +30,7 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
-    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call;
+    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call, wrong_guesses;
     uint32_t lookup;      /* rax: address to jump to through the jump table; all temporaries are free */
     uint32_t underflow;   /* the same with the stack of calls begun anew */
     uint32_t reset_stack; /* called: begins the stack of calls anew and returns; changes rcx, rdx */
@@ -41,7 +42,7 @@ typedef struct X64Thunks {
 typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
 
 typedef struct Cold {
-    uint8_t kind, base, reg, type;
+    uint8_t kind, base, reg, type, site;
     uint8_t regs[3];
     bool wide; /* operand size of the move back */
     IrRef op;
@@ -68,6 +69,8 @@ typedef struct Emit {
     bool insn_dirty;   /* it has changed state */
     bool keep_flags;   /* host flags are live: constants are made without touching them */
     bool no_room;      /* out of links: the cache must be reset */
+    unsigned n_sites;  /* memory accesses so far */
+    uint64_t indexed;  /* those of the first 64 that compute their TLB index */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
     uint8_t reg[IR_MAX_OPS + 8];

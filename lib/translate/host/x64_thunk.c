@@ -219,6 +219,20 @@ static void do_store(TranslateCpu *cpu)
     memory_store(cpu, cpu->slow_address, cpu->slow_info, cpu->slow_value & mask);
 }
 
+/* One access of the region that called guessed wrong too often. */
+static void do_wrong_guesses(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    uint32_t at = (uint32_t)(cpu->fault_host_pc - (uint64_t)(uintptr_t)t->code.run) - 1;
+    g_mutex_lock(&t->lock);
+    Region *r = cache_region_at(t, at);
+    if (r) {
+        cache_set_indexed(t, r, cache_indexed(t, r) | UINT64_C(1) << cpu->slow_info);
+        cache_kill(t, r);
+    }
+    g_mutex_unlock(&t->lock);
+}
+
 static void do_eval(TranslateCpu *cpu)
 {
     const IrOp *op = (const IrOp *)(uintptr_t)cpu->args[0];
@@ -283,6 +297,7 @@ bool x64_start(Translator *t, GError **error)
     k->enter = make_enter(t, &a, k);
     k->load = make_call(t, &a, k, do_load, false);
     k->store = make_call(t, &a, k, do_store, false);
+    k->wrong_guesses = make_call(t, &a, k, do_wrong_guesses, false);
     k->eval = make_call(t, &a, k, do_eval, true);
     k->call = make_call(t, &a, k, do_call, true);
     t->code.used = (size_t)(a.p - t->code.write);
