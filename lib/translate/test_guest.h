@@ -114,12 +114,21 @@ static uint64_t helper_load(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint6
     return v;
 }
 
-enum { HELPER_STOP, HELPER_MIX, HELPER_LOOK, HELPER_LOAD };
+/* Whatever the test wants done. */
+static void (*test_hook)(TestCpu *cpu);
+static uint64_t helper_hook(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    test_hook(cpu);
+    return 0;
+}
+
+enum { HELPER_STOP, HELPER_MIX, HELPER_LOOK, HELPER_LOAD, HELPER_HOOK };
 static const IrHelper test_helpers[] = {
     {"stop", helper_stop, IR_HELPER_FAULTS, IR_VOID},
     {"mix", helper_mix, IR_HELPER_READS | IR_HELPER_WRITES, IR_I64},
     {"look", helper_look, IR_HELPER_READS, IR_I64},
     {"load", helper_load, IR_HELPER_FAULTS, IR_I64},
+    {"hook", helper_hook, IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS, IR_VOID},
 };
 
 static void test_mode(TranslateCpu *cpu) { cpu->mode = ((TestCpu *)cpu)->regs.order; }
