@@ -569,11 +569,15 @@ uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem
 void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
                 const IrValue *desired)
 {
+    /* compiled code leaves what it likes above the operands' bytes */
+    unsigned bits = 8 * ir_mem_bytes(mem);
+    IrValue in = {.w = {desired->u & bits_mask(MIN(bits, 64)), bits > 64 ? desired->w[1] : 0,
+                        expected->u & bits_mask(MIN(bits, 64)), bits > 64 ? expected->w[1] : 0}};
     if (!cpu->verify) {
         real_cas(cpu, address, mem, old, expected, desired);
-    } else if (!verify_replay(cpu, IR_CAS, address, mem, desired, old)) {
+    } else if (!verify_replay(cpu, IR_CAS, address, mem, &in, old)) {
         real_cas(cpu, address, mem, old, expected, desired);
-        verify_record(cpu, IR_CAS, address, mem, desired, old);
+        verify_record(cpu, IR_CAS, address, mem, &in, old);
     }
 }
 

@@ -253,10 +253,19 @@ static void emit_op(Emit *e, IrRef i)
 {
     const IrOp *op = &e->b->ops[i];
     switch (op->code) {
-    case IR_NOP:
     case IR_CONST:
-    case IR_PC:
+        if (is_wide_type(op->type)) {
+            int32_t disp = cell_disp(e, new_cell(e, i));
+            store_i(&e->a, false, RBP, disp, (int32_t)op->imm);
+            store_i(&e->a, false, RBP, disp + 4, (int32_t)(op->imm >> 32));
+            for (unsigned at = 8; at < wide_bytes(op->type); at += 8)
+                store_i(&e->a, true, RBP, disp + (int32_t)at, 0);
+            break;
+        }
         return; /* made where it is used */
+    case IR_NOP:
+    case IR_PC:
+        return;
     case IR_INSN:
         e->insn = (int32_t)op->imm;
         e->insn_dirty = false;
