@@ -127,10 +127,14 @@ void take_reg(Emit *e, unsigned r)
     e->locked |= reg_bit(r);
 }
 
-static void load_home(Emit *e, unsigned r, unsigned type, int32_t disp)
+/* What is known of an f32's upper half comes back from a cell, where all of its 64 bits are, but not from a slot. */
+static void load_home(Emit *e, IrRef v, unsigned r, int32_t disp, bool cell)
 {
+    unsigned type = op_of(e, v)->type;
+    if (type == IR_F32 && !cell)
+        e->boxed[v] = 0;
     if (r >= 16) {
-        if (type == IR_F32)
+        if (type == IR_F32 && !e->boxed[v])
             vex_rm(&e->a, 1, 2, false, 0x10, (int)r - 16, 0, RBP, disp); /* vmovss */
         else
             vex_rm(&e->a, 1, 2, false, 0x7e, (int)r - 16, 0, RBP, disp); /* vmovq */
@@ -170,9 +174,9 @@ unsigned use_reg(Emit *e, IrRef v)
     if (op->code == IR_PC)
         emit_pc(e, r, op->imm);
     else if (e->slot[v] != NO_SLOT)
-        load_home(e, r, op->type, slot_disp(e, e->slot[v]));
+        load_home(e, v, r, slot_disp(e, e->slot[v]), false);
     else if (e->cell[v] != NO_CELL)
-        load_home(e, r, op->type, cell_disp(e, e->cell[v]));
+        load_home(e, v, r, cell_disp(e, e->cell[v]), true);
     else
         g_error("x64: value %u (%s) has no home at %u (last use %u)", v, ir_code_name(op->code), e->at, e->live->last[v]);
     e->held[r] = v;
@@ -252,7 +256,7 @@ void save_slot(Emit *e, unsigned slot)
     uint32_t locked = e->locked;
     t = temp_for(e, op_of(e, v)->type);
     if (!pin_of(e, slot, &r))
-        load_home(e, t, op_of(e, v)->type, slot_disp(e, slot));
+        load_home(e, v, t, slot_disp(e, slot), false);
     else if (t >= 16)
         mov_xmm(e, t, r);
     else
