@@ -34,7 +34,7 @@ bool ir_is_live_slot_value(const IrBuilder *b, IrRef v)
 static unsigned significant(uint64_t v, unsigned width)
 {
     int64_t s = bits_sext(v, width);
-    return 65 - (unsigned)__builtin_clzll((uint64_t)((s < 0 ? ~s : s) << 1 | 1));
+    return 65 - (unsigned)__builtin_clzll((uint64_t)(s < 0 ? ~s : s) << 1 | 1);
 }
 
 uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op)

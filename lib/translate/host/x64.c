@@ -341,7 +341,7 @@ static void patch_labels(Emit *e)
 
 static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, const IrLive *live)
 {
-    Emit *e = (Emit *)((X64Thunks *)t->host_data + 1);
+    Emit *e = &((X64Data *)t->host_data)->emit;
     size_t used = (t->code.used + 15) & ~(size_t)15;
     if (used + ROOM_REGION + (size_t)b->n * ROOM_PER_OP > t->code.size)
         return COMPILE_NO_ROOM;

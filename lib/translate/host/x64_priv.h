@@ -90,6 +90,12 @@ typedef struct Emit {
     unsigned n_points;
 } Emit;
 
+/* Translator.host_data; others know only of the thunks that it begins with. */
+typedef struct X64Data {
+    X64Thunks thunks;
+    Emit emit;
+} X64Data;
+
 /* displacement of a field of the CPU struct off rbp */
 #define CPU_DISP(e, field) ((int32_t)offsetof(TranslateCpu, field) - (e)->k->bias)
 static inline int32_t slot_disp(const Emit *e, unsigned slot)

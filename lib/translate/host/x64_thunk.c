@@ -282,7 +282,7 @@ bool x64_start(Translator *t, GError **error)
 {
     if (!host_is_able(error))
         return false;
-    t->host_data = g_malloc0(sizeof(X64Thunks) + sizeof(Emit));
+    t->host_data = g_malloc0(sizeof(X64Data));
     X64Thunks *k = t->host_data;
     Asm a = {t->code.write};
     k->bias = (int32_t)t->guest->hot + 128;
