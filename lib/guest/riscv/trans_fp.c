@@ -17,7 +17,7 @@ static bool fp_on(const RvTrans *c, int fmt)
     return MODE_FS(c->mode) && (fmt ? c->p->d : c->p->f);
 }
 
-static void dirty(RvTrans *c)
+void rv_fs_dirty(RvTrans *c)
 {
     if (MODE_FS(c->mode) == 3)
         return;
@@ -52,7 +52,7 @@ static void put_f(RvTrans *c, int n, IrRef v)
     if (c->b->ops[v].type != IR_F64)
         v = ir_fbox(c->b, v);
     ir_put(c->b, SLOT_F + (unsigned)n, v);
-    dirty(c);
+    rv_fs_dirty(c);
 }
 
 bool trans_fload(RvTrans *c, const ArgsLoad *a)
@@ -209,7 +209,7 @@ static bool compare(RvTrans *c, const ArgsFn *a, IrFCond cond, bool signalling)
         return false;
     IrRef v = ir_fcmp(c->b, cond, get_f(c, a->rs1, a->fmt), get_f(c, a->rs2, a->fmt), signalling);
     rv_put64(c, a->rd, ir_zext(c->b, IR_I64, v));
-    dirty(c);
+    rv_fs_dirty(c);
     return true;
 }
 
@@ -254,7 +254,7 @@ bool trans_fcvt_int(RvTrans *c, const ArgsF3 *a)
         return false;
     unsigned how = IR_TOINT_NAN_MAX | (a->rs2 & 1 ? IR_TOINT_UNSIGNED : 0);
     rv_put(c, a->rd, ir_ftoi(c->b, a->rs2 & 2 ? IR_I64 : IR_I32, get_f(c, a->rs1, a->fmt), how, round));
-    dirty(c);
+    rv_fs_dirty(c);
     return true;
 }
 

@@ -135,6 +135,22 @@ static bool csr_by_slot(RvTrans *c, const Csr *csr, int rd, unsigned op, IrRef o
     return true;
 }
 
+static void fflags_access(RvTrans *c, int rd, unsigned op, IrRef operand)
+{
+    IrBuilder *b = c->b;
+    IrRef old = 0, v = operand;
+    if (rd || op != CSR_OP_WRITE)
+        old = ir_call(b, HELPER_FFLAGS_READ, 0, 0, 0, 0);
+    if (op) {
+        if (op != CSR_OP_WRITE)
+            v = ir_binary(b, op == CSR_OP_SET ? IR_OR : IR_ANDN, old, operand);
+        rv_fs_dirty(c);
+        ir_call(b, HELPER_FFLAGS_WRITE, v, 0, 0, 0);
+    }
+    if (old)
+        rv_put64(c, rd, old);
+}
+
 /* op 0: read only */
 static bool csr_access(RvTrans *c, unsigned number, int rd, unsigned op, IrRef operand)
 {
@@ -148,6 +164,10 @@ static bool csr_access(RvTrans *c, unsigned number, int rd, unsigned op, IrRef o
         return false;
     if (number == 0x180 && MODE_PRIV(c->mode) == RISCV_S && c->mode & MODE_TVM)
         return false;
+    if (number == 1) {
+        fflags_access(c, rd, op, operand);
+        return true;
+    }
     Csr csr = csr_slot(c, number);
     if (csr.slot >= 0)
         return csr_by_slot(c, &csr, rd, op, operand);
