@@ -10,6 +10,8 @@ static void enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_
 {
     isa->reset(cpu, hart, entry);
     riscv_sbi_enable(cpu);
+    /* cycle, time and instret for programs: Linux without an SBI PMU leaves them as firmware has them */
+    ((RiscvCpu *)cpu)->scounteren = 7;
     riscv_set_timer(cpu, UINT64_MAX);
     ((RiscvCpu *)cpu)->priv = RISCV_S;
     riscv_set_x(cpu, 10, hart);

@@ -143,8 +143,13 @@ static IrRef fold_rotate(IrBuilder *b, const IrOp *op)
 {
     const IrOp *l = &b->ops[op->a], *r = &b->ops[op->b];
     IrType outer = IR_VOID;
-    if (l->code == IR_SEXT && r->code == IR_SEXT && l->aux == r->aux) {
+    bool is_signed = false;
+    bool extended = (l->code == IR_SEXT || l->code == IR_ZEXT) && (r->code == IR_SEXT || r->code == IR_ZEXT);
+    if (extended && l->aux == r->aux) {
+        /* the left shift decides the upper bits, the right shift has none set */
+        const IrOp *left = b->ops[l->a].code == IR_SHL ? l : r;
         outer = op->type;
+        is_signed = left->code == IR_SEXT;
         l = &b->ops[l->a];
         r = &b->ops[r->a];
     }
@@ -162,7 +167,7 @@ static IrRef fold_rotate(IrBuilder *b, const IrOp *op)
     if (n == 0 || n + m != width)
         return 0;
     IrRef rot = ir_binary_imm(b, IR_ROL, l->a, (int64_t)n);
-    return outer ? ir_sext(b, outer, rot) : rot;
+    return !outer ? rot : is_signed ? ir_sext(b, outer, rot) : ir_zext(b, outer, rot);
 }
 
 static IrType int_of_bits(unsigned bits)

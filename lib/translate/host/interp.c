@@ -14,6 +14,7 @@ static void slot_get(TranslateCpu *cpu, const IrSlot *s, IrValue *v)
     const void *p = guest_field(cpu, s->offset);
     if (s->type == IR_I64 || s->type == IR_F64) {
         memcpy(&v->u, p, 8);
+        v->w[1] = 0; /* what an earlier region left there */
         return;
     }
     memset(v, 0, sizeof *v);

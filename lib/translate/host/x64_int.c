@@ -256,7 +256,11 @@ static bool emit_extension(Emit *e, IrRef i, const IrOp *op)
         mov_if(e, false, d, a);
         return true;
     }
-    unsigned a = use_reg(e, op->a), d = def_reg(e, i);
+    unsigned a = use_reg(e, op->a), d = def_reg(e, i), made = op_of(e, op->a)->code;
+    /* 32-bit operations leave the upper half clear already */
+    if (op->code == IR_ZEXT && op_of(e, op->a)->type == IR_I32 && op->aux == IR_I32 && d == a && made != IR_GET &&
+        made != IR_CALL && made != IR_TRUNC)
+        return true;
     extend(e, op->code == IR_SEXT, ir_type_bits(op->aux), is_64(op->type), d, a);
     return true;
 }
