@@ -41,6 +41,7 @@ typedef struct Pattern {
     char name[20], format[12];
     bool small;                /* 16 bits */
     uint32_t value, mask;      /* mask: fixed bits */
+    unsigned made;             /* as gen_count has seen */
 } Pattern;
 
 typedef struct Gen {
@@ -558,6 +559,37 @@ static inline void group_model(Gen *gen, Group *g)
             continue;
         emit(gen, word);
         g->unit[++g->units] = g->length;
+    }
+}
+
+/* Counts by pattern the instructions of a group. */
+static inline void gen_count(Gen *gen, const Group *g)
+{
+    GArray *const lists[] = {gen->fp, gen->other, gen->model};
+    for (unsigned at = 0; at < g->unit[g->units];) {
+        bool small = (g->code[at] & 3) != 3;
+        uint32_t word = g->code[at] | (small ? 0 : (uint32_t)g->code[at + 1] << 16);
+        Pattern *best = NULL;
+        for (unsigned l = 0; l < G_N_ELEMENTS(lists); l++)
+            for (unsigned i = 0; i < lists[l]->len; i++) {
+                Pattern *p = &g_array_index(lists[l], Pattern, i);
+                if (p->small == small && (word & p->mask) == p->value && (!best || (p->mask & best->mask) == best->mask))
+                    best = p;
+            }
+        if (best)
+            best->made++;
+        at += small ? 1 : 2;
+    }
+}
+
+/* Fails the test if a pattern of the list was never made. */
+static inline void gen_check_all_made(const GArray *list)
+{
+    for (unsigned i = 0; i < list->len; i++) {
+        const Pattern *p = &g_array_index(list, Pattern, i);
+        if (!p->made)
+            g_test_message("never made: %s (%s, %08x of %08x)", p->name, p->format, p->value, p->mask);
+        g_assert_cmpuint(p->made, >, 0);
     }
 }
 

@@ -11,9 +11,9 @@
 #include "guest/riscv/oracle_priv.h"
 
 #ifdef LATHE_DEBUG
-#define DEFAULT_COUNT 2000
+#define DEFAULT_COUNT 8000
 #else
-#define DEFAULT_COUNT 16000
+#define DEFAULT_COUNT 32000
 #endif
 
 static const struct {
@@ -178,6 +178,7 @@ static unsigned compare(Machine *m, const char *name, const Image *im, const Gro
         if (!memcmp(&right[i], &ours[i], sizeof *right) && (int)i != trap)
             continue;
         g_test_message("%s, %s mode: group %u of its part", name, priv == RISCV_M ? "M" : "U", i);
+        say_difference((const Record *)(const void *)(im->bytes + im->records) + i, &right[i], &ours[i]);
         cut_down(m, groups[i], priv, how);
         bad++;
         if ((int)i == trap)
@@ -202,6 +203,8 @@ static void run_groups(Gen *gen, unsigned count, const char *model, void (*make)
         for (unsigned i = 0; i < n; i++) {
             make(gen, &all[i]);
             groups[i] = &all[i];
+            if (!part)
+                gen_count(gen, &all[i]);
         }
         Image *im = image_new(groups, n);
         g_autofree Record *r = right(im, groups);
@@ -219,6 +222,12 @@ static void run_groups(Gen *gen, unsigned count, const char *model, void (*make)
     if (bad)
         g_test_message("again with TEST_SEED=0x%" PRIx64 " TEST_COUNT=%u", seed, count);
     g_assert_cmpuint(bad, ==, 0);
+    if (count >= 1000 && right == right_by_oracle) {
+        gen_check_all_made(gen->fp);
+        gen_check_all_made(gen->other);
+    } else if (count >= 100) {
+        gen_check_all_made(gen->model);
+    }
 }
 
 static void test_oracle(void)

@@ -178,24 +178,22 @@ static uint32_t make_enter(Translator *t, Asm *a, const X64Thunks *k)
     return at;
 }
 
-static uint32_t make_call(Translator *t, Asm *a, const X64Thunks *k, void (*fn)(TranslateCpu *), bool fp)
+/* Any C may use floating point (a device, a library), so MXCSR is the host's while it runs. */
+static uint32_t make_call(Translator *t, Asm *a, const X64Thunks *k, void (*fn)(TranslateCpu *))
 {
     uint32_t at = begin(t, a);
     temps(a, k, true);
     pins(a, k, &t->guest->ir, true);
     load(a, true, RAX, RSP, 0);
     store(a, true, RBP, FIELD(k, fault_host_pc), RAX);
-    if (fp) {
-        mxcsr(a, true, FIELD(k, mxcsr));
-        mxcsr(a, false, FIELD(k, host_mxcsr));
-    }
+    mxcsr(a, true, FIELD(k, mxcsr));
+    mxcsr(a, false, FIELD(k, host_mxcsr));
     alu_ri(a, true, ALU_SUB, RSP, 8);
     lea(a, true, RDI, RBP, -k->bias);
     mov_ri(a, RAX, (uint64_t)(uintptr_t)fn);
     op_rr(a, 0, false, 0xff, 2, RAX); /* call rax */
     alu_ri(a, true, ALU_ADD, RSP, 8);
-    if (fp)
-        mxcsr(a, false, FIELD(k, mxcsr));
+    mxcsr(a, false, FIELD(k, mxcsr));
     alu_mi(a, false, ALU_CMP, RBP, FIELD(k, fault_pending), 0);
     uint8_t *fine = jump_short(a, CC_E);
     leave(a, k, EXIT_FAULT);
@@ -295,11 +293,11 @@ bool x64_start(Translator *t, GError **error)
     k->underflow = make_underflow(t, &a, k);
     k->reset_stack = make_reset_stack(t, &a, k);
     k->enter = make_enter(t, &a, k);
-    k->load = make_call(t, &a, k, do_load, false);
-    k->store = make_call(t, &a, k, do_store, false);
-    k->wrong_guesses = make_call(t, &a, k, do_wrong_guesses, false);
-    k->eval = make_call(t, &a, k, do_eval, true);
-    k->call = make_call(t, &a, k, do_call, true);
+    k->load = make_call(t, &a, k, do_load);
+    k->store = make_call(t, &a, k, do_store);
+    k->wrong_guesses = make_call(t, &a, k, do_wrong_guesses);
+    k->eval = make_call(t, &a, k, do_eval);
+    k->call = make_call(t, &a, k, do_call);
     t->code.used = (size_t)(a.p - t->code.write);
     return true;
 }
