@@ -6,6 +6,7 @@
 set -u
 : "${MAKE:=make}" "${MODE:=rel}" "${TESTS:=}" "${DEPS:=}"
 export CHECK_OUT="$PWD/o/$MODE/check"
+started=$(date +%s)
 rm -rf "$CHECK_OUT"
 mkdir -p "$CHECK_OUT"
 
@@ -106,6 +107,8 @@ if wanted docs; then
 fi
 [ "$MODE" = asan ] || programs asan
 
+seconds=$(($(date +%s) - started))
+printf '  %-40s %d min %02d s\n' "time" $((seconds / 60)) $((seconds % 60))
 cat "$CHECK_OUT"/*.sum 2>/dev/null | awk '
     { good += $1; bad += $2; skip += $3 }
     END {

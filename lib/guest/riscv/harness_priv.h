@@ -20,7 +20,7 @@
 
 enum { ZERO, RA, SP, GP, TP, T0, T1, T2, S0, S1, A0, A1, A2, A3, A4, A5, A6, A7, T6 = 31 };
 
-#define OP_R(f7, rs2, rs1, f3, rd, op) ((uint32_t)((f7) << 25 | (rs2) << 20 | (rs1) << 15 | (f3) << 12 | (rd) << 7 | (op)))
+#define OP_R(f7, rs2, rs1, f3, rd, op) ((uint32_t)((uint32_t)(f7) << 25 | (rs2) << 20 | (rs1) << 15 | (f3) << 12 | (rd) << 7 | (op)))
 #define OP_I(imm, rs1, f3, rd, op) ((uint32_t)((uint32_t)(imm) << 20 | (rs1) << 15 | (f3) << 12 | (rd) << 7 | (op)))
 #define OP_S(imm, rs2, rs1, f3) \
     ((uint32_t)(((uint32_t)(imm) >> 5 & 127) << 25 | (rs2) << 20 | (rs1) << 15 | (f3) << 12 | ((imm) & 31) << 7 | 0x23))
