@@ -21,7 +21,7 @@ CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer
 mode_dbg := -DLATHE_DEBUG
 mode_asan := -DLATHE_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=undefined
-mode_tsan := -DLATHE_DEBUG -fsanitize=thread
+mode_tsan := -DLATHE_DEBUG -fsanitize=thread -Wno-unknown-warning-option -Wno-tsan
 mode_fuzz := -DLATHE_DEBUG -fsanitize=fuzzer-no-link,address
 ifeq ($(MODE)$(origin CC),fuzzdefault)
 CC := clang
