@@ -133,10 +133,10 @@ static void test_stalled_output(void)
         seen += (size_t)n;
     }
     g_assert_cmpuint(seen, ==, taken);
-    g_assert_true(chardev_sink_flush(s, 1000, NULL));
+    g_assert_true(chardev_sink_flush(s, 20000, NULL));
     close(p[0]);
     chardev_sink_write(s, block, 1);
-    g_assert_false(chardev_sink_flush(s, 1000, NULL)); /* EPIPE, and no SIGPIPE */
+    g_assert_false(chardev_sink_flush(s, 20000, NULL)); /* EPIPE, and no SIGPIPE */
     chardev_sink_free(s);
 }
 
