@@ -98,8 +98,21 @@ static bool two_pages(const Region *r)
     return r->last > (int32_t)GUEST_PAGE_SIZE && r->phys2 != (r->phys & ~PAGE_MASK);
 }
 
+/*
+ * Now and then the writable mapping lets go of its pages: they are the memfd's and stay, but would count twice in
+ * the process. Links that are patched bring a few of them back.
+ */
+static void forget_written(Code *c, size_t from, size_t to)
+{
+    const size_t chunk = (size_t)1 << 20;
+    if (from / chunk != to / chunk)
+        madvise(c->write, to & ~(chunk - 1), MADV_DONTNEED);
+}
+
 void cache_add(Translator *t, Region *r)
 {
+    if (t->host)
+        forget_written(&t->code, r->entry, r->entry + r->size);
     unsigned h = hash_of(r->phys, r->mode);
     r->hash_next = t->hash[h];
     t->hash[h] = r;
