@@ -197,7 +197,13 @@ IrRef ir_sext(IrBuilder *b, IrType type, IrRef a)
 
 IrRef ir_trunc(IrBuilder *b, IrType type, IrRef a)
 {
-    return b->ops[a].type == type ? a : ir_unary(b, IR_TRUNC, type, a);
+    if (b->ops[a].type == type)
+        return a;
+    /* a truncation costs nothing; the same one again lets rules see that two values are one */
+    for (unsigned i = b->n; i-- > a && i + 100 > b->n && b->ops[i].code != IR_LABEL;)
+        if (b->ops[i].code == IR_TRUNC && b->ops[i].a == a && b->ops[i].type == type)
+            return i;
+    return ir_unary(b, IR_TRUNC, type, a);
 }
 
 IrRef ir_bitcast(IrBuilder *b, IrType type, IrRef a)
