@@ -381,6 +381,12 @@ void ir_brcond(IrBuilder *b, IrRef cond, unsigned label)
 
 void ir_jump(IrBuilder *b, int64_t offset)
 {
+    unsigned label;
+    if (b->label_of && b->label_of(b, offset, &label)) {
+        ir_br(b, label);
+        b->flow = IR_ENDED;
+        return;
+    }
     if (b->may_follow && b->may_follow(b, offset)) {
         b->flow = IR_JUMPED;
         b->jump = offset;
@@ -397,7 +403,11 @@ void ir_branch(IrBuilder *b, IrRef cond, int64_t offset)
             ir_jump(b, offset);
         return;
     }
-    ir_append(b, (IrOp){.code = IR_EXIT_IF, .a = cond, .imm = offset});
+    unsigned label;
+    if (b->label_of && b->label_of(b, offset, &label))
+        ir_brcond(b, cond, label);
+    else
+        ir_append(b, (IrOp){.code = IR_EXIT_IF, .a = cond, .imm = offset});
 }
 
 void ir_jump_indirect(IrBuilder *b, IrRef address)
