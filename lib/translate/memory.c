@@ -158,7 +158,9 @@ static bool resolve(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
     e->addend = (uint64_t)(uintptr_t)page.host - base;
     e->info = (map.phys & ~PAGE_MASK) | (map.global ? TRANSLATE_TLB_GLOBAL : 0);
     e->read = map.read ? base : tlb_invalid(cpu, i);
-    __atomic_store_n(&e->write, map.write && page.writable && !code ? base : tlb_invalid(cpu, i), __ATOMIC_SEQ_CST);
+    /* compiled code takes a page that it may write for one that it may read */
+    bool write = map.write && map.read && page.writable && !code;
+    __atomic_store_n(&e->write, write ? base : tlb_invalid(cpu, i), __ATOMIC_SEQ_CST);
     /* memory_protect may have run between the look at the flag and the store */
     if (page.flags && __atomic_load_n(page.flags, __ATOMIC_SEQ_CST) & GUEST_PAGE_CODE)
         __atomic_store_n(&e->write, tlb_invalid(cpu, i), __ATOMIC_SEQ_CST);

@@ -260,6 +260,18 @@ static inline void land(Asm *a, uint8_t *from)
     from[-1] = (uint8_t)(a->p - from);
 }
 
+static inline void push(Asm *a, unsigned r)
+{
+    put_rex(a, 0, false, 0, 0, (int)r, false);
+    put8(a, 0x50 | (r & 7));
+}
+
+static inline void pop(Asm *a, unsigned r)
+{
+    put_rex(a, 0, false, 0, 0, (int)r, false);
+    put8(a, 0x58 | (r & 7));
+}
+
 static inline void put_nops(Asm *a, unsigned n)
 {
     static const uint8_t nops[9][9] = {

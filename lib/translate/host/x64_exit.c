@@ -146,12 +146,6 @@ static void emit_leave_if(Emit *e, uint32_t index, unsigned cc)
     c->from = e->a.p;
 }
 
-static void push(Emit *e, unsigned r)
-{
-    put_rex(&e->a, 0, false, 0, 0, (int)r, false);
-    put8(&e->a, 0x50 | (r & 7));
-}
-
 /* The guarded jump to another page, or call if `ra` holds a return address; falls into it. */
 static Cold *emit_cross(Emit *e, Link *l, uint32_t index, unsigned ra)
 {
@@ -177,7 +171,7 @@ static Cold *emit_cross(Emit *e, Link *l, uint32_t index, unsigned ra)
     c->from = a->p;
     c->reg = (uint8_t)ra;
     if (ra != NO_REG)
-        push(e, ra);
+        push(&e->a, ra);
     emit_link_jump(e, l, index, ra != NO_REG ? JUMP_CALL : JUMP_ALWAYS);
     return c;
 }
@@ -261,7 +255,7 @@ static void emit_lookup(Emit *e, unsigned ra)
         store(a, true, RBP, CPU_DISP(e, pc_base), RAX);
     }
     if (ra != NO_REG)
-        push(e, ra);
+        push(&e->a, ra);
     op_rr(a, 0, false, 0xff, ra != NO_REG ? 2 : 4, RDX); /* call rdx, jmp rdx */
 }
 
@@ -326,7 +320,7 @@ static void emit_direct_call(Emit *e, const IrOp *op)
     unsigned ra = return_address(e, back);
     emit_stack_check(e);
     if (same_page) {
-        push(e, ra);
+        push(&e->a, ra);
         emit_link_jump(e, l, index, JUMP_CALL);
     } else {
         guard = emit_cross(e, l, index, ra);
@@ -414,7 +408,7 @@ void emit_cold_exit(Emit *e, Cold *c)
         if (l->offset)
             alu_ri(a, true, ALU_ADD, RAX, (int32_t)l->offset);
         if (c->reg != NO_REG) { /* a call: pushed here, comes back there */
-            push(e, c->reg);
+            push(&e->a, c->reg);
             emit_call_thunk(e, e->k->lookup);
         } else {
             emit_jump_thunk(e, e->k->lookup);

@@ -19,6 +19,9 @@
  */
 #include "translate/host/x64_priv.h"
 
+#define SHARE_REACH 60 /* operations from one access to the next that shares its page's check */
+#define SHARE_SPAN 256 /* bytes */
+
 static unsigned log2_of_entry(void)
 {
     _Static_assert(sizeof(TranslateTlbEntry) == 32, "the index is shifted by 5");
@@ -73,11 +76,10 @@ static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold
     return (Host){t2, NO_REG, 0};
 }
 
-/* t2: offset in the page if the tag matched; cc of a failed check */
-static unsigned emit_tag_check(Emit *e, unsigned t1, unsigned t2, IrMem mem, bool is_store)
+/* t2: offset in the page if the tag matched; cc of a failed check of `size` bytes there */
+static unsigned emit_tag_check(Emit *e, unsigned t1, unsigned t2, int32_t size, IrMem mem, bool is_store)
 {
     Asm *a = &e->a;
-    int32_t size = (int32_t)ir_mem_bytes(mem);
     op_rx(a, 0, true, ALU_XOR << 3 | 3, (int)t2, RBP, (int)t1, 0, tlb_disp(e, ir_mem_mmu(mem), is_store));
     if (mem & IR_MEM_ALIGNED && size > 1) {
         op_rr(a, 0, true, 0xf7, 0, (int)t2); /* test: no bits above the page's, none below the size */
@@ -96,22 +98,120 @@ static void emit_effective(Emit *e, unsigned t2, unsigned base, int32_t disp, Ir
         mov_rr(&e->a, true, (int)t2, (int)base);
 }
 
+static void emit_addend(Emit *e, unsigned t1, IrMem mem)
+{
+    op_rx(&e->a, 0, true, 0x8b, (int)t1, RBP, (int)t1, 0,
+          tlb_disp(e, ir_mem_mmu(mem), false) + (int32_t)offsetof(TranslateTlbEntry, addend));
+}
+
+/* Whether an access may share its page's check with others off the same base. */
+static bool may_share(const IrOp *op)
+{
+    IrMem mem = (IrMem)op->imm;
+    return (op->code == IR_LOAD || op->code == IR_STORE) && !(mem & (IR_MEM_ALIGNED | IR_MEM_ADDR32)) &&
+           ir_mem_log2(mem) <= 3;
+}
+
+/* What lies ahead off the same base and within reach; `page` becomes the range of it all. True if there is any. */
+static bool look_ahead(const Emit *e, IrRef i, SharedPage *page)
+{
+    const IrOp *first = op_of(e, i);
+    IrMem mem = (IrMem)first->imm;
+    int32_t disp = (int32_t)(first->imm >> 32);
+    *page = (SharedPage){.base = first->a, .last = i, .low = disp, .high = disp + (int32_t)ir_mem_bytes(mem),
+                         .mmu = (uint8_t)ir_mem_mmu(mem), .write = first->code == IR_STORE};
+    for (IrRef j = i + 1; j < e->b->n && j < page->last + SHARE_REACH; j++) {
+        const IrOp *op = op_of(e, j);
+        if (op->code == IR_LABEL || op->code == IR_CALL || op->code == IR_BR)
+            break;
+        if (op->a != first->a || !may_share(op) || ir_mem_mmu((IrMem)op->imm) != page->mmu ||
+            (op->code == IR_STORE && !page->write) || e->live->dead[j])
+            continue;
+        int32_t low = (int32_t)(op->imm >> 32), high = low + (int32_t)ir_mem_bytes((IrMem)op->imm);
+        low = MIN(low, page->low);
+        high = MAX(high, page->high);
+        if (high - low > SHARE_SPAN)
+            continue;
+        page->low = low;
+        page->high = high;
+        page->last = j;
+    }
+    return page->last > i;
+}
+
+/* The shared page that has room for the access; or negative. */
+static int find_shared(const Emit *e, const IrOp *op)
+{
+    int32_t disp = (int32_t)(op->imm >> 32);
+    for (int n = 0; n < SHARED_PAGES && may_share(op); n++) {
+        const SharedPage *s = &e->shared[n];
+        if (s->base == op->a && disp >= s->low && disp + (int32_t)ir_mem_bytes((IrMem)op->imm) <= s->high &&
+            s->mmu == ir_mem_mmu((IrMem)op->imm) && (s->write || op->code == IR_LOAD))
+            return n;
+    }
+    return -1;
+}
+
+/* Where to remember a new one: free, or needed last of all. */
+static unsigned shared_place(Emit *e)
+{
+    unsigned place = 0;
+    for (unsigned n = 0; n < SHARED_PAGES; n++)
+        if (!e->shared[n].base)
+            return n;
+        else if (e->shared[n].last > e->shared[place].last)
+            place = n;
+    drop_shared(e, place);
+    return place;
+}
+
+static uint32_t shared_regs(const Emit *e)
+{
+    uint32_t regs = 0;
+    for (unsigned n = 0; n < SHARED_PAGES; n++)
+        if (e->shared[n].base)
+            regs |= reg_bit(e->reg[SHARED_REF(n)]);
+    return regs;
+}
+
+static Host member_address(Emit *e, unsigned base, const IrOp *op, unsigned n, Cold *c)
+{
+    unsigned r = e->reg[SHARED_REF(n)];
+    e->locked |= reg_bit(r);
+    c->member = true;
+    c->regs[0] = (uint8_t)r;
+    op_rr8(&e->a, false, 0xf6, 0, (int)r); /* test r, 1 */
+    put8(&e->a, 1);
+    jump_cold(e, c, CC_NE);
+    return (Host){base, r, (int32_t)(op->imm >> 32)};
+}
+
 /* Checks the access; the way to cold code is noted in *cold. */
-static Host emit_address(Emit *e, unsigned base, int32_t disp, IrMem mem, bool is_store, Cold **cold)
+static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **cold)
 {
     Asm *a = &e->a;
+    const IrOp *op = op_of(e, i);
+    IrMem mem = (IrMem)op->imm;
+    int32_t disp = (int32_t)(op->imm >> 32);
     bool direct = e->t->guest->direct_memory;
     *cold = direct && (!(mem & IR_MEM_ALIGNED) || ir_mem_bytes(mem) == 1) ? NULL
                                                                           : add_cold(e, is_store ? COLD_STORE : COLD_LOAD);
     if (direct)
         return direct_address(e, base, disp, mem, *cold);
     Cold *c = *cold;
+    int n = find_shared(e, op);
+    if (n >= 0)
+        return member_address(e, base, op, (unsigned)n, c);
+    SharedPage page;
+    bool shares = may_share(op) && look_ahead(e, i, &page);
     unsigned t2 = temp_gpr(e), t1 = temp_gpr(e);
     unsigned site = e->n_sites++;
     bool indexed = site < 64 && e->indexed >> site & 1;
     c->regs[0] = (uint8_t)t1;
     c->regs[1] = (uint8_t)t2;
-    emit_effective(e, t2, base, disp, mem);
+    c->low = shares ? page.low : disp;
+    c->span = shares ? page.high - page.low : (int32_t)ir_mem_bytes(mem);
+    emit_effective(e, t2, base, c->low, mem);
     if (indexed) {
         rorx(a, true, (int)t1, (int)t2, GUEST_PAGE_BITS - log2_of_entry());
         alu_ri(a, false, ALU_AND, (int)t1, (int32_t)((TRANSLATE_TLB_SIZE - 1) << log2_of_entry()));
@@ -119,13 +219,17 @@ static Host emit_address(Emit *e, unsigned base, int32_t disp, IrMem mem, bool i
         c->hint = e->t->next_hint++ % TRANSLATE_HINTS;
         load(a, false, (int)t1, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)));
     }
-    jump_cold(e, c, emit_tag_check(e, t1, t2, mem, is_store));
+    jump_cold(e, c, emit_tag_check(e, t1, t2, c->span, mem, is_store));
     if (!indexed) {
         c->hit = a->p;
         c->site = (uint8_t)(site < 64 ? site : 64);
     }
-    op_rx(a, 0, true, 0x8b, (int)t1, RBP, (int)t1, 0,
-          tlb_disp(e, ir_mem_mmu(mem), false) + (int32_t)offsetof(TranslateTlbEntry, addend));
+    emit_addend(e, t1, mem);
+    if (shares) {
+        unsigned place = shared_place(e);
+        e->shared[place] = page;
+        hold_shared(e, place, t1);
+    }
     if (mem & IR_MEM_ADDR32) {
         emit_effective(e, t2, base, disp, mem);
         return (Host){t2, t1, 0};
@@ -188,6 +292,14 @@ static void emit_load_gpr(Emit *e, IrMem mem, bool w, unsigned d, Host from)
     }
 }
 
+static void emit_load_from(Emit *e, IrMem mem, unsigned type, unsigned d, Host from)
+{
+    if (d >= 16)
+        mem_op_float(e, type == IR_F32 ? 2 : 3, 0x10, d, from);
+    else
+        emit_load_gpr(e, mem, is_64(type), d, from);
+}
+
 static void fill_cold(Emit *e, Cold *c, IrRef i, const IrOp *op, unsigned base, unsigned reg)
 {
     if (!c)
@@ -198,6 +310,8 @@ static void fill_cold(Emit *e, Cold *c, IrRef i, const IrOp *op, unsigned base, 
     c->disp = (int32_t)(op->imm >> 32);
     c->info = (uint32_t)op->imm;
     c->type = op->type;
+    c->size = (uint8_t)ir_mem_bytes((IrMem)op->imm);
+    c->pages = shared_regs(e);
     c->back = e->a.p;
 }
 
@@ -209,11 +323,8 @@ static bool emit_load(Emit *e, IrRef i, const IrOp *op)
     if (ir_mem_log2(mem) > 3 || is_wide_type(op->type) || (is_float && mem & IR_MEM_BE) || op->type == IR_F16)
         return false;
     unsigned base = use_reg(e, op->a), d = def_reg(e, i);
-    Host host = emit_address(e, base, (int32_t)(op->imm >> 32), mem, false, &c);
-    if (is_float)
-        mem_op_float(e, op->type == IR_F32 ? 2 : 3, 0x10, d, host);
-    else
-        emit_load_gpr(e, mem, is_64(op->type), d, host);
+    Host host = emit_address(e, i, base, false, &c);
+    emit_load_from(e, mem, op->type, d, host);
     fill_cold(e, c, i, op, base, d);
     return true;
 }
@@ -234,7 +345,15 @@ static void emit_store_gpr(Emit *e, IrMem mem, unsigned v, Host to)
     mem_op(e, log2 == 1 ? 0x66 : 0, log2 == 3, be ? 0x0f38f1 : 0x89, v, to);
 }
 
-static bool emit_store(Emit *e, const IrOp *op)
+static void emit_store_to(Emit *e, IrMem mem, unsigned v, Host to)
+{
+    if (v >= 16)
+        mem_op_float(e, ir_mem_log2(mem) == 2 ? 2 : 3, 0x11, v, to);
+    else
+        emit_store_gpr(e, mem, v, to);
+}
+
+static bool emit_store(Emit *e, IrRef i, const IrOp *op)
 {
     IrMem mem = (IrMem)op->imm;
     const IrOp *value = op_of(e, op->b);
@@ -243,15 +362,84 @@ static bool emit_store(Emit *e, const IrOp *op)
     if (ir_mem_log2(mem) > 3 || is_wide_type(value->type) || (is_float && mem & IR_MEM_BE) || value->type == IR_F16)
         return false;
     unsigned base = use_reg(e, op->a), v = use_reg(e, op->b);
-    Host host = emit_address(e, base, (int32_t)(op->imm >> 32), mem, true, &c);
-    if (!is_float)
-        emit_store_gpr(e, mem, v, host);
-    else if (ir_mem_log2(mem) == 2)
-        mem_op_float(e, 2, 0x11, v, host);
-    else
-        mem_op_float(e, 3, 0x11, v, host);
-    fill_cold(e, c, 0, op, base, v);
+    Host host = emit_address(e, i, base, true, &c);
+    emit_store_to(e, mem, v, host);
+    fill_cold(e, c, i, op, base, v);
     return true;
+}
+
+/* Looks `size` bytes at base + disp up where they belong in the TLB: t1 is their entry then. Returns the jump if not. */
+static uint8_t *cold_lookup(Emit *e, const Cold *c, unsigned t1, unsigned t2, int32_t disp, int32_t size)
+{
+    Asm *a = &e->a;
+    emit_effective(e, t1, c->base, disp, c->info);
+    mov_rr(a, true, (int)t2, (int)t1);
+    shift_ri(a, true, SH_SHR, (int)t1, GUEST_PAGE_BITS - log2_of_entry());
+    alu_ri(a, false, ALU_AND, (int)t1, (int32_t)((TRANSLATE_TLB_SIZE - 1) << log2_of_entry()));
+    unsigned cc = emit_tag_check(e, t1, t2, size, c->info, c->kind == COLD_STORE);
+    put8(a, 0x0f);
+    put8(a, 0x80 | cc);
+    put32(a, 0);
+    return a->p;
+}
+
+static void land_here(Emit *e, uint8_t *from)
+{
+    int32_t over = (int32_t)(e->a.p - from);
+    memcpy(from - 4, &over, 4);
+}
+
+static void jump_back(Emit *e, const uint8_t *to)
+{
+    put8(&e->a, 0xe9);
+    put32(&e->a, (uint32_t)(to - (e->a.p + 4)));
+}
+
+/* A wrong guess: the entry where the page belongs is the next one. */
+static void emit_guess_again(Emit *e, const Cold *c)
+{
+    Asm *a = &e->a;
+    unsigned t1 = c->regs[0], t2 = c->regs[1];
+    uint8_t *miss = cold_lookup(e, c, t1, t2, c->low, c->span);
+    store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
+    if (c->site < 64) {
+        alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
+        alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), X64_WRONG_GUESSES);
+        put8(a, 0x0f); /* jb: back to where it is used */
+        put8(a, 0x80 | CC_B);
+        put32(a, (uint32_t)(c->hit - (a->p + 4)));
+        store_i(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 0);
+        store_i(a, false, RBP, CPU_DISP(e, slow_info), c->site);
+        emit_call_thunk(e, e->k->wrong_guesses);
+    }
+    jump_back(e, c->hit);
+    land_here(e, miss);
+}
+
+/* The access by itself, where it does not lie in one page with those that it shares a check with. */
+static void emit_access_alone(Emit *e, const Cold *c)
+{
+    Asm *a = &e->a;
+    unsigned t1 = c->regs[0], t2 = c->regs[1];
+    if (c->member) {
+        for (t2 = RAX; t2 == c->base || t2 == c->reg || t2 == t1; t2++) /* one of rax, rcx, rdx, rbx */
+            ;
+        push(a, t2);
+    }
+    uint8_t *miss = cold_lookup(e, c, t1, t2, c->disp, c->size);
+    emit_addend(e, t1, c->info);
+    if (c->member)
+        pop(a, t2);
+    Host host = {c->base, t1, c->disp};
+    if (c->kind == COLD_STORE)
+        emit_store_to(e, c->info, c->reg, host);
+    else
+        emit_load_from(e, c->info, c->type, c->reg, host);
+    mov_ri(a, (int)t1, 1);
+    jump_back(e, c->back);
+    land_here(e, miss);
+    if (c->member)
+        pop(a, t2);
 }
 
 void emit_cold_memory(Emit *e, Cold *c)
@@ -259,33 +447,10 @@ void emit_cold_memory(Emit *e, Cold *c)
     Asm *a = &e->a;
     bool is_store = c->kind == COLD_STORE;
     bool is_float = c->reg >= 16;
-    if (c->hit) { /* the entry where the page belongs; then guess that */
-        unsigned t1 = c->regs[0], t2 = c->regs[1];
-        emit_effective(e, t1, c->base, c->disp, c->info);
-        mov_rr(a, true, (int)t2, (int)t1);
-        shift_ri(a, true, SH_SHR, (int)t1, GUEST_PAGE_BITS - log2_of_entry());
-        alu_ri(a, false, ALU_AND, (int)t1, (int32_t)((TRANSLATE_TLB_SIZE - 1) << log2_of_entry()));
-        unsigned cc = emit_tag_check(e, t1, t2, c->info, is_store);
-        put8(a, 0x0f);
-        put8(a, 0x80 | cc);
-        put32(a, 0);
-        uint8_t *miss = a->p;
-        store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
-        if (c->site < 64) {
-            alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
-            alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), X64_WRONG_GUESSES);
-            put8(a, 0x0f); /* jb: back to where it is used */
-            put8(a, 0x80 | CC_B);
-            put32(a, (uint32_t)(c->hit - (a->p + 4)));
-            store_i(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 0);
-            store_i(a, false, RBP, CPU_DISP(e, slow_info), c->site);
-            emit_call_thunk(e, e->k->wrong_guesses);
-        }
-        put8(a, 0xe9);
-        put32(a, (uint32_t)(c->hit - (a->p + 4)));
-        int32_t over = (int32_t)(a->p - miss);
-        memcpy(miss - 4, &over, 4);
-    }
+    if (c->hit)
+        emit_guess_again(e, c);
+    if (c->member || c->span > c->size)
+        emit_access_alone(e, c);
     /* a scratch register that is neither base nor value: any temporary is free to be changed if put back */
     if (c->disp || c->info & IR_MEM_ADDR32) {
         unsigned t = c->base == RAX || c->reg == RAX ? (c->base == RCX || c->reg == RCX ? RDX : RCX) : RAX;
@@ -304,12 +469,13 @@ void emit_cold_memory(Emit *e, Cold *c)
     }
     store_i(a, false, RBP, CPU_DISP(e, slow_info), (int32_t)c->info);
     emit_call_thunk(e, is_store ? e->k->store : e->k->load);
-    if (is_store)
-        return;
-    if (is_float)
+    if (!is_store && is_float)
         vex_rm(a, 1, 2, false, 0x7e, c->reg - 16, 0, RBP, CPU_DISP(e, slow_value));
-    else
+    else if (!is_store)
         load(a, is_64(c->type), c->reg, RBP, CPU_DISP(e, slow_value));
+    for (unsigned r = 0; r < 16; r++) /* what was known of pages may have changed meanwhile */
+        if (c->pages & reg_bit(r))
+            mov_ri(a, (int)r, 1);
 }
 
 bool emit_memory(Emit *e, IrRef i, const IrOp *op)
@@ -319,6 +485,6 @@ bool emit_memory(Emit *e, IrRef i, const IrOp *op)
     if (op->code == IR_LOAD)
         return emit_load(e, i, op);
     if (op->code == IR_STORE)
-        return emit_store(e, op);
+        return emit_store(e, i, op);
     return false;
 }

@@ -53,9 +53,27 @@ typedef struct Cold {
     uint8_t *hit;      /* memory: where to go on when the page is in the TLB after all; NULL: no TLB */
     int32_t guest;
     bool swapped;      /* pins are the loop's there: see x64_loop.c */
+    bool member;       /* memory: trusts regs[0] to hold the page's addend, 1 if it does not */
+    uint8_t size;      /* memory: bytes of the access */
+    int32_t low, span; /* memory: what was checked, from base + low */
+    uint32_t pages;    /* registers that hold a page's addend for later accesses */
 } Cold;
 
 #define MAX_COLD 700
+
+/*
+ * A page that some accesses off one base value have in common: the first checks it for all of them and leaves its
+ * addend in a register, or 1 there if they are not all in one page.
+ */
+typedef struct SharedPage {
+    IrRef base;      /* 0: none */
+    IrRef last;      /* the last access */
+    int32_t low, high;
+    uint8_t mmu;
+    bool write;
+} SharedPage;
+#define SHARED_PAGES 3
+#define SHARED_REF(n) (IR_MAX_OPS + 1 + (n)) /* stands for its addend among the values */
 
 /* A host register that in a loop holds another slot than elsewhere. */
 typedef struct Swap {
@@ -74,6 +92,7 @@ typedef struct Emit {
     int8_t loop_pin[IR_MAX_SLOTS];
     Swap swaps[X64_INT_PINS + X64_FLOAT_PINS];
     unsigned n_swaps;
+    SharedPage shared[SHARED_PAGES];
     uint32_t swap_in, swap_out; /* subroutines of this region */
     const IrBuilder *b;
     const IrLive *live;
@@ -142,6 +161,8 @@ void end_op(Emit *e, IrRef a, IrRef b, IrRef c); /* unlocks, frees what died */
 void save_slot(Emit *e, unsigned slot);        /* the slot is about to change: its value moves if still needed */
 void save_all_slots(Emit *e);
 void drop_values(Emit *e);                     /* at labels */
+void drop_shared(Emit *e, unsigned n);         /* a shared page's addend */
+void hold_shared(Emit *e, unsigned n, unsigned r);
 unsigned new_cell(Emit *e, IrRef v);
 void slot_now_holds(Emit *e, unsigned slot, IrRef v);
 void mov_xmm(Emit *e, unsigned dst, unsigned src);

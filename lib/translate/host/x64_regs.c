@@ -23,6 +23,7 @@ void regs_reset(Emit *e)
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->cell_held, 0, sizeof e->cell_held);
+    memset(e->shared, 0, sizeof e->shared);
     e->locked = 0;
 }
 
@@ -55,6 +56,10 @@ unsigned new_cell(Emit *e, IrRef v)
 static void spill(Emit *e, unsigned r)
 {
     IrRef v = e->held[r];
+    if (v >= IR_MAX_OPS) {
+        drop_shared(e, v - SHARED_REF(0));
+        return;
+    }
     unsigned code = op_of(e, v)->code;
     e->held[r] = 0;
     e->reg[v] = NO_REG;
@@ -67,6 +72,29 @@ static void spill(Emit *e, unsigned r)
         store(&e->a, true, RBP, cell_disp(e, c), (int)r);
 }
 
+void drop_shared(Emit *e, unsigned n)
+{
+    IrRef v = SHARED_REF(n);
+    if (!e->shared[n].base)
+        return;
+    e->shared[n].base = 0;
+    e->held[e->reg[v]] = 0;
+    e->reg[v] = NO_REG;
+}
+
+void hold_shared(Emit *e, unsigned n, unsigned r)
+{
+    e->reg[SHARED_REF(n)] = (uint8_t)r;
+    e->held[r] = SHARED_REF(n);
+}
+
+/* When the value in a register is needed last. */
+static IrRef last_use(const Emit *e, unsigned r)
+{
+    IrRef v = e->held[r];
+    return v >= IR_MAX_OPS ? e->shared[v - SHARED_REF(0)].last : e->live->last[v];
+}
+
 static unsigned find_temp(Emit *e, const uint8_t *regs, unsigned n)
 {
     unsigned worst = NO_REG;
@@ -76,7 +104,7 @@ static unsigned find_temp(Emit *e, const uint8_t *regs, unsigned n)
             continue;
         if (!e->held[r])
             return r;
-        if (worst == NO_REG || e->live->last[e->held[r]] > e->live->last[e->held[worst]])
+        if (worst == NO_REG || last_use(e, r) > last_use(e, worst))
             worst = r;
     }
     if (worst == NO_REG) {
@@ -332,6 +360,9 @@ void end_op(Emit *e, IrRef a, IrRef b, IrRef c)
 {
     const IrRef operands[] = {a, b, c};
     e->locked = 0;
+    for (unsigned i = 0; i < SHARED_PAGES; i++)
+        if (e->shared[i].last <= e->at)
+            drop_shared(e, i);
     for (unsigned i = 0; i < 3; i++) {
         IrRef v = operands[i];
         if (v && e->live->fused[v]) {
@@ -345,6 +376,8 @@ void end_op(Emit *e, IrRef a, IrRef b, IrRef c)
 
 void drop_values(Emit *e)
 {
+    for (unsigned i = 0; i < SHARED_PAGES; i++)
+        drop_shared(e, i);
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->cell_held, 0, sizeof e->cell_held);
