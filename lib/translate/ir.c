@@ -227,10 +227,23 @@ IrRef ir_fop2(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrRound round)
     return ir_op(b, (IrOp){.code = code, .type = b->ops[a].type, .sub = round, .a = a, .b = c});
 }
 
-IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round)
+IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round)
 {
     return ir_op(b, (IrOp){.code = IR_FMA, .type = b->ops[x].type, .sub = round, .a = x, .b = y, .c = z,
-                           .imm = negate_product | negate_addend << 1});
+                           .imm = fma_flags});
+}
+
+IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round)
+{
+    return ir_fma_as(b, x, y, z, (negate_product ? IR_FMA_NEGATE_PRODUCT : 0u) |
+                     (negate_addend ? IR_FMA_NEGATE_ADDEND : 0u), round);
+}
+
+IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less, unsigned equal,
+              unsigned greater, unsigned unordered)
+{
+    uint64_t imm = less | (uint64_t)equal << 16 | (uint64_t)greater << 32 | (uint64_t)unordered << 48;
+    return ir_op(b, (IrOp){.code = IR_FREL, .type = type, .sub = signalling, .a = a, .b = c, .imm = (int64_t)imm});
 }
 
 IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule)
