@@ -286,6 +286,16 @@ IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a)
     return ir_op(b, (IrOp){.code = IR_FUNBOX, .type = type, .a = a});
 }
 
+IrRef ir_flow(IrBuilder *b, IrType type, IrRef a)
+{
+    return ir_op(b, (IrOp){.code = IR_FUNBOX, .type = type, .sub = 1, .a = a});
+}
+
+IrRef ir_fzext(IrBuilder *b, IrRef a)
+{
+    return ir_op(b, (IrOp){.code = IR_FBOX, .type = IR_F64, .sub = 1, .a = a});
+}
+
 /* memory */
 
 /* Folds a constant addend of the base into the displacement. */

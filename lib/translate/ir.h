@@ -225,6 +225,8 @@ IrRef ir_ftof(IrBuilder *b, IrType type, IrRef a, IrRound round);
 IrRef ir_fclass(IrBuilder *b, IrRef a);
 IrRef ir_fbox(IrBuilder *b, IrRef a);
 IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a);
+IrRef ir_flow(IrBuilder *b, IrType type, IrRef a); /* the low bits of an f64 as a narrower float */
+IrRef ir_fzext(IrBuilder *b, IrRef a);             /* a narrower float in an f64, zeros above */
 
 /* memory; type is what the value becomes */
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp);

@@ -53,6 +53,7 @@ typedef struct State {
     unsigned skip;       /* instructions to leave out */
     bool stopped;
     uint32_t undefined;  /* flags that the manual leaves undefined now */
+    unsigned fp_round, fp_flags; /* IrRound, TranslateFpFlags */
     uint8_t mem[DATA_SIZE];
 } State;
 
@@ -82,6 +83,7 @@ static unsigned test_n_ops;
 static unsigned test_min_length = 8, test_max_length = 8;
 static uint32_t test_flags_mask = IR_FLAG_C | IR_FLAG_P | IR_FLAG_A | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O;
 static void (*test_adjust)(Insn *i, GRand *r); /* makes a random instruction a valid one; NULL: none needed */
+static void (*test_prepare)(State *s, GRand *r); /* changes a random state; NULL: none needed */
 
 /* the guest */
 
@@ -375,10 +377,14 @@ static void random_state(State *s, const Machine *m, GRand *r)
     s->pc = m->code;
     s->skip = s->undefined = 0;
     s->stopped = false;
+    s->fp_round = IR_RNE;
+    s->fp_flags = 0;
     for (unsigned i = 0; i < DATA_SIZE; i += 4) {
         uint32_t w = g_rand_int(r);
         memcpy(s->mem + i, &w, 4);
     }
+    if (test_prepare)
+        test_prepare(s, r);
 }
 
 static inline uint8_t *state_at(State *s, uint64_t address)
@@ -413,8 +419,11 @@ static void run_machine(const Machine *m, const State *s, State *out)
         memcpy(machine_at(m, m->data + page * 4096), s->mem + page * 4096, 4096);
     m->cpu->core.pc = m->code;
     m->cpu->core.mxcsr = 0x1f80;
+    translate_fp_set_round(&m->cpu->core, (IrRound)s->fp_round);
+    translate_fp_set_flags(&m->cpu->core, s->fp_flags);
     translate_run(&m->cpu->core);
     out->regs = m->cpu->regs;
+    out->fp_flags = translate_fp_flags(&m->cpu->core);
     for (unsigned page = 0; page < 2; page++)
         memcpy(out->mem + page * 4096, machine_at(m, m->data + page * 4096), 4096);
 }
@@ -429,7 +438,10 @@ static void print_program(const State *before, const Insn *program, unsigned n)
                                program[i].length);
     for (unsigned i = 0; i < 16; i++)
         g_string_append_printf(text, "r%u=%#" G_GINT64_MODIFIER "x ", i, before->regs.r[i]);
-    g_string_append_printf(text, "flags=%#x carry=%u\n", before->regs.flags, before->regs.carry);
+    for (unsigned i = 0; i < 8; i++)
+        g_string_append_printf(text, "f%u=%#" G_GINT64_MODIFIER "x ", i, before->regs.f[i]);
+    g_string_append_printf(text, "flags=%#x carry=%u mode=%u round=%u sticky=%#x\n", before->regs.flags,
+                           before->regs.carry, before->regs.order, before->fp_round, before->fp_flags);
     ir_builder_init(&b, &test_guests[0].ir);
     for (unsigned i = 0; i < n && b.flow != IR_ENDED; i++) {
         test_insn(&b, (const uint8_t *)&program[i], 16);
@@ -445,9 +457,12 @@ static bool compare_states(const State *expected, const State *got, const char *
     Regs a = expected->regs, b = got->regs;
     a.flags &= test_flags_mask & ~expected->undefined;
     b.flags &= test_flags_mask & ~expected->undefined;
-    if (!memcmp(&a, &b, sizeof a) && !memcmp(expected->mem, got->mem, DATA_SIZE))
+    if (!memcmp(&a, &b, sizeof a) && !memcmp(expected->mem, got->mem, DATA_SIZE) &&
+        expected->fp_flags == got->fp_flags)
         return true;
     g_printerr("%s differs from the oracle:\n", who);
+    if (expected->fp_flags != got->fp_flags)
+        g_printerr("  sticky flags: expected %#x got %#x\n", expected->fp_flags, got->fp_flags);
     const uint64_t *x = (const uint64_t *)(const void *)&a, *y = (const uint64_t *)(const void *)&b;
     for (unsigned i = 0; i < sizeof a / 8; i++)
         if (x[i] != y[i])

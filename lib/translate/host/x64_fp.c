@@ -17,7 +17,7 @@
 #include "translate/host/x64_priv.h"
 
 /* Constants: 16 bytes each; the one for f32 follows that for f64. */
-enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10 };
+enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10, POOL_LOW };
 
 uint32_t x64_float_pool(Translator *t, Asm *a)
 {
@@ -25,7 +25,7 @@ uint32_t x64_float_pool(Translator *t, Asm *a)
     static const uint64_t pool[][2] = {
         {0x7fffffffffffffff, 0}, {0xffffffff7fffffff, 0}, {0x8000000000000000, 0}, {0x80000000, 0},
         {0x0010000000000000, 0}, {0x00800000, 0}, {0x7ff8000000000000, 0}, {0xffffffff7fc00000, 0},
-        {0xfff8000000000000, 0}, {0xffffffffffc00000, 0}, {0xffffffff00000000, 0},
+        {0xfff8000000000000, 0}, {0xffffffffffc00000, 0}, {0xffffffff00000000, 0}, {0xffffffff, 0},
     };
     while ((uintptr_t)a->p & 15)
         put8(a, 0xcc);
@@ -393,6 +393,10 @@ static bool emit_box(Emit *e, IrRef i, const IrOp *op)
     if (op->aux != IR_F32)
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
+    if (op->sub) {
+        vex_pool(e, 0, 0x54, d, a, POOL_LOW); /* vandps */
+        return true;
+    }
     if (e->boxed[op->a])
         mov_xmm(e, d, a);
     else
@@ -406,6 +410,11 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
     if (op->type != IR_F32)
         return false;
     unsigned a = use_reg(e, op->a), t = temp_gpr(e), d = def_reg(e, i);
+    if (op->sub) {
+        mov_xmm(e, d, a);
+        e->boxed[i] = e->boxed[op->a];
+        return true;
+    }
     if (!e->boxed[op->a]) {
         put_vex(&e->a, 3, 1, false, false, (int)a - 16, 0, (int)t, 0); /* vpextrd t, a, 1 */
         put8(&e->a, 0x16);
@@ -518,8 +527,9 @@ void emit_cold_float(Emit *e, Cold *c)
     if (c->kind == COLD_NAN) {
         if (c->base == 1)
             multiply_again(e, c);
+        bool negative = e->fp.negative_default && op->code != IR_FUNBOX;
         vex_pool(e, 2, 0x7e, c->reg, 0, /* vmovq */
-                 (e->fp.negative_default ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32));
+                 (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32));
         return;
     }
     if (c->base == 1) { /* minimum and maximum of equal values are those values, but for the signs of zeros */
