@@ -76,8 +76,11 @@ static void fp_prepare(State *s, GRand *r)
     s->regs.order = (uint32_t)g_rand_int_range(r, 0, (gint32)fp_modes);
     s->fp_round = (unsigned)g_rand_int_range(r, 0, 4);
     s->fp_flags = g_rand_boolean(r) ? 0 : g_rand_int(r) & 31;
+    if (test_guests[0].fp.denormal_flag)
+        s->fp_flags ^= g_rand_int(r) & TRANSLATE_FP_DENORMAL;
 }
 
+/* The environment of softfloat for a state. */
 static inline SfEnv fp_env(const State *s)
 {
     SfEnv env = {.round = (uint8_t)s->fp_round};
