@@ -318,8 +318,17 @@ static int64_t mem_imm(IrMem mem, int32_t disp)
     return (int64_t)((uint64_t)(uint32_t)disp << 32 | mem);
 }
 
+/* Hosts reverse the bytes of integers alone. */
+static IrType reversed_as(IrType type, IrMem mem)
+{
+    return !(mem & IR_MEM_BE) || (type != IR_F32 && type != IR_F64) ? type : type == IR_F32 ? IR_I32 : IR_I64;
+}
+
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp)
 {
+    IrType as = reversed_as(type, mem);
+    if (as != type)
+        return ir_bitcast(b, type, ir_load(b, as, mem, base, disp));
     base = split_base(b, mem, base, &disp);
     return ir_op(b, (IrOp){.code = IR_LOAD, .type = type, .a = base, .imm = mem_imm(mem, disp)});
 }
@@ -328,6 +337,7 @@ void ir_store(IrBuilder *b, IrMem mem, IrRef base, int32_t disp, IrRef value)
 {
     /* Only the bytes that reach memory matter: drop extensions of the value. */
     unsigned bits = 8 * ir_mem_bytes(mem);
+    value = ir_bitcast(b, reversed_as((IrType)b->ops[value].type, mem), value);
     const IrOp *op = &b->ops[value];
     if ((op->code == IR_SEXT || op->code == IR_ZEXT) && ir_type_bits(op->aux) >= bits)
         value = op->a;
