@@ -16,6 +16,7 @@ enum { OP_IN_C = 16 }; /* not in line, for now */
 
 static unsigned fp_modes = 1; /* modes are 0 to fp_modes - 1 */
 static bool fp_plain;         /* only operands with ordinary results */
+static bool fp_doubles;       /* registers hold doubles, whatever bit 0 of an instruction's a says */
 
 /* What softfloat must know, of a state: set by the test. */
 static void (*fp_rules)(const State *s, SfEnv *env);
@@ -61,7 +62,7 @@ static uint64_t fp_random_plain(GRand *r, bool single)
 
 static void fp_prepare(State *s, GRand *r)
 {
-    bool single = g_rand_boolean(r);
+    bool single = !fp_doubles && g_rand_boolean(r);
     for (unsigned i = 0; i < 8; i++) {
         bool upper = g_rand_int_range(r, 0, 4) == 0;
         if (fp_plain)
@@ -108,7 +109,7 @@ static void fp_test_count(void)
             random_state(&before, &m, r);
             /* of one width: singles are no plain doubles */
             for (unsigned k = 0; k < 8; k++)
-                before.regs.f[k] = fp_random_plain(r, !(i.a & 1));
+                before.regs.f[k] = fp_random_plain(r, !fp_doubles && !(i.a & 1));
             if (fp_mode_in_c && fp_mode_in_c(before.regs.order))
                 continue;
             m.cpu->core.count.evals = 0;
