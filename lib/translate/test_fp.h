@@ -60,6 +60,20 @@ static uint64_t fp_random_plain(GRand *r, bool single)
     return v;
 }
 
+/*
+ * Operands whose product, or whose value as a single, is less than the smallest normal and rounds to it even with
+ * an unbounded exponent: tiny before rounding and not after.
+ */
+static void fp_tiny(State *s, GRand *r, bool single)
+{
+    unsigned n = (unsigned)g_rand_int_range(r, 0, 8), m = (unsigned)g_rand_int_range(r, 0, 8);
+    uint64_t sign = g_rand_boolean(r) ? UINT64_C(1) << (single ? 31 : 63) : 0;
+    s->regs.f[n] = sign | (single ? 0x00800001 : UINT64_C(0x0010000000000001));
+    s->regs.f[m] = single ? 0x3f7ffffe : UINT64_C(0x3feffffffffffffe);
+    if (!single)
+        s->regs.f[g_rand_int_range(r, 0, 8)] = sign | UINT64_C(0x380fffffffffff00);
+}
+
 static void fp_prepare(State *s, GRand *r)
 {
     bool single = !fp_doubles && g_rand_boolean(r);
@@ -74,6 +88,8 @@ static void fp_prepare(State *s, GRand *r)
     }
     if (!fp_plain && g_rand_int_range(r, 0, 3) == 0) /* equal ones */
         s->regs.f[g_rand_int_range(r, 0, 8)] = s->regs.f[g_rand_int_range(r, 0, 8)];
+    if (!fp_plain && g_rand_int_range(r, 0, 8) == 0)
+        fp_tiny(s, r, single);
     s->regs.order = (uint32_t)g_rand_int_range(r, 0, (gint32)fp_modes);
     s->fp_round = (unsigned)g_rand_int_range(r, 0, 4);
     s->fp_flags = g_rand_boolean(r) ? 0 : g_rand_int(r) & 31;

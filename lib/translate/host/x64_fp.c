@@ -9,8 +9,9 @@
  *     is put in place. Under all other rules C does the operation again, on the
  *     operands, which therefore keep their registers.
  *   - Tininess before rounding differs only where rounding gave just the smallest
- *     normal, which sums reach exactly: then C does it again, too. Flags of the
- *     first time are among those of the second.
+ *     normal: then C does it again, too. Flags of the first time are among those of
+ *     the second. Sums are exact there; and no quotient of two numbers of p bits lies
+ *     between a power of two and that times 1 - 2^-p, to round up to it.
  * Flushing and the flag for subnormals are MXCSR's own for rules as in SSE; for
  * other guests a mode that has them is left to C altogether.
  */
@@ -132,8 +133,7 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
 {
     NanRule rule = nan_rule(e);
     bool commutes = (op->code == IR_FADD || op->code == IR_FMUL) && rule == NAN_DEFAULT;
-    bool nan = rule != NAN_HOST, product = op->code == IR_FMUL || op->code == IR_FDIV;
-    bool tiny = e->fp.tiny_before && product;
+    bool nan = rule != NAN_HOST, tiny = e->fp.tiny_before && op->code == IR_FMUL;
     Operands from = {{NO_REG, NO_REG, NO_REG}, 0};
     if (op->sub != IR_RDYN)
         return false;
