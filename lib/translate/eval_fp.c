@@ -12,11 +12,12 @@
 #include "translate/translate_priv.h"
 
 _Static_assert((int)IR_RNE == SF_RNE && (int)IR_RTZ == SF_RTZ && (int)IR_RDN == SF_RDN &&
-                   (int)IR_RUP == SF_RUP && (int)IR_RMM == SF_RMM, "rounding modes are numbered alike");
-_Static_assert((int)IR_MINMAX_NUMBER == SF_MINMAX_NUMBER &&
-                   (int)IR_MINMAX_X86 == SF_MINMAX_X86 &&
+                   (int)IR_RUP == SF_RUP && (int)IR_RMM == SF_RMM,
+               "rounding modes are numbered alike");
+_Static_assert((int)IR_MINMAX_NUMBER == SF_MINMAX_NUMBER && (int)IR_MINMAX_X86 == SF_MINMAX_X86 &&
                    (int)IR_MINMAX_NAN == SF_MINMAX_NAN &&
-                   (int)IR_MINMAX_NUMBER_2008 == SF_MINMAX_NUMBER_2008, "minimum rules are numbered alike");
+                   (int)IR_MINMAX_NUMBER_2008 == SF_MINMAX_NUMBER_2008,
+               "minimum rules are numbered alike");
 
 static SfF16 get_f16(const IrValue *v) { return (SfF16)v->u; }
 static SfF32 get_f32(const IrValue *v) { return (SfF32)v->u; }
@@ -32,7 +33,12 @@ static void clear(IrValue *r)
 static void set_f16(IrValue *r, SfF16 v) { clear(r); r->u = v; }
 static void set_f32(IrValue *r, SfF32 v) { clear(r); r->u = v; }
 static void set_f64(IrValue *r, SfF64 v) { clear(r); r->u = v; }
-static void set_f80(IrValue *r, SfF80 v) { clear(r); r->w[0] = v.mantissa; r->w[1] = v.sign_exponent; }
+static void set_f80(IrValue *r, SfF80 v)
+{
+    clear(r);
+    r->w[0] = v.mantissa;
+    r->w[1] = v.sign_exponent;
+}
 static void set_f128(IrValue *r, SfF128 v) { clear(r); r->w[0] = v.lo; r->w[1] = v.hi; }
 
 static SfToInt to_int_rule(const IrOp *op)

@@ -16,7 +16,7 @@ enum { OP_IN_C = 16 }; /* not in line, for now */
 
 static unsigned fp_modes = 1; /* modes are 0 to fp_modes - 1 */
 static bool fp_plain;         /* only operands with ordinary results */
-static bool fp_doubles;       /* registers hold doubles, whatever bit 0 of an instruction's a says */
+static bool fp_doubles; /* registers hold doubles, whatever bit 0 of an instruction's a says */
 
 /* What softfloat must know, of a state: set by the test. */
 static void (*fp_rules)(const State *s, SfEnv *env);
@@ -61,8 +61,8 @@ static uint64_t fp_random_plain(GRand *r, bool single)
 }
 
 /*
- * Operands whose product, or whose value as a single, is less than the smallest normal and rounds to it even with
- * an unbounded exponent: tiny before rounding and not after.
+ * Operands whose product, or whose value as a single, is less than the smallest normal and rounds
+ * to it even with an unbounded exponent: tiny before rounding and not after.
  */
 static void fp_tiny(State *s, GRand *r, bool single)
 {

@@ -89,23 +89,28 @@ ORACLE(fsqrt) { BY_WIDTH(sf_f64_sqrt(e, FN64(i->n)), sf_f32_sqrt(e, FN32(i->n)))
 EMIT(fmadd)
 {
     static const uint8_t negate[] = {0, IR_FMA_NEGATE_PRODUCT,
-                                     IR_FMA_NEGATE_PRODUCT | IR_FMA_NEGATE_ADDEND, IR_FMA_NEGATE_ADDEND};
+                                     IR_FMA_NEGATE_PRODUCT | IR_FMA_NEGATE_ADDEND,
+                                     IR_FMA_NEGATE_ADDEND};
     unsigned how = negate[i->a >> 2 & 3] | IR_FMA_NEGATE_NAN;
-    put(b, i, i->d, ir_fma_as(b, get(b, i, i->n), get(b, i, i->m), get(b, i, ADDEND), how, IR_RDYN));
+    put(b, i, i->d,
+        ir_fma_as(b, get(b, i, i->n), get(b, i, i->m), get(b, i, ADDEND), how, IR_RDYN));
 }
 ORACLE(fmadd)
 {
     unsigned k = i->a >> 2 & 3;
     bool np = k == 1 || k == 2, na = k >= 2;
-    BY_WIDTH(sf_f64_fma(e, FN64(i->n) ^ (np ? SIGN64 : 0), FN64(i->m), FN64(ADDEND) ^ (na ? SIGN64 : 0), 0),
-             sf_f32_fma(e, FN32(i->n) ^ (np ? SIGN32 : 0), FN32(i->m), FN32(ADDEND) ^ (na ? SIGN32 : 0), 0))
+    BY_WIDTH(sf_f64_fma(e, FN64(i->n) ^ (np ? SIGN64 : 0), FN64(i->m),
+                        FN64(ADDEND) ^ (na ? SIGN64 : 0), 0),
+             sf_f32_fma(e, FN32(i->n) ^ (np ? SIGN32 : 0), FN32(i->m),
+                        FN32(ADDEND) ^ (na ? SIGN32 : 0), 0))
 }
 
 /* fmin fmax fminnm fmaxnm: a bits 2-3 */
 #define KIND (i->a & 8 ? IR_MINMAX_NUMBER_2008 : IR_MINMAX_NAN)
 EMIT(fmin)
 {
-    put(b, i, i->d, ir_fminmax(b, i->a & 4 ? IR_FMAX : IR_FMIN, get(b, i, i->n), get(b, i, i->m), KIND));
+    put(b, i, i->d,
+        ir_fminmax(b, i->a & 4 ? IR_FMAX : IR_FMIN, get(b, i, i->n), get(b, i, i->m), KIND));
 }
 ORACLE(fmin)
 {
@@ -121,8 +126,8 @@ ORACLE(fmin)
 static IrRef compare(IrBuilder *b, const Insn *i)
 {
     IrRef zero = ir_const(b, DOUBLE ? IR_F64 : IR_F32, 0);
-    return ir_frel(b, IR_FLAGS, get(b, i, i->n), i->a & 8 ? zero : get(b, i, i->m), i->a & 4, N, Z | C,
-                   C, C | V);
+    return ir_frel(b, IR_FLAGS, get(b, i, i->n), i->a & 8 ? zero : get(b, i, i->m), i->a & 4, N,
+                   Z | C, C, C | V);
 }
 static uint32_t compared(State *s, const Insn *i)
 {
@@ -138,7 +143,9 @@ ORACLE(fcmp) { s->regs.flags = compared(s, i); }
 /* conditions MI (less) and VC (ordered) are enough here: a bit 4 */
 static IrRef condition(IrBuilder *b, const Insn *i)
 {
-    return ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = i->a & 16 ? IR_F_S : IR_F_NO,
+    return ir_op(b, (IrOp){.code = IR_FLAGS_TEST,
+                           .type = IR_I8,
+                           .sub = i->a & 16 ? IR_F_S : IR_F_NO,
                            .a = ir_get(b, FLAGS)});
 }
 static bool holds(const State *s, const Insn *i)
@@ -150,7 +157,8 @@ EMIT(fccmp)
 {
     unsigned yes = ir_label_new(b), end = ir_label_new(b);
     ir_brcond(b, condition(b, i), yes);
-    ir_put(b, FLAGS, ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_const(b, IR_I32, i->imm[0] & 15 ? Z : V)));
+    ir_put(b, FLAGS,
+           ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_const(b, IR_I32, i->imm[0] & 15 ? Z : V)));
     ir_br(b, end);
     ir_label(b, yes);
     ir_put(b, FLAGS, compare(b, i));
@@ -169,7 +177,8 @@ static const uint8_t roundings[] = {IR_RNE, IR_RUP, IR_RDN, IR_RTZ};
 #define ROUNDING roundings[i->a >> 3 & 3]
 static void emit_to_int(IrBuilder *b, const Insn *i, unsigned round)
 {
-    IrRef v = ir_ftoi(b, W64 ? IR_I64 : IR_I32, get(b, i, i->n), i->a & 4 ? IR_TOINT_UNSIGNED : 0, round);
+    IrRef v = ir_ftoi(b, W64 ? IR_I64 : IR_I32, get(b, i, i->n), i->a & 4 ? IR_TOINT_UNSIGNED : 0,
+                      round);
     ir_put(b, R0 + i->d, ir_zext(b, IR_I64, v));
 }
 static void oracle_to_int(State *s, const Insn *i, SfRound round)
@@ -216,8 +225,11 @@ ORACLE(scvtf)
 EMIT(frint)
 {
     unsigned round = i->a & 32 ? IR_RDYN : ROUNDING;
-    IrRef v = ir_op(b, (IrOp){.code = IR_FROUND, .type = DOUBLE ? IR_F64 : IR_F32, .sub = (uint8_t)round,
-                              .imm = i->a >> 2 & 1, .a = get(b, i, i->n)});
+    IrRef v = ir_op(b, (IrOp){.code = IR_FROUND,
+                              .type = DOUBLE ? IR_F64 : IR_F32,
+                              .sub = (uint8_t)round,
+                              .imm = i->a >> 2 & 1,
+                              .a = get(b, i, i->n)});
     put(b, i, i->d, v);
 }
 ORACLE(frint)

@@ -61,7 +61,8 @@ ORACLE(fmadd)
 EMIT(fcti)
 {
     unsigned how = i->a & 2 ? IR_TOINT_UNSIGNED : IR_TOINT_NAN_MIN;
-    IrRef v = ir_ftoi(b, i->a & 1 ? IR_I64 : IR_I32, get(b, i->m), how, i->a & 4 ? IR_RTZ : IR_RDYN);
+    IrRef v = ir_ftoi(b, i->a & 1 ? IR_I64 : IR_I32, get(b, i->m), how,
+                      i->a & 4 ? IR_RTZ : IR_RDYN);
     put(b, i->d, ir_bitcast(b, IR_F64, ir_zext(b, IR_I64, v)));
 }
 ORACLE(fcti)
@@ -76,7 +77,8 @@ ORACLE(fcti)
 /* fcfid fcfidu (bit 1), and to single (bit 0) */
 EMIT(fcfid)
 {
-    IrRef v = ir_itof(b, i->a & 1 ? IR_F32 : IR_F64, ir_bitcast(b, IR_I64, get(b, i->m)), i->a & 2, IR_RDYN);
+    IrRef v = ir_itof(b, i->a & 1 ? IR_F32 : IR_F64, ir_bitcast(b, IR_I64, get(b, i->m)), i->a & 2,
+                      IR_RDYN);
     put(b, i->d, i->a & 1 ? ir_ftof(b, IR_F64, v, IR_RDYN) : v);
 }
 ORACLE(fcfid)
@@ -165,7 +167,8 @@ ORACLE(stfs_lfs)
 {
     uint32_t v, w;
     memcpy(&v, state_at(s, s->regs.r[15] + 8), 4);
-    WITH_ENV(w = __builtin_bswap32(sf_f64_to_f32(e, FB)); FD = sf_f32_to_f64(e, __builtin_bswap32(v)))
+    WITH_ENV(w = __builtin_bswap32(sf_f64_to_f32(e, FB));
+             FD = sf_f32_to_f64(e, __builtin_bswap32(v)))
     memcpy(state_at(s, s->regs.r[15] + 16), &w, 4);
 }
 

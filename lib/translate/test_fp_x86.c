@@ -46,8 +46,10 @@ static void set_flags(State *s, uint32_t mxcsr)
 #define HOST(s, text, outputs, ...) \
     do { \
         uint32_t own, csr = mxcsr_of(s); \
-        __asm__ volatile("stmxcsr %[own]\n\tldmxcsr %[csr]\n\t" text "\n\tstmxcsr %[csr]\n\tldmxcsr %[own]" \
-                         : [own] "=m"(own), [csr] "+m"(csr), outputs : __VA_ARGS__ : "cc"); \
+        __asm__ volatile("stmxcsr %[own]\n\tldmxcsr %[csr]\n\t" text \
+                         "\n\tstmxcsr %[csr]\n\tldmxcsr %[own]" \
+                         : [own] "=m"(own), [csr] "+m"(csr), outputs : __VA_ARGS__ \
+                         : "cc"); \
         set_flags(s, csr); \
     } while (0)
 
@@ -102,9 +104,15 @@ TWO(sub, IR_FSUB)
 TWO(mul, IR_FMUL)
 TWO(div, IR_FDIV)
 
-EMIT(min) { put(b, i, i->d, ir_fminmax(b, IR_FMIN, get(b, i, i->d), get(b, i, i->n), IR_MINMAX_X86)); }
+EMIT(min)
+{
+    put(b, i, i->d, ir_fminmax(b, IR_FMIN, get(b, i, i->d), get(b, i, i->n), IR_MINMAX_X86));
+}
 ORACLE2(min, "min")
-EMIT(max) { put(b, i, i->d, ir_fminmax(b, IR_FMAX, get(b, i, i->d), get(b, i, i->n), IR_MINMAX_X86)); }
+EMIT(max)
+{
+    put(b, i, i->d, ir_fminmax(b, IR_FMAX, get(b, i, i->d), get(b, i, i->n), IR_MINMAX_X86));
+}
 ORACLE2(max, "max")
 EMIT(sqrt) { put(b, i, i->d, ir_fop1(b, IR_FSQRT, get(b, i, i->n), IR_RDYN)); }
 ORACLE2(sqrt, "sqrt")
@@ -112,7 +120,8 @@ ORACLE2(sqrt, "sqrt")
 /* vfmadd213, and its three sisters by bits 2-3 of a: d = n * d + m */
 EMIT(fma)
 {
-    IrRef v = ir_fma_as(b, get(b, i, i->n), get(b, i, i->d), get(b, i, i->m), i->a >> 2 & 3, IR_RDYN);
+    IrRef v = ir_fma_as(b, get(b, i, i->n), get(b, i, i->d), get(b, i, i->m), i->a >> 2 & 3,
+                        IR_RDYN);
     put(b, i, i->d, v);
 }
 #define HOST_FMA(insn) \
@@ -137,7 +146,8 @@ ORACLE(fma)
 
 EMIT(ucomi)
 {
-    ir_put(b, FLAGS, ir_frel(b, IR_FLAGS, get(b, i, i->d), get(b, i, i->n), i->a & 4, C, Z, 0, Z | P | C));
+    ir_put(b, FLAGS,
+           ir_frel(b, IR_FLAGS, get(b, i, i->d), get(b, i, i->n), i->a & 4, C, Z, 0, Z | P | C));
 }
 #define HOST_COMI(insn) \
     HOST(s, insn " %[y], %[x]\n\tpushf\n\tpop %[f]", [f] "=r"(f), [x] "x"(x), [y] "x"(y))
@@ -186,7 +196,8 @@ ORACLE(cmp)
 
 EMIT(cvt2si)
 {
-    IrRef v = ir_ftoi(b, W64 ? IR_I64 : IR_I32, get(b, i, i->n), IR_TOINT_X86, i->a & 4 ? IR_RTZ : IR_RDYN);
+    IrRef v = ir_ftoi(b, W64 ? IR_I64 : IR_I32, get(b, i, i->n), IR_TOINT_X86,
+                      i->a & 4 ? IR_RTZ : IR_RDYN);
     ir_put(b, R0 + i->d, ir_zext(b, IR_I64, v));
 }
 ORACLE(cvt2si)
@@ -245,13 +256,17 @@ ORACLE(cvts2s)
     s->regs.f[i->d] = low(x);
 }
 
-/* rounds: nearest, down, up, zero by a bits 2-3, or MXCSR's mode with bit 4; bit 5: without inexact */
+/* rounds: nearest, down, up, zero by a bits 2-3, or as MXCSR says with bit 4; bit 5: not inexact */
 EMIT(round)
 {
     static const uint8_t modes[] = {IR_RNE, IR_RDN, IR_RUP, IR_RTZ};
     uint8_t round = i->a & 16 ? IR_RDYN : modes[i->a >> 2 & 3];
-    put(b, i, i->d, ir_op(b, (IrOp){.code = IR_FROUND, .type = DOUBLE ? IR_F64 : IR_F32, .sub = round,
-                                    .imm = !(i->a & 32), .a = get(b, i, i->n)}));
+    put(b, i, i->d,
+        ir_op(b, (IrOp){.code = IR_FROUND,
+                        .type = DOUBLE ? IR_F64 : IR_F32,
+                        .sub = round,
+                        .imm = !(i->a & 32),
+                        .a = get(b, i, i->n)}));
 }
 #define HOST_ROUND(n) \
     case n: \
@@ -273,7 +288,8 @@ ORACLE(round)
 /* xorps and andps with a constant, as compilers negate */
 EMIT(sign)
 {
-    put(b, i, i->d, ir_unary(b, i->a & 4 ? IR_FNEG : IR_FABS, DOUBLE ? IR_F64 : IR_F32, get(b, i, i->n)));
+    put(b, i, i->d,
+        ir_unary(b, i->a & 4 ? IR_FNEG : IR_FABS, DOUBLE ? IR_F64 : IR_F32, get(b, i, i->n)));
 }
 ORACLE(sign)
 {
@@ -284,8 +300,12 @@ ORACLE(sign)
 /* a branch on what a compare left */
 EMIT(ja)
 {
-    ir_branch(b, ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = i->a & 4 ? IR_F_A : IR_F_P,
-                                 .a = ir_get(b, FLAGS)}), b->insn + insn_imm(i));
+    ir_branch(b,
+              ir_op(b, (IrOp){.code = IR_FLAGS_TEST,
+                              .type = IR_I8,
+                              .sub = i->a & 4 ? IR_F_A : IR_F_P,
+                              .a = ir_get(b, FLAGS)}),
+              b->insn + insn_imm(i));
 }
 ORACLE(ja)
 {
@@ -295,9 +315,9 @@ ORACLE(ja)
 
 #define OP(name, flags) {#name, emit_##name, oracle_##name, flags}
 static const Op ops[] = {
-    OP(add, 0), OP(sub, 0), OP(mul, 0), OP(div, 0), OP(min, 0), OP(max, 0), OP(sqrt, 0), OP(ucomi, 0),
-    OP(cmp, 0), OP(cvt2si, 0), OP(cvtsi2, 0), OP(cvts2s, 0), OP(round, 0), OP(sign, 0),
-    OP(ja, OP_BRANCH), OP(fma, 0),
+    OP(add, 0), OP(sub, 0), OP(mul, 0), OP(div, 0), OP(min, 0), OP(max, 0), OP(sqrt, 0),
+    OP(ucomi, 0), OP(cmp, 0), OP(cvt2si, 0), OP(cvtsi2, 0), OP(cvts2s, 0), OP(round, 0),
+    OP(sign, 0), OP(ja, OP_BRANCH), OP(fma, 0),
 };
 
 int main(int argc, char **argv)

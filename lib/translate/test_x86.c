@@ -39,14 +39,16 @@ TWO(and, ir_binary(b, IR_AND, x, y), flags_op(b, IR_FLAGS_LOGIC, v, 0, 0), true,
 TWO(or, ir_binary(b, IR_OR, x, y), flags_op(b, IR_FLAGS_LOGIC, v, 0, 0), true, A)
 TWO(xor, ir_binary(b, IR_XOR, x, y), flags_op(b, IR_FLAGS_LOGIC, v, 0, 0), true, A)
 TWO(test, ir_binary(b, IR_AND, x, y), flags_op(b, IR_FLAGS_LOGIC, v, 0, 0), false, A)
-TWO(neg, ir_unary(b, IR_NEG, type_of(W(i)), x), flags_op(b, IR_FLAGS_SUB, ir_const(b, type_of(W(i)), 0), x, 0), true, 0)
+TWO(neg, ir_unary(b, IR_NEG, type_of(W(i)), x),
+    flags_op(b, IR_FLAGS_SUB, ir_const(b, type_of(W(i)), 0), x, 0), true, 0)
 TWO(not, ir_unary(b, IR_NOT, type_of(W(i)), x), ir_get(b, FLAGS), true, 0)
 
 /* increments keep the carry */
 static IrRef keep_carry(IrBuilder *b, IrRef f)
 {
     IrRef bits = ir_unary(b, IR_FLAGS_BITS, IR_I32, f);
-    bits = ir_binary(b, IR_OR, ir_binary_imm(b, IR_AND, bits, ~(int64_t)C), ir_binary_imm(b, IR_AND, flag_bits(b), C));
+    bits = ir_binary(b, IR_OR, ir_binary_imm(b, IR_AND, bits, ~(int64_t)C),
+                     ir_binary_imm(b, IR_AND, flag_bits(b), C));
     return ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, bits);
 }
 
@@ -65,7 +67,8 @@ static void emit_add_imm(IrBuilder *b, const Insn *i)
 
 static void oracle_add_imm(State *s, const Insn *i)
 {
-    set_reg(s, i->d, W(i), DH(i), host_add[W(i)](reg_of(s, i->d, W(i), DH(i)), immediate(i), &s->regs.flags));
+    set_reg(s, i->d, W(i), DH(i),
+            host_add[W(i)](reg_of(s, i->d, W(i), DH(i)), immediate(i), &s->regs.flags));
     s->undefined = 0;
 }
 
@@ -124,7 +127,8 @@ static void oracle_sar(State *s, const Insn *i) { oracle_shift(s, i, host_sar); 
 static void emit_rotate(IrBuilder *b, const Insn *i, bool left)
 {
     unsigned width = 8u << W(i);
-    IrRef x = get_reg(b, i->d, W(i), DH(i)), n = emit_count(b, i), v = ir_binary(b, left ? IR_ROL : IR_ROR, x, n);
+    IrRef x = get_reg(b, i->d, W(i), DH(i)), n = emit_count(b, i),
+          v = ir_binary(b, left ? IR_ROL : IR_ROR, x, n);
     IrRef low = ir_zext(b, IR_I32, ir_trunc(b, IR_I8, ir_binary_imm(b, IR_AND, v, 1)));
     IrRef top = ir_trunc(b, IR_I32, ir_zext(b, IR_I64, ir_binary_imm(b, IR_SHR, v, width - 1)));
     IrRef next = ir_trunc(b, IR_I32, ir_zext(b, IR_I64, ir_extract(b, v, width - 2, 1)));
@@ -161,16 +165,20 @@ static void put_overflow(IrBuilder *b, IrRef over)
 static void emit_imul(IrBuilder *b, const Insn *i)
 {
     IrType t = type_of(W(i));
-    IrRef x = get_reg(b, i->d, W(i), false), y = get_reg(b, i->n, W(i), false), v = ir_binary(b, IR_MUL, x, y);
+    IrRef x = get_reg(b, i->d, W(i), false), y = get_reg(b, i->n, W(i), false),
+          v = ir_binary(b, IR_MUL, x, y);
     IrRef high = ir_binary(b, IR_MULHS, x, y);
-    IrRef over = ir_cmp(b, IR_NE, high, ir_binary(b, IR_SAR, v, ir_const(b, t, ir_type_bits(t) - 1)));
+    IrRef over = ir_cmp(b, IR_NE, high,
+                        ir_binary(b, IR_SAR, v, ir_const(b, t, ir_type_bits(t) - 1)));
     put_reg(b, i->d, W(i), false, v);
     put_overflow(b, over);
 }
 
 static void oracle_imul(State *s, const Insn *i)
 {
-    set_reg(s, i->d, W(i), false, host_imul[W(i)](reg_of(s, i->d, W(i), false), reg_of(s, i->n, W(i), false), &s->regs.flags));
+    set_reg(s, i->d, W(i), false,
+            host_imul[W(i)](reg_of(s, i->d, W(i), false), reg_of(s, i->n, W(i), false),
+                            &s->regs.flags));
     s->undefined = A | P | S | Z;
 }
 
@@ -180,11 +188,14 @@ static void emit_mul(IrBuilder *b, const Insn *i)
     unsigned w = W(i), width = 8u << w;
     bool is_signed = i->a & 16;
     IrRef x = get_reg(b, RAX_, w, false), y = get_reg(b, i->n, w, NH(i));
-    IrRef low = ir_binary(b, IR_MUL, x, y), high = ir_binary(b, is_signed ? IR_MULHS : IR_MULHU, x, y);
-    IrRef plain = is_signed ? ir_binary(b, IR_SAR, low, ir_const(b, type_of(w), width - 1)) : ir_const(b, type_of(w), 0);
+    IrRef low = ir_binary(b, IR_MUL, x, y),
+          high = ir_binary(b, is_signed ? IR_MULHS : IR_MULHU, x, y);
+    IrRef plain = is_signed ? ir_binary(b, IR_SAR, low, ir_const(b, type_of(w), width - 1))
+                            : ir_const(b, type_of(w), 0);
     IrRef over = ir_cmp(b, IR_NE, high, plain);
     if (w == 0) {
-        put_reg(b, RAX_, 1, false, ir_op(b, (IrOp){.code = IR_CONCAT, .type = IR_I16, .a = low, .b = high}));
+        put_reg(b, RAX_, 1, false,
+                ir_op(b, (IrOp){.code = IR_CONCAT, .type = IR_I16, .a = low, .b = high}));
     } else {
         put_reg(b, RAX_, w, false, low);
         put_reg(b, RDX_, w, false, high);
@@ -196,7 +207,10 @@ static void emit_mul(IrBuilder *b, const Insn *i)
     static void host_##op##_##T(uint64_t *a, uint64_t *d, uint64_t y_, uint64_t *f) \
     { \
         T y = (T)y_; \
-        __asm__ volatile(WITH_FLAGS(#op " %[y]") : "+a"(*a), "+d"(*d), [f] "+&r"(*f) : [y] "r"(y) : "cc", "memory"); \
+        __asm__ volatile(WITH_FLAGS(#op " %[y]") \
+                         : "+a"(*a), "+d"(*d), [f] "+&r"(*f) \
+                         : [y] "r"(y) \
+                         : "cc", "memory"); \
     }
 HOST_MUL(uint8_t, mul) HOST_MUL(uint16_t, mul) HOST_MUL(uint32_t, mul) HOST_MUL(uint64_t, mul)
 HOST_MUL(uint8_t, imul) HOST_MUL(uint16_t, imul) HOST_MUL(uint32_t, imul) HOST_MUL(uint64_t, imul)
@@ -214,7 +228,8 @@ static Pair *const host_pair[4][4] = {
 static void oracle_mul(State *s, const Insn *i)
 {
     uint64_t f = s->regs.flags | 0x202;
-    host_pair[i->a & 16 ? 1 : 0][W(i)](&s->regs.r[RAX_], &s->regs.r[RDX_], reg_of(s, i->n, W(i), NH(i)), &f);
+    host_pair[i->a & 16 ? 1 : 0][W(i)](&s->regs.r[RAX_], &s->regs.r[RDX_],
+                                       reg_of(s, i->n, W(i), NH(i)), &f);
     s->regs.flags = (uint32_t)f & ALL_FLAGS;
     s->undefined = A | P | S | Z;
 }
@@ -224,7 +239,9 @@ static IrRef emit_dividend(IrBuilder *b, unsigned w)
 {
     if (w == 0)
         return get_reg(b, RAX_, 1, false);
-    return ir_op(b, (IrOp){.code = IR_CONCAT, .type = type_of(w + 1), .a = get_reg(b, RAX_, w, false),
+    return ir_op(b, (IrOp){.code = IR_CONCAT,
+                           .type = type_of(w + 1),
+                           .a = get_reg(b, RAX_, w, false),
                            .b = get_reg(b, RDX_, w, false)});
 }
 
@@ -240,7 +257,8 @@ static void emit_div(IrBuilder *b, const Insn *i)
     q = ir_binary(b, is_signed ? IR_DIVS : IR_DIVU, x, y);
     IrRef cut = ir_trunc(b, t, q), again = is_signed ? ir_sext(b, t2, cut) : ir_zext(b, t2, cut);
     /* the least dividend by -1 overflows twice the width as well: its quotient is itself */
-    IrRef least = ir_cmp(b, IR_LT, ir_binary(b, IR_AND, q, ir_binary(b, IR_AND, x, y)), ir_const(b, t2, 0));
+    IrRef least = ir_cmp(b, IR_LT, ir_binary(b, IR_AND, q, ir_binary(b, IR_AND, x, y)),
+                         ir_const(b, t2, 0));
     IrRef fits = ir_cmp(b, IR_EQ, again, q);
     if (is_signed)
         fits = ir_binary(b, IR_AND, fits, ir_binary_imm(b, IR_XOR, least, 1));
@@ -255,7 +273,8 @@ static void emit_div(IrBuilder *b, const Insn *i)
     q = ir_trunc(b, t, ir_binary(b, is_signed ? IR_DIVS : IR_DIVU, x, y));
     IrRef m = ir_trunc(b, t, ir_binary(b, is_signed ? IR_REMS : IR_REMU, x, y));
     if (w == 0) {
-        put_reg(b, RAX_, 1, false, ir_op(b, (IrOp){.code = IR_CONCAT, .type = IR_I16, .a = q, .b = m}));
+        put_reg(b, RAX_, 1, false,
+                ir_op(b, (IrOp){.code = IR_CONCAT, .type = IR_I16, .a = q, .b = m}));
     } else {
         put_reg(b, RAX_, w, false, q);
         put_reg(b, RDX_, w, false, m);
@@ -266,12 +285,14 @@ static bool divides(const State *s, const Insn *i)
 {
     unsigned w = W(i), width = 8u << w;
     U128 y = reg_of(s, i->n, w, NH(i));
-    U128 x = w == 0 ? reg_of(s, RAX_, 1, false) : (U128)reg_of(s, RDX_, w, false) << width | reg_of(s, RAX_, w, false);
+    U128 x = w == 0 ? reg_of(s, RAX_, 1, false)
+                    : (U128)reg_of(s, RDX_, w, false) << width | reg_of(s, RAX_, w, false);
     if (!y)
         return false;
     if (!(i->a & 16))
         return x / y <= mask_width(w);
-    S128 sx = (S128)(x << (128 - 2 * width)) >> (128 - 2 * width), sy = (S128)bits_sext((uint64_t)y, width);
+    S128 sx = (S128)(x << (128 - 2 * width)) >> (128 - 2 * width),
+         sy = (S128)bits_sext((uint64_t)y, width);
     if (sy == -1)
         return sx > -((S128)1 << (width - 1)) && sx <= (S128)1 << (width - 1);
     S128 q = sx / sy;
@@ -285,7 +306,8 @@ static void oracle_div(State *s, const Insn *i)
         state_raise(s, EXCEPTION_DE, 7);
         return;
     }
-    host_pair[i->a & 16 ? 3 : 2][W(i)](&s->regs.r[RAX_], &s->regs.r[RDX_], reg_of(s, i->n, W(i), NH(i)), &f);
+    host_pair[i->a & 16 ? 3 : 2][W(i)](&s->regs.r[RAX_], &s->regs.r[RDX_],
+                                       reg_of(s, i->n, W(i), NH(i)), &f);
     s->regs.flags = (uint32_t)f & ALL_FLAGS;
     s->undefined = ALL_FLAGS;
 }
@@ -294,7 +316,8 @@ static void oracle_div(State *s, const Insn *i)
 
 static void emit_lea(IrBuilder *b, const Insn *i)
 {
-    IrRef v = ir_binary(b, IR_ADD, ir_get(b, R0 + i->n), ir_binary_imm(b, IR_SHL, ir_get(b, R0 + i->m), i->a >> 4 & 3));
+    IrRef v = ir_binary(b, IR_ADD, ir_get(b, R0 + i->n),
+                        ir_binary_imm(b, IR_SHL, ir_get(b, R0 + i->m), i->a >> 4 & 3));
     v = ir_binary_imm(b, IR_ADD, v, (int64_t)immediate(i));
     put_reg(b, i->d, W(i), false, ir_trunc(b, type_of(W(i)), v));
 }
@@ -336,7 +359,8 @@ static void oracle_xchg(State *s, const Insn *i)
 
 static void emit_bswap(IrBuilder *b, const Insn *i)
 {
-    put_reg(b, i->d, W(i), false, ir_unary(b, IR_BSWAP, type_of(W(i)), get_reg(b, i->d, W(i), false)));
+    put_reg(b, i->d, W(i), false,
+            ir_unary(b, IR_BSWAP, type_of(W(i)), get_reg(b, i->d, W(i), false)));
 }
 
 static void oracle_bswap(State *s, const Insn *i)
@@ -356,7 +380,8 @@ static void emit_cbw(IrBuilder *b, const Insn *i)
     unsigned w = W(i);
     IrType t = type_of(w);
     if (i->a & 16)
-        put_reg(b, RDX_, w, false, ir_binary(b, IR_SAR, get_reg(b, RAX_, w, false), ir_const(b, t, (8u << w) - 1)));
+        put_reg(b, RDX_, w, false,
+                ir_binary(b, IR_SAR, get_reg(b, RAX_, w, false), ir_const(b, t, (8u << w) - 1)));
     else
         put_reg(b, RAX_, w, false, ir_sext(b, t, get_reg(b, RAX_, w - 1, false)));
 }
@@ -405,7 +430,8 @@ static void emit_bt(IrBuilder *b, const Insn *i)
     IrRef x = get_reg(b, i->d, W(i), false), n = get_reg(b, i->n, W(i), false);
     IrRef bit = ir_binary_imm(b, IR_AND, ir_binary(b, IR_SHR, x, n), 1);
     if (i->a & 16) /* bts */
-        put_reg(b, i->d, W(i), false, ir_binary(b, IR_OR, x, ir_binary(b, IR_SHL, ir_const(b, t, 1), n)));
+        put_reg(b, i->d, W(i), false,
+                ir_binary(b, IR_OR, x, ir_binary(b, IR_SHL, ir_const(b, t, 1), n)));
     merge_flags(b, C, ir_trunc(b, IR_I32, ir_zext(b, IR_I64, bit)));
 }
 
@@ -423,13 +449,16 @@ static void emit_bsf(IrBuilder *b, const Insn *i)
 {
     IrType t = type_of(W(i));
     IrRef x = get_reg(b, i->n, W(i), false), zero = ir_cmp(b, IR_EQ, x, ir_const(b, t, 0));
-    put_reg(b, i->d, W(i), false, ir_select(b, zero, get_reg(b, i->d, W(i), false), ir_unary(b, IR_CTZ, t, x)));
+    put_reg(b, i->d, W(i), false,
+            ir_select(b, zero, get_reg(b, i->d, W(i), false), ir_unary(b, IR_CTZ, t, x)));
     merge_flags(b, Z, ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, zero), 6));
 }
 
 static void oracle_bsf(State *s, const Insn *i)
 {
-    set_reg(s, i->d, W(i), false, host_bsf[W(i)](reg_of(s, i->d, W(i), false), reg_of(s, i->n, W(i), false), &s->regs.flags));
+    set_reg(
+        s, i->d, W(i), false,
+        host_bsf[W(i)](reg_of(s, i->d, W(i), false), reg_of(s, i->n, W(i), false), &s->regs.flags));
     s->undefined = ALL_FLAGS & ~Z;
 }
 
@@ -443,28 +472,34 @@ static void emit_popcnt(IrBuilder *b, const Insn *i)
 
 static void oracle_popcnt(State *s, const Insn *i)
 {
-    set_reg(s, i->d, W(i), false, host_popcnt[W(i)](0, reg_of(s, i->n, W(i), false), &s->regs.flags));
+    set_reg(s, i->d, W(i), false,
+            host_popcnt[W(i)](0, reg_of(s, i->n, W(i), false), &s->regs.flags));
     s->undefined = 0;
 }
 
 static const Op ops[] = {
-    OP(cmp, 0), OP(add, 0), OP(adc, 0), OP(sub, 0), OP(sbb, 0), OP(and, OP_UNDEFINES), OP(or, OP_UNDEFINES),
-    OP(xor, OP_UNDEFINES), OP(test, OP_UNDEFINES), OP(neg, 0), OP(not, 0), OP(inc, 0), OP(dec, 0), OP(add_imm, 0),
-    OP(mov_imm, 0), OP(shl, OP_UNDEFINES), OP(shr, OP_UNDEFINES), OP(sar, OP_UNDEFINES), OP(rol, OP_UNDEFINES),
-    OP(ror, OP_UNDEFINES), OP(imul, OP_UNDEFINES), OP(mul, OP_UNDEFINES), OP(div, OP_UNDEFINES), OP(lea, 0), OP(mov, 0),
-    OP(movx, 0), OP(xchg, 0), OP(bswap, 0), OP(cbw, 0), OP(lahf, 0), OP(sahf, 0), OP(bt, OP_UNDEFINES),
-    OP(bsf, OP_UNDEFINES), OP(popcnt, 0), OP(setcc, 0), OP(cmov, 0), OP(jcc, OP_BRANCH), OP(jmp, OP_BRANCH),
+    OP(cmp, 0), OP(add, 0), OP(adc, 0), OP(sub, 0), OP(sbb, 0), OP(and, OP_UNDEFINES),
+    OP(or, OP_UNDEFINES), OP(xor, OP_UNDEFINES), OP(test, OP_UNDEFINES), OP(neg, 0), OP(not, 0),
+    OP(inc, 0), OP(dec, 0), OP(add_imm, 0), OP(mov_imm, 0), OP(shl, OP_UNDEFINES),
+    OP(shr, OP_UNDEFINES), OP(sar, OP_UNDEFINES), OP(rol, OP_UNDEFINES), OP(ror, OP_UNDEFINES),
+    OP(imul, OP_UNDEFINES), OP(mul, OP_UNDEFINES), OP(div, OP_UNDEFINES), OP(lea, 0), OP(mov, 0),
+    OP(movx, 0), OP(xchg, 0), OP(bswap, 0), OP(cbw, 0), OP(lahf, 0), OP(sahf, 0),
+    OP(bt, OP_UNDEFINES), OP(bsf, OP_UNDEFINES), OP(popcnt, 0), OP(setcc, 0), OP(cmov, 0),
+    OP(jcc, OP_BRANCH), OP(jmp, OP_BRANCH),
 };
 
 /* Widths that an instruction does not have. */
 static void adjust(Insn *i, GRand *r)
 {
     void (*e)(IrBuilder *, const Insn *) = ops[i->op].emit;
-    if ((e == emit_imul || e == emit_bt || e == emit_popcnt || e == emit_cmov || e == emit_lea || e == emit_cbw) && W(i) == 0)
+    if ((e == emit_imul || e == emit_bt || e == emit_popcnt || e == emit_cmov || e == emit_lea ||
+         e == emit_cbw) &&
+        W(i) == 0)
         i->a |= 1;
     if (e == emit_bswap && W(i) < 2)
         i->a |= 2;
-    if (e == emit_bsf) /* of a zero, what the upper half of the 32-bit form becomes differs between hosts */
+    if (e == emit_bsf) /* of a zero, what the upper half of the 32-bit form becomes differs between
+                          hosts */
         i->a |= W(i) == 1 ? 1 : 3;
     if (e == emit_xchg && i->d == i->n)
         i->n ^= 1;

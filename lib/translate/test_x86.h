@@ -19,22 +19,28 @@ enum { RAX_ = 0, RCX_ = 1, RDX_ = 2, RSI_ = 6, RDI_ = 7, SP = 14, BASE = 15 };
 typedef uint64_t Two(uint64_t x, uint64_t y, uint32_t *flags);
 
 #define WITH_FLAGS(text) \
-    "lea -128(%%rsp), %%rsp\n\tpush %[f]\n\tpopf\n\t" text "\n\tpushf\n\tpop %[f]\n\tlea 128(%%rsp), %%rsp"
+    "lea -128(%%rsp), %%rsp\n\tpush %[f]\n\tpopf\n\t" text \
+    "\n\tpushf\n\tpop %[f]\n\tlea 128(%%rsp), %%rsp"
 #define ONE_WIDTH(name, T, text, y_in) \
     static inline uint64_t name##_##T(uint64_t xx, uint64_t yy, uint32_t *flags) \
     { \
         T x = (T)xx, y = (T)yy; \
         uint64_t f = *flags | 0x202; \
-        __asm__ volatile(WITH_FLAGS(text) : [x] "+&r"(x), [f] "+&r"(f) : [y] y_in(y) : "cc", "memory"); \
+        __asm__ volatile(WITH_FLAGS(text) \
+                         : [x] "+&r"(x), [f] "+&r"(f) \
+                         : [y] y_in(y) \
+                         : "cc", "memory"); \
         *flags = (uint32_t)f & ALL_FLAGS; \
         return x; \
     }
 #define FOUR(name, text, y_in) \
     ONE_WIDTH(name, uint8_t, text, y_in) ONE_WIDTH(name, uint16_t, text, y_in) \
     ONE_WIDTH(name, uint32_t, text, y_in) ONE_WIDTH(name, uint64_t, text, y_in) \
-    static Two *const host_##name[] = {name##_uint8_t, name##_uint16_t, name##_uint32_t, name##_uint64_t};
+    static Two *const host_##name[] = {name##_uint8_t, name##_uint16_t, name##_uint32_t, \
+                                       name##_uint64_t};
 #define THREE(name, text, y_in) \
-    ONE_WIDTH(name, uint16_t, text, y_in) ONE_WIDTH(name, uint32_t, text, y_in) ONE_WIDTH(name, uint64_t, text, y_in) \
+    ONE_WIDTH(name, uint16_t, text, y_in) ONE_WIDTH(name, uint32_t, text, y_in) \
+    ONE_WIDTH(name, uint64_t, text, y_in) \
     static Two *const host_##name[] = {NULL, name##_uint16_t, name##_uint32_t, name##_uint64_t};
 
 FOUR(add, "add %[y], %[x]", "r")
@@ -81,7 +87,8 @@ static inline IrRef get_reg(IrBuilder *b, unsigned n, unsigned w, bool high)
 static inline void put_reg(IrBuilder *b, unsigned n, unsigned w, bool high, IrRef v)
 {
     if (w < 2)
-        v = ir_deposit(b, ir_get(b, R0 + n), ir_zext(b, IR_I64, v), w == 0 && high ? 8 : 0, 8u << w);
+        v = ir_deposit(b, ir_get(b, R0 + n), ir_zext(b, IR_I64, v), w == 0 && high ? 8 : 0,
+                       8u << w);
     ir_put(b, R0 + n, ir_zext(b, IR_I64, v));
 }
 
@@ -92,7 +99,8 @@ static inline IrRef flags_op(IrBuilder *b, IrCode code, IrRef x, IrRef y, IrRef 
 
 static inline IrRef flags_test(IrBuilder *b, unsigned cc)
 {
-    return ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = (uint8_t)cc, .a = ir_get(b, FLAGS)});
+    return ir_op(
+        b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = (uint8_t)cc, .a = ir_get(b, FLAGS)});
 }
 
 static inline IrRef flag_bits(IrBuilder *b)
@@ -132,7 +140,8 @@ static inline void merge_flags(IrBuilder *b, uint32_t mask, IrRef bits)
     } \
     static inline void oracle_##name(State *s, const Insn *i) \
     { \
-        uint64_t v = host_##name[W(i)](reg_of(s, i->d, W(i), DH(i)), reg_of(s, i->n, W(i), NH(i)), &s->regs.flags); \
+        uint64_t v = host_##name[W(i)](reg_of(s, i->d, W(i), DH(i)), reg_of(s, i->n, W(i), NH(i)), \
+                                       &s->regs.flags); \
         if (writes) \
             set_reg(s, i->d, W(i), DH(i), v); \
         s->undefined = undef; \
@@ -165,8 +174,14 @@ static inline void oracle_mov_imm(State *s, const Insn *i)
     set_reg(s, i->d, W(i), DH(i), immediate(i));
 }
 
-static inline void emit_mov(IrBuilder *b, const Insn *i) { put_reg(b, i->d, W(i), DH(i), get_reg(b, i->n, W(i), NH(i))); }
-static inline void oracle_mov(State *s, const Insn *i) { set_reg(s, i->d, W(i), DH(i), reg_of(s, i->n, W(i), NH(i))); }
+static inline void emit_mov(IrBuilder *b, const Insn *i)
+{
+    put_reg(b, i->d, W(i), DH(i), get_reg(b, i->n, W(i), NH(i)));
+}
+static inline void oracle_mov(State *s, const Insn *i)
+{
+    set_reg(s, i->d, W(i), DH(i), reg_of(s, i->n, W(i), NH(i)));
+}
 
 static inline bool holds(const State *s, unsigned cc)
 {
@@ -185,12 +200,20 @@ static inline bool holds(const State *s, unsigned cc)
     return r ^ (cc & 1);
 }
 
-static inline void emit_setcc(IrBuilder *b, const Insn *i) { put_reg(b, i->d, 0, DH(i), flags_test(b, CC(i))); }
-static inline void oracle_setcc(State *s, const Insn *i) { set_reg(s, i->d, 0, DH(i), holds(s, CC(i))); }
+static inline void emit_setcc(IrBuilder *b, const Insn *i)
+{
+    put_reg(b, i->d, 0, DH(i), flags_test(b, CC(i)));
+}
+static inline void oracle_setcc(State *s, const Insn *i)
+{
+    set_reg(s, i->d, 0, DH(i), holds(s, CC(i)));
+}
 
 static inline void emit_cmov(IrBuilder *b, const Insn *i)
 {
-    put_reg(b, i->d, W(i), false, ir_select(b, flags_test(b, CC(i)), get_reg(b, i->n, W(i), false), get_reg(b, i->d, W(i), false)));
+    put_reg(b, i->d, W(i), false,
+            ir_select(b, flags_test(b, CC(i)), get_reg(b, i->n, W(i), false),
+                      get_reg(b, i->d, W(i), false)));
 }
 
 static inline void oracle_cmov(State *s, const Insn *i)
@@ -198,7 +221,10 @@ static inline void oracle_cmov(State *s, const Insn *i)
     set_reg(s, i->d, W(i), false, reg_of(s, holds(s, CC(i)) ? i->n : i->d, W(i), false));
 }
 
-static inline void emit_jcc(IrBuilder *b, const Insn *i) { ir_branch(b, flags_test(b, CC(i)), b->insn + insn_imm(i)); }
+static inline void emit_jcc(IrBuilder *b, const Insn *i)
+{
+    ir_branch(b, flags_test(b, CC(i)), b->insn + insn_imm(i));
+}
 static inline void oracle_jcc(State *s, const Insn *i) { s->skip = holds(s, CC(i)); }
 static inline void emit_jmp(IrBuilder *b, const Insn *i) { ir_jump(b, b->insn + insn_imm(i)); }
 static inline void oracle_jmp(State *s, const Insn *i) { s->skip = 1; }

@@ -13,14 +13,16 @@
 
 static IrRef emit_address(IrBuilder *b, const Insn *i, bool aligned)
 {
-    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + BASE), ir_binary_imm(b, IR_AND, ir_get(b, R0 + i->m), 0xff));
+    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + BASE),
+                         ir_binary_imm(b, IR_AND, ir_get(b, R0 + i->m), 0xff));
     return aligned ? ir_binary_imm(b, IR_AND, at, -(int64_t)(1 << W(i))) : at;
 }
 
 static uint8_t *address_of(State *s, const Insn *i, bool aligned)
 {
     uint64_t at = s->regs.r[BASE] + (s->regs.r[i->m] & 0xff);
-    return state_at(s, aligned ? at & -(uint64_t)(1 << W(i)) : at + (uint64_t)(int64_t)(int8_t)i->imm[0]);
+    return state_at(s, aligned ? at & -(uint64_t)(1 << W(i))
+                               : at + (uint64_t)(int64_t)(int8_t)i->imm[0]);
 }
 
 static uint64_t read_mem(const uint8_t *p, unsigned w)
@@ -32,7 +34,8 @@ static uint64_t read_mem(const uint8_t *p, unsigned w)
 
 static void emit_mov_load(IrBuilder *b, const Insn *i)
 {
-    IrRef v = ir_load(b, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, false), (int8_t)i->imm[0]);
+    IrRef v = ir_load(b, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, false),
+                      (int8_t)i->imm[0]);
     put_reg(b, i->d, W(i), DH(i), v);
 }
 
@@ -43,7 +46,8 @@ static void oracle_mov_load(State *s, const Insn *i)
 
 static void emit_mov_store(IrBuilder *b, const Insn *i)
 {
-    ir_store(b, IR_MEM_SIZE(W(i)), emit_address(b, i, false), (int8_t)i->imm[0], get_reg(b, i->d, W(i), DH(i)));
+    ir_store(b, IR_MEM_SIZE(W(i)), emit_address(b, i, false), (int8_t)i->imm[0],
+             get_reg(b, i->d, W(i), DH(i)));
 }
 
 static void oracle_mov_store(State *s, const Insn *i)
@@ -70,7 +74,8 @@ static void oracle_add_mem(State *s, const Insn *i)
 
 static void emit_xchg_mem(IrBuilder *b, const Insn *i)
 {
-    IrRef v = ir_atomic(b, IR_ATOMIC_SWAP, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, true), get_reg(b, i->d, W(i), DH(i)));
+    IrRef v = ir_atomic(b, IR_ATOMIC_SWAP, type_of(W(i)), IR_MEM_SIZE(W(i)),
+                        emit_address(b, i, true), get_reg(b, i->d, W(i), DH(i)));
     put_reg(b, i->d, W(i), DH(i), v);
 }
 
@@ -85,7 +90,8 @@ static void oracle_xchg_mem(State *s, const Insn *i)
 static void emit_xadd(IrBuilder *b, const Insn *i)
 {
     IrRef y = get_reg(b, i->d, W(i), DH(i));
-    IrRef old = ir_atomic(b, IR_ATOMIC_ADD, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, true), y);
+    IrRef old = ir_atomic(b, IR_ATOMIC_ADD, type_of(W(i)), IR_MEM_SIZE(W(i)),
+                          emit_address(b, i, true), y);
     put_reg(b, i->d, W(i), DH(i), old);
     ir_put(b, FLAGS, flags_op(b, IR_FLAGS_ADD, old, y, 0));
 }
@@ -93,7 +99,8 @@ static void emit_xadd(IrBuilder *b, const Insn *i)
 static void oracle_xadd(State *s, const Insn *i)
 {
     uint8_t *p = address_of(s, i, true);
-    uint64_t old = read_mem(p, W(i)), v = host_add[W(i)](old, reg_of(s, i->d, W(i), DH(i)), &s->regs.flags);
+    uint64_t old = read_mem(p, W(i)),
+             v = host_add[W(i)](old, reg_of(s, i->d, W(i), DH(i)), &s->regs.flags);
     memcpy(p, &v, 1u << W(i));
     set_reg(s, i->d, W(i), DH(i), old);
     s->undefined = 0;
@@ -102,7 +109,8 @@ static void oracle_xadd(State *s, const Insn *i)
 static void emit_cmpxchg(IrBuilder *b, const Insn *i)
 {
     IrRef a = get_reg(b, RAX_, W(i), false);
-    IrRef old = ir_cas(b, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, true), a, get_reg(b, i->d, W(i), DH(i)));
+    IrRef old = ir_cas(b, type_of(W(i)), IR_MEM_SIZE(W(i)), emit_address(b, i, true), a,
+                       get_reg(b, i->d, W(i), DH(i)));
     IrRef same = ir_cmp(b, IR_EQ, a, old);
     IrRef whole = ir_get(b, R0 + RAX_), now;
     if (W(i) < 2)
@@ -117,14 +125,17 @@ static void emit_cmpxchg(IrBuilder *b, const Insn *i)
     static void cmpxchg_##T(uint8_t *p, uint64_t *a, uint64_t y_, uint64_t *f) \
     { \
         T y = (T)y_; \
-        __asm__ volatile(WITH_FLAGS("lock cmpxchg %[y], (%[p])") : "+a"(*a), [f] "+&r"(*f) : [y] "r"(y), [p] "r"(p) : "cc", "memory"); \
+        __asm__ volatile(WITH_FLAGS("lock cmpxchg %[y], (%[p])") \
+                         : "+a"(*a), [f] "+&r"(*f) \
+                         : [y] "r"(y), [p] "r"(p) \
+                         : "cc", "memory"); \
     }
 HOST_CMPXCHG(uint8_t) HOST_CMPXCHG(uint16_t) HOST_CMPXCHG(uint32_t) HOST_CMPXCHG(uint64_t)
 
 static void oracle_cmpxchg(State *s, const Insn *i)
 {
-    static void (*const host[])(uint8_t *, uint64_t *, uint64_t, uint64_t *) = {cmpxchg_uint8_t, cmpxchg_uint16_t,
-                                                                               cmpxchg_uint32_t, cmpxchg_uint64_t};
+    static void (*const host[])(uint8_t *, uint64_t *, uint64_t, uint64_t *) = {
+        cmpxchg_uint8_t, cmpxchg_uint16_t, cmpxchg_uint32_t, cmpxchg_uint64_t};
     uint64_t f = s->regs.flags | 0x202;
     host[W(i)](address_of(s, i, true), &s->regs.r[RAX_], reg_of(s, i->d, W(i), DH(i)), &f);
     s->regs.flags = (uint32_t)f & ALL_FLAGS;
@@ -216,7 +227,8 @@ static void emit_rep(IrBuilder *b, const Insn *i, bool move)
 static void oracle_rep(State *s, const Insn *i, bool move)
 {
     uint64_t *r = s->regs.r, count = r[RCX_] & 31;
-    uint8_t *from = state_at(s, r[BASE] + i->imm[0]), *to = state_at(s, r[BASE] + i->imm[1]), *to0 = to;
+    uint8_t *from = state_at(s, r[BASE] + i->imm[0]), *to = state_at(s, r[BASE] + i->imm[1]),
+            *to0 = to;
     if (move)
         __asm__ volatile("rep movsb" : "+c"(count), "+S"(from), "+D"(to) : : "memory");
     else
@@ -232,10 +244,10 @@ static void oracle_movs(State *s, const Insn *i) { oracle_rep(s, i, true); }
 static void oracle_stos(State *s, const Insn *i) { oracle_rep(s, i, false); }
 
 static const Op ops[] = {
-    OP(cmp, 0), OP(add, 0), OP(adc, 0), OP(sub, 0), OP(mov_imm, 0), OP(mov, 0), OP(setcc, 0), OP(cmov, 0),
-    OP(jcc, OP_BRANCH), OP(jmp, OP_BRANCH), OP(mov_load, 0), OP(mov_store, 0), OP(add_mem, 0), OP(xchg_mem, 0),
-    OP(xadd, 0), OP(cmpxchg, 0), OP(push, 0), OP(pop, 0), OP(call, OP_BRANCH), OP(push_ret, OP_BRANCH), OP(movs, 0),
-    OP(stos, 0),
+    OP(cmp, 0), OP(add, 0), OP(adc, 0), OP(sub, 0), OP(mov_imm, 0), OP(mov, 0), OP(setcc, 0),
+    OP(cmov, 0), OP(jcc, OP_BRANCH), OP(jmp, OP_BRANCH), OP(mov_load, 0), OP(mov_store, 0),
+    OP(add_mem, 0), OP(xchg_mem, 0), OP(xadd, 0), OP(cmpxchg, 0), OP(push, 0), OP(pop, 0),
+    OP(call, OP_BRANCH), OP(push_ret, OP_BRANCH), OP(movs, 0), OP(stos, 0),
 };
 
 /* Widths that an instruction does not have. */

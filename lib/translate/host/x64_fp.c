@@ -18,7 +18,8 @@
 #include "translate/host/x64_priv.h"
 
 /* Constants: 16 bytes each; the one for f32 follows that for f64. */
-enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10, POOL_LOW };
+enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10,
+      POOL_LOW };
 
 uint32_t x64_float_pool(Translator *t, Asm *a)
 {
@@ -101,15 +102,16 @@ static Cold *finish_cold(Emit *e, Cold *c, IrRef i, unsigned d, const Operands *
     return c;
 }
 
-/* Looks at d, just made by operation i. Returns what follows up if it may not be right; else NULL. */
+/* Looks at d, just made by operation i. Returns what may follow, or NULL: it is right. */
 static Cold *check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Operands *from)
 {
     unsigned type = op_of(e, i)->type, f32 = type == IR_F32;
     Cold *c;
     if (tiny) {
         unsigned t = temp_xmm(e);
-        vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32);         /* vandps */
-        vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, POOL_MIN + f32); /* vucomis: "equal" for NaNs as well */
+        vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32); /* vandps */
+        /* vucomis, which says "equal" for NaNs as well */
+        vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, POOL_MIN + f32);
         c = jump_cold(e, COLD_EVAL, CC_E);
     } else if (nan) {
         ucomi(e, false, type, d, d);
@@ -176,9 +178,11 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
 
 static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
 {
-    static const uint8_t opcode[] = {0xb9, 0xbd, 0xbb, 0xbf}; /* 231: fmadd, fnmadd, fmsub, fnmsub */
+    /* 231: fmadd, fnmadd, fmsub, fnmsub */
+    static const uint8_t opcode[] = {0xb9, 0xbd, 0xbb, 0xbf};
+    const unsigned needs_check = IR_FMA_NEGATE_NAN | IR_FMA_NEGATE_RESULT;
     NanRule rule = nan_rule(e);
-    if (op->sub != IR_RDYN || (rule == NAN_HOST && op->imm & (IR_FMA_NEGATE_NAN | IR_FMA_NEGATE_RESULT)))
+    if (op->sub != IR_RDYN || (rule == NAN_HOST && op->imm & needs_check))
         return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c);
     Operands from = {{(uint8_t)a, (uint8_t)b, (uint8_t)c}, 0};
@@ -194,7 +198,8 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
     }
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->c];
     mov_xmm(e, d, c);
-    vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16, (int)b - 16);
+    vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16,
+           (int)b - 16);
     from.regs[0] = (uint8_t)a;
     from.regs[1] = (uint8_t)b;
     Cold *cold = check(e, i, d, rule != NAN_HOST, e->fp.tiny_before, &from);
@@ -227,7 +232,8 @@ static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
 
 static void vround(Emit *e, unsigned type, unsigned d, unsigned a, unsigned round, bool inexact)
 {
-    static const uint8_t modes[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2, [IR_RDYN] = 4};
+    static const uint8_t modes[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2,
+                                    [IR_RDYN] = 4};
     vex_rr(&e->a, 3, 1, false, type == IR_F32 ? 0x0a : 0x0b, (int)d - 16, (int)a - 16, (int)a - 16);
     put8(&e->a, modes[round] | (inexact ? 0u : 8u));
 }
@@ -290,14 +296,15 @@ static void convert(Emit *e, unsigned type, bool w, bool trunc, unsigned d, unsi
 }
 
 /*
- * The host answers 1 << (width - 1) for all that does not fit: then C decides. Unsigned values are looked at first,
- * by sign and exponent: from 0 to below 2^63 and 2^32 (2^31 where rounding could reach that) they are converted as
- * signed ones of 64 bits.
+ * The host answers 1 << (width - 1) for all that does not fit: then C decides. Unsigned values are
+ * looked at first, by sign and exponent: from 0 to below 2^63 and 2^32 (2^31 where rounding could
+ * reach that) they are converted as signed ones of 64 bits.
  */
 static bool emit_ftoi(Emit *e, IrRef i, const IrOp *op)
 {
     bool trunc = op->sub == IR_RTZ, rounds = !trunc && op->sub != IR_RDYN, f32 = op->aux == IR_F32;
-    bool w = op->type == IR_I64, is_unsigned = op->imm & IR_TOINT_UNSIGNED, x86 = op->imm & IR_TOINT_X86;
+    bool w = op->type == IR_I64;
+    bool is_unsigned = op->imm & IR_TOINT_UNSIGNED, x86 = op->imm & IR_TOINT_X86;
     if (op->sub == IR_RMM || (op->type != IR_I32 && !w) || (rounds && x86))
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i), t = rounds ? temp_xmm(e) : a;
@@ -532,7 +539,7 @@ void emit_cold_float(Emit *e, Cold *c)
                  (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32));
         return;
     }
-    if (c->base == 1) { /* minimum and maximum of equal values are those values, but for the signs of zeros */
+    if (c->base == 1) { /* of equal values the least is either, but for the signs of zeros */
         uint8_t *nan = jump_short(&e->a, CC_P);
         vex_rr(&e->a, 1, 0, false, op->code == IR_FMIN ? 0x56 : 0x54, c->reg - 16, c->regs[0] - 16,
                c->regs[1] - 16); /* vorps, vandps */
