@@ -68,6 +68,23 @@ static const IrHelper helpers[] = {
 };
 
 static void test_mode(TranslateCpu *cpu) { cpu->mode = seed; }
+
+/* As RISC-V, x86, Arm, Power, and what nobody has, with and without flushing. */
+static void test_fp_rules(uint64_t mode, TranslateFp *fp)
+{
+    static const TranslateFp rules[] = {
+        {.default_nan = true},
+        {.negative_default = true, .propagate = 1, .denormal_flag = true},
+        {.tiny_before = true, .propagate = 0},
+        {.tiny_before = true, .propagate = 3},
+        {.tiny_before = true, .default_nan = true, .negative_default = true},
+        {.negative_default = true, .propagate = 2, .denormal_flag = true},
+    };
+    *fp = rules[mode % G_N_ELEMENTS(rules)];
+    if (mode % 5 == 0)
+        fp->flush_inputs = fp->flush_outputs = true;
+}
+
 static bool test_interrupt(TranslateCpu *cpu) { return false; }
 static bool test_wake(TranslateCpu *cpu) { return true; }
 static void test_raise(TranslateCpu *cpu, TranslateFault f)
@@ -99,7 +116,7 @@ static TranslateGuest guest = {
     .name = "test", .cpu_size = sizeof(TestCpu), .hot = offsetof(TestCpu, ints), .max_insn = 4,
     .direct_memory = true,
     .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), .float_pins = float_pins,
-    .n_float_pins = G_N_ELEMENTS(float_pins), .fp = {.default_nan = true},
+    .n_float_pins = G_N_ELEMENTS(float_pins), .fp_rules = test_fp_rules,
     .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake,
     .raise = test_raise,
     .trouble = test_trouble, .fetch_mmu = test_fetch_mmu,
@@ -370,7 +387,7 @@ static void op_memory(IrBuilder *b, GRand *r, Pool *p)
 static void op_float_bits(IrBuilder *b, GRand *r, Pool *p)
 {
     IrRef f = pick(b, r, p, IR_F64), g = pick(b, r, p, IR_F64);
-    switch (g_rand_int_range(r, 0, 8)) {
+    switch (g_rand_int_range(r, 0, 11)) {
     case 0: add(p, ir_unary(b, IR_FNEG, IR_F64, f), IR_F64); break;
     case 1: add(p, ir_unary(b, IR_FABS, IR_F64, f), IR_F64); break;
     case 2: add(p, ir_binary(b, IR_FCOPYSIGN, f, g), IR_F64); break;
@@ -378,6 +395,12 @@ static void op_float_bits(IrBuilder *b, GRand *r, Pool *p)
     case 4: add(p, ir_bitcast(b, IR_F64, pick(b, r, p, IR_I64)), IR_F64); break;
     case 5: add(p, ir_fbox(b, ir_bitcast(b, IR_F32, pick(b, r, p, IR_I32))), IR_F64); break;
     case 6: add(p, ir_bitcast(b, IR_I32, ir_funbox(b, IR_F32, f)), IR_I32); break;
+    case 7: add(p, ir_fzext(b, ir_bitcast(b, IR_F32, pick(b, r, p, IR_I32))), IR_F64); break;
+    case 8: add(p, ir_bitcast(b, IR_I32, ir_flow(b, IR_F32, f)), IR_I32); break;
+    case 9:
+        add(p, ir_select(b, ir_trunc(b, IR_I8, ir_extract(b, pick(b, r, p, IR_I64), 3, 1)), f, g),
+            IR_F64);
+        break;
     default: add(p, ir_fclass(b, f), IR_I64); break;
     }
 }
@@ -398,22 +421,22 @@ static void op_float(IrBuilder *b, GRand *r, Pool *p)
     IrType i = g_rand_int_range(r, 0, 2) ? IR_I64 : IR_I32;
     IrRound round = g_rand_int_range(r, 0, 3) ? IR_RDYN : (IrRound)g_rand_int_range(r, 0, 5);
     IrRef x = pick_float(b, r, p, t), y = pick_float(b, r, p, t);
-    switch (g_rand_int_range(r, 0, 9)) {
+    switch (g_rand_int_range(r, 0, 11)) {
     case 0:
     case 1:
         add_float(b, p, ir_fop2(b, (IrCode)(IR_FADD + g_rand_int_range(r, 0, 4)), x, y, round), t);
         break;
     case 2: add_float(b, p, ir_fop1(b, IR_FSQRT, x, round), t); break;
     case 3:
-        add_float(b, p,
-                  ir_fma(b, x, y, pick_float(b, r, p, t), g_rand_int_range(r, 0, 2),
-                         g_rand_int_range(r, 0, 2), round),
-                  t);
+        add_float(
+            b, p,
+            ir_fma_as(b, x, y, pick_float(b, r, p, t), g_rand_int(r) & g_rand_int(r) & 15, round),
+            t);
         break;
     case 4:
         add_float(b, p,
                   ir_fminmax(b, g_rand_int_range(r, 0, 2) ? IR_FMIN : IR_FMAX, x, y,
-                             (IrMinMax)g_rand_int_range(r, 0, 3)),
+                             (IrMinMax)g_rand_int_range(r, 0, 4)),
                   t);
         break;
     case 5:
@@ -426,14 +449,29 @@ static void op_float(IrBuilder *b, GRand *r, Pool *p)
     case 6:
         add(p,
             ir_ftoi(b, i, x,
-                    (unsigned)g_rand_int_range(r, 0, 2) |
-                        (g_rand_int_range(r, 0, 2) ? IR_TOINT_NAN_MAX : 0),
-                    round),
+                    (unsigned)g_rand_int_range(r, 0, 2) | 1u << g_rand_int_range(r, 0, 5), round),
             i);
         break;
     case 7:
         add_float(b, p, ir_itof(b, t, pick(b, r, p, i), g_rand_int_range(r, 0, 2), round), t);
         break;
+    case 8:
+        add_float(b, p,
+                  ir_op(b, (IrOp){.code = IR_FROUND,
+                                  .type = t,
+                                  .sub = round,
+                                  .imm = g_rand_int(r) & 1,
+                                  .a = x}),
+                  t);
+        break;
+    case 9: {
+        bool flags = g_rand_int_range(r, 0, 2);
+        add(p,
+            ir_frel(b, flags ? IR_FLAGS : IR_I32, x, y, g_rand_int_range(r, 0, 2), 0x81, 0x40, 0,
+                    0x845),
+            flags ? IR_FLAGS : IR_I32);
+        break;
+    }
     default: add_float(b, p, ir_ftof(b, other, x, round), other); break;
     }
 }
