@@ -433,7 +433,7 @@ static bool emit_set(Emit *e, IrRef i, const IrOp *op)
 
 static bool emit_select(Emit *e, IrRef i, const IrOp *op)
 {
-    if (!ir_type_is_int(op->type) || is_wide_type(op->type))
+    if ((!ir_type_is_int(op->type) && op->type != IR_FLAGS) || is_wide_type(op->type))
         return false;
     unsigned cc = emit_condition(e, op->a);
     /* its registers are free again; what follows must leave the flags alone */
