@@ -215,6 +215,8 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
 /* The result is known but for NaNs and, where the sign of a zero matters, for equal operands. */
 static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
 {
+    if (op->imm != IR_MINMAX_X86 && e->fp.flush_inputs)
+        return false; /* equal operands may be two that are flushed */
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
     unsigned opcode = op->code == IR_FMIN ? 0x5d : 0x5f;
     const Operands from = {{(uint8_t)a, (uint8_t)b, NO_REG}, 0};
