@@ -37,6 +37,8 @@ static bool takes_operand_types(const IrBuilder *b, const IrOp *op)
         return ir_type_is_float(op->type) && ta == op->type;
     case IR_FCMP:
         return op->type == IR_I8 && ir_type_is_float(ta) && ta == tb;
+    case IR_FREL:
+        return (op->type == IR_I32 || op->type == IR_FLAGS) && ir_type_is_float(ta) && ta == tb;
     case IR_FTOI:
         return ir_type_is_float(ta) && ir_type_is_int(op->type);
     case IR_ITOF:

@@ -372,9 +372,9 @@ static bool eval_sign(const IrOp *op, IrValue *r, const IrValue *a, const IrValu
     case IR_FNEG: set(r, x ^ sign, width); return true;
     case IR_FABS: set(r, x & ~sign, width); return true;
     case IR_FCOPYSIGN: set(r, (x & ~sign) | (get(b) & sign), width); return true;
-    case IR_FBOX: set(r, x | (mask_of(64) & ~mask_of(ir_type_bits(op->aux))), 64); return true;
+    case IR_FBOX: set(r, x | (op->sub ? 0 : mask_of(64) & ~mask_of(ir_type_bits(op->aux))), 64); return true;
     case IR_FUNBOX:
-        if (a->u >> width == bits_mask(64 - width))
+        if (op->sub || a->u >> width == bits_mask(64 - width))
             set(r, x, width);
         else
             set(r, op->type == IR_F32 ? 0x7fc00000 : 0x7e00, width);

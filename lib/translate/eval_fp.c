@@ -2,7 +2,8 @@
 /*
  * Floating-point operations over lib/softfloat: for the interpreter, and for
  * compiled code where the host's arithmetic is not the guest's. Rounding and
- * sticky flags are the CPU's; NaN and tininess rules the guest's.
+ * sticky flags are the CPU's; NaN, tininess and flushing rules those of the
+ * guest's current mode.
  */
 #include <string.h>
 
@@ -10,10 +11,13 @@
 #include "softfloat/softfloat.h"
 #include "translate/translate_priv.h"
 
-_Static_assert((int)IR_RNE == SF_RNE && (int)IR_RTZ == SF_RTZ && (int)IR_RDN == SF_RDN && (int)IR_RUP == SF_RUP &&
-                   (int)IR_RMM == SF_RMM, "rounding modes are numbered alike");
+_Static_assert((int)IR_RNE == SF_RNE && (int)IR_RTZ == SF_RTZ && (int)IR_RDN == SF_RDN &&
+                   (int)IR_RUP == SF_RUP && (int)IR_RMM == SF_RMM,
+               "rounding modes are numbered alike");
 _Static_assert((int)IR_MINMAX_NUMBER == SF_MINMAX_NUMBER && (int)IR_MINMAX_X86 == SF_MINMAX_X86 &&
-                   (int)IR_MINMAX_NAN == SF_MINMAX_NAN, "minimum rules are numbered alike");
+                   (int)IR_MINMAX_NAN == SF_MINMAX_NAN &&
+                   (int)IR_MINMAX_NUMBER_2008 == SF_MINMAX_NUMBER_2008,
+               "minimum rules are numbered alike");
 
 static SfF16 get_f16(const IrValue *v) { return (SfF16)v->u; }
 static SfF32 get_f32(const IrValue *v) { return (SfF32)v->u; }
@@ -29,14 +33,26 @@ static void clear(IrValue *r)
 static void set_f16(IrValue *r, SfF16 v) { clear(r); r->u = v; }
 static void set_f32(IrValue *r, SfF32 v) { clear(r); r->u = v; }
 static void set_f64(IrValue *r, SfF64 v) { clear(r); r->u = v; }
-static void set_f80(IrValue *r, SfF80 v) { clear(r); r->w[0] = v.mantissa; r->w[1] = v.sign_exponent; }
+static void set_f80(IrValue *r, SfF80 v)
+{
+    clear(r);
+    r->w[0] = v.mantissa;
+    r->w[1] = v.sign_exponent;
+}
 static void set_f128(IrValue *r, SfF128 v) { clear(r); r->w[0] = v.lo; r->w[1] = v.hi; }
 
 static SfToInt to_int_rule(const IrOp *op)
 {
-    if (op->imm & IR_TOINT_X86)
-        return SF_TOINT_X86;
-    return op->imm & IR_TOINT_NAN_MAX ? SF_TOINT_SATURATE_NAN_MAX : SF_TOINT_SATURATE_NAN_ZERO;
+    static const struct { unsigned flag; SfToInt rule; } rules[] = {
+        {IR_TOINT_X86, SF_TOINT_X86},
+        {IR_TOINT_MODULO, SF_TOINT_MODULO},
+        {IR_TOINT_NAN_MAX, SF_TOINT_SATURATE_NAN_MAX},
+        {IR_TOINT_NAN_MIN, SF_TOINT_SATURATE_NAN_MIN},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rules); i++)
+        if (op->imm & rules[i].flag)
+            return rules[i].rule;
+    return SF_TOINT_SATURATE_NAN_ZERO;
 }
 
 static bool compare(SfRelation rel, unsigned cond)
@@ -49,43 +65,85 @@ static bool compare(SfRelation rel, unsigned cond)
     }
 }
 
+static uint64_t relation(SfRelation rel, int64_t results)
+{
+    unsigned n = rel == SF_LESS ? 0 : rel == SF_EQUAL ? 1 : rel == SF_GREATER ? 2 : 3;
+    return (uint64_t)results >> (16 * n) & 0xffff;
+}
+
+/* The sign bit of a float of any type is its top bit. */
+static void flip(IrValue *v, unsigned type)
+{
+    unsigned top = ir_type_bits(type) - 1;
+    v->w[top / 64] ^= UINT64_C(1) << top % 64;
+}
+
+#define ARITH2(X, CODE, name)                                                                      \
+    case CODE: set_##X(r, sf_##X##_##name(env, get_##X(a), get_##X(b))); return true;
+#define MINMAX(X, CODE, name)                                                                      \
+    case CODE:                                                                                     \
+        set_##X(r, sf_##X##_##name(env, get_##X(a), get_##X(b), (SfMinMax)op->imm));               \
+        return true;
+
 /* Operations whose operands are all of one format X; the result too, or an integer. */
-#define FORMAT(X)                                                                                                      \
-    static bool eval_##X(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b,   \
-                         const IrValue *c)                                                                             \
-    {                                                                                                                  \
-        switch (op->code) {                                                                                            \
-        case IR_FADD: set_##X(r, sf_##X##_add(env, get_##X(a), get_##X(b))); return true;                              \
-        case IR_FSUB: set_##X(r, sf_##X##_sub(env, get_##X(a), get_##X(b))); return true;                              \
-        case IR_FMUL: set_##X(r, sf_##X##_mul(env, get_##X(a), get_##X(b))); return true;                              \
-        case IR_FDIV: set_##X(r, sf_##X##_div(env, get_##X(a), get_##X(b))); return true;                              \
-        case IR_FSQRT: set_##X(r, sf_##X##_sqrt(env, get_##X(a))); return true;                                        \
-        case IR_FMA: set_##X(r, sf_##X##_fma(env, get_##X(a), get_##X(b), get_##X(c), op->imm & 3)); return true;      \
-        case IR_FMIN: set_##X(r, sf_##X##_min(env, get_##X(a), get_##X(b), (SfMinMax)op->imm)); return true;           \
-        case IR_FMAX: set_##X(r, sf_##X##_max(env, get_##X(a), get_##X(b), (SfMinMax)op->imm)); return true;           \
-        case IR_FROUND: set_##X(r, sf_##X##_round_to_int(env, get_##X(a), (SfRound)round, op->imm & 1)); return true;  \
-        case IR_FCMP:                                                                                                  \
-            clear(r);                                                                                                  \
-            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm), op->sub);                           \
-            return true;                                                                                               \
-        case IR_FTOI: {                                                                                                \
-            unsigned bits = ir_type_bits(op->type);                                                                    \
-            clear(r);                                                                                                  \
-            r->u = sf_##X##_to_int(env, get_##X(a), (SfRound)round, bits, !(op->imm & IR_TOINT_UNSIGNED),              \
-                                   to_int_rule(op)) & bits_mask(bits);                                                 \
-            return true;                                                                                               \
-        }                                                                                                              \
-        default: return false;                                                                                         \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void from_int_##X(SfEnv *env, const IrOp *op, IrValue *r, const IrValue *a)                                 \
-    {                                                                                                                  \
-        unsigned bits = ir_type_bits(op->aux);                                                                         \
-        uint64_t v = a->u & bits_mask(bits);                                                                           \
-        if (op->imm & 1)                                                                                               \
-            set_##X(r, sf_##X##_from_u64(env, v));                                                                     \
-        else                                                                                                           \
-            set_##X(r, sf_##X##_from_i64(env, bits_sext(v, bits)));                                                    \
+#define FORMAT(X)                                                                                  \
+    static void fma_##X(SfEnv *env, const IrOp *op, IrValue *r, const IrValue *a,                  \
+                        const IrValue *b, const IrValue *c)                                        \
+    {                                                                                              \
+        IrValue x = *a, z = *c;                                                                    \
+        unsigned negate = op->imm & (IR_FMA_NEGATE_PRODUCT | IR_FMA_NEGATE_ADDEND);                \
+        if (op->imm & IR_FMA_NEGATE_NAN) {                                                         \
+            if (negate & IR_FMA_NEGATE_PRODUCT)                                                    \
+                flip(&x, op->type);                                                                \
+            if (negate & IR_FMA_NEGATE_ADDEND)                                                     \
+                flip(&z, op->type);                                                                \
+            negate = 0;                                                                            \
+        }                                                                                          \
+        set_##X(r, sf_##X##_fma(env, get_##X(&x), get_##X(b), get_##X(&z), negate));               \
+        if (op->imm & IR_FMA_NEGATE_RESULT && !sf_##X##_is_nan(get_##X(r)))                        \
+            flip(r, op->type);                                                                     \
+    }                                                                                              \
+    static bool eval_##X(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, \
+                         const IrValue *b, const IrValue *c)                                       \
+    {                                                                                              \
+        unsigned bits = ir_type_bits(op->type);                                                    \
+        switch (op->code) {                                                                        \
+            ARITH2(X, IR_FADD, add)                                                                \
+            ARITH2(X, IR_FSUB, sub)                                                                \
+            ARITH2(X, IR_FMUL, mul)                                                                \
+            ARITH2(X, IR_FDIV, div)                                                                \
+            MINMAX(X, IR_FMIN, min)                                                                \
+            MINMAX(X, IR_FMAX, max)                                                                \
+        case IR_FSQRT: set_##X(r, sf_##X##_sqrt(env, get_##X(a))); return true;                    \
+        case IR_FMA: fma_##X(env, op, r, a, b, c); return true;                                    \
+        case IR_FROUND:                                                                            \
+            set_##X(r, sf_##X##_round_to_int(env, get_##X(a), (SfRound)round, op->imm & 1));       \
+            return true;                                                                           \
+        case IR_FCMP:                                                                              \
+            clear(r);                                                                              \
+            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm), op->sub);       \
+            return true;                                                                           \
+        case IR_FREL:                                                                              \
+            clear(r);                                                                              \
+            r->u = relation(sf_##X##_compare(env, get_##X(a), get_##X(b), op->sub), op->imm);      \
+            return true;                                                                           \
+        case IR_FTOI:                                                                              \
+            clear(r);                                                                              \
+            r->u = sf_##X##_to_int(env, get_##X(a), (SfRound)round, bits,                          \
+                                   !(op->imm & IR_TOINT_UNSIGNED), to_int_rule(op));               \
+            r->u &= bits_mask(bits);                                                               \
+            return true;                                                                           \
+        default: return false;                                                                     \
+        }                                                                                          \
+    }                                                                                              \
+    static void from_int_##X(SfEnv *env, const IrOp *op, IrValue *r, const IrValue *a)             \
+    {                                                                                              \
+        unsigned bits = ir_type_bits(op->aux);                                                     \
+        uint64_t v = a->u & bits_mask(bits);                                                       \
+        if (op->imm & 1)                                                                           \
+            set_##X(r, sf_##X##_from_u64(env, v));                                                 \
+        else                                                                                       \
+            set_##X(r, sf_##X##_from_i64(env, bits_sext(v, bits)));                                \
     }
 
 FORMAT(f16)
@@ -95,13 +153,13 @@ FORMAT(f80)
 FORMAT(f128)
 
 #define TO(X, Y) case IR_##Y: set_##X(r, sf_##Y##_to_##X(env, get_##Y(a))); return true
-#define CONVERT(X, T1, T2, T3, T4)                                                                                     \
-    static bool convert_##X(SfEnv *env, unsigned from, IrValue *r, const IrValue *a)                                   \
-    {                                                                                                                  \
-        switch (from) {                                                                                                \
-            T1; T2; T3; T4;                                                                                            \
-        default: return false;                                                                                         \
-        }                                                                                                              \
+#define CONVERT(X, T1, T2, T3, T4)                                                                 \
+    static bool convert_##X(SfEnv *env, unsigned from, IrValue *r, const IrValue *a)               \
+    {                                                                                              \
+        switch (from) {                                                                            \
+            T1; T2; T3; T4;                                                                        \
+        default: return false;                                                                     \
+        }                                                                                          \
     }
 #define IR_f16 IR_F16
 #define IR_f32 IR_F32
@@ -114,7 +172,8 @@ CONVERT(f64, TO(f64, f16), TO(f64, f32), TO(f64, f80), TO(f64, f128))
 CONVERT(f80, TO(f80, f16), TO(f80, f32), TO(f80, f64), TO(f80, f128))
 CONVERT(f128, TO(f128, f16), TO(f128, f32), TO(f128, f64), TO(f128, f80))
 
-static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b)
+static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
+                       const IrValue *b)
 {
     static const struct { uint8_t vector, scalar; } codes[] = {
         {IR_VFADD, IR_FADD}, {IR_VFSUB, IR_FSUB}, {IR_VFMUL, IR_FMUL}, {IR_VFDIV, IR_FDIV}};
@@ -145,10 +204,11 @@ static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, c
     return false;
 }
 
-static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a, const IrValue *b,
-                     const IrValue *c)
+static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
+                     const IrValue *b, const IrValue *c)
 {
-    unsigned format = op->code == IR_FCMP || op->code == IR_FTOI ? op->aux : op->type;
+    bool of_operands = op->code == IR_FCMP || op->code == IR_FREL || op->code == IR_FTOI;
+    unsigned format = of_operands ? op->aux : op->type;
     if (op->code == IR_FTOF) {
         switch (op->type) {
         case IR_F16: return convert_f16(env, op->aux, r, a);
@@ -177,10 +237,12 @@ static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, con
     }
 }
 
-bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
+bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
+             const IrValue *c)
 {
-    const TranslateFp *rules = &cpu->guest->fp;
-    bool has_round = op->code != IR_FCMP && !(op->code >= IR_VFADD && op->code <= IR_VFDIV);
+    const TranslateFp *rules = &cpu->fp;
+    bool has_round = op->code != IR_FCMP && op->code != IR_FREL &&
+                     !(op->code >= IR_VFADD && op->code <= IR_VFDIV);
     unsigned round = has_round && op->sub != IR_RDYN ? op->sub : cpu->round;
     IrValue x = *a, y = *b, z = *c; /* r may be one of them */
     SfEnv env = {
@@ -189,9 +251,13 @@ bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, co
         .negative_default = rules->negative_default,
         .tiny_before = rules->tiny_before,
         .propagate = rules->propagate,
+        .flush_inputs = rules->flush_inputs,
+        .flush_outputs = rules->flush_outputs,
     };
     if (!eval_one(&env, op, round, r, &x, &y, &z))
         return false;
-    translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & 31));
+    /* without flushing the flag means another thing, which only x86 wants */
+    bool denormal = rules->denormal_flag ? !rules->flush_inputs : rules->flush_inputs;
+    translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & (denormal ? 63 : 31)));
     return true;
 }

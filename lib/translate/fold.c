@@ -411,7 +411,7 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
             return ir_bitcast(b, op->type, x->a);
         return 0;
     case IR_FUNBOX:
-        return x->code == IR_FBOX && x->aux == op->type ? x->a : 0;
+        return x->code == IR_FBOX && x->aux == op->type && (op->sub || !x->sub) ? x->a : 0;
     case IR_FLAGS_PACK:
         return x->code == IR_FLAGS_BITS ? x->a : 0;
     case IR_FLAGS_BITS:

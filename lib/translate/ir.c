@@ -233,10 +233,23 @@ IrRef ir_fop2(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrRound round)
     return ir_op(b, (IrOp){.code = code, .type = b->ops[a].type, .sub = round, .a = a, .b = c});
 }
 
-IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round)
+IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round)
 {
     return ir_op(b, (IrOp){.code = IR_FMA, .type = b->ops[x].type, .sub = round, .a = x, .b = y, .c = z,
-                           .imm = negate_product | negate_addend << 1});
+                           .imm = fma_flags});
+}
+
+IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round)
+{
+    return ir_fma_as(b, x, y, z, (negate_product ? IR_FMA_NEGATE_PRODUCT : 0u) |
+                     (negate_addend ? IR_FMA_NEGATE_ADDEND : 0u), round);
+}
+
+IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less, unsigned equal,
+              unsigned greater, unsigned unordered)
+{
+    uint64_t imm = less | (uint64_t)equal << 16 | (uint64_t)greater << 32 | (uint64_t)unordered << 48;
+    return ir_op(b, (IrOp){.code = IR_FREL, .type = type, .sub = signalling, .a = a, .b = c, .imm = (int64_t)imm});
 }
 
 IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule)
@@ -279,6 +292,16 @@ IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a)
     return ir_op(b, (IrOp){.code = IR_FUNBOX, .type = type, .a = a});
 }
 
+IrRef ir_flow(IrBuilder *b, IrType type, IrRef a)
+{
+    return ir_op(b, (IrOp){.code = IR_FUNBOX, .type = type, .sub = 1, .a = a});
+}
+
+IrRef ir_fzext(IrBuilder *b, IrRef a)
+{
+    return ir_op(b, (IrOp){.code = IR_FBOX, .type = IR_F64, .sub = 1, .a = a});
+}
+
 /* memory */
 
 /* Folds a constant addend of the base into the displacement. */
@@ -301,8 +324,17 @@ static int64_t mem_imm(IrMem mem, int32_t disp)
     return (int64_t)((uint64_t)(uint32_t)disp << 32 | mem);
 }
 
+/* Hosts reverse the bytes of integers alone. */
+static IrType reversed_as(IrType type, IrMem mem)
+{
+    return !(mem & IR_MEM_BE) || (type != IR_F32 && type != IR_F64) ? type : type == IR_F32 ? IR_I32 : IR_I64;
+}
+
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp)
 {
+    IrType as = reversed_as(type, mem);
+    if (as != type)
+        return ir_bitcast(b, type, ir_load(b, as, mem, base, disp));
     base = split_base(b, mem, base, &disp);
     return ir_op(b, (IrOp){.code = IR_LOAD, .type = type, .a = base, .imm = mem_imm(mem, disp)});
 }
@@ -311,6 +343,7 @@ void ir_store(IrBuilder *b, IrMem mem, IrRef base, int32_t disp, IrRef value)
 {
     /* Only the bytes that reach memory matter: drop extensions of the value. */
     unsigned bits = 8 * ir_mem_bytes(mem);
+    value = ir_bitcast(b, reversed_as((IrType)b->ops[value].type, mem), value);
     const IrOp *op = &b->ops[value];
     if ((op->code == IR_SEXT || op->code == IR_ZEXT) && ir_type_bits(op->aux) >= bits)
         value = op->a;

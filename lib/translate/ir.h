@@ -59,12 +59,22 @@ typedef enum {
     IR_MINMAX_NUMBER, /* IEEE 754-2019 minimumNumber: a NaN loses, -0 < +0 (signalling NaN: invalid) */
     IR_MINMAX_X86,    /* b if either is a NaN or both are zero */
     IR_MINMAX_NAN,    /* IEEE 754-2019 minimum: a NaN wins, -0 < +0 */
+    IR_MINMAX_NUMBER_2008, /* IEEE 754-2008 minNum: as NUMBER, but a signalling NaN gives a NaN */
 } IrMinMax;
 
-typedef enum { /* FTOI */
+typedef enum { /* FMA; without NEGATE_NAN a NaN operand becomes the result with its own sign */
+    IR_FMA_NEGATE_PRODUCT = 1,
+    IR_FMA_NEGATE_ADDEND = 2,
+    IR_FMA_NEGATE_NAN = 4,    /* a, for the product, and c are negated even if NaNs (Arm) */
+    IR_FMA_NEGATE_RESULT = 8, /* after rounding, unless it is a NaN (Power, s390x) */
+} IrFma;
+
+typedef enum { /* FTOI: saturates, and NaN gives 0, unless it says otherwise */
     IR_TOINT_UNSIGNED = 1,
-    IR_TOINT_NAN_MAX = 2,  /* NaN gives the largest value; else 0 unless x86 */
-    IR_TOINT_X86 = 4,      /* NaN and out of range give 1 << (width-1); else saturates */
+    IR_TOINT_NAN_MAX = 2,  /* NaN gives the largest value (RISC-V) */
+    IR_TOINT_X86 = 4,      /* NaN and out of range give 1 << (width-1); unsigned: all ones */
+    IR_TOINT_NAN_MIN = 8,  /* NaN gives the least value (Power, s390x) */
+    IR_TOINT_MODULO = 16,  /* out of range gives the low bits, NaN and infinity 0 (Alpha, Arm FJCVTZS) */
 } IrToInt;
 
 typedef enum { /* FCLASS, as the bits of RISC-V fclass */
@@ -206,14 +216,20 @@ IrRef ir_deposit(IrBuilder *b, IrRef a, IrRef field, unsigned pos, unsigned len)
 IrRef ir_fop1(IrBuilder *b, IrCode code, IrRef a, IrRound round);
 IrRef ir_fop2(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrRound round);
 IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round);
+IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round); /* IrFma */
 IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule);
 IrRef ir_fcmp(IrBuilder *b, IrFCond cond, IrRef a, IrRef c, bool signalling);
+/* type i32 or flags; what the four relations give, 16 bits each */
+IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less, unsigned equal,
+              unsigned greater, unsigned unordered);
 IrRef ir_ftoi(IrBuilder *b, IrType type, IrRef a, unsigned to_int_flags, IrRound round);
 IrRef ir_itof(IrBuilder *b, IrType type, IrRef a, bool is_unsigned, IrRound round);
 IrRef ir_ftof(IrBuilder *b, IrType type, IrRef a, IrRound round);
 IrRef ir_fclass(IrBuilder *b, IrRef a);
 IrRef ir_fbox(IrBuilder *b, IrRef a);
 IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a);
+IrRef ir_flow(IrBuilder *b, IrType type, IrRef a); /* the low bits of an f64 as a narrower float */
+IrRef ir_fzext(IrBuilder *b, IrRef a);             /* a narrower float in an f64, zeros above */
 
 /* memory; type is what the value becomes */
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp);

@@ -57,7 +57,8 @@ static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
         return false;
     if (op->code == IR_CMP && ir_type_bits(op->aux) > 64)
         return false;
-    if (user->code == IR_SELECT && (!ir_type_is_int(user->type) || ir_type_bits(user->type) > 64))
+    if (user->code == IR_SELECT && ((!ir_type_is_int(user->type) && user->type != IR_FLAGS) ||
+                                    ir_type_bits(user->type) > 64))
         return false; /* done in C, which wants the condition as a value */
     return (user->code == IR_EXIT_IF || user->code == IR_BRCOND || user->code == IR_SELECT) && user->a == v;
 }

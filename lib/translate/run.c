@@ -74,6 +74,7 @@ TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
     cpu->env = *env;
     cpu->user = user;
     cpu->mxcsr = 0x1f80;
+    cpu->fp = t->guest->fp;
     cpu->tag = translate_tag_new(cpu);
     cpu->jump_table = mmap(NULL, TRANSLATE_JUMPS * sizeof(TranslateJump), PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -157,12 +158,13 @@ uint64_t link_target(const TranslateCpu *cpu, const Link *link)
 unsigned translate_fp_flags(TranslateCpu *cpu)
 {
     uint32_t m = cpu->mxcsr;
-    return (m & 1) | (m >> 1 & 2) | (m >> 1 & 4) | (m >> 1 & 8) | (m >> 1 & 16);
+    return (m & 1) | (m >> 1 & 30) | (cpu->fp.denormal_flag ? m << 4 & 32 : (uint32_t)cpu->fp_denormal << 5);
 }
 
 void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags)
 {
-    cpu->mxcsr = (cpu->mxcsr & ~0x3fu) | (flags & 1) | (flags & 30) << 1;
+    cpu->mxcsr = (cpu->mxcsr & ~0x3fu) | (flags & 1) | (flags & 30) << 1 | (cpu->fp.denormal_flag ? flags >> 4 & 2 : 0);
+    cpu->fp_denormal = !cpu->fp.denormal_flag && flags & TRANSLATE_FP_DENORMAL;
 }
 
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round)
@@ -170,6 +172,15 @@ void translate_fp_set_round(TranslateCpu *cpu, IrRound round)
     static const uint8_t rc[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2, [IR_RMM] = 0};
     cpu->round = round;
     cpu->mxcsr = (cpu->mxcsr & ~0x6000u) | (uint32_t)rc[round] << 13;
+}
+
+/* After the mode has changed. Other guests than SSE flush in C alone, so MXCSR does for none of them. */
+static void fp_enter_mode(TranslateCpu *cpu)
+{
+    cpu->fp = translate_fp_rules(cpu->guest, cpu->mode);
+    cpu->mxcsr &= ~0x8040u;
+    if (translate_fp_is_sse(&cpu->fp))
+        cpu->mxcsr |= (cpu->fp.flush_inputs ? 0x40u : 0) | (cpu->fp.flush_outputs ? 0x8000u : 0);
 }
 
 /* stopping the world, to reset the cache */
@@ -408,6 +419,8 @@ static void settle(TranslateCpu *cpu)
         cpu->guest->interrupt(cpu);
     }
     cpu->guest->mode(cpu);
+    if (cpu->guest->fp_rules)
+        fp_enter_mode(cpu);
 }
 
 TranslateExit translate_run(TranslateCpu *cpu)

@@ -3,7 +3,7 @@
  * What an AArch64 front end needs of the IR: NZCV with carry as "no borrow",
  * conditional selects and compares, bit fields, wide multiplies, indexed and
  * paired loads and stores, exclusives and atomics, 128-bit vectors. Oracle: C
- * after the Arm manual. Scalar floating point is not here yet.
+ * after the Arm manual. Scalar floating point: test_fp_arm.c.
  */
 #include "translate/test_guest.h"
 
@@ -14,7 +14,10 @@
 #define BITS (W64 ? 64u : 32u)
 enum { C = IR_FLAG_C, Z = IR_FLAG_Z, N = IR_FLAG_S, V = IR_FLAG_O };
 
-static IrRef get(IrBuilder *b, const Insn *i, unsigned n) { return ir_trunc(b, TYPE, ir_get(b, R0 + n)); }
+static IrRef get(IrBuilder *b, const Insn *i, unsigned n)
+{
+    return ir_trunc(b, TYPE, ir_get(b, R0 + n));
+}
 static void put(IrBuilder *b, unsigned n, IrRef v) { ir_put(b, R0 + n, ir_zext(b, IR_I64, v)); }
 static uint64_t cut(const Insn *i, uint64_t v) { return v & bits_mask(BITS); }
 #define RD s->regs.r[i->d]
@@ -22,12 +25,14 @@ static uint64_t cut(const Insn *i, uint64_t v) { return v & bits_mask(BITS); }
 #define RM cut(i, s->regs.r[i->m])
 
 /* AddWithCarry of the manual */
-static uint64_t add_with_carry(const Insn *i, uint64_t x, uint64_t y, unsigned carry, uint32_t *nzcv)
+static uint64_t add_with_carry(const Insn *i, uint64_t x, uint64_t y, unsigned carry,
+                               uint32_t *nzcv)
 {
     U128 u = (U128)cut(i, x) + cut(i, y) + carry;
     S128 v = (S128)bits_sext(cut(i, x), BITS) + bits_sext(cut(i, y), BITS) + carry;
     uint64_t r = cut(i, (uint64_t)u);
-    *nzcv = (r >> (BITS - 1) ? N : 0) | (r ? 0 : Z) | (u != r ? C : 0) | (v != bits_sext(r, BITS) ? V : 0);
+    *nzcv = (r >> (BITS - 1) ? N : 0) | (r ? 0 : Z) | (u != r ? C : 0) |
+            (v != bits_sext(r, BITS) ? V : 0);
     return r;
 }
 
@@ -71,7 +76,8 @@ EMIT(subs)
 ORACLE(subs) { RD = add_with_carry(i, RN, ~shifted_value(s, i), 1, &s->regs.flags); }
 static IrRef carry_of(IrBuilder *b, unsigned cc)
 {
-    return ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = (uint8_t)cc, .a = ir_get(b, FLAGS)});
+    return ir_op(
+        b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = (uint8_t)cc, .a = ir_get(b, FLAGS)});
 }
 EMIT(adcs)
 {
@@ -102,7 +108,10 @@ ORACLE(ands)
 }
 EMIT(bic) { put(b, i->d, ir_binary(b, IR_ANDN, get(b, i, i->n), shifted(b, i))); }
 ORACLE(bic) { RD = RN & ~shifted_value(s, i); }
-EMIT(eon) { put(b, i->d, ir_unary(b, IR_NOT, TYPE, ir_binary(b, IR_XOR, get(b, i, i->n), shifted(b, i)))); }
+EMIT(eon)
+{
+    put(b, i->d, ir_unary(b, IR_NOT, TYPE, ir_binary(b, IR_XOR, get(b, i, i->n), shifted(b, i))));
+}
 ORACLE(eon) { RD = cut(i, ~(RN ^ shifted_value(s, i))); }
 
 /* bit fields: position and length that fit */
@@ -134,9 +143,15 @@ static IrRef condition(IrBuilder *b, unsigned cc)
     if (cc >> 1 == 7)
         return ir_const(b, IR_I8, 1);
     if (cc >> 1 == 4) { /* HI: C and not Z; x86's "above" once the carry is a borrow */
-        v = ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = IR_F_A, .a = invert_carry(b, ir_get(b, FLAGS))});
+        v = ir_op(b, (IrOp){.code = IR_FLAGS_TEST,
+                            .type = IR_I8,
+                            .sub = IR_F_A,
+                            .a = invert_carry(b, ir_get(b, FLAGS))});
     } else {
-        v = ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = tests[cc >> 1], .a = ir_get(b, FLAGS)});
+        v = ir_op(b, (IrOp){.code = IR_FLAGS_TEST,
+                            .type = IR_I8,
+                            .sub = tests[cc >> 1],
+                            .a = ir_get(b, FLAGS)});
     }
     return cc & 1 ? ir_binary_imm(b, IR_XOR, v, 1) : v;
 }
@@ -160,28 +175,47 @@ EMIT(csinc)
 ORACLE(csinc) { RD = holds(s, CC) ? RN : cut(i, i->a & 2 ? 0 - RM : RM + 1); }
 EMIT(ccmp)
 {
-    uint32_t f = (i->imm[1] & 8 ? N : 0) | (i->imm[1] & 4 ? Z : 0) | (i->imm[1] & 2 ? C : 0) | (i->imm[1] & 1 ? V : 0);
-    IrRef other = ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_const(b, IR_I32, f)), c = condition(b, CC);
+    uint32_t f = (i->imm[1] & 8 ? N : 0) | (i->imm[1] & 4 ? Z : 0) | (i->imm[1] & 2 ? C : 0) |
+                 (i->imm[1] & 1 ? V : 0);
+    IrRef other = ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_const(b, IR_I32, f)),
+          c = condition(b, CC);
     IrRef real = invert_carry(b, flags3(b, IR_FLAGS_SUB, get(b, i, i->n), get(b, i, i->m), 0));
     ir_put(b, FLAGS, ir_select(b, c, real, other));
 }
 ORACLE(ccmp)
 {
-    uint32_t f = (i->imm[1] & 8 ? N : 0) | (i->imm[1] & 4 ? Z : 0) | (i->imm[1] & 2 ? C : 0) | (i->imm[1] & 1 ? V : 0);
+    uint32_t f = (i->imm[1] & 8 ? N : 0) | (i->imm[1] & 4 ? Z : 0) | (i->imm[1] & 2 ? C : 0) |
+                 (i->imm[1] & 1 ? V : 0);
     if (holds(s, CC))
         add_with_carry(i, RN, ~RM, 1, &f);
     s->regs.flags = f;
 }
 EMIT(b_cond) { ir_branch(b, condition(b, i->a & 15u), b->insn + insn_imm(i)); }
 ORACLE(b_cond) { s->skip = holds(s, i->a & 15u); }
-EMIT(cbz) { ir_branch(b, ir_cmp(b, i->a & 2 ? IR_NE : IR_EQ, get(b, i, i->n), ir_const(b, TYPE, 0)), b->insn + insn_imm(i)); }
+EMIT(cbz)
+{
+    ir_branch(b, ir_cmp(b, i->a & 2 ? IR_NE : IR_EQ, get(b, i, i->n), ir_const(b, TYPE, 0)),
+              b->insn + insn_imm(i));
+}
 ORACLE(cbz) { s->skip = (i->a & 2 ? RN != 0 : RN == 0); }
-EMIT(tbz) { ir_branch(b, ir_trunc(b, IR_I8, ir_extract(b, ir_get(b, R0 + i->n), i->a & 63, 1)), b->insn + insn_imm(i)); }
+EMIT(tbz)
+{
+    ir_branch(b, ir_trunc(b, IR_I8, ir_extract(b, ir_get(b, R0 + i->n), i->a & 63, 1)),
+              b->insn + insn_imm(i));
+}
 ORACLE(tbz) { s->skip = s->regs.r[i->n] >> (i->a & 63) & 1; }
 
-EMIT(msub) { put(b, i->d, ir_binary(b, IR_SUB, get(b, i, i->d), ir_binary(b, IR_MUL, get(b, i, i->n), get(b, i, i->m)))); }
+EMIT(msub)
+{
+    put(b, i->d,
+        ir_binary(b, IR_SUB, get(b, i, i->d),
+                  ir_binary(b, IR_MUL, get(b, i, i->n), get(b, i, i->m))));
+}
 ORACLE(msub) { RD = cut(i, RD - RN * RM); }
-EMIT(smulh) { put(b, i->d, ir_binary(b, i->a & 2 ? IR_MULHU : IR_MULHS, get(b, i, i->n), get(b, i, i->m))); }
+EMIT(smulh)
+{
+    put(b, i->d, ir_binary(b, i->a & 2 ? IR_MULHU : IR_MULHS, get(b, i, i->n), get(b, i, i->m)));
+}
 ORACLE(smulh)
 {
     U128 u = (U128)RN * RM;
@@ -191,14 +225,17 @@ ORACLE(smulh)
 EMIT(div)
 {
     IrRef x = get(b, i, i->n), y = get(b, i, i->m), zero = ir_const(b, TYPE, 0);
-    put(b, i->d, ir_select(b, ir_cmp(b, IR_EQ, y, zero), zero, ir_binary(b, i->a & 2 ? IR_DIVU : IR_DIVS, x, y)));
+    put(b, i->d,
+        ir_select(b, ir_cmp(b, IR_EQ, y, zero), zero,
+                  ir_binary(b, i->a & 2 ? IR_DIVU : IR_DIVS, x, y)));
 }
 ORACLE(div)
 {
     if (!RM)
         RD = 0;
     else
-        RD = cut(i, i->a & 2 ? RN / RM : (uint64_t)((S128)bits_sext(RN, BITS) / bits_sext(RM, BITS)));
+        RD = cut(i,
+                 i->a & 2 ? RN / RM : (uint64_t)((S128)bits_sext(RN, BITS) / bits_sext(RM, BITS)));
 }
 EMIT(clz) { put(b, i->d, ir_unary(b, i->a & 2 ? IR_BITREV : IR_CLZ, TYPE, get(b, i, i->n))); }
 ORACLE(clz)
@@ -231,7 +268,8 @@ ORACLE(ldr)
 }
 EMIT(stp)
 {
-    IrRef base = ir_get(b, R0 + 15), next = ir_binary_imm(b, IR_ADD, base, DISP), to = i->a & 2 ? next : base;
+    IrRef base = ir_get(b, R0 + 15), next = ir_binary_imm(b, IR_ADD, base, DISP),
+          to = i->a & 2 ? next : base;
     ir_store(b, IR_MEM_SIZE(2 + W64), to, 0, get(b, i, i->d));
     ir_store(b, IR_MEM_SIZE(2 + W64) | IR_MEM_RELEASE, to, (int)BITS / 8, get(b, i, i->n));
     ir_put(b, R0 + 15, next);
@@ -246,7 +284,8 @@ ORACLE(stp)
 }
 static IrRef aligned(IrBuilder *b, const Insn *i, unsigned size)
 {
-    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + 15), ir_binary_imm(b, IR_AND, ir_get(b, R0 + i->m), 0xff));
+    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + 15),
+                         ir_binary_imm(b, IR_AND, ir_get(b, R0 + i->m), 0xff));
     return ir_binary_imm(b, IR_AND, at, -(int64_t)size);
 }
 static uint8_t *aligned_at(State *s, const Insn *i, unsigned size)
@@ -256,7 +295,9 @@ static uint8_t *aligned_at(State *s, const Insn *i, unsigned size)
 EMIT(ldop)
 {
     static const IrAtomic what[] = {IR_ATOMIC_SWAP, IR_ATOMIC_ADD, IR_ATOMIC_XOR, IR_ATOMIC_MAX};
-    put(b, i->d, ir_atomic(b, what[i->a >> 1 & 3], TYPE, IR_MEM_SIZE(2 + W64), aligned(b, i, BITS / 8), get(b, i, i->n)));
+    put(b, i->d,
+        ir_atomic(b, what[i->a >> 1 & 3], TYPE, IR_MEM_SIZE(2 + W64), aligned(b, i, BITS / 8),
+                  get(b, i, i->n)));
 }
 ORACLE(ldop)
 {
@@ -271,7 +312,8 @@ ORACLE(ldop)
 EMIT(exclusive) /* ldxr, then stxr */
 {
     IrRef at = aligned(b, i, BITS / 8), v = ir_load_linked(b, TYPE, IR_MEM_SIZE(2 + W64), at);
-    IrRef failed = ir_binary_imm(b, IR_XOR, ir_store_cond(b, IR_MEM_SIZE(2 + W64), at, get(b, i, i->n)), 1);
+    IrRef failed = ir_binary_imm(b, IR_XOR,
+                                 ir_store_cond(b, IR_MEM_SIZE(2 + W64), at, get(b, i, i->n)), 1);
     put(b, i->d, v);
     ir_put(b, R0 + 9, ir_zext(b, IR_I64, failed));
 }
@@ -291,8 +333,12 @@ ORACLE(exclusive)
 EMIT(vector2)
 {
     static const IrCode what[] = {IR_VADD, IR_VCMPEQ, IR_VAND, IR_VSHUFFLE};
-    ir_put(b, V0 + i->d, ir_op(b, (IrOp){.code = (uint8_t)what[i->a >> 3 & 3], .type = IR_V128, .sub = (uint8_t)LANE,
-                                         .a = ir_get(b, V0 + i->n), .b = ir_get(b, V0 + i->m)}));
+    ir_put(b, V0 + i->d,
+           ir_op(b, (IrOp){.code = (uint8_t)what[i->a >> 3 & 3],
+                           .type = IR_V128,
+                           .sub = (uint8_t)LANE,
+                           .a = ir_get(b, V0 + i->n),
+                           .b = ir_get(b, V0 + i->m)}));
 }
 ORACLE(vector2)
 {
@@ -326,8 +372,12 @@ ORACLE(dup)
 EMIT(ins_umov)
 {
     static const IrType lanes[] = {IR_I8, IR_I16, IR_I32, IR_I64};
-    IrRef v = ir_op(b, (IrOp){.code = IR_VINSERT, .type = IR_V128, .sub = (uint8_t)LANE, .imm = INDEX,
-                              .a = ir_get(b, V0 + i->d), .b = ir_trunc(b, lanes[LANE], ir_get(b, R0 + i->n))});
+    IrRef v = ir_op(b, (IrOp){.code = IR_VINSERT,
+                              .type = IR_V128,
+                              .sub = (uint8_t)LANE,
+                              .imm = INDEX,
+                              .a = ir_get(b, V0 + i->d),
+                              .b = ir_trunc(b, lanes[LANE], ir_get(b, R0 + i->n))});
     ir_put(b, V0 + i->d, v);
     put(b, i->m, ir_op(b, (IrOp){.code = IR_VEXTRACT, .type = lanes[LANE], .sub = (uint8_t)LANE,
                                  .imm = ((16u >> LANE) - 1) ^ INDEX, .a = v}));
@@ -343,9 +393,10 @@ ORACLE(ins_umov)
 
 #define OP(name, flags) {#name, emit_##name, oracle_##name, flags}
 static const Op ops[] = {
-    OP(adds, 0), OP(subs, 0), OP(adcs, 0), OP(sbcs, 0), OP(ands, 0), OP(bic, 0), OP(eon, 0), OP(ubfx, 0), OP(sbfx, 0),
-    OP(bfi, 0), OP(extr, 0), OP(csinc, 0), OP(ccmp, 0), OP(b_cond, OP_BRANCH), OP(cbz, OP_BRANCH), OP(tbz, OP_BRANCH),
-    OP(msub, 0), OP(smulh, 0), OP(div, 0), OP(clz, 0), OP(rev, 0), OP(adr, 0), OP(ldr, 0), OP(stp, 0), OP(ldop, 0),
+    OP(adds, 0), OP(subs, 0), OP(adcs, 0), OP(sbcs, 0), OP(ands, 0), OP(bic, 0), OP(eon, 0),
+    OP(ubfx, 0), OP(sbfx, 0), OP(bfi, 0), OP(extr, 0), OP(csinc, 0), OP(ccmp, 0),
+    OP(b_cond, OP_BRANCH), OP(cbz, OP_BRANCH), OP(tbz, OP_BRANCH), OP(msub, 0), OP(smulh, 0),
+    OP(div, 0), OP(clz, 0), OP(rev, 0), OP(adr, 0), OP(ldr, 0), OP(stp, 0), OP(ldop, 0),
     OP(exclusive, 0), OP(vector2, 0), OP(dup, 0), OP(ins_umov, 0),
 };
 

@@ -59,7 +59,11 @@ static void write_bytes(State *s, const Insn *i, uint8_t *p, unsigned n, uint64_
     } \
     ORACLE(name) { RD = (uint64_t)(int64_t)(T)read_bytes(s, i, at(s, i), 1u << log2); }
 #define STORE(name, log2) \
-    EMIT(name) { ir_store(b, IR_MEM_SIZE(log2) | order(b, i), address(b, i), (int8_t)i->imm[0], get(b, i->d)); } \
+    EMIT(name) \
+    { \
+        ir_store(b, IR_MEM_SIZE(log2) | order(b, i), address(b, i), (int8_t)i->imm[0], \
+                 get(b, i->d)); \
+    } \
     ORACLE(name) { write_bytes(s, i, at(s, i), 1u << log2, RD); }
 
 LOAD(lbz, 0, false, uint8_t)
@@ -76,7 +80,8 @@ STORE(std, 3)
 /* 128 bits in the guest's order: v[d] as a number */
 EMIT(lvx)
 {
-    ir_put(b, V0 + i->d, ir_load(b, IR_V128, IR_MEM_SIZE(4) | order(b, i), address(b, i), (int8_t)i->imm[0]));
+    ir_put(b, V0 + i->d,
+           ir_load(b, IR_V128, IR_MEM_SIZE(4) | order(b, i), address(b, i), (int8_t)i->imm[0]));
 }
 ORACLE(lvx)
 {
@@ -87,7 +92,8 @@ ORACLE(lvx)
 }
 EMIT(stvx)
 {
-    ir_store(b, IR_MEM_SIZE(4) | order(b, i), address(b, i), (int8_t)i->imm[0], ir_get(b, V0 + i->d));
+    ir_store(b, IR_MEM_SIZE(4) | order(b, i), address(b, i), (int8_t)i->imm[0],
+             ir_get(b, V0 + i->d));
 }
 ORACLE(stvx)
 {
@@ -187,9 +193,11 @@ ORACLE(divw)
 static void emit_compare(IrBuilder *b, const Insn *i, IrCond less, IrCond greater)
 {
     IrRef x = get32(b, i->n), y = get32(b, i->m);
-    IrRef f = ir_binary(b, IR_OR, ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ir_cmp(b, less, x, y)), 3),
+    IrRef f = ir_binary(b, IR_OR,
+                        ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ir_cmp(b, less, x, y)), 3),
                         ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ir_cmp(b, greater, x, y)), 2));
-    f = ir_binary(b, IR_OR, f, ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ir_cmp(b, IR_EQ, x, y)), 1));
+    f = ir_binary(b, IR_OR, f,
+                  ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ir_cmp(b, IR_EQ, x, y)), 1));
     f = ir_binary(b, IR_OR, f, ir_zext(b, IR_I32, ir_get(b, CARRY)));
     ir_put(b, COND, ir_deposit(b, ir_get(b, COND), f, 4 * (i->a & 7u), 4));
 }
@@ -203,7 +211,11 @@ ORACLE(cmpw) { set_field(s, i, (int32_t)RN < (int32_t)RM, (int32_t)RN > (int32_t
 EMIT(cmplw) { emit_compare(b, i, IR_LTU, IR_GTU); }
 ORACLE(cmplw) { set_field(s, i, (uint32_t)RN < (uint32_t)RM, (uint32_t)RN > (uint32_t)RM); }
 
-EMIT(bc) { ir_branch(b, ir_trunc(b, IR_I8, ir_extract(b, ir_get(b, COND), i->a & 31, 1)), b->insn + insn_imm(i)); }
+EMIT(bc)
+{
+    ir_branch(b, ir_trunc(b, IR_I8, ir_extract(b, ir_get(b, COND), i->a & 31, 1)),
+              b->insn + insn_imm(i));
+}
 ORACLE(bc) { s->skip = s->regs.cond >> (i->a & 31) & 1; }
 EMIT(bdnz)
 {
@@ -221,7 +233,9 @@ EMIT(lwarx_stwcx)
     IrRef v = ir_load_linked(b, IR_I64, mem, a);
     IrRef ok = ir_store_cond(b, mem, i->a & 1 ? ir_binary_imm(b, IR_ADD, a, 4) : a, get32(b, i->n));
     put(b, i->d, v);
-    ir_put(b, COND, ir_deposit(b, ir_get(b, COND), ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ok), 1), 28, 4));
+    ir_put(
+        b, COND,
+        ir_deposit(b, ir_get(b, COND), ir_binary_imm(b, IR_SHL, ir_zext(b, IR_I32, ok), 1), 28, 4));
 }
 ORACLE(lwarx_stwcx)
 {
@@ -237,7 +251,8 @@ ORACLE(lwarx_stwcx)
 EMIT(laag)
 {
     IrRef a = ir_binary_imm(b, IR_AND, address(b, i), -8);
-    put(b, i->d, ir_atomic(b, IR_ATOMIC_ADD, IR_I64, IR_MEM_SIZE(3) | order(b, i), a, get(b, i->n)));
+    put(b, i->d,
+        ir_atomic(b, IR_ATOMIC_ADD, IR_I64, IR_MEM_SIZE(3) | order(b, i), a, get(b, i->n)));
 }
 ORACLE(laag)
 {
@@ -272,7 +287,8 @@ EMIT(mvc)
     ir_put(b, CTR, ir_const(b, IR_I64, 0));
     ir_label(b, top);
     IrRef k = ir_get(b, CTR), base = ir_binary(b, IR_ADD, get(b, 15), k);
-    ir_store(b, IR_MEM_SIZE(0), base, i->imm[1], ir_load(b, IR_I8, IR_MEM_SIZE(0), base, i->imm[0]));
+    ir_store(b, IR_MEM_SIZE(0), base, i->imm[1],
+             ir_load(b, IR_I8, IR_MEM_SIZE(0), base, i->imm[0]));
     k = ir_binary_imm(b, IR_ADD, k, 1);
     ir_put(b, CTR, k);
     ir_brcond(b, ir_cmp(b, IR_LTU, k, ir_const(b, IR_I64, (i->a & 31u) + 1)), top);
@@ -318,10 +334,11 @@ ORACLE(nullify)
 
 #define OP(name, flags) {#name, emit_##name, oracle_##name, flags}
 static const Op ops[] = {
-    OP(lbz, 0), OP(lhz, 0), OP(lha, 0), OP(lwz, 0), OP(lwa, 0), OP(ld, 0), OP(stb, 0), OP(sth, 0), OP(stw, 0), OP(std, 0),
-    OP(lvx, 0), OP(stvx, 0), OP(setend, 0), OP(addc, 0), OP(adde, 0), OP(subfc, 0), OP(subfe, 0), OP(rlwinm, 0),
-    OP(rlwimi, 0), OP(cntlzw, 0), OP(extsb, 0), OP(mulhw, 0), OP(mulhwu, 0), OP(divw, 0), OP(cmpw, 0), OP(cmplw, 0),
-    OP(bc, OP_BRANCH), OP(bdnz, OP_BRANCH), OP(lwarx_stwcx, 0), OP(laag, 0), OP(csg, 0), OP(mvc, 0),
+    OP(lbz, 0), OP(lhz, 0), OP(lha, 0), OP(lwz, 0), OP(lwa, 0), OP(ld, 0), OP(stb, 0), OP(sth, 0),
+    OP(stw, 0), OP(std, 0), OP(lvx, 0), OP(stvx, 0), OP(setend, 0), OP(addc, 0), OP(adde, 0),
+    OP(subfc, 0), OP(subfe, 0), OP(rlwinm, 0), OP(rlwimi, 0), OP(cntlzw, 0), OP(extsb, 0),
+    OP(mulhw, 0), OP(mulhwu, 0), OP(divw, 0), OP(cmpw, 0), OP(cmplw, 0), OP(bc, OP_BRANCH),
+    OP(bdnz, OP_BRANCH), OP(lwarx_stwcx, 0), OP(laag, 0), OP(csg, 0), OP(mvc, 0),
     OP(beq_delayed, OP_BRANCH), OP(nullify, 0),
 };
 

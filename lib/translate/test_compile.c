@@ -16,7 +16,8 @@
 #define N_WIDE 4
 #define MEMORY 512
 
-enum { INT0, FLOAT0 = INT0 + N_INT, WIDE0 = FLOAT0 + N_FLOAT, VECTOR0 = WIDE0 + N_WIDE, FLAGS0 = VECTOR0 + N_WIDE,
+enum { INT0, FLOAT0 = INT0 + N_INT, WIDE0 = FLOAT0 + N_FLOAT, VECTOR0 = WIDE0 + N_WIDE,
+      FLAGS0 = VECTOR0 + N_WIDE,
        NARROW0 = FLAGS0 + 2, SLOTS = NARROW0 + 3 };
 
 typedef struct TestCpu {
@@ -31,8 +32,10 @@ typedef struct TestCpu {
 } TestCpu;
 
 static IrSlot slots[SLOTS];
-static const uint16_t int_pins[] = {INT0, INT0 + 1, INT0 + 2, INT0 + 3, INT0 + 4, INT0 + 5, INT0 + 6, INT0 + 7, INT0 + 8, INT0 + 9};
-static const uint16_t float_pins[] = {FLOAT0, FLOAT0 + 1, FLOAT0 + 2, FLOAT0 + 3, FLOAT0 + 4, FLOAT0 + 5, FLOAT0 + 6, FLOAT0 + 7, FLOAT0 + 8, FLOAT0 + 9};
+static const uint16_t int_pins[] = {INT0, INT0 + 1, INT0 + 2, INT0 + 3, INT0 + 4, INT0 + 5,
+                                    INT0 + 6, INT0 + 7, INT0 + 8, INT0 + 9};
+static const uint16_t float_pins[] = {FLOAT0, FLOAT0 + 1, FLOAT0 + 2, FLOAT0 + 3, FLOAT0 + 4,
+                                      FLOAT0 + 5, FLOAT0 + 6, FLOAT0 + 7, FLOAT0 + 8, FLOAT0 + 9};
 
 typedef void Body(IrBuilder *b, GRand *r);
 static Body *body;
@@ -65,10 +68,32 @@ static const IrHelper helpers[] = {
 };
 
 static void test_mode(TranslateCpu *cpu) { cpu->mode = seed; }
+
+/* As RISC-V, x86, Arm, Power, and what nobody has, with and without flushing. */
+static void test_fp_rules(uint64_t mode, TranslateFp *fp)
+{
+    static const TranslateFp rules[] = {
+        {.default_nan = true},
+        {.negative_default = true, .propagate = 1, .denormal_flag = true},
+        {.tiny_before = true, .propagate = 0},
+        {.tiny_before = true, .propagate = 3},
+        {.tiny_before = true, .default_nan = true, .negative_default = true},
+        {.negative_default = true, .propagate = 2, .denormal_flag = true},
+    };
+    *fp = rules[mode % G_N_ELEMENTS(rules)];
+    if (mode % 5 == 0)
+        fp->flush_inputs = fp->flush_outputs = true;
+}
+
 static bool test_interrupt(TranslateCpu *cpu) { return false; }
 static bool test_wake(TranslateCpu *cpu) { return true; }
-static void test_raise(TranslateCpu *cpu, TranslateFault f) { ((TestCpu *)cpu)->ints[0] = f.exception; translate_stop(cpu); }
-static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble t, TranslateFault *f)
+static void test_raise(TranslateCpu *cpu, TranslateFault f)
+{
+    ((TestCpu *)cpu)->ints[0] = f.exception;
+    translate_stop(cpu);
+}
+static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
+                         TranslateTrouble t, TranslateFault *f)
 {
     *f = (TranslateFault){t, address};
 }
@@ -88,10 +113,12 @@ static bool test_insn(IrBuilder *b, const uint8_t *code, unsigned available)
 }
 
 static TranslateGuest guest = {
-    .name = "test", .cpu_size = sizeof(TestCpu), .hot = offsetof(TestCpu, ints), .max_insn = 4, .direct_memory = true,
+    .name = "test", .cpu_size = sizeof(TestCpu), .hot = offsetof(TestCpu, ints), .max_insn = 4,
+    .direct_memory = true,
     .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), .float_pins = float_pins,
-    .n_float_pins = G_N_ELEMENTS(float_pins), .fp = {.default_nan = true},
-    .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake, .raise = test_raise,
+    .n_float_pins = G_N_ELEMENTS(float_pins), .fp_rules = test_fp_rules,
+    .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake,
+    .raise = test_raise,
     .trouble = test_trouble, .fetch_mmu = test_fetch_mmu,
 };
 
@@ -99,15 +126,20 @@ static void make_slots(void)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < N_INT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("int%u", i), (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64, false};
+        slots[n++] = (IrSlot){g_strdup_printf("int%u", i),
+                              (uint32_t)(offsetof(TestCpu, ints) + 8 * i), IR_I64, false};
     for (unsigned i = 0; i < N_FLOAT; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("float%u", i), (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64, false};
+        slots[n++] = (IrSlot){g_strdup_printf("float%u", i),
+                              (uint32_t)(offsetof(TestCpu, floats) + 8 * i), IR_F64, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i), (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128, false};
+        slots[n++] = (IrSlot){g_strdup_printf("wide%u", i),
+                              (uint32_t)(offsetof(TestCpu, wide) + 16 * i), IR_I128, false};
     for (unsigned i = 0; i < N_WIDE; i++)
-        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128, false};
+        slots[n++] = (IrSlot){"vector", (uint32_t)(offsetof(TestCpu, vectors) + 16 * i), IR_V128,
+                              false};
     for (unsigned i = 0; i < 2; i++)
-        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS, false};
+        slots[n++] = (IrSlot){"flags", (uint32_t)(offsetof(TestCpu, flags) + 4 * i), IR_FLAGS,
+                              false};
     slots[n++] = (IrSlot){"i32", offsetof(TestCpu, i32), IR_I32, false};
     slots[n++] = (IrSlot){"i16", offsetof(TestCpu, i16), IR_I16, false};
     slots[n++] = (IrSlot){"i8", offsetof(TestCpu, i8), IR_I8, false};
@@ -124,8 +156,9 @@ typedef struct Pool {
 
 static uint64_t interesting(GRand *r)
 {
-    static const uint64_t edge[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-                                    0x7fffffffffffffff, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, 63, 31, 64};
+    static const uint64_t edge[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+                                    0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
+                                    UINT64_MAX, UINT64_MAX - 1, 63, 31, 64};
     if (g_rand_int_range(r, 0, 2))
         return edge[g_rand_int_range(r, 0, G_N_ELEMENTS(edge))];
     return (uint64_t)g_rand_int(r) << 32 | g_rand_int(r);
@@ -170,16 +203,24 @@ static IrRef pick(IrBuilder *b, GRand *r, Pool *p, IrType type)
 static void put_random(IrBuilder *b, GRand *r, Pool *p)
 {
     switch (g_rand_int_range(r, 0, 8)) {
-    case 0: ir_put(b, WIDE0 + (unsigned)g_rand_int_range(r, 0, N_WIDE), pick(b, r, p, IR_I128)); break;
-    case 1: ir_put(b, VECTOR0 + (unsigned)g_rand_int_range(r, 0, N_WIDE), pick(b, r, p, IR_V128)); break;
+    case 0:
+        ir_put(b, WIDE0 + (unsigned)g_rand_int_range(r, 0, N_WIDE), pick(b, r, p, IR_I128));
+        break;
+    case 1:
+        ir_put(b, VECTOR0 + (unsigned)g_rand_int_range(r, 0, N_WIDE), pick(b, r, p, IR_V128));
+        break;
     case 2: ir_put(b, FLAGS0 + (unsigned)g_rand_int_range(r, 0, 2), pick(b, r, p, IR_FLAGS)); break;
-    case 3: ir_put(b, FLOAT0 + (unsigned)g_rand_int_range(r, 0, N_FLOAT), pick(b, r, p, IR_F64)); break;
+    case 3:
+        ir_put(b, FLOAT0 + (unsigned)g_rand_int_range(r, 0, N_FLOAT), pick(b, r, p, IR_F64));
+        break;
     case 4: {
         unsigned w = (unsigned)g_rand_int_range(r, 0, 3);
         ir_put(b, NARROW0 + w, pick(b, r, p, w == 0 ? IR_I32 : w == 1 ? IR_I16 : IR_I8));
         break;
     }
-    default: ir_put(b, INT0 + (unsigned)g_rand_int_range(r, 0, N_INT - 1), pick(b, r, p, IR_I64)); break;
+    default:
+        ir_put(b, INT0 + (unsigned)g_rand_int_range(r, 0, N_INT - 1), pick(b, r, p, IR_I64));
+        break;
     }
 }
 
@@ -191,8 +232,9 @@ static IrType int_type(GRand *r, bool wide)
 
 static void op_int(IrBuilder *b, GRand *r, Pool *p)
 {
-    static const IrCode two[] = {IR_ADD, IR_SUB, IR_MUL, IR_MULHS, IR_MULHU, IR_MULHSU, IR_DIVS, IR_DIVU, IR_REMS, IR_REMU,
-                                 IR_AND, IR_OR, IR_XOR, IR_ANDN, IR_SHL, IR_SHR, IR_SAR, IR_ROL, IR_ROR, IR_CLMUL, IR_CLMULH};
+    static const IrCode two[] = {IR_ADD, IR_SUB, IR_MUL, IR_MULHS, IR_MULHU, IR_MULHSU, IR_DIVS,
+                                 IR_DIVU, IR_REMS, IR_REMU, IR_AND, IR_OR, IR_XOR, IR_ANDN, IR_SHL,
+                                 IR_SHR, IR_SAR, IR_ROL, IR_ROR, IR_CLMUL, IR_CLMULH};
     static const IrCode one[] = {IR_NOT, IR_NEG, IR_CLZ, IR_CTZ, IR_POPCNT, IR_BSWAP, IR_BITREV};
     IrType type = int_type(r, true);
     IrRef x = pick(b, r, p, type), y;
@@ -218,7 +260,10 @@ static void op_convert(IrBuilder *b, GRand *r, Pool *p)
     default: add(p, wider ? ir_sext(b, to, x) : ir_trunc(b, to, x), to); break;
     }
     if (g_rand_int_range(r, 0, 6) == 0) {
-        IrRef wide = ir_op(b, (IrOp){.code = IR_CONCAT, .type = IR_I128, .a = pick(b, r, p, IR_I64), .b = pick(b, r, p, IR_I64)});
+        IrRef wide = ir_op(b, (IrOp){.code = IR_CONCAT,
+                                     .type = IR_I128,
+                                     .a = pick(b, r, p, IR_I64),
+                                     .b = pick(b, r, p, IR_I64)});
         add(p, wide, IR_I128);
         add(p, ir_unary(b, IR_HIGH, IR_I64, wide), IR_I64);
     }
@@ -227,7 +272,8 @@ static void op_convert(IrBuilder *b, GRand *r, Pool *p)
 static void op_compare(IrBuilder *b, GRand *r, Pool *p)
 {
     IrType type = int_type(r, true), result = int_type(r, false);
-    IrRef c = ir_cmp(b, (IrCond)g_rand_int_range(r, 0, 10), pick(b, r, p, type), pick(b, r, p, type));
+    IrRef c = ir_cmp(b, (IrCond)g_rand_int_range(r, 0, 10), pick(b, r, p, type),
+                     pick(b, r, p, type));
     if (g_rand_int_range(r, 0, 2))
         add(p, ir_select(b, c, pick(b, r, p, result), pick(b, r, p, result)), result);
     else
@@ -241,23 +287,36 @@ static void op_flags(IrBuilder *b, GRand *r, Pool *p)
     IrRef carry = ir_cmp(b, IR_LTU, pick(b, r, p, IR_I64), pick(b, r, p, IR_I64));
     switch (g_rand_int_range(r, 0, 9)) {
     case 0: f = ir_op(b, (IrOp){.code = IR_FLAGS_ADD, .type = IR_FLAGS, .a = x, .b = y}); break;
-    case 1: f = ir_op(b, (IrOp){.code = IR_FLAGS_ADC, .type = IR_FLAGS, .a = x, .b = y, .c = carry}); break;
+    case 1:
+        f = ir_op(b, (IrOp){.code = IR_FLAGS_ADC, .type = IR_FLAGS, .a = x, .b = y, .c = carry});
+        break;
     case 2: f = ir_op(b, (IrOp){.code = IR_FLAGS_SUB, .type = IR_FLAGS, .a = x, .b = y}); break;
-    case 3: f = ir_op(b, (IrOp){.code = IR_FLAGS_SBC, .type = IR_FLAGS, .a = x, .b = y, .c = carry}); break;
+    case 3:
+        f = ir_op(b, (IrOp){.code = IR_FLAGS_SBC, .type = IR_FLAGS, .a = x, .b = y, .c = carry});
+        break;
     case 4: f = ir_op(b, (IrOp){.code = IR_FLAGS_LOGIC, .type = IR_FLAGS, .a = x}); break;
     case 5:
-        f = ir_op(b, (IrOp){.code = (uint8_t)(IR_FLAGS_SHL + g_rand_int_range(r, 0, 3)), .type = IR_FLAGS, .a = x, .b = y,
+        f = ir_op(b, (IrOp){.code = (uint8_t)(IR_FLAGS_SHL + g_rand_int_range(r, 0, 3)),
+                            .type = IR_FLAGS,
+                            .a = x,
+                            .b = y,
                             .c = pick(b, r, p, IR_FLAGS)});
         break;
     case 6: f = ir_unary(b, IR_FLAGS_INVC, IR_FLAGS, pick(b, r, p, IR_FLAGS)); break;
-    case 7: f = ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_binary_imm(b, IR_AND, pick(b, r, p, IR_I32), 0x8d5)); break;
+    case 7:
+        f = ir_unary(b, IR_FLAGS_PACK, IR_FLAGS,
+                     ir_binary_imm(b, IR_AND, pick(b, r, p, IR_I32), 0x8d5));
+        break;
     default: f = pick(b, r, p, IR_FLAGS); break;
     }
     if (g_rand_int_range(r, 0, 2))
         add(p, f, IR_FLAGS);
     if (g_rand_int_range(r, 0, 3) == 0)
         add(p, ir_unary(b, IR_FLAGS_BITS, IR_I32, f), IR_I32);
-    IrRef t = ir_op(b, (IrOp){.code = IR_FLAGS_TEST, .type = IR_I8, .sub = (uint8_t)g_rand_int_range(r, 0, 16), .a = f});
+    IrRef t = ir_op(b, (IrOp){.code = IR_FLAGS_TEST,
+                              .type = IR_I8,
+                              .sub = (uint8_t)g_rand_int_range(r, 0, 16),
+                              .a = f});
     if (g_rand_int_range(r, 0, 2))
         add(p, ir_select(b, t, pick(b, r, p, IR_I64), pick(b, r, p, IR_I64)), IR_I64);
     else
@@ -269,7 +328,8 @@ static void op_vector(IrBuilder *b, GRand *r, Pool *p)
     IrCode code = (IrCode)g_rand_int_range(r, IR_VADD, IR_VSHUFFLE + 1);
     unsigned lane = (unsigned)g_rand_int_range(r, 0, 4);
     static const IrType lanes[] = {IR_I8, IR_I16, IR_I32, IR_I64};
-    IrOp op = {.code = (uint8_t)code, .type = IR_V128, .sub = (uint8_t)lane, .a = pick(b, r, p, IR_V128)};
+    IrOp op = {
+        .code = (uint8_t)code, .type = IR_V128, .sub = (uint8_t)lane, .a = pick(b, r, p, IR_V128)};
     IrType type = IR_V128;
     if (code == IR_VSPLAT) {
         op.a = pick(b, r, p, lanes[lane]);
@@ -292,7 +352,8 @@ static void op_memory(IrBuilder *b, GRand *r, Pool *p)
     /* base: a register that holds an address within memory, bounded by a mask */
     IrRef at = ir_binary_imm(b, IR_AND, pick(b, r, p, IR_I64), MEMORY / 2 - 1);
     IrRef base = ir_binary(b, IR_ADD, ir_get(b, INT0 + 13), at);
-    IrMem mem = IR_MEM_SIZE(g_rand_int_range(r, 0, 4)) | (g_rand_int_range(r, 0, 2) ? IR_MEM_SIGNED : 0) |
+    IrMem mem = IR_MEM_SIZE(g_rand_int_range(r, 0, 4)) |
+                (g_rand_int_range(r, 0, 2) ? IR_MEM_SIGNED : 0) |
                 (g_rand_int_range(r, 0, 3) ? 0 : IR_MEM_BE);
     int32_t disp = g_rand_int_range(r, 0, 128);
     IrType type = ir_mem_log2(mem) == 3 || g_rand_int_range(r, 0, 2) ? IR_I64 : IR_I32;
@@ -303,16 +364,22 @@ static void op_memory(IrBuilder *b, GRand *r, Pool *p)
     case 2: add(p, ir_load(b, type, mem, base, disp), type); break;
     case 3:
     case 4: ir_store(b, mem, base, disp, pick(b, r, p, IR_I64)); break;
-    case 5: ir_store(b, IR_MEM_SIZE(g_rand_int_range(r, 0, 3)), base, disp, pick(b, r, p, IR_I32)); break;
+    case 5:
+        ir_store(b, IR_MEM_SIZE(g_rand_int_range(r, 0, 3)), base, disp, pick(b, r, p, IR_I32));
+        break;
     case 6: add(p, ir_load(b, IR_V128, IR_MEM_SIZE(4), base, disp), IR_V128); break;
     case 7: ir_store(b, IR_MEM_SIZE(4), base, disp, pick(b, r, p, IR_V128)); break;
     case 8:
-        add(p, ir_atomic(b, (IrAtomic)g_rand_int_range(r, 0, 9), IR_I64, IR_MEM_SIZE(g_rand_int_range(r, 2, 4)) | IR_MEM_SIGNED,
-                         aligned, pick(b, r, p, IR_I64)), IR_I64);
+        add(p,
+            ir_atomic(b, (IrAtomic)g_rand_int_range(r, 0, 9), IR_I64,
+                      IR_MEM_SIZE(g_rand_int_range(r, 2, 4)) | IR_MEM_SIGNED, aligned,
+                      pick(b, r, p, IR_I64)),
+            IR_I64);
         break;
     default:
         add(p, ir_load_linked(b, IR_I64, IR_MEM_SIZE(3), aligned), IR_I64);
-        add(p, ir_zext(b, IR_I64, ir_store_cond(b, IR_MEM_SIZE(3), aligned, pick(b, r, p, IR_I64))), IR_I64);
+        add(p, ir_zext(b, IR_I64, ir_store_cond(b, IR_MEM_SIZE(3), aligned, pick(b, r, p, IR_I64))),
+            IR_I64);
         break;
     }
 }
@@ -320,7 +387,7 @@ static void op_memory(IrBuilder *b, GRand *r, Pool *p)
 static void op_float_bits(IrBuilder *b, GRand *r, Pool *p)
 {
     IrRef f = pick(b, r, p, IR_F64), g = pick(b, r, p, IR_F64);
-    switch (g_rand_int_range(r, 0, 8)) {
+    switch (g_rand_int_range(r, 0, 11)) {
     case 0: add(p, ir_unary(b, IR_FNEG, IR_F64, f), IR_F64); break;
     case 1: add(p, ir_unary(b, IR_FABS, IR_F64, f), IR_F64); break;
     case 2: add(p, ir_binary(b, IR_FCOPYSIGN, f, g), IR_F64); break;
@@ -328,6 +395,12 @@ static void op_float_bits(IrBuilder *b, GRand *r, Pool *p)
     case 4: add(p, ir_bitcast(b, IR_F64, pick(b, r, p, IR_I64)), IR_F64); break;
     case 5: add(p, ir_fbox(b, ir_bitcast(b, IR_F32, pick(b, r, p, IR_I32))), IR_F64); break;
     case 6: add(p, ir_bitcast(b, IR_I32, ir_funbox(b, IR_F32, f)), IR_I32); break;
+    case 7: add(p, ir_fzext(b, ir_bitcast(b, IR_F32, pick(b, r, p, IR_I32))), IR_F64); break;
+    case 8: add(p, ir_bitcast(b, IR_I32, ir_flow(b, IR_F32, f)), IR_I32); break;
+    case 9:
+        add(p, ir_select(b, ir_trunc(b, IR_I8, ir_extract(b, pick(b, r, p, IR_I64), 3, 1)), f, g),
+            IR_F64);
+        break;
     default: add(p, ir_fclass(b, f), IR_I64); break;
     }
 }
@@ -348,17 +421,57 @@ static void op_float(IrBuilder *b, GRand *r, Pool *p)
     IrType i = g_rand_int_range(r, 0, 2) ? IR_I64 : IR_I32;
     IrRound round = g_rand_int_range(r, 0, 3) ? IR_RDYN : (IrRound)g_rand_int_range(r, 0, 5);
     IrRef x = pick_float(b, r, p, t), y = pick_float(b, r, p, t);
-    switch (g_rand_int_range(r, 0, 9)) {
+    switch (g_rand_int_range(r, 0, 11)) {
     case 0:
-    case 1: add_float(b, p, ir_fop2(b, (IrCode)(IR_FADD + g_rand_int_range(r, 0, 4)), x, y, round), t); break;
+    case 1:
+        add_float(b, p, ir_fop2(b, (IrCode)(IR_FADD + g_rand_int_range(r, 0, 4)), x, y, round), t);
+        break;
     case 2: add_float(b, p, ir_fop1(b, IR_FSQRT, x, round), t); break;
     case 3:
-        add_float(b, p, ir_fma(b, x, y, pick_float(b, r, p, t), g_rand_int_range(r, 0, 2), g_rand_int_range(r, 0, 2), round), t);
+        add_float(
+            b, p,
+            ir_fma_as(b, x, y, pick_float(b, r, p, t), g_rand_int(r) & g_rand_int(r) & 15, round),
+            t);
         break;
-    case 4: add_float(b, p, ir_fminmax(b, g_rand_int_range(r, 0, 2) ? IR_FMIN : IR_FMAX, x, y, (IrMinMax)g_rand_int_range(r, 0, 3)), t); break;
-    case 5: add(p, ir_zext(b, IR_I64, ir_fcmp(b, (IrFCond)g_rand_int_range(r, 0, 4), x, y, g_rand_int_range(r, 0, 2))), IR_I64); break;
-    case 6: add(p, ir_ftoi(b, i, x, (unsigned)g_rand_int_range(r, 0, 2) | (g_rand_int_range(r, 0, 2) ? IR_TOINT_NAN_MAX : 0), round), i); break;
-    case 7: add_float(b, p, ir_itof(b, t, pick(b, r, p, i), g_rand_int_range(r, 0, 2), round), t); break;
+    case 4:
+        add_float(b, p,
+                  ir_fminmax(b, g_rand_int_range(r, 0, 2) ? IR_FMIN : IR_FMAX, x, y,
+                             (IrMinMax)g_rand_int_range(r, 0, 4)),
+                  t);
+        break;
+    case 5:
+        add(p,
+            ir_zext(
+                b, IR_I64,
+                ir_fcmp(b, (IrFCond)g_rand_int_range(r, 0, 4), x, y, g_rand_int_range(r, 0, 2))),
+            IR_I64);
+        break;
+    case 6:
+        add(p,
+            ir_ftoi(b, i, x,
+                    (unsigned)g_rand_int_range(r, 0, 2) | 1u << g_rand_int_range(r, 0, 5), round),
+            i);
+        break;
+    case 7:
+        add_float(b, p, ir_itof(b, t, pick(b, r, p, i), g_rand_int_range(r, 0, 2), round), t);
+        break;
+    case 8:
+        add_float(b, p,
+                  ir_op(b, (IrOp){.code = IR_FROUND,
+                                  .type = t,
+                                  .sub = round,
+                                  .imm = g_rand_int(r) & 1,
+                                  .a = x}),
+                  t);
+        break;
+    case 9: {
+        bool flags = g_rand_int_range(r, 0, 2);
+        add(p,
+            ir_frel(b, flags ? IR_FLAGS : IR_I32, x, y, g_rand_int_range(r, 0, 2), 0x81, 0x40, 0,
+                    0x845),
+            flags ? IR_FLAGS : IR_I32);
+        break;
+    }
     default: add_float(b, p, ir_ftof(b, other, x, round), other); break;
     }
 }
@@ -366,7 +479,10 @@ static void op_float(IrBuilder *b, GRand *r, Pool *p)
 static void op_branch(IrBuilder *b, GRand *r, Pool *p)
 {
     unsigned over = ir_label_new(b);
-    ir_brcond(b, ir_cmp(b, (IrCond)g_rand_int_range(r, 0, 10), pick(b, r, p, IR_I64), pick(b, r, p, IR_I64)), over);
+    ir_brcond(
+        b,
+        ir_cmp(b, (IrCond)g_rand_int_range(r, 0, 10), pick(b, r, p, IR_I64), pick(b, r, p, IR_I64)),
+        over);
     for (unsigned i = 0; i < 3; i++) {
         op_int(b, r, p);
         put_random(b, r, p);
@@ -398,8 +514,10 @@ static void random_body(IrBuilder *b, GRand *r)
                 op_branch(b, r, &p);
             break;
         case 9:
-            add(&p, ir_call(b, g_rand_int_range(r, 0, 2) ? HELPER_MIX : HELPER_PURE, pick(b, r, &p, IR_I64),
-                            pick(b, r, &p, IR_I64), pick(b, r, &p, IR_I64), 0), IR_I64);
+            add(&p,
+                ir_call(b, g_rand_int_range(r, 0, 2) ? HELPER_MIX : HELPER_PURE,
+                        pick(b, r, &p, IR_I64), pick(b, r, &p, IR_I64), pick(b, r, &p, IR_I64), 0),
+                IR_I64);
             break;
         default: op_int(b, r, &p); break;
         }
@@ -422,7 +540,8 @@ static bool test_ram(void *opaque, uint64_t phys, GuestPage *page)
     static uint8_t flags[2];
     if (phys >> GUEST_PAGE_BITS != 0x10 && phys >> GUEST_PAGE_BITS != 0x20)
         return false;
-    *page = (GuestPage){phys >> GUEST_PAGE_BITS == 0x10 ? test_memory : test_memory + 4096, &flags[phys >> 17 & 1], true};
+    *page = (GuestPage){phys >> GUEST_PAGE_BITS == 0x10 ? test_memory : test_memory + 4096,
+                        &flags[phys >> 17 & 1], true};
     return true;
 }
 
@@ -480,7 +599,10 @@ static void print_region(guint32 s)
 static void test_random(void)
 {
     const char *one = getenv("TEST_SEED"), *count = getenv("TEST_COUNT");
-    guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1, n = one ? 1 : count ? (guint32)strtoul(count, NULL, 0) : 3000;
+    guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1,
+            n = one     ? 1
+                : count ? (guint32)strtoul(count, NULL, 0)
+                        : 3000;
     static Outcome interp, jit;
     body = random_body;
     if (one && getenv("TEST_PRINT"))
@@ -494,10 +616,11 @@ static void test_random(void)
             if (interp.fp_flags != jit.fp_flags)
                 g_test_message("flags %#x, compiler %#x", interp.fp_flags, jit.fp_flags);
             for (unsigned i = 0; i < SLOTS; i++)
-                if (memcmp((uint8_t *)&interp.cpu + slots[i].offset, (uint8_t *)&jit.cpu + slots[i].offset,
-                           ir_type_bits(slots[i].type) / 8))
-                    g_test_message("slot %u (%s) differs: interpreter %#" G_GINT64_MODIFIER "x compiler %#"
-                                   G_GINT64_MODIFIER "x", i, slots[i].name,
+                if (memcmp((uint8_t *)&interp.cpu + slots[i].offset,
+                           (uint8_t *)&jit.cpu + slots[i].offset, ir_type_bits(slots[i].type) / 8))
+                    g_test_message("slot %u (%s) differs: interpreter %#" G_GINT64_MODIFIER
+                                   "x compiler %#" G_GINT64_MODIFIER "x",
+                                   i, slots[i].name,
                                    *(guint64 *)(void *)((uint8_t *)&interp.cpu + slots[i].offset),
                                    *(guint64 *)(void *)((uint8_t *)&jit.cpu + slots[i].offset));
             print_region(s);

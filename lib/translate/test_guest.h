@@ -53,6 +53,7 @@ typedef struct State {
     unsigned skip;       /* instructions to leave out */
     bool stopped;
     uint32_t undefined;  /* flags that the manual leaves undefined now */
+    unsigned fp_round, fp_flags; /* IrRound, TranslateFpFlags */
     uint8_t mem[DATA_SIZE];
 } State;
 
@@ -80,8 +81,11 @@ enum { OP_BRANCH = 1,    /* imm is made the distance past the next instruction *
 static const Op *test_ops;
 static unsigned test_n_ops;
 static unsigned test_min_length = 8, test_max_length = 8;
-static uint32_t test_flags_mask = IR_FLAG_C | IR_FLAG_P | IR_FLAG_A | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O;
-static void (*test_adjust)(Insn *i, GRand *r); /* makes a random instruction a valid one; NULL: none needed */
+static uint32_t test_flags_mask = IR_FLAG_C | IR_FLAG_P | IR_FLAG_A | IR_FLAG_Z | IR_FLAG_S |
+                                  IR_FLAG_O;
+/* makes a random instruction a valid one; NULL: none needed */
+static void (*test_adjust)(Insn *i, GRand *r);
+static void (*test_prepare)(State *s, GRand *r); /* changes a random state; NULL: none needed */
 
 /* the guest */
 
@@ -147,7 +151,8 @@ static void test_raise(TranslateCpu *cpu, TranslateFault f)
 
 enum { FAULT_BUS = 100, FAULT_MISALIGNED, FAULT_PAGE };
 
-static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble t, TranslateFault *f)
+static void test_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
+                         TranslateTrouble t, TranslateFault *f)
 {
     *f = (TranslateFault){t == TRANSLATE_BUS_ERROR ? FAULT_BUS : FAULT_MISALIGNED, address};
 }
@@ -169,21 +174,22 @@ static bool test_insn(IrBuilder *b, const uint8_t *code, unsigned available)
     return true;
 }
 
-/* Virtual pages of the translated guest: data at 0x10000, code at 0x20000; physical pages in another order. */
+/* Virtual pages of the translated guest; physical ones are in another order. */
 enum { VA_DATA = 0x10000, VA_CODE = 0x20000, PAGES = 16 };
 static uint8_t test_page_map[256];  /* virtual page number to physical page; 0: none */
 static uint8_t *test_ram_host;      /* PAGES + 1 pages; physical page p at p << 12 */
 static uint8_t test_page_flags[PAGES + 1];
 
-static bool test_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map,
-                      TranslateFault *fault)
+static bool test_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu,
+                      TranslateMap *map, TranslateFault *fault)
 {
     uint64_t page = address >> GUEST_PAGE_BITS;
     if (page > 255 || !test_page_map[page]) {
         *fault = (TranslateFault){FAULT_PAGE, address};
         return false;
     }
-    *map = (TranslateMap){(uint64_t)test_page_map[page] << GUEST_PAGE_BITS | (address & 4095), true, true, true, false};
+    *map = (TranslateMap){(uint64_t)test_page_map[page] << GUEST_PAGE_BITS | (address & 4095), true,
+                          true, true, false};
     return true;
 }
 
@@ -197,15 +203,20 @@ static bool test_ram(void *opaque, uint64_t phys, GuestPage *page)
 }
 
 static IrSlot test_slots[SLOTS];
-static const uint16_t test_int_pins[] = {R0, R0 + 1, R0 + 2, R0 + 15, R0 + 3, R0 + 14, R0 + 4, R0 + 5, R0 + 6, R0 + 7};
+static const uint16_t test_int_pins[] = {R0, R0 + 1, R0 + 2, R0 + 15, R0 + 3, R0 + 14, R0 + 4,
+                                         R0 + 5, R0 + 6, R0 + 7};
 static const uint16_t test_float_pins[] = {F0, F0 + 1, F0 + 2, F0 + 3, F0 + 4};
 
-#define TEST_GUEST(direct_) { \
-    .name = "test", .cpu_size = sizeof(TestCpu), .hot = offsetof(TestCpu, regs), .max_insn = 15, \
-    .direct_memory = direct_, .int_pins = test_int_pins, .n_int_pins = G_N_ELEMENTS(test_int_pins), \
-    .float_pins = test_float_pins, .n_float_pins = G_N_ELEMENTS(test_float_pins), .fp = {.default_nan = true}, \
-    .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake, .raise = test_raise, \
-    .trouble = test_trouble, .fetch_mmu = test_fetch_mmu, .walk = direct_ ? NULL : test_walk}
+#define TEST_GUEST(direct_) \
+    { \
+        .name = "test", .cpu_size = sizeof(TestCpu), .hot = offsetof(TestCpu, regs), \
+        .max_insn = 15, .direct_memory = direct_, .int_pins = test_int_pins, \
+        .n_int_pins = G_N_ELEMENTS(test_int_pins), .float_pins = test_float_pins, \
+        .n_float_pins = G_N_ELEMENTS(test_float_pins), .fp = {.default_nan = true}, \
+        .mode = test_mode, .insn = test_insn, .interrupt = test_interrupt, .wake = test_wake, \
+        .raise = test_raise, .trouble = test_trouble, .fetch_mmu = test_fetch_mmu, \
+        .walk = direct_ ? NULL : test_walk \
+    }
 static TranslateGuest test_guests[2] = {TEST_GUEST(false), TEST_GUEST(true)};
 
 static void test_guest_setup(const Op *ops, unsigned n_ops)
@@ -214,7 +225,8 @@ static void test_guest_setup(const Op *ops, unsigned n_ops)
     test_ops = ops;
     test_n_ops = n_ops;
 #define SLOT(text, field, type) \
-    test_slots[n++] = (IrSlot){text, (uint32_t)(offsetof(TestCpu, regs) + offsetof(Regs, field)), type, false}
+    test_slots[n++] = (IrSlot){ \
+        text, (uint32_t)(offsetof(TestCpu, regs) + offsetof(Regs, field)), type, false}
     static char names[32][8];
     for (unsigned i = 0; i < 16; i++) {
         g_snprintf(names[i], 8, "r%u", i);
@@ -236,7 +248,8 @@ static void test_guest_setup(const Op *ops, unsigned n_ops)
     SLOT("half", half, IR_I16);
     SLOT("carry", carry, IR_I8);
 #undef SLOT
-    test_guests[0].ir = test_guests[1].ir = (IrGuest){test_slots, n, test_helpers, G_N_ELEMENTS(test_helpers)};
+    test_guests[0].ir = test_guests[1].ir = (IrGuest){test_slots, n, test_helpers,
+                                                      G_N_ELEMENTS(test_helpers)};
     if (!test_ram_host)
         test_ram_host = g_aligned_alloc0(PAGES + 1, GUEST_PAGE_SIZE, GUEST_PAGE_SIZE);
 }
@@ -273,7 +286,8 @@ static void machine_write(const Machine *m, uint64_t address, const void *from, 
     for (size_t i = 0; i < size; i++)
         *machine_at(m, address + i) = ((const uint8_t *)from)[i];
     for (size_t i = 0; i < size; i++) {
-        uint64_t phys = m->direct ? address + i : (uint64_t)(machine_at(m, address + i) - test_ram_host);
+        uint64_t phys = m->direct ? address + i
+                                  : (uint64_t)(machine_at(m, address + i) - test_ram_host);
         if (i == 0 || (phys & 4095) == 0)
             translate_invalidate(m->t, phys, MIN(size - i, 4096 - (phys & 4095)));
     }
@@ -322,9 +336,11 @@ static void machine_free(Machine *m)
 
 static inline uint64_t test_random(GRand *r)
 {
-    static const uint64_t edge[] = {0, 1, 2, 3, 7, 8, 0x0f, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff,
-                                    0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-                                    UINT64_MAX, UINT64_MAX - 1, 0xffffffff80000000, 63, 31, 32, 64, 0xff80, 0xffff8000};
+    static const uint64_t edge[] = {0, 1, 2, 3, 7, 8, 0x0f, 0x7f, 0x80, 0xff, 0x7fff, 0x8000,
+                                    0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
+                                    0x100000000, 0x7fffffffffffffff, 0x8000000000000000, UINT64_MAX,
+                                    UINT64_MAX - 1, 0xffffffff80000000, 63, 31, 32, 64, 0xff80,
+                                    0xffff8000};
     switch (g_rand_int_range(r, 0, 5)) {
     case 0:
     case 1: return edge[g_rand_int_range(r, 0, G_N_ELEMENTS(edge))];
@@ -335,15 +351,19 @@ static inline uint64_t test_random(GRand *r)
 
 static inline uint64_t test_random_float(GRand *r)
 {
-    static const double edge[] = {0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, 3, 1e300, -1e300, 1e-300, 2147483647.5, 2147483648.0,
-                                  -2147483648.5, 4294967296.0, 9223372036854775808.0, -9223372036854775808.0,
-                                  9.3e18, 18446744073709551616.0, G_MAXDOUBLE, 1e19, -1e19, 123456.75};
+    static const double edge[] = {0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, 3, 1e300, -1e300, 1e-300,
+                                  2147483647.5, 2147483648.0, -2147483648.5, 4294967296.0,
+                                  9223372036854775808.0, -9223372036854775808.0, 9.3e18,
+                                  18446744073709551616.0, G_MAXDOUBLE, 1e19, -1e19, 123456.75};
     double x;
     switch (g_rand_int_range(r, 0, 6)) {
     case 0:
     case 1: x = edge[g_rand_int_range(r, 0, G_N_ELEMENTS(edge))]; break;
     case 2: x = g_rand_int_range(r, -100, 100) * 0.25; break;
-    case 3: return g_rand_boolean(r) ? 0x7ff0000000000000 : g_rand_boolean(r) ? 0xfff0000000000000 : 0x7ff8000000000000;
+    case 3:
+        if (g_rand_boolean(r))
+            return 0x7ff0000000000000;
+        return g_rand_boolean(r) ? 0xfff0000000000000 : 0x7ff8000000000000;
     case 4: x = g_rand_double_range(r, -1e20, 1e20); break;
     default: return (uint64_t)g_rand_int(r) << 32 | g_rand_int(r);
     }
@@ -375,10 +395,14 @@ static void random_state(State *s, const Machine *m, GRand *r)
     s->pc = m->code;
     s->skip = s->undefined = 0;
     s->stopped = false;
+    s->fp_round = IR_RNE;
+    s->fp_flags = 0;
     for (unsigned i = 0; i < DATA_SIZE; i += 4) {
         uint32_t w = g_rand_int(r);
         memcpy(s->mem + i, &w, 4);
     }
+    if (test_prepare)
+        test_prepare(s, r);
 }
 
 static inline uint8_t *state_at(State *s, uint64_t address)
@@ -413,8 +437,11 @@ static void run_machine(const Machine *m, const State *s, State *out)
         memcpy(machine_at(m, m->data + page * 4096), s->mem + page * 4096, 4096);
     m->cpu->core.pc = m->code;
     m->cpu->core.mxcsr = 0x1f80;
+    translate_fp_set_round(&m->cpu->core, (IrRound)s->fp_round);
+    translate_fp_set_flags(&m->cpu->core, s->fp_flags);
     translate_run(&m->cpu->core);
     out->regs = m->cpu->regs;
+    out->fp_flags = translate_fp_flags(&m->cpu->core);
     for (unsigned page = 0; page < 2; page++)
         memcpy(out->mem + page * 4096, machine_at(m, m->data + page * 4096), 4096);
 }
@@ -424,12 +451,17 @@ static void print_program(const State *before, const Insn *program, unsigned n)
     IrBuilder b;
     g_autoptr(GString) text = g_string_new(NULL);
     for (unsigned i = 0; i < n; i++)
-        g_string_append_printf(text, "%s d=%u n=%u m=%u a=%u imm=%#x length %u\n", test_ops[program[i].op].name,
-                               program[i].d, program[i].n, program[i].m, program[i].a, insn_imm(&program[i]),
+        g_string_append_printf(text, "%s d=%u n=%u m=%u a=%u imm=%#x length %u\n",
+                               test_ops[program[i].op].name, program[i].d, program[i].n,
+                               program[i].m, program[i].a, insn_imm(&program[i]),
                                program[i].length);
     for (unsigned i = 0; i < 16; i++)
         g_string_append_printf(text, "r%u=%#" G_GINT64_MODIFIER "x ", i, before->regs.r[i]);
-    g_string_append_printf(text, "flags=%#x carry=%u\n", before->regs.flags, before->regs.carry);
+    for (unsigned i = 0; i < 8; i++)
+        g_string_append_printf(text, "f%u=%#" G_GINT64_MODIFIER "x ", i, before->regs.f[i]);
+    g_string_append_printf(text, "flags=%#x carry=%u mode=%u round=%u sticky=%#x\n",
+                           before->regs.flags, before->regs.carry, before->regs.order,
+                           before->fp_round, before->fp_flags);
     ir_builder_init(&b, &test_guests[0].ir);
     for (unsigned i = 0; i < n && b.flow != IR_ENDED; i++) {
         test_insn(&b, (const uint8_t *)&program[i], 16);
@@ -445,29 +477,45 @@ static bool compare_states(const State *expected, const State *got, const char *
     Regs a = expected->regs, b = got->regs;
     a.flags &= test_flags_mask & ~expected->undefined;
     b.flags &= test_flags_mask & ~expected->undefined;
-    if (!memcmp(&a, &b, sizeof a) && !memcmp(expected->mem, got->mem, DATA_SIZE))
+    if (!memcmp(&a, &b, sizeof a) && !memcmp(expected->mem, got->mem, DATA_SIZE) &&
+        expected->fp_flags == got->fp_flags)
         return true;
     g_printerr("%s differs from the oracle:\n", who);
+    if (expected->fp_flags != got->fp_flags)
+        g_printerr("  sticky flags: expected %#x got %#x\n", expected->fp_flags, got->fp_flags);
     const uint64_t *x = (const uint64_t *)(const void *)&a, *y = (const uint64_t *)(const void *)&b;
     for (unsigned i = 0; i < sizeof a / 8; i++)
         if (x[i] != y[i])
-            g_printerr("  word %u of the registers (slot %s): expected %#" G_GINT64_MODIFIER "x got %#"
-                       G_GINT64_MODIFIER "x\n", i, i < 24 ? test_slots[i].name : i < 40 ? test_slots[24 + (i - 24) / 2].name :
-                       i < 42 ? "wide" : "ctr, flags, cond, order, carry or exception", x[i], y[i]);
+            g_printerr("  word %u of the registers (slot %s): expected %#" G_GINT64_MODIFIER
+                       "x got %#" G_GINT64_MODIFIER "x\n",
+                       i,
+                       i < 24   ? test_slots[i].name
+                       : i < 40 ? test_slots[24 + (i - 24) / 2].name
+                       : i < 42 ? "wide"
+                                : "ctr, flags, cond, order, carry or exception",
+                       x[i], y[i]);
     for (unsigned i = 0; i < DATA_SIZE; i++)
         if (expected->mem[i] != got->mem[i])
             g_printerr("  memory %#x: expected %#x got %#x\n", i, expected->mem[i], got->mem[i]);
     return false;
 }
 
-static const struct { TranslateAccel accel; bool direct; const char *name; } test_ways[] = {
-    {TRANSLATE_INTERP, false, "the interpreter, translated"}, {TRANSLATE_INTERP, true, "the interpreter, direct"},
-    {TRANSLATE_JIT, false, "the compiler, translated"}, {TRANSLATE_JIT, true, "the compiler, direct"},
-    {TRANSLATE_VERIFY, false, "verify, translated"}, {TRANSLATE_VERIFY, true, "verify, direct"},
+static const struct {
+    TranslateAccel accel;
+    bool direct;
+    const char *name;
+} test_ways[] = {
+    {TRANSLATE_INTERP, false, "the interpreter, translated"},
+    {TRANSLATE_INTERP, true, "the interpreter, direct"},
+    {TRANSLATE_JIT, false, "the compiler, translated"},
+    {TRANSLATE_JIT, true, "the compiler, direct"},
+    {TRANSLATE_VERIFY, false, "verify, translated"},
+    {TRANSLATE_VERIFY, true, "verify, direct"},
 };
 
 /* Runs the program on `times` random states and compares. */
-static bool check_program(const Machine *m, const char *who, const Insn *program, unsigned n, unsigned times, GRand *r)
+static bool check_program(const Machine *m, const char *who, const Insn *program, unsigned n,
+                          unsigned times, GRand *r)
 {
     static State before, expected, got;
     uint64_t at = m->code;
@@ -490,9 +538,13 @@ static bool check_program(const Machine *m, const char *who, const Insn *program
 
 static Insn random_insn(unsigned op, GRand *r)
 {
-    Insn i = {.op = (uint8_t)op, .length = (uint8_t)g_rand_int_range(r, (gint32)test_min_length, (gint32)test_max_length + 1),
-              .d = (uint8_t)g_rand_int_range(r, 0, 8), .n = (uint8_t)g_rand_int_range(r, 0, 8),
-              .m = (uint8_t)g_rand_int_range(r, 0, 8), .a = (uint8_t)g_rand_int(r)};
+    Insn i = {.op = (uint8_t)op,
+              .length = (uint8_t)g_rand_int_range(r, (gint32)test_min_length,
+                                                  (gint32)test_max_length + 1),
+              .d = (uint8_t)g_rand_int_range(r, 0, 8),
+              .n = (uint8_t)g_rand_int_range(r, 0, 8),
+              .m = (uint8_t)g_rand_int_range(r, 0, 8),
+              .a = (uint8_t)g_rand_int(r)};
     uint32_t v = g_rand_int(r);
     i.imm[0] = (uint8_t)v;
     i.imm[1] = (uint8_t)(v >> 8);
@@ -537,7 +589,8 @@ static void test_each(void)
 static void test_programs(void)
 {
     const char *one = getenv("TEST_SEED"), *count = getenv("TEST_COUNT");
-    guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1, n = one ? 1 : count ? (guint32)strtoul(count, NULL, 0) : 300;
+    guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1;
+    guint32 n = one ? 1 : count ? (guint32)strtoul(count, NULL, 0) : 300;
     for (unsigned w = 0; w < G_N_ELEMENTS(test_ways); w++) {
         Machine m = machine_new(test_ways[w].accel, test_ways[w].direct);
         for (guint32 seed = from; seed < from + n; seed++) {
@@ -554,7 +607,8 @@ static void test_programs(void)
             }
             /* a skip must not pass by an instruction that defines undefined flags */
             for (unsigned i = 0; i + 2 < k; i++)
-                if (test_ops[program[i].op].flags & OP_BRANCH && test_ops[program[i + 1].op].flags & OP_UNDEFINES)
+                if (test_ops[program[i].op].flags & OP_BRANCH &&
+                    test_ops[program[i + 1].op].flags & OP_UNDEFINES)
                     program[i + 1] = random_insn(0, r);
             for (unsigned i = 0; i + 1 < k; i++)
                 if (test_ops[program[i].op].flags & OP_UNDEFINES && program[i + 1].op)

@@ -17,7 +17,10 @@ EMIT(add) { ir_put(b, R0 + i->d, ir_binary_imm(b, IR_ADD, ir_get(b, R0 + i->d), 
 ORACLE(add) { s->regs.r[i->d] += (uint64_t)simm(i); }
 EMIT(mov) { ir_put(b, R0 + i->d, ir_get(b, R0 + i->n)); }
 ORACLE(mov) { s->regs.r[i->d] = s->regs.r[i->n]; }
-EMIT(branch) { ir_branch(b, ir_cmp(b, IR_NE, ir_get(b, R0 + i->d), ir_const(b, IR_I64, 0)), b->insn + simm(i)); }
+EMIT(branch)
+{
+    ir_branch(b, ir_cmp(b, IR_NE, ir_get(b, R0 + i->d), ir_const(b, IR_I64, 0)), b->insn + simm(i));
+}
 ORACLE(branch) { s->skip = s->regs.r[i->d] != 0; }
 
 /* d = sum of all odd k below n & 63, by a loop with a skip in it */
@@ -31,7 +34,8 @@ EMIT(sum)
     ir_brcond(b, ir_cmp(b, IR_EQ, k, ir_const(b, IR_I64, 0)), end);
     k = ir_binary_imm(b, IR_SUB, k, 1);
     ir_put(b, CTR, k);
-    ir_brcond(b, ir_trunc(b, IR_I8, ir_binary_imm(b, IR_XOR, ir_binary_imm(b, IR_AND, k, 1), 1)), even);
+    ir_brcond(b, ir_trunc(b, IR_I8, ir_binary_imm(b, IR_XOR, ir_binary_imm(b, IR_AND, k, 1), 1)),
+              even);
     ir_put(b, R0 + i->d, ir_binary(b, IR_ADD, ir_get(b, R0 + i->d), k));
     ir_label(b, even);
     ir_br(b, top);
@@ -47,7 +51,10 @@ ORACLE(sum)
     s->regs.ctr = 0;
 }
 
-EMIT(mix) { ir_put(b, R0 + i->d, ir_call(b, HELPER_MIX, ir_get(b, R0 + i->n), ir_get(b, R0 + i->m), 0, 0)); }
+EMIT(mix)
+{
+    ir_put(b, R0 + i->d, ir_call(b, HELPER_MIX, ir_get(b, R0 + i->n), ir_get(b, R0 + i->m), 0, 0));
+}
 ORACLE(mix)
 {
     uint64_t a = s->regs.r[i->n], c = s->regs.r[i->m];
@@ -59,13 +66,15 @@ ORACLE(mix)
 
 EMIT(look)
 {
-    ir_put(b, R0 + 1, ir_binary_imm(b, IR_ADD, ir_get(b, R0 + 1), 9)); /* which the helper must see */
+    ir_put(b, R0 + 1,
+           ir_binary_imm(b, IR_ADD, ir_get(b, R0 + 1), 9)); /* which the helper must see */
     ir_put(b, R0 + i->d, ir_call(b, HELPER_LOOK, ir_get(b, R0 + i->n), 0, 0, 0));
 }
 ORACLE(look)
 {
     s->regs.r[1] += 9;
-    s->regs.r[i->d] = s->regs.r[1] + 7 * s->regs.r[12] + s->regs.flags + s->regs.v[0][0] + s->regs.r[i->n];
+    s->regs.r[i->d] = s->regs.r[1] + 7 * s->regs.r[12] + s->regs.flags + s->regs.v[0][0] +
+                      s->regs.r[i->n];
 }
 
 /* a trap in the middle: what was put before stays, what comes after does not happen */
@@ -95,9 +104,11 @@ EMIT(fault)
 {
     IrRef n = ir_get(b, R0 + i->n), zero = ir_const(b, IR_I64, 0);
     IrRef bad = ir_cmp(b, IR_EQ, ir_binary_imm(b, IR_AND, n, 3), zero);
-    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + 15), ir_select(b, bad, ir_const(b, IR_I64, 1 << 17), zero));
+    IrRef at = ir_binary(b, IR_ADD, ir_get(b, R0 + 15),
+                         ir_select(b, bad, ir_const(b, IR_I64, 1 << 17), zero));
     ir_put(b, R0 + i->d, ir_const(b, IR_I64, 77));
-    IrRef v = i->a & 1 ? ir_call(b, HELPER_LOAD, at, 0, 0, 0) : ir_load(b, IR_I64, IR_MEM_SIZE(3), at, 0);
+    IrRef v = i->a & 1 ? ir_call(b, HELPER_LOAD, at, 0, 0, 0)
+                       : ir_load(b, IR_I64, IR_MEM_SIZE(3), at, 0);
     ir_put(b, R0 + i->m, v);
 }
 ORACLE(fault)
@@ -119,20 +130,28 @@ EMIT(call)
 }
 EMIT(ret) { ir_return(b, ir_get(b, R0 + LINK)); }
 EMIT(store) { ir_store(b, IR_MEM_SIZE(3), ir_get(b, R0 + i->n), 0, ir_get(b, R0 + i->d)); }
-EMIT(atomic) { ir_atomic(b, IR_ATOMIC_ADD, IR_I64, IR_MEM_SIZE(3), ir_get(b, R0 + i->n), ir_get(b, R0 + i->d)); }
+EMIT(atomic)
+{
+    ir_atomic(b, IR_ATOMIC_ADD, IR_I64, IR_MEM_SIZE(3), ir_get(b, R0 + i->n), ir_get(b, R0 + i->d));
+}
 EMIT(hook)
 {
     ir_call(b, HELPER_HOOK, 0, 0, 0, 0);
     ir_exit_mode(b, b->insn + i->length);
 }
-EMIT(equal) { ir_branch(b, ir_cmp(b, IR_EQ, ir_get(b, R0 + i->d), ir_get(b, R0 + i->n)), b->insn + simm(i)); }
+EMIT(equal)
+{
+    ir_branch(b, ir_cmp(b, IR_EQ, ir_get(b, R0 + i->d), ir_get(b, R0 + i->n)), b->insn + simm(i));
+}
 
 #define OP(name, flags) {#name, emit_##name, oracle_##name, flags}
 #define BARE(name) {#name, emit_##name, NULL, OP_SINGLE}
-enum { ADD, MOV, BRANCH, SUM, MIX, LOOK, TRAP, FAULT, WITH_ORACLE, JUMP = WITH_ORACLE, CALL, RET, STORE, ATOMIC, HOOK, EQUAL };
+enum { ADD, MOV, BRANCH, SUM, MIX, LOOK, TRAP, FAULT, WITH_ORACLE, JUMP = WITH_ORACLE, CALL, RET,
+      STORE, ATOMIC, HOOK, EQUAL };
 static const Op ops[] = {
-    OP(add, 0), OP(mov, 0), OP(branch, OP_BRANCH), OP(sum, 0), OP(mix, 0), OP(look, 0), OP(trap, 0), OP(fault, 0),
-    BARE(jump), BARE(call), BARE(ret), BARE(store), BARE(atomic), BARE(hook), BARE(equal),
+    OP(add, 0), OP(mov, 0), OP(branch, OP_BRANCH), OP(sum, 0), OP(mix, 0), OP(look, 0), OP(trap, 0),
+    OP(fault, 0), BARE(jump), BARE(call), BARE(ret), BARE(store), BARE(atomic), BARE(hook),
+    BARE(equal),
 };
 
 
@@ -147,7 +166,8 @@ typedef struct Way {
     bool direct;
 } Way;
 
-static const Way ways[] = {{TRANSLATE_INTERP, false}, {TRANSLATE_JIT, false}, {TRANSLATE_JIT, true}, {TRANSLATE_VERIFY, false}};
+static const Way ways[] = {{TRANSLATE_INTERP, false}, {TRANSLATE_JIT, false}, {TRANSLATE_JIT, true},
+                           {TRANSLATE_VERIFY, false}};
 
 static void go(Machine *m)
 {
@@ -170,7 +190,10 @@ static void test_random_programs(void)
         for (unsigned k = 0; k < 200; k++) {
             Insn program[10];
             for (unsigned i = 0; i < 10; i++)
-                program[i] = random_insn(g_rand_int_range(r, 0, 3) ? (unsigned)g_rand_int_range(r, 0, WITH_ORACLE) : FAULT, r);
+                program[i] = random_insn(g_rand_int_range(r, 0, 3)
+                                             ? (unsigned)g_rand_int_range(r, 0, WITH_ORACLE)
+                                             : FAULT,
+                                         r);
             fix_branches(program, 10);
             g_assert_true(check_program(&m, "precise faults", program, 10, 5, r));
         }
@@ -179,9 +202,9 @@ static void test_random_programs(void)
 }
 
 /*
- * The guest writes over code that it has run, on its own page and on another; so does DMA. The new code is reached by
- * a jump back or to another page, so in another region: what a store changes further on in its own region is seen
- * only when that is entered again.
+ * The guest writes over code that it has run, on its own page and on another; so does DMA. The new
+ * code is reached by a jump back or to another page, so in another region: what a store changes
+ * further on in its own region is seen only when that is entered again.
  */
 static void test_self_modifying(void)
 {

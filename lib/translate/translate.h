@@ -61,6 +61,9 @@ typedef struct TranslateFp {
     bool negative_default;   /* the default NaN has its sign set */
     bool tiny_before;        /* tininess is detected before rounding */
     uint8_t propagate;       /* without default_nan: SfPropagate of softfloat.h; 1 is as x86 */
+    bool flush_inputs;       /* subnormal operands are zeros of their sign */
+    bool flush_outputs;      /* tiny results are zeros of their sign */
+    bool denormal_flag;      /* TRANSLATE_FP_DENORMAL as x86 has it: else set only by operands that were flushed */
 } TranslateFp;
 
 typedef struct TranslateGuest {
@@ -74,6 +77,8 @@ typedef struct TranslateGuest {
     const uint16_t *int_pins, *float_pins; /* slots in order of dynamic frequency */
     unsigned n_int_pins, n_float_pins;
     TranslateFp fp;
+    /* Changes fp, a copy of the above, to the rules in that mode (Arm FPCR.DN and FZ, x86 MXCSR.DAZ and FTZ). NULL: always as above. */
+    void (*fp_rules)(uint64_t mode, TranslateFp *fp);
     /* Sets cpu->mode and cpu->tag from the CPU's state. Called by the run loop before it looks for code whenever a mode exit was taken. */
     void (*mode)(TranslateCpu *cpu);
     /* Page-table walk. False: *fault says what to raise. May set accessed/dirty bits in memory. NULL: identity. */
@@ -131,6 +136,8 @@ struct TranslateCpu {
     uint64_t linked_address, linked_value; /* load-linked */
     uint32_t linked_valid;
     uint8_t round;           /* IrRound that IR_RDYN means */
+    TranslateFp fp;          /* the rules in the current mode */
+    uint8_t fp_denormal;     /* a subnormal operand was flushed; with fp.denormal_flag it is in mxcsr instead */
     uint32_t kicked;         /* atomic */
     uint32_t stop;           /* atomic */
     uint32_t in_code;        /* compiled or interpreted code is running: pc is to be recovered */
@@ -140,7 +147,7 @@ struct TranslateCpu {
     IrValue *values;         /* interpreter: of the current region's operations */
     uint64_t save[10];       /* temporaries across a call into C */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
-    struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links; } count;
+    struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;
     struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256]; /* pages executed under a tag */
     IrValue cells[64];       /* values wider than a host register; operands of evaluated operations */
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
@@ -195,7 +202,8 @@ bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t 
 bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected, uint64_t desired);
 
 /* The FP environment, outside compiled code or from an FPENV helper. */
-typedef enum { TRANSLATE_FP_INVALID = 1, TRANSLATE_FP_DIVZERO = 2, TRANSLATE_FP_OVERFLOW = 4, TRANSLATE_FP_UNDERFLOW = 8, TRANSLATE_FP_INEXACT = 16 } TranslateFpFlags;
+typedef enum { TRANSLATE_FP_INVALID = 1, TRANSLATE_FP_DIVZERO = 2, TRANSLATE_FP_OVERFLOW = 4, TRANSLATE_FP_UNDERFLOW = 8, TRANSLATE_FP_INEXACT = 16,
+               TRANSLATE_FP_DENORMAL = 32 } TranslateFpFlags;
 unsigned translate_fp_flags(TranslateCpu *cpu);            /* sticky TranslateFpFlags */
 void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round); /* RMM: IR_RDYN operations use soft float */

@@ -175,6 +175,20 @@ uint64_t link_target(const TranslateCpu *cpu, const Link *link);
 /* eval_fp.c: operations that need the FP environment. False: not one of them. */
 bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
 
+/* The rules of floating point in a mode. */
+static inline TranslateFp translate_fp_rules(const TranslateGuest *g, uint64_t mode)
+{
+    TranslateFp fp = g->fp;
+    if (g->fp_rules)
+        g->fp_rules(mode, &fp);
+    return fp;
+}
+/* NaNs, tininess and the flag for subnormals are as in SSE: flushing then is MXCSR's as well. */
+static inline bool translate_fp_is_sse(const TranslateFp *fp)
+{
+    return !fp->default_nan && fp->negative_default && !fp->tiny_before && fp->propagate == 1;
+}
+
 /* host/interp.c */
 ExitReason interp_run(TranslateCpu *cpu, const Region *r);
 /* Any one operation that is no exit and no control, in C; used by the interpreter and by compiled code for rare operations. */

@@ -33,7 +33,7 @@ typedef struct Head {
     uint64_t mode;
     TranslateFault fault;
     bool idle;
-    uint8_t round;
+    uint8_t round, fp_denormal;
 } Head;
 
 typedef struct Run {
@@ -97,7 +97,7 @@ static void save_state(const TranslateCpu *cpu, uint8_t *to)
     h.linked_address = cpu->linked_address;
     h.linked_value = cpu->linked_value;
     h.linked_valid = cpu->linked_valid;
-    h.mxcsr = cpu->mxcsr & ~2u; /* the host's denormal-operand flag is nobody's */
+    h.mxcsr = cpu->mxcsr & ~(cpu->fp.denormal_flag ? 0 : 2u); /* else the host's flag for subnormals is nobody's */
     h.fault_pending = cpu->fault_pending;
     h.tag = cpu->tag;
     h.mode = cpu->mode;
@@ -105,6 +105,7 @@ static void save_state(const TranslateCpu *cpu, uint8_t *to)
         h.fault = cpu->fault;
     h.idle = cpu->idle;
     h.round = cpu->round;
+    h.fp_denormal = cpu->fp_denormal;
     memcpy(to, &h, sizeof h);
     to += sizeof h;
     for (guint i = 0; i < cpu->verify->runs->len; i++) {
@@ -129,6 +130,7 @@ static void load_state(TranslateCpu *cpu, const uint8_t *from)
     cpu->fault = h.fault;
     cpu->idle = h.idle;
     cpu->round = h.round;
+    cpu->fp_denormal = h.fp_denormal;
     from += sizeof h;
     for (guint i = 0; i < cpu->verify->runs->len; i++) {
         const Run *run = &g_array_index(cpu->verify->runs, Run, i);

@@ -349,6 +349,7 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     e->t = t;
     e->r = r;
     e->k = t->host_data;
+    e->fp = translate_fp_rules(t->guest, r->mode);
     e->b = b;
     e->live = live;
     e->a.p = t->code.write + used;

@@ -1,20 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * f32 and f64 on x86-64, in line where the host's result and sticky flags are
- * the guest's. Rounding is MXCSR's (IR_RDYN); an explicit mode is left to C
- * unless the result is exact or it is truncation.
+ * the guest's. Rounding is MXCSR's (IR_RDYN); of the explicit modes only those
+ * of conversions to integers and to integral values are done here.
  *
- * NaN results: with default_nan a result that is a NaN goes to cold code, which
- * puts the default NaN in its place. Guests that hand NaN payloads on as x86
- * does need nothing. Others, and guests that detect tininess before rounding,
- * are left to C altogether.
+ * What the host does otherwise is seen in the result, and put right by cold code:
+ *   - NaNs. Rules as SSE has them need no look. With default_nan the default NaN
+ *     is put in place. Under all other rules C does the operation again, on the
+ *     operands, which therefore keep their registers.
+ *   - Tininess before rounding differs only where rounding gave just the smallest
+ *     normal: then C does it again, too. Flags of the first time are among those of
+ *     the second. Sums are exact there; and no quotient of two numbers of p bits lies
+ *     between a power of two and that times 1 - 2^-p, to round up to it.
+ * Flushing and the flag for subnormals are MXCSR's own for rules as in SSE; for
+ * other guests a mode that has them is left to C altogether.
  */
 #include "translate/host/x64_priv.h"
 
-static bool native_rules(const Emit *e)
+/* Constants: 16 bytes each; the one for f32 follows that for f64. */
+enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10,
+      POOL_LOW };
+
+uint32_t x64_float_pool(Translator *t, Asm *a)
 {
-    const TranslateFp *fp = &e->t->guest->fp;
-    return !fp->tiny_before && (fp->default_nan || fp->propagate == 1);
+    /* what works on an f32 leaves the upper half, which may be a box's ones */
+    static const uint64_t pool[][2] = {
+        {0x7fffffffffffffff, 0}, {0xffffffff7fffffff, 0}, {0x8000000000000000, 0}, {0x80000000, 0},
+        {0x0010000000000000, 0}, {0x00800000, 0}, {0x7ff8000000000000, 0}, {0xffffffff7fc00000, 0},
+        {0xfff8000000000000, 0}, {0xffffffffffc00000, 0}, {0xffffffff00000000, 0}, {0xffffffff, 0},
+    };
+    while ((uintptr_t)a->p & 15)
+        put8(a, 0xcc);
+    uint32_t at = (uint32_t)(a->p - t->code.write);
+    for (unsigned i = 0; i < G_N_ELEMENTS(pool); i++) {
+        put64(a, pool[i][0]);
+        put64(a, pool[i][1]);
+    }
+    return at;
+}
+
+/* An instruction of map 1 with a constant as its last operand. */
+static void vex_pool(Emit *e, unsigned pp, unsigned opcode, unsigned reg, unsigned vvvv, unsigned n)
+{
+    put_vex(&e->a, 1, pp, false, false, (int)reg - 16, 0, 0, vvvv ? (int)vvvv - 16 : 0);
+    put8(&e->a, opcode);
+    put8(&e->a, 0x05 | (reg & 7) << 3); /* rip + disp32 */
+    put32(&e->a, e->k->pool + 16 * n - ((uint32_t)code_offset(e) + 4));
+}
+
+typedef enum { NAN_HOST, NAN_DEFAULT, NAN_AGAIN } NanRule;
+
+static NanRule nan_rule(const Emit *e)
+{
+    if (translate_fp_is_sse(&e->fp))
+        return NAN_HOST;
+    return e->fp.default_nan && !e->fp.tiny_before ? NAN_DEFAULT : NAN_AGAIN;
+}
+
+static bool left_to_c(const Emit *e)
+{
+    const TranslateFp *fp = &e->fp;
+    return !translate_fp_is_sse(fp) && (fp->flush_inputs || fp->flush_outputs || fp->denormal_flag);
 }
 
 static unsigned scalar_pp(unsigned type)
@@ -24,7 +70,8 @@ static unsigned scalar_pp(unsigned type)
 
 static void ucomi(Emit *e, bool signalling, unsigned type, unsigned a, unsigned b)
 {
-    vex_rr(&e->a, 1, type == IR_F32 ? 0 : 1, false, signalling ? 0x2f : 0x2e, (int)a - 16, 0, (int)b - 16);
+    vex_rr(&e->a, 1, type == IR_F32 ? 0 : 1, false, signalling ? 0x2f : 0x2e, (int)a - 16, 0,
+           (int)b - 16);
 }
 
 static Cold *jump_cold(Emit *e, ColdKind kind, unsigned cc)
@@ -37,43 +84,82 @@ static Cold *jump_cold(Emit *e, ColdKind kind, unsigned cc)
     return c;
 }
 
-/* After an operation that made d: a NaN becomes the default NaN. */
-static void check_nan(Emit *e, IrRef i, unsigned type, unsigned d)
+/* Where the operands of an operation are, for C: registers, or NO_REG for one at disp off rbp. */
+typedef struct Operands {
+    uint8_t regs[3];
+    int32_t disp;
+} Operands;
+
+static Cold *finish_cold(Emit *e, Cold *c, IrRef i, unsigned d, const Operands *from)
 {
-    if (!e->t->guest->fp.default_nan)
-        return;
-    ucomi(e, false, type, d, d);
-    Cold *c = jump_cold(e, COLD_NAN, CC_P);
     c->op = i;
-    c->type = (uint8_t)type;
+    c->type = op_of(e, i)->type;
     c->reg = (uint8_t)d;
+    c->wide = e->boxed[i];
+    memcpy(c->regs, from->regs, sizeof c->regs);
+    c->disp = from->disp;
     c->back = e->a.p;
+    return c;
+}
+
+/* Looks at d, just made by operation i. Returns what may follow, or NULL: it is right. */
+static Cold *check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Operands *from)
+{
+    unsigned type = op_of(e, i)->type, f32 = type == IR_F32;
+    Cold *c;
+    if (tiny) {
+        unsigned t = temp_xmm(e);
+        vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32); /* vandps */
+        /* vucomis, which says "equal" for NaNs as well */
+        vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, POOL_MIN + f32);
+        c = jump_cold(e, COLD_EVAL, CC_E);
+    } else if (nan) {
+        ucomi(e, false, type, d, d);
+        c = jump_cold(e, nan_rule(e) == NAN_DEFAULT ? COLD_NAN : COLD_EVAL, CC_P);
+    } else {
+        return NULL;
+    }
+    return finish_cold(e, c, i, d, from);
+}
+
+/* Registers that the result must not be made in, since C may need them. */
+static uint32_t kept(const Emit *e, bool checked, const Operands *from)
+{
+    uint32_t mask = 0;
+    for (unsigned n = 0; checked && nan_rule(e) == NAN_AGAIN && n < 3; n++)
+        mask |= from->regs[n] != NO_REG ? reg_bit(from->regs[n]) : 0;
+    return mask;
 }
 
 static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
 {
-    bool commutes = op->code == IR_FADD || op->code == IR_FMUL;
-    int32_t disp;
+    NanRule rule = nan_rule(e);
+    bool commutes = (op->code == IR_FADD || op->code == IR_FMUL) && rule == NAN_DEFAULT;
+    bool nan = rule != NAN_HOST, tiny = e->fp.tiny_before && op->code == IR_FMUL;
+    Operands from = {{NO_REG, NO_REG, NO_REG}, 0};
     if (op->sub != IR_RDYN)
         return false;
-    if (op->type == IR_F64 && use_mem(e, op->b, &disp)) {
-        unsigned a = use_reg(e, op->a), d = def_reg(e, i);
-        vex_rm(&e->a, 1, 3, false, opcode, (int)d - 16, (int)a - 16, RBP, disp);
-        check_nan(e, i, op->type, d);
+    if (op->type == IR_F64 && use_mem(e, op->b, &from.disp)) {
+        unsigned a = from.regs[0] = (uint8_t)use_reg(e, op->a);
+        unsigned d = def_reg_not(e, i, kept(e, true, &from));
+        vex_rm(&e->a, 1, 3, false, opcode, (int)d - 16, (int)a - 16, RBP, from.disp);
+        check(e, i, d, nan, tiny, &from);
         return true;
     }
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
+    from.regs[0] = (uint8_t)a;
+    from.regs[1] = (uint8_t)b;
     if (commutes && op->type == IR_F32 && !e->boxed[op->a] && e->boxed[op->b]) {
         unsigned t = a;
         a = b;
         b = t;
         e->boxed[i] = 1;
     } else {
-        e->boxed[i] = op->type == IR_F32 && e->boxed[op->a]; /* upper lanes come from the first source */
+        e->boxed[i] = op->type == IR_F32 && e->boxed[op->a]; /* upper lanes: the first source's */
     }
-    unsigned d = def_reg(e, i);
+    unsigned d = def_reg_not(e, i, kept(e, true, &from));
     vex_rr(&e->a, 1, scalar_pp(op->type), false, opcode, (int)d - 16, (int)a - 16, (int)b - 16);
-    check_nan(e, i, op->type, d);
+    check(e, i, d, nan, tiny, &from);
     return true;
 }
 
@@ -81,20 +167,27 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
 {
     if (op->sub != IR_RDYN)
         return false;
-    unsigned a = use_reg(e, op->a), d = def_reg(e, i);
+    unsigned a = use_reg(e, op->a);
+    const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    unsigned d = def_reg_not(e, i, kept(e, true, &from));
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
     vex_rr(&e->a, 1, scalar_pp(op->type), false, 0x51, (int)d - 16, (int)a - 16, (int)a - 16);
-    check_nan(e, i, op->type, d);
+    check(e, i, d, nan_rule(e) != NAN_HOST, false, &from);
     return true;
 }
 
 static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
 {
-    static const uint8_t opcode[] = {0xb9, 0xbd, 0xbb, 0xbf}; /* 231: fmadd, fnmadd, fmsub, fnmsub */
-    if (op->sub != IR_RDYN)
+    /* 231: fmadd, fnmadd, fmsub, fnmsub */
+    static const uint8_t opcode[] = {0xb9, 0xbd, 0xbb, 0xbf};
+    const unsigned needs_check = IR_FMA_NEGATE_NAN | IR_FMA_NEGATE_RESULT;
+    NanRule rule = nan_rule(e);
+    if (op->sub != IR_RDYN || (rule == NAN_HOST && op->imm & needs_check))
         return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c);
-    unsigned d = def_reg_not(e, i, a == c || b == c ? 0 : reg_bit(a) | reg_bit(b));
+    Operands from = {{(uint8_t)a, (uint8_t)b, (uint8_t)c}, 0};
+    uint32_t avoid = kept(e, true, &from);
+    unsigned d = def_reg_not(e, i, avoid | (a == c || b == c ? 0 : reg_bit(a) | reg_bit(b)));
     if (d == a || d == b) { /* an operand is also the addend, or the destination is a factor */
         unsigned t = temp_xmm(e);
         mov_xmm(e, t, d == a ? a : b);
@@ -105,18 +198,58 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
     }
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->c];
     mov_xmm(e, d, c);
-    vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16, (int)b - 16);
-    if (e->t->guest->fp.default_nan) {
-        ucomi(e, false, op->type, d, d);
-        Cold *cold = jump_cold(e, COLD_NAN, CC_P);
-        cold->op = i;
-        cold->type = op->type;
-        cold->reg = (uint8_t)d;
-        cold->base = 1; /* multiply again: infinity times zero is invalid even if the addend is a NaN */
-        cold->regs[0] = (uint8_t)a;
-        cold->regs[1] = (uint8_t)b;
+    vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16,
+           (int)b - 16);
+    from.regs[0] = (uint8_t)a;
+    from.regs[1] = (uint8_t)b;
+    Cold *cold = check(e, i, d, rule != NAN_HOST, e->fp.tiny_before, &from);
+    if (cold) /* multiply again: infinity times zero is invalid even if the addend is a NaN */
+        cold->base = cold->kind == COLD_NAN;
+    if (cold && op->imm & IR_FMA_NEGATE_RESULT) {
+        vex_pool(e, 0, 0x57, d, d, POOL_SIGN + (op->type == IR_F32)); /* vxorps */
         cold->back = e->a.p;
     }
+    return true;
+}
+
+/* The result is known but for NaNs and, where the sign of a zero matters, for equal operands. */
+static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
+{
+    if (op->imm != IR_MINMAX_X86 && e->fp.flush_inputs)
+        return false; /* equal operands may be two that are flushed */
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
+    unsigned opcode = op->code == IR_FMIN ? 0x5d : 0x5f;
+    const Operands from = {{(uint8_t)a, (uint8_t)b, NO_REG}, 0};
+    e->boxed[i] = op->type == IR_F32 && e->boxed[op->a] && e->boxed[op->b];
+    Cold *c = NULL;
+    if (op->imm != IR_MINMAX_X86) {
+        ucomi(e, false, op->type, a, b);
+        c = jump_cold(e, COLD_EVAL, CC_E);
+    }
+    vex_rr(&e->a, 1, scalar_pp(op->type), false, opcode, (int)d - 16, (int)a - 16, (int)b - 16);
+    if (c)
+        finish_cold(e, c, i, d, &from)->base = 1;
+    return true;
+}
+
+static void vround(Emit *e, unsigned type, unsigned d, unsigned a, unsigned round, bool inexact)
+{
+    static const uint8_t modes[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2,
+                                    [IR_RDYN] = 4};
+    vex_rr(&e->a, 3, 1, false, type == IR_F32 ? 0x0a : 0x0b, (int)d - 16, (int)a - 16, (int)a - 16);
+    put8(&e->a, modes[round] | (inexact ? 0u : 8u));
+}
+
+static bool emit_fround(Emit *e, IrRef i, const IrOp *op)
+{
+    if (op->sub == IR_RMM)
+        return false;
+    unsigned a = use_reg(e, op->a);
+    const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan, &from));
+    e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
+    vround(e, op->type, d, a, op->sub, op->imm & 1);
+    check(e, i, d, e->fp.default_nan, false, &from); /* a single NaN is handed on alike by all */
     return true;
 }
 
@@ -144,26 +277,58 @@ static bool emit_fcmp(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-static bool emit_ftoi(Emit *e, IrRef i, const IrOp *op)
+static bool emit_frel(Emit *e, IrRef i, const IrOp *op)
 {
-    bool trunc = op->sub == IR_RTZ;
-    if ((!trunc && op->sub != IR_RDYN) || op->imm & IR_TOINT_UNSIGNED || (op->type != IR_I32 && op->type != IR_I64))
-        return false;
-    bool w = op->type == IR_I64;
-    unsigned a = use_reg(e, op->a), d = def_reg(e, i);
-    put_vex(&e->a, 1, scalar_pp(op->aux), w, false, (int)d, 0, (int)a - 16, 0);
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i), t = temp_gpr(e);
+    static const struct { uint8_t cc, shift; } order[] = {{CC_B, 0}, {CC_E, 16}, {CC_P, 48}};
+    ucomi(e, op->sub, op->aux, a, b);
+    mov_ri_keep(&e->a, (int)d, op->imm >> 32 & 0xffff);
+    for (unsigned n = 0; n < G_N_ELEMENTS(order); n++) { /* all three hold when unordered */
+        mov_ri_keep(&e->a, (int)t, op->imm >> order[n].shift & 0xffff);
+        op_rr(&e->a, 0, false, 0x0f40 | order[n].cc, (int)d, (int)t);
+    }
+    return true;
+}
+
+static void convert(Emit *e, unsigned type, bool w, bool trunc, unsigned d, unsigned a)
+{
+    put_vex(&e->a, 1, scalar_pp(type), w, false, (int)d, 0, (int)a - 16, 0);
     put8(&e->a, trunc ? 0x2c : 0x2d);
     put8(&e->a, 0xc0 | (d & 7) << 3 | (a & 7));
-    if (op->imm & IR_TOINT_X86)
-        return true;
-    /* the host answers 1 << (width - 1) for all that does not fit: then C decides */
-    alu_ri(&e->a, w, ALU_CMP, (int)d, 1); /* overflows for that value only */
-    Cold *c = jump_cold(e, COLD_EVAL, CC_O);
-    c->op = i;
-    c->regs[0] = (uint8_t)a;
-    c->reg = (uint8_t)d;
-    c->type = op->type;
-    c->back = e->a.p;
+}
+
+/*
+ * The host answers 1 << (width - 1) for all that does not fit: then C decides. Unsigned values are
+ * looked at first, by sign and exponent: from 0 to below 2^63 and 2^32 (2^31 where rounding could
+ * reach that) they are converted as signed ones of 64 bits.
+ */
+static bool emit_ftoi(Emit *e, IrRef i, const IrOp *op)
+{
+    bool trunc = op->sub == IR_RTZ, rounds = !trunc && op->sub != IR_RDYN, f32 = op->aux == IR_F32;
+    bool w = op->type == IR_I64;
+    bool is_unsigned = op->imm & IR_TOINT_UNSIGNED, x86 = op->imm & IR_TOINT_X86;
+    if (op->sub == IR_RMM || (op->type != IR_I32 && !w) || (rounds && x86))
+        return false;
+    unsigned a = use_reg(e, op->a), d = def_reg(e, i), t = rounds ? temp_xmm(e) : a;
+    const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    Cold *c = NULL;
+    if (is_unsigned) {
+        vex_rr(&e->a, 1, 1, !f32, 0x7e, (int)a - 16, 0, (int)d); /* vmovd, vmovq */
+        shift_ri(&e->a, !f32, SH_SHR, (int)d, f32 ? 23 : 52);
+        alu_ri(&e->a, false, ALU_CMP, (int)d, (f32 ? 127 : 1023) + (w ? 63 : trunc ? 32 : 31));
+        c = jump_cold(e, COLD_EVAL, CC_AE);
+    }
+    if (rounds)
+        vround(e, op->aux, t, a, op->sub, false);
+    convert(e, op->aux, w || is_unsigned, trunc || rounds, d, t);
+    if (!is_unsigned && !x86) {
+        alu_ri(&e->a, w, ALU_CMP, (int)d, 1); /* overflows for that value only */
+        c = jump_cold(e, COLD_EVAL, CC_O);
+    }
+    if (rounds) /* inexact, now that it has turned out not to be invalid */
+        vround(e, op->aux, t, a, op->sub, true);
+    if (c)
+        finish_cold(e, c, i, d, &from);
     return true;
 }
 
@@ -171,29 +336,40 @@ static bool emit_itof(Emit *e, IrRef i, const IrOp *op)
 {
     bool w = op->aux == IR_I64, is_unsigned = op->imm & 1;
     bool exact = op->aux == IR_I32 && op->type == IR_F64;
-    if ((op->aux != IR_I32 && op->aux != IR_I64) || (op->sub != IR_RDYN && !exact) || (is_unsigned && w))
+    if ((op->aux != IR_I32 && op->aux != IR_I64) || (op->sub != IR_RDYN && !exact))
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
-    if (is_unsigned) {
+    const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    Cold *c = NULL;
+    if (is_unsigned && w) {
+        op_rr(&e->a, 0, true, 0x85, (int)a, (int)a); /* test */
+        c = jump_cold(e, COLD_EVAL, CC_S);
+    } else if (is_unsigned) {
         unsigned t = temp_gpr(e);
         mov_rr(&e->a, false, (int)t, (int)a);
         a = t;
         w = true;
     }
-    vex_rr(&e->a, 1, 0, false, 0x57, (int)d - 16, (int)d - 16, (int)d - 16); /* vxorps: no old value to wait for */
+    /* vxorps: no old value to wait for */
+    vex_rr(&e->a, 1, 0, false, 0x57, (int)d - 16, (int)d - 16, (int)d - 16);
     put_vex(&e->a, 1, scalar_pp(op->type), w, false, (int)d - 16, 0, (int)a, (int)d - 16);
     put8(&e->a, 0x2a);
     put8(&e->a, 0xc0 | (d & 7) << 3 | (a & 7));
+    if (c)
+        finish_cold(e, c, i, d, &from);
     return true;
 }
 
 static bool emit_ftof(Emit *e, IrRef i, const IrOp *op)
 {
-    if (!is_float_type(op->aux) || (op->type == IR_F32 && op->sub != IR_RDYN))
+    bool narrower = op->type == IR_F32, tiny = narrower && e->fp.tiny_before;
+    if (!is_float_type(op->aux) || (narrower && op->sub != IR_RDYN))
         return false;
-    unsigned a = use_reg(e, op->a), d = def_reg(e, i);
+    unsigned a = use_reg(e, op->a);
+    const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan || tiny, &from));
     vex_rr(&e->a, 1, scalar_pp(op->aux), false, 0x5a, (int)d - 16, (int)a - 16, (int)a - 16);
-    check_nan(e, i, op->type, d);
+    check(e, i, d, e->fp.default_nan, tiny, &from);
     return true;
 }
 
@@ -221,27 +397,19 @@ static bool emit_bitcast(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-/* a constant in memory beside the code: ones above, sign masks */
-static void or_ones_above(Emit *e, unsigned d, unsigned a)
-{
-    unsigned t = temp_xmm(e);
-    vex_rr(&e->a, 1, 1, false, 0x76, (int)t - 16, (int)t - 16, (int)t - 16); /* vpcmpeqd: all ones */
-    put_vex(&e->a, 1, 1, false, false, 6, 0, (int)t - 16, (int)t - 16);      /* vpsllq t, t, 32 */
-    put8(&e->a, 0x73);
-    put8(&e->a, 0xc0 | 6 << 3 | (t & 7));
-    put8(&e->a, 32);
-    vex_rr(&e->a, 1, 0, false, 0x56, (int)d - 16, (int)a - 16, (int)t - 16); /* vorps */
-}
-
 static bool emit_box(Emit *e, IrRef i, const IrOp *op)
 {
     if (op->aux != IR_F32)
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
+    if (op->sub) {
+        vex_pool(e, 0, 0x54, d, a, POOL_LOW); /* vandps */
+        return true;
+    }
     if (e->boxed[op->a])
         mov_xmm(e, d, a);
     else
-        or_ones_above(e, d, a);
+        vex_pool(e, 0, 0x56, d, a, POOL_ABOVE); /* vorps */
     e->boxed[i] = 1;
     return true;
 }
@@ -251,6 +419,11 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
     if (op->type != IR_F32)
         return false;
     unsigned a = use_reg(e, op->a), t = temp_gpr(e), d = def_reg(e, i);
+    if (op->sub) {
+        mov_xmm(e, d, a);
+        e->boxed[i] = e->boxed[op->a];
+        return true;
+    }
     if (!e->boxed[op->a]) {
         put_vex(&e->a, 3, 1, false, false, (int)a - 16, 0, (int)t, 0); /* vpextrd t, a, 1 */
         put8(&e->a, 0x16);
@@ -270,101 +443,117 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-/* Sign operations: with masks made from all ones by shifts. */
+/* Sign operations. */
 static bool emit_sign(Emit *e, IrRef i, const IrOp *op)
 {
-    bool f32 = op->type == IR_F32;
-    unsigned a = use_reg(e, op->a), t = temp_xmm(e), b = 0, d;
-    if (op->code == IR_FCOPYSIGN)
-        b = use_reg(e, op->b);
-    d = def_reg_not(e, i, reg_bit(a) | (op->code == IR_FCOPYSIGN ? reg_bit(b) : 0));
-    if (f32) { /* only the low lane, to keep a box's ones */
-        unsigned g = temp_gpr(e);
-        mov_ri(&e->a, (int)g, 0x80000000u);
-        vex_rr(&e->a, 1, 1, false, 0x6e, (int)t - 16, 0, (int)g); /* vmovd */
-    } else {
-        vex_rr(&e->a, 1, 1, false, 0x76, (int)t - 16, (int)t - 16, (int)t - 16);
-        put_vex(&e->a, 1, 1, false, false, 6, 0, (int)t - 16, (int)t - 16); /* vpsllq t, t, 63 */
-        put8(&e->a, 0x73);
-        put8(&e->a, 0xc0 | 6 << 3 | (t & 7));
-        put8(&e->a, 63);
-    }
+    unsigned f32 = op->type == IR_F32, a = use_reg(e, op->a), d;
     e->boxed[i] = f32 && e->boxed[op->a];
-    if (op->code == IR_FNEG) {
-        vex_rr(&e->a, 1, 0, false, 0x57, (int)d - 16, (int)a - 16, (int)t - 16);
+    if (op->code == IR_FCOPYSIGN) {
+        unsigned b = use_reg(e, op->b), t = temp_xmm(e);
+        vex_pool(e, 0, 0x54, t, b, POOL_SIGN + f32); /* vandps */
+        d = def_reg(e, i);
+        vex_pool(e, 0, 0x54, d, a, POOL_ABS + f32);
+        vex_rr(&e->a, 1, 0, false, 0x56, (int)d - 16, (int)d - 16, (int)t - 16); /* vorps */
         return true;
     }
-    vex_rr(&e->a, 1, 0, false, 0x55, (int)d - 16, (int)t - 16, (int)a - 16); /* vandnps: a & ~sign */
-    if (op->code == IR_FCOPYSIGN) {
-        vex_rr(&e->a, 1, 0, false, 0x54, (int)t - 16, (int)t - 16, (int)b - 16); /* sign of b */
-        vex_rr(&e->a, 1, 0, false, 0x56, (int)d - 16, (int)d - 16, (int)t - 16);
-    }
+    d = def_reg(e, i);
+    if (op->code == IR_FNEG)
+        vex_pool(e, 0, 0x57, d, a, POOL_SIGN + f32); /* vxorps */
+    else
+        vex_pool(e, 0, 0x54, d, a, POOL_ABS + f32);
     return true;
 }
 
-static void load_default_nan(Emit *e, unsigned type, unsigned d)
+/* By a mask and a blend: no branch to be guessed. */
+static bool emit_fselect(Emit *e, IrRef i, const IrOp *op)
 {
-    bool negative = e->t->guest->fp.negative_default;
-    /* through memory, so that no register is needed; the upper half boxes an f32 */
-    uint64_t nan = type == IR_F32 ? 0xffffffff7fc00000u | (uint64_t)negative << 31
-                                  : 0x7ff8000000000000u | (uint64_t)negative << 63;
-    store_i(&e->a, false, RBP, CPU_DISP(e, slow_value), (int32_t)nan);
-    store_i(&e->a, false, RBP, CPU_DISP(e, slow_value) + 4, (int32_t)(nan >> 32));
-    vex_rm(&e->a, 1, 2, false, 0x7e, (int)d - 16, 0, RBP, CPU_DISP(e, slow_value));
+    unsigned cond = use_reg(e, op->a), yes = use_reg(e, op->b), no = use_reg(e, op->c);
+    unsigned t = temp_gpr(e), mask = temp_xmm(e), d = def_reg(e, i);
+    op_rr8(&e->a, false, 0x0fb6, (int)t, (int)cond); /* movzx */
+    op_rr(&e->a, 0, true, 0xf7, 3, (int)t);          /* neg */
+    vex_rr(&e->a, 1, 1, true, 0x6e, (int)mask - 16, 0, (int)t);
+    vex_rr(&e->a, 3, 1, false, 0x4b, (int)d - 16, (int)no - 16, (int)yes - 16); /* vblendvpd */
+    put8(&e->a, (mask - 16) << 4);
+    e->boxed[i] = op->type == IR_F32 && e->boxed[op->b] && e->boxed[op->c];
+    return true;
 }
 
-void emit_cold_float(Emit *e, Cold *c)
+/* Sets IE if the product alone does, and no other flag. */
+static void multiply_again(Emit *e, const Cold *c)
 {
-    if (c->kind == COLD_NAN) {
-        if (c->base == 1) {
-            /* product alone, keeping only what it says of invalidity */
-            Asm *a = &e->a;
-            int32_t old = CPU_DISP(e, slow_value), now = CPU_DISP(e, slow_value) + 4;
-            put_vex(a, 1, 0, false, false, 3, 0, RBP, 0); /* vstmxcsr */
-            put8(a, 0xae);
-            put_mem(a, 3, RBP, old);
-            vex_rr(a, 1, scalar_pp(c->type), false, 0x59, c->reg - 16, c->regs[0] - 16, c->regs[1] - 16);
-            put_vex(a, 1, 0, false, false, 3, 0, RBP, 0);
-            put8(a, 0xae);
-            put_mem(a, 3, RBP, now);
-            alu_mi(a, false, ALU_AND, RBP, now, 1);
-            store(a, true, RBP, CPU_DISP(e, slow_address), RAX);
-            load(a, false, RAX, RBP, now);
-            op_rm(a, 0, false, 0x09, RAX, RBP, old); /* or [old], eax */
-            load(a, true, RAX, RBP, CPU_DISP(e, slow_address));
-            put_vex(a, 1, 0, false, false, 2, 0, RBP, 0); /* vldmxcsr */
-            put8(a, 0xae);
-            put_mem(a, 2, RBP, old);
+    Asm *a = &e->a;
+    int32_t old = CPU_DISP(e, slow_value), now = CPU_DISP(e, slow_value) + 4;
+    put_vex(a, 1, 0, false, false, 3, 0, RBP, 0); /* vstmxcsr */
+    put8(a, 0xae);
+    put_mem(a, 3, RBP, old);
+    vex_rr(a, 1, scalar_pp(c->type), false, 0x59, c->reg - 16, c->regs[0] - 16, c->regs[1] - 16);
+    put_vex(a, 1, 0, false, false, 3, 0, RBP, 0);
+    put8(a, 0xae);
+    put_mem(a, 3, RBP, now);
+    alu_mi(a, false, ALU_AND, RBP, now, 1);
+    store(a, true, RBP, CPU_DISP(e, slow_address), RAX);
+    load(a, false, RAX, RBP, now);
+    op_rm(a, 0, false, 0x09, RAX, RBP, old); /* or [old], eax */
+    load(a, true, RAX, RBP, CPU_DISP(e, slow_address));
+    put_vex(a, 1, 0, false, false, 2, 0, RBP, 0); /* vldmxcsr */
+    put8(a, 0xae);
+    put_mem(a, 2, RBP, old);
+}
+
+/* The operation in C, with its operands from where they are. */
+static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
+{
+    Asm *a = &e->a;
+    for (unsigned n = 0; n < ir_code_operands(op->code); n++) {
+        int32_t to = cell_disp(e, CELL_A + n);
+        if (c->regs[n] == NO_REG) {
+            op_rm(a, 0, false, 0xff, 6, RBP, c->disp); /* push, pop: no register is free */
+            op_rm(a, 0, false, 0x8f, 0, RBP, to);
+        } else if (c->regs[n] >= 16) {
+            vex_rm(a, 1, 1, false, 0xd6, c->regs[n] - 16, 0, RBP, to); /* vmovq */
+        } else {
+            store(a, true, RBP, to, c->regs[n]);
         }
-        load_default_nan(e, c->type, c->reg);
-        return;
     }
-    /* COLD_EVAL: a conversion whose result C must decide; the operand is a register */
-    const IrOp *op = op_of(e, c->op);
-    vex_rm(&e->a, 1, 1, false, 0xd6, c->regs[0] - 16, 0, RBP, cell_disp(e, CELL_A));
-    if (op->aux == IR_F32)
-        store_i(&e->a, false, RBP, cell_disp(e, CELL_A) + 4, 0);
     IrOp *copy = g_memdup2(op, sizeof *op);
     if (!e->r->evals)
         e->r->evals = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(e->r->evals, copy);
-    store_i(&e->a, false, RBP, CPU_DISP(e, args), (int32_t)(uintptr_t)copy);
-    store_i(&e->a, false, RBP, CPU_DISP(e, args) + 4, (int32_t)((uintptr_t)copy >> 32));
+    store_i(a, false, RBP, CPU_DISP(e, args), (int32_t)(uintptr_t)copy);
+    store_i(a, false, RBP, CPU_DISP(e, args) + 4, (int32_t)((uintptr_t)copy >> 32));
     emit_call_thunk(e, e->k->eval);
-    load(&e->a, is_64(c->type), c->reg, RBP, cell_disp(e, CELL_RESULT));
+    if (c->wide) /* it counts as boxed */
+        store_i(a, false, RBP, cell_disp(e, CELL_RESULT) + 4, -1);
+    if (c->reg >= 16)
+        vex_rm(a, 1, 2, false, 0x7e, c->reg - 16, 0, RBP, cell_disp(e, CELL_RESULT)); /* vmovq */
+    else
+        load(a, is_64(c->type), c->reg, RBP, cell_disp(e, CELL_RESULT));
 }
 
-bool emit_float(Emit *e, IrRef i, const IrOp *op)
+void emit_cold_float(Emit *e, Cold *c)
 {
-    unsigned type = op->type == IR_I8 ? op->aux : op->type;
-    if (op->code == IR_BITCAST)
-        return emit_bitcast(e, i, op);
-    if (op->code == IR_FCMP && is_float_type(op->aux))
-        return emit_fcmp(e, i, op);
-    if (op->code == IR_FTOI && is_float_type(op->aux))
-        return emit_ftoi(e, i, op);
-    if (!is_float_type(type))
-        return false;
+    const IrOp *op = op_of(e, c->op);
+    if (c->kind == COLD_NAN) {
+        if (c->base == 1)
+            multiply_again(e, c);
+        bool negative = e->fp.negative_default && op->code != IR_FUNBOX;
+        vex_pool(e, 2, 0x7e, c->reg, 0, /* vmovq */
+                 (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32));
+        return;
+    }
+    if (c->base == 1) { /* of equal values the least is either, but for the signs of zeros */
+        uint8_t *nan = jump_short(&e->a, CC_P);
+        vex_rr(&e->a, 1, 0, false, op->code == IR_FMIN ? 0x56 : 0x54, c->reg - 16, c->regs[0] - 16,
+               c->regs[1] - 16); /* vorps, vandps */
+        put8(&e->a, 0xe9);
+        put32(&e->a, (uint32_t)(c->back - (e->a.p + 4)));
+        land(&e->a, nan);
+    }
+    cold_eval(e, c, op);
+}
+
+static bool emit_value(Emit *e, IrRef i, const IrOp *op)
+{
     switch (op->code) {
     case IR_FNEG:
     case IR_FABS:
@@ -372,9 +561,10 @@ bool emit_float(Emit *e, IrRef i, const IrOp *op)
     case IR_FBOX: return emit_box(e, i, op);
     case IR_FUNBOX: return emit_unbox(e, i, op);
     case IR_ITOF: return emit_itof(e, i, op);
+    case IR_SELECT: return emit_fselect(e, i, op);
     default: break;
     }
-    if (!native_rules(e))
+    if (left_to_c(e))
         return false;
     switch (op->code) {
     case IR_FADD: return emit_arith(e, i, op, 0x58);
@@ -383,7 +573,21 @@ bool emit_float(Emit *e, IrRef i, const IrOp *op)
     case IR_FDIV: return emit_arith(e, i, op, 0x5e);
     case IR_FSQRT: return emit_sqrt(e, i, op);
     case IR_FMA: return emit_fma(e, i, op);
+    case IR_FMIN:
+    case IR_FMAX: return emit_minmax(e, i, op);
+    case IR_FROUND: return emit_fround(e, i, op);
     case IR_FTOF: return emit_ftof(e, i, op);
     default: return false;
+    }
+}
+
+bool emit_float(Emit *e, IrRef i, const IrOp *op)
+{
+    switch (op->code) {
+    case IR_BITCAST: return emit_bitcast(e, i, op);
+    case IR_FCMP: return is_float_type(op->aux) && !left_to_c(e) && emit_fcmp(e, i, op);
+    case IR_FREL: return is_float_type(op->aux) && !left_to_c(e) && emit_frel(e, i, op);
+    case IR_FTOI: return is_float_type(op->aux) && !left_to_c(e) && emit_ftoi(e, i, op);
+    default: return is_float_type(op->type) && emit_value(e, i, op);
     }
 }

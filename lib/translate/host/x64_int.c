@@ -433,7 +433,7 @@ static bool emit_set(Emit *e, IrRef i, const IrOp *op)
 
 static bool emit_select(Emit *e, IrRef i, const IrOp *op)
 {
-    if (!ir_type_is_int(op->type) || is_wide_type(op->type))
+    if ((!ir_type_is_int(op->type) && op->type != IR_FLAGS) || is_wide_type(op->type))
         return false;
     unsigned cc = emit_condition(e, op->a);
     /* its registers are free again; what follows must leave the flags alone */
@@ -448,6 +448,25 @@ static bool emit_select(Emit *e, IrRef i, const IrOp *op)
         mov_if(e, w, d, no);
         op_rr(&e->a, 0, w, 0x0f40 | cc, (int)d, (int)yes);
     }
+    return true;
+}
+
+/* The field is turned to the top while the new one is shifted in behind it, then all is turned back. */
+static bool emit_deposit(Emit *e, IrRef i, const IrOp *op)
+{
+    bool w = is_64(op->type);
+    unsigned pos = op->imm & 0xff, len = op->imm >> 8 & 0xff, width = w ? 64 : 32;
+    if (len == 0 || len == width)
+        return false;
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg_not(e, i, reg_bit(b));
+    if (pos)
+        rorx(&e->a, w, (int)d, (int)a, pos);
+    else
+        mov_if(e, w, d, a);
+    op_rr(&e->a, 0, w, 0x0fac, (int)b, (int)d); /* shrd */
+    put8(&e->a, len);
+    if (pos + len < width)
+        shift_ri(&e->a, w, SH_ROL, (int)d, pos + len);
     return true;
 }
 
@@ -485,6 +504,7 @@ bool emit_int(Emit *e, IrRef i, const IrOp *op)
     case IR_SEXT:
     case IR_TRUNC: return emit_extension(e, i, op);
     case IR_EXTRACT: return emit_extract(e, i, op);
+    case IR_DEPOSIT: return emit_deposit(e, i, op);
     case IR_CMP:
     case IR_FLAGS_TEST: return emit_set(e, i, op);
     case IR_SELECT: return emit_select(e, i, op);

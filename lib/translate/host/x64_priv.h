@@ -34,6 +34,7 @@ typedef struct X64Thunks {
     uint32_t lookup;      /* rax: address to jump to through the jump table; all temporaries are free */
     uint32_t underflow;   /* the same with the stack of calls begun anew */
     uint32_t reset_stack; /* called: begins the stack of calls anew and returns; changes rcx, rdx */
+    uint32_t pool;        /* constants of x64_fp.c */
     int32_t bias; /* rbp - address of the CPU struct */
     int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
     uint8_t n_int, n_float;
@@ -87,6 +88,7 @@ typedef struct Emit {
     Translator *t;
     Region *r;
     const X64Thunks *k;
+    TranslateFp fp;    /* the rules in the region's mode */
     const int8_t *pin; /* host register of a slot at this point, or -1 */
     bool swapped;      /* pin is loop_pin */
     int8_t loop_pin[IR_MAX_SLOTS];
@@ -186,6 +188,7 @@ void emit_jump_thunk(Emit *e, uint32_t thunk);
 Cold *add_cold(Emit *e, ColdKind kind);
 void emit_cold_memory(Emit *e, Cold *c);
 void emit_cold_float(Emit *e, Cold *c);
+uint32_t x64_float_pool(Translator *t, Asm *a); /* puts the constants; returns their code offset */
 void emit_cold_exit(Emit *e, Cold *c);
 
 /* x64_thunk.c */

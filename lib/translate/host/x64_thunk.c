@@ -234,6 +234,7 @@ static void do_wrong_guesses(TranslateCpu *cpu)
 static void do_eval(TranslateCpu *cpu)
 {
     const IrOp *op = (const IrOp *)(uintptr_t)cpu->args[0];
+    cpu->count.evals++;
     memset(&cpu->cells[CELL_RESULT], 0, sizeof(IrValue));
     interp_op(cpu, op, &cpu->cells[CELL_RESULT], &cpu->cells[CELL_A], &cpu->cells[CELL_A + 1],
               &cpu->cells[CELL_A + 2]);
@@ -283,6 +284,7 @@ bool x64_start(Translator *t, GError **error)
     t->host_data = g_malloc0(sizeof(X64Data));
     X64Thunks *k = t->host_data;
     Asm a = {t->code.write};
+    k->pool = x64_float_pool(t, &a);
     k->bias = (int32_t)t->guest->hot + 128;
     assign_pins(t->guest, k);
     k->exit_link = make_exit(t, &a, k, EXIT_LINK);
