@@ -69,8 +69,13 @@ bats_files()
     done
 }
 
-if [ "$DEPS" != no ]; then
-    build/deps.sh build test || plain deps false
+if [ "$DEPS" != no ] && ! build/deps.sh build test; then
+    plain deps false
+    # go on with what can be run, if anything can
+    if ! command -v "${CC:-cc}" >/dev/null || ! mk -s packages >/dev/null 2>&1; then
+        echo "0 passed, 1 failed"
+        exit 1
+    fi
 fi
 
 ! wanted layers || plain layers build/layers.sh check
