@@ -6,7 +6,8 @@
  * stores and atomics stay within its scratch memory by base registers that it
  * does not write. Left out: privileged instructions, CSRs but fflags, frm and
  * fcsr, dynamic rounding while frm may be invalid, misaligned atomics, SC whose
- * result the manual leaves open.
+ * result the manual leaves open. RV32 and RV64 share the files: what RV32 has not,
+ * legal_32 and small_ok know.
  */
 #pragma once
 
@@ -46,6 +47,7 @@ typedef struct Pattern {
 
 typedef struct Gen {
     uint64_t state;
+    bool rv32;
     GArray *fp, *other, *model; /* of Pattern; model: what the oracle program lacks */
     Group *g;
     bool frm_valid;
@@ -145,7 +147,7 @@ static inline uint64_t random_f(Gen *gen, bool twice)
     return box << 32 | random_f32(gen);
 }
 
-static inline uint64_t random_x(Gen *gen)
+static inline uint64_t random_x64(Gen *gen)
 {
     static const uint64_t edge[] = {
         0, 1, 2, UINT64_MAX, UINT64_MAX - 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0xffffffff80000000,
@@ -165,15 +167,42 @@ static inline uint64_t random_x(Gen *gen)
     }
 }
 
+static inline uint64_t random_x(Gen *gen)
+{
+    uint64_t v = random_x64(gen);
+    return !gen->rv32 ? v : percent(gen, 70) ? (uint32_t)v : v >> 32;
+}
+
 /* ---- patterns */
-static inline bool gen_wanted(const Pattern *p)
+#define FIELD(word, at, width) ((word) >> (at) & ((1u << (width)) - 1))
+
+/* Whether RV32 has a word of 32 bits that RV64 has: no doublewords in x registers, no shift beyond 31. */
+static inline bool legal_32(uint32_t w)
+{
+    unsigned f3 = FIELD(w, 12, 3);
+    switch (w & 0x7f) {
+    case 0x1b: case 0x3b: return false;
+    case 0x03: return f3 != 3 && f3 != 6;
+    case 0x23: case 0x2f: return f3 != 3;
+    case 0x13: return (f3 & 3) != 1 || !(w & 1u << 25);
+    case 0x53:
+        if (w >> 29 == 6) /* fcvt: no l, no lu */
+            return !(w & 1u << 21);
+        return w >> 29 != 7 || f3 == 1 || !(w & 1u << 25); /* fmv of a double */
+    default: return true;
+    }
+}
+
+static inline bool gen_wanted(const Gen *gen, const Pattern *p)
 {
     static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma", "sinval_vma",
-                                      "sfence_w_inval", "sfence_inval_ir", "illegal", "zext_h_32", "rev8_32"};
+                                      "sfence_w_inval", "sfence_inval_ir", "illegal"};
     for (unsigned i = 0; i < G_N_ELEMENTS(not); i++)
         if (!strcmp(p->name, not[i]))
             return false;
-    return true;
+    if (!gen->rv32) /* its own forms of two */
+        return strcmp(p->name, "zext_h_32") && strcmp(p->name, "rev8_32");
+    return p->small ? strcmp(p->name, "subw") && strcmp(p->name, "addw") : legal_32(p->value);
 }
 
 /*
@@ -216,15 +245,13 @@ static inline bool gen_read(Gen *gen, const char *path)
         g_strlcpy(p.name, words[0], sizeof p.name);
         g_strlcpy(p.format, words[at] ? words[at] : "", sizeof p.format);
         p.small = small;
-        if (gen_wanted(&p))
+        if (gen_wanted(gen, &p))
             gen_add(gen, &p);
     }
     return true;
 }
 
 /* ---- instructions */
-#define FIELD(word, at, width) ((word) >> (at) & ((1u << (width)) - 1))
-
 static inline uint32_t set_field(uint32_t word, unsigned at, unsigned width, uint32_t v)
 {
     uint32_t mask = ((1u << width) - 1) << at;
@@ -282,7 +309,11 @@ static inline unsigned random_freg(Gen *gen, bool twice)
 
 static inline uint32_t fill(Gen *gen, const Pattern *p)
 {
-    return p->value | ((uint32_t)rnd(gen) & ~p->mask);
+    uint32_t w;
+    do
+        w = p->value | ((uint32_t)rnd(gen) & ~p->mask);
+    while (gen->rv32 && !p->small && !legal_32(w));
+    return w;
 }
 
 static inline void emit_memory(Gen *gen, const Pattern *p)
@@ -332,21 +363,23 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
 /* Whether a compressed word is no jump, not reserved, and writes and reaches only what it may. */
 static inline bool small_ok(const Gen *gen, uint32_t w)
 {
-    static const uint8_t sizes[8] = {0, 8, 4, 8, 0, 8, 4, 8};
+    static const uint8_t sizes64[8] = {0, 8, 4, 8, 0, 8, 4, 8}, sizes32[8] = {0, 8, 4, 4, 0, 8, 4, 4};
+    const uint8_t *sizes = gen->rv32 ? sizes32 : sizes64;
     unsigned f3 = FIELD(w, 13, 3), rd = FIELD(w, 7, 5), rdp = FIELD(w, 2, 3) + 8, rs1p = FIELD(w, 7, 3) + 8;
-    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5;
+    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5 || (gen->rv32 && (f3 == 3 || f3 == 7));
+    bool bit5 = gen->rv32 && w & 0x1000; /* of a shift, or of what RV64 alone has */
     unsigned imm, base;
     if ((w & 3) == 1) {
         if (f3 == 4)
-            return writable(gen, rs1p);
-        if (f3 == 3 && !(w & 0x107c))
+            return writable(gen, rs1p) && !(bit5 && FIELD(w, 10, 2) != 2);
+        if ((f3 == 3 && !(w & 0x107c)) || (f3 == 1 && gen->rv32))
             return false;
         return f3 < 4 && writable(gen, rd) && (f3 != 1 || rd);
     }
     if ((w & 3) == 0 && f3 == 0)
         return w & 0x1fe0 && writable(gen, rdp);
     if ((w & 3) == 2 && (f3 == 0 || f3 == 4))
-        return writable(gen, rd) && (f3 == 0 || w & 0x7c);
+        return writable(gen, rd) && (f3 == 0 ? !bit5 : w & 0x7c);
     if ((w & 3) == 0) {
         base = rs1p;
         imm = FIELD(w, 10, 3) << 3 | (eight ? FIELD(w, 5, 2) << 6 : FIELD(w, 5, 1) << 6 | FIELD(w, 6, 1) << 2);
@@ -463,8 +496,8 @@ static inline void emit_jump(Gen *gen)
     unsigned over = 2 * (g->length - jump), word;
     if (how == 0)
         word = jal_word(rd, over);
-    else if (how == 1) /* c.j */
-        word = 0xa001 | FIELD(over, 1, 3) << 3;
+    else if (how == 1) /* c.j; RV32 has c.jal too */
+        word = (gen->rv32 && rd & 1 && writable(gen, 1) ? 0x2001 : 0xa001) | FIELD(over, 1, 3) << 3;
     else if (how == 2) /* c.beqz, c.bnez */
         word = 0xc001 | (rs1 & 1) << 13 | (rs2 & 7) << 7 | FIELD(over, 1, 2) << 3;
     else if (how < 5)
@@ -487,7 +520,8 @@ static inline void emit_jump(Gen *gen)
 /* LR, up to two integer instructions, SC to the same place; perhaps a second SC, which must fail. */
 static inline void emit_lr_sc(Gen *gen)
 {
-    unsigned f3 = 2 + below(gen, 2), base = random_base(gen, true), n = below(gen, 3), sc = 1 + percent(gen, 30);
+    unsigned f3 = gen->rv32 ? 2 : 2 + below(gen, 2), base = random_base(gen, true);
+    unsigned n = below(gen, 3), sc = 1 + percent(gen, 30);
     emit(gen, 2u << 27 | below(gen, 4) << 25 | base << 15 | f3 << 12 | random_rd(gen) << 7 | 0x2f);
     for (unsigned i = 0; i < n; i++)
         emit_plain(gen, true);
@@ -593,10 +627,11 @@ static inline void gen_check_all_made(const GArray *list)
     }
 }
 
-static inline Gen *gen_new(uint64_t seed)
+static inline Gen *gen_new(uint64_t seed, bool rv32)
 {
     Gen *gen = g_new0(Gen, 1);
     gen->state = seed;
+    gen->rv32 = rv32;
     gen->fp = g_array_new(FALSE, FALSE, sizeof(Pattern));
     gen->other = g_array_new(FALSE, FALSE, sizeof(Pattern));
     gen->model = g_array_new(FALSE, FALSE, sizeof(Pattern));
