@@ -58,6 +58,29 @@ boot()
     done
 }
 
+@test "Debian's installer asks its first question, and the next one when it is answered" {
+    files=$(build/guest.sh installer riscv64) || skip "no installer can be fetched"
+    screen=$BATS_TEST_TMPDIR/screen
+    mkfifo "$BATS_TEST_TMPDIR/keys"
+    timeout -k 5 180 vm-run -m 1G -smp 2 -nographic -kernel "${files%%$'\n'*}" -initrd "${files##*$'\n'}" \
+        -append 'console=ttyS0 TERM=vt102' <"$BATS_TEST_TMPDIR/keys" >"$screen" 2>&1 3>&- &
+    pid=$!
+    exec 7>"$BATS_TEST_TMPDIR/keys"
+    for text in "Select a language" "Select your location"; do
+        for _ in {1..450}; do
+            ! grep -qaF "$text" "$screen" || break
+            kill -0 $pid
+            sleep 0.2
+        done
+        grep -qaF "$text" "$screen" || { tail -c 2000 "$screen"; false; }
+        sleep 1
+        printf '\r' >&7
+    done
+    printf '\001x' >&7
+    exec 7>&-
+    wait $pid
+}
+
 @test "the interpreter boots the same" {
     boot -accel interp -append "console=ttyS0 lathe.mode=test"
     [ "$status" -eq 0 ]
