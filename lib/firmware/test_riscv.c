@@ -50,7 +50,8 @@ const GuestIsa fake_isa = {
     .translate = { .cpu_size = sizeof(Fake), .wake = fake_wake },
 };
 
-static void fake_enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry, uint64_t arg)
+static void fake_enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry,
+                       uint64_t arg)
 {
     Fake *f = (Fake *)cpu;
     isa->reset(cpu, hart, entry);
@@ -122,7 +123,8 @@ static void primary(Fake *f)
 {
     g_assert_cmpuint(f->a[0], ==, 0);
     g_assert_cmphex(f->a[1], ==, RAM + 0x100);
-    g_assert_false(f->head.env.hypercall(f->head.env.opaque, &f->head, 8)); /* U-mode's is not ours */
+    /* U-mode's is not ours */
+    g_assert_false(f->head.env.hypercall(f->head.env.opaque, &f->head, 8));
     for (int round = 0; round < 20; round++) {
         for (unsigned hart = 1; hart < 3; hart++) {
             wait_state(f, hart, 1);
@@ -179,7 +181,8 @@ static void test_harts(void)
     BusClock *clock = bus_clock_new();
     Chardev *console = chardev_memory_new();
     CpuGroup *g = cpu_group_new(&fake_isa, 3, NULL, &accel, NULL);
-    FirmwareRiscvEnv env = { .hart = &fake_hart, .space = space, .console = console, .reset = on_reset, .opaque = &done };
+    FirmwareRiscvEnv env = { .hart = &fake_hart, .space = space, .console = console,
+                            .reset = on_reset, .opaque = &done };
     cpu_group_connect(g, space, clock, 10000000, NULL);
     FirmwareRiscv *f = firmware_riscv_new(g, &env, NULL);
     g_assert_nonnull(f);

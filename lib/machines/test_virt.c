@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* RISC-V virt: its device tree against QEMU's, its boot layout, and a poke through the whole board. */
+/* RISC-V virt: its device tree against QEMU's, its boot layout, and a poke through the whole
+   board. */
 #include "machines/machine.h"
 
 #include "base/bytes.h"

@@ -51,7 +51,8 @@ static inline void image_address(Image *im, unsigned rd, uint32_t offset)
 static inline uint32_t image_jump(uint32_t from, uint32_t to, unsigned rd)
 {
     uint32_t by = to - from;
-    return (by >> 20 & 1) << 31 | FIELD(by, 1, 10) << 21 | FIELD(by, 11, 1) << 20 | FIELD(by, 12, 8) << 12 | rd << 7 | 0x6f;
+    return (by >> 20 & 1) << 31 | FIELD(by, 1, 10) << 21 | FIELD(by, 11, 1) << 20 |
+           FIELD(by, 12, 8) << 12 | rd << 7 | 0x6f;
 }
 
 static inline void image_driver(Image *im)
@@ -121,8 +122,10 @@ static inline Image *image_new(const Group *const *groups, unsigned n, bool rv32
         start.x[4] = RAM + im->code[i];
         for (unsigned r = 1; r < 32; r++)
             if (g->bases >> r & 1)
-                start.x[r] = RAM + here + offsetof(Record, scratch) + (uint64_t)(int64_t)g->delta[r];
-        memcpy(im->bytes + here, &start, sizeof start); /* the oracle's host is little-endian, as is ours */
+                start.x[r] = RAM + here + offsetof(Record, scratch) +
+                             (uint64_t)(int64_t)g->delta[r];
+        /* the oracle's host is little-endian, as is ours */
+        memcpy(im->bytes + here, &start, sizeof start);
         memcpy(im->bytes + im->code[i], g->code, 2 * length);
         at = im->code[i] + 2 * length;
         st_le32(im->bytes + at, image_jump(at, im->epilogue, 0));
@@ -204,7 +207,8 @@ static inline Record *oracle_run(const Image *im, int *status)
     return NULL;
 }
 
-/* Our records; *trap: the group that trapped, or -1. An RV32 image runs on an RV64 hart too, in a U-mode of 32 bits. */
+/* Our records; *trap: the group that trapped, or -1. An RV32 image runs on an RV64 hart too, in
+   a U-mode of 32 bits. */
 static inline Record *machine_records(Machine *m, const Image *im, RiscvPriv priv, int *trap)
 {
     machine_reset(m);
@@ -219,13 +223,15 @@ static inline Record *machine_records(Machine *m, const Image *im, RiscvPriv pri
     translate_run(m->cpu);
     *trap = -1;
     uint64_t epc = im->rv32 ? (uint32_t)m->rv->mepc : m->rv->mepc;
-    if (epc != RAM + im->call || (m->rv->mcause != RISCV_ECALL_M && m->rv->mcause != RISCV_ECALL_U)) {
+    if (epc != RAM + im->call || (m->rv->mcause != RISCV_ECALL_M &&
+                                  m->rv->mcause != RISCV_ECALL_U)) {
         uint64_t at = epc - RAM;
         *trap = 0;
         for (unsigned i = 0; i < im->n; i++)
             if (im->code[i] <= at)
                 *trap = (int)i;
-        g_test_message("exception %" PRIu64 " at %" PRIx64 ", value %" PRIx64, m->rv->mcause, m->rv->mepc, m->rv->mtval);
+        g_test_message("exception %" PRIu64 " at %" PRIx64 ", value %" PRIx64, m->rv->mcause,
+                       m->rv->mepc, m->rv->mtval);
     }
     return g_memdup2(m->ram + im->records, im->n * sizeof(Record));
 }

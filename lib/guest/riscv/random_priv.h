@@ -27,7 +27,8 @@ typedef struct Record {
     uint8_t scratch[SCRATCH];
 } Record;
 
-/* x3 is the record's address, x4 the code's; base registers hold scratch + delta: the image's maker knows where. */
+/* x3 is the record's address, x4 the code's; base registers hold scratch + delta: the image's
+   maker knows where. */
 typedef struct Group {
     Record start;
     uint32_t bases;            /* a bit for each base register */
@@ -81,7 +82,8 @@ static inline uint32_t random_f32(Gen *gen)
         0x3f800001, 0x3f7fffff, 0x3f000000, 0xbf000000, 0x4f000000, 0xcf000000, 0x4f800000, 0x5f000000, 0xdf000000,
         0x5f800000, 0x4effffff, 0x5effffff, 0x3effffff, 0x3fc00000, 0x40200000, 0xbf7fffff, 0x7f000000, 0x00400000,
     };
-    uint32_t fraction = (uint32_t)rnd(gen) & 0x7fffff, exponent, sign = (uint32_t)rnd(gen) & 0x80000000;
+    uint32_t fraction = (uint32_t)rnd(gen) & 0x7fffff, exponent,
+        sign = (uint32_t)rnd(gen) & 0x80000000;
     if (percent(gen, 30))
         return special[below(gen, G_N_ELEMENTS(special))];
     switch (below(gen, 6)) {
@@ -143,7 +145,8 @@ static inline uint64_t random_f(Gen *gen, bool twice)
 {
     if (twice)
         return random_f64(gen);
-    uint64_t box = percent(gen, 95) ? UINT64_C(0xffffffff) : percent(gen, 50) ? 0xfffffffe : rnd(gen) & 0xffffffff;
+    uint64_t box = percent(gen, 95) ? UINT64_C(0xffffffff) : percent(gen, 50) ? 0xfffffffe :
+                   rnd(gen) & 0xffffffff;
     return box << 32 | random_f32(gen);
 }
 
@@ -176,7 +179,8 @@ static inline uint64_t random_x(Gen *gen)
 /* ---- patterns */
 #define FIELD(word, at, width) ((word) >> (at) & ((1u << (width)) - 1))
 
-/* Whether RV32 has a word of 32 bits that RV64 has: no doublewords in x registers, no shift beyond 31. */
+/* Whether RV32 has a word of 32 bits that RV64 has: no doublewords in x registers, no shift
+   beyond 31. */
 static inline bool legal_32(uint32_t w)
 {
     unsigned f3 = FIELD(w, 12, 3);
@@ -195,7 +199,8 @@ static inline bool legal_32(uint32_t w)
 
 static inline bool gen_wanted(const Gen *gen, const Pattern *p)
 {
-    static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma", "sinval_vma",
+    static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma",
+                                      "sinval_vma",
                                       "sfence_w_inval", "sfence_inval_ir", "illegal"};
     for (unsigned i = 0; i < G_N_ELEMENTS(not); i++)
         if (!strcmp(p->name, not[i]))
@@ -211,11 +216,13 @@ static inline bool gen_wanted(const Gen *gen, const Pattern *p)
  */
 static inline void gen_add(Gen *gen, const Pattern *p)
 {
-    bool model = g_str_has_prefix(p->name, "czero") || g_str_has_prefix(p->name, "cbo") || !strcmp(p->name, "ctzw");
+    bool model = g_str_has_prefix(p->name, "czero") || g_str_has_prefix(p->name, "cbo") ||
+                 !strcmp(p->name, "ctzw");
     if (model)
         g_array_append_val(gen->model, *p);
     else
-        g_array_append_vals(p->format[0] == 'f' && p->format[1] < 'o' && p->format[1] != 'e' ? gen->fp : gen->other, p, 1);
+        g_array_append_vals(p->format[0] == 'f' && p->format[1] < 'o' &&
+                            p->format[1] != 'e' ? gen->fp : gen->other, p, 1);
 }
 
 /* Reads one decode file. False: it is not there. */
@@ -230,7 +237,8 @@ static inline bool gen_read(Gen *gen, const char *path)
         g_auto(GStrv) words = g_regex_split_simple("\\s+", *line, 0, 0);
         unsigned at = 1, bits = 0;
         Pattern p = {0};
-        if (!words[0] || !words[1] || words[0][0] == '#' || !strcmp(words[0], "field") || !strcmp(words[0], "format"))
+        if (!words[0] || !words[1] || words[0][0] == '#' || !strcmp(words[0], "field") ||
+            !strcmp(words[0], "format"))
             continue;
         if (!strcmp(words[0], "unit")) {
             small = atoi(words[1]) == 16;
@@ -342,7 +350,8 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
 {
     static const char *const to_x[] = {"fle", "flt", "feq", "fcvt_int", "fmv_x", "fclass"};
     uint32_t word = fill(gen, p);
-    bool twice = word >> 25 & 1, from_x = !strcmp(p->name, "fcvt_from") || !strcmp(p->name, "fmv_f");
+    bool twice = word >> 25 & 1, from_x = !strcmp(p->name, "fcvt_from") ||
+                 !strcmp(p->name, "fmv_f");
     bool other = !strcmp(p->name, "fcvt_s_d") || !strcmp(p->name, "fcvt_d_s"), x = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(to_x); i++)
         x |= !strcmp(p->name, to_x[i]);
@@ -354,7 +363,8 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
     if (!from_x)
         word = set_field(word, 15, 5, random_freg(gen, twice != other));
     if ((p->mask >> 20 & 31) == 0)
-        word = set_field(word, 20, 5, percent(gen, 10) ? FIELD(word, 15, 5) : random_freg(gen, twice));
+        word = set_field(word, 20, 5, percent(gen, 10) ? FIELD(word, 15, 5) :
+                         random_freg(gen, twice));
     if (!strcmp(p->format, "f4"))
         word = set_field(word, 27, 5, random_freg(gen, twice));
     emit(gen, word);
@@ -363,10 +373,13 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
 /* Whether a compressed word is no jump, not reserved, and writes and reaches only what it may. */
 static inline bool small_ok(const Gen *gen, uint32_t w)
 {
-    static const uint8_t sizes64[8] = {0, 8, 4, 8, 0, 8, 4, 8}, sizes32[8] = {0, 8, 4, 4, 0, 8, 4, 4};
+    static const uint8_t sizes64[8] = {0, 8, 4, 8, 0, 8, 4, 8},
+        sizes32[8] = {0, 8, 4, 4, 0, 8, 4, 4};
     const uint8_t *sizes = gen->rv32 ? sizes32 : sizes64;
-    unsigned f3 = FIELD(w, 13, 3), rd = FIELD(w, 7, 5), rdp = FIELD(w, 2, 3) + 8, rs1p = FIELD(w, 7, 3) + 8;
-    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5 || (gen->rv32 && (f3 == 3 || f3 == 7));
+    unsigned f3 = FIELD(w, 13, 3), rd = FIELD(w, 7, 5), rdp = FIELD(w, 2, 3) + 8,
+        rs1p = FIELD(w, 7, 3) + 8;
+    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5 ||
+                 (gen->rv32 && (f3 == 3 || f3 == 7));
     bool bit5 = gen->rv32 && w & 0x1000; /* of a shift, or of what RV64 alone has */
     unsigned imm, base;
     if ((w & 3) == 1) {
@@ -382,14 +395,18 @@ static inline bool small_ok(const Gen *gen, uint32_t w)
         return writable(gen, rd) && (f3 == 0 ? !bit5 : w & 0x7c);
     if ((w & 3) == 0) {
         base = rs1p;
-        imm = FIELD(w, 10, 3) << 3 | (eight ? FIELD(w, 5, 2) << 6 : FIELD(w, 5, 1) << 6 | FIELD(w, 6, 1) << 2);
+        imm = FIELD(w, 10, 3) << 3 | (eight ? FIELD(w, 5, 2) << 6 : FIELD(w, 5, 1) << 6 |
+                                      FIELD(w, 6, 1) << 2);
         rd = rdp;
     } else {
         base = 2;
         if (load)
-            imm = FIELD(w, 12, 1) << 5 | (eight ? FIELD(w, 5, 2) << 3 | FIELD(w, 2, 3) << 6 : FIELD(w, 4, 3) << 2 | FIELD(w, 2, 2) << 6);
+            imm = FIELD(w, 12, 1) << 5 | (eight ? FIELD(w, 5, 2) << 3 |
+                                          FIELD(w, 2, 3) << 6 :
+                                              FIELD(w, 4, 3) << 2 | FIELD(w, 2, 2) << 6);
         else
-            imm = eight ? FIELD(w, 10, 3) << 3 | FIELD(w, 7, 3) << 6 : FIELD(w, 9, 4) << 2 | FIELD(w, 7, 2) << 6;
+            imm = eight ? FIELD(w, 10, 3) << 3 | FIELD(w, 7, 3) << 6 :
+                  FIELD(w, 9, 4) << 2 | FIELD(w, 7, 2) << 6;
         if (load && !in_f && !rd)
             return false;
     }
@@ -425,7 +442,8 @@ static inline const Pattern *pick(Gen *gen, const GArray *of)
     return &g_array_index(of, Pattern, below(gen, of->len));
 }
 
-/* One instruction that neither jumps nor touches fcsr by a CSR instruction. integer: and no memory or floating point. */
+/* One instruction that neither jumps nor touches fcsr by a CSR instruction. integer: and no
+   memory or floating point. */
 static inline void emit_plain(Gen *gen, bool integer)
 {
     for (;;) {
@@ -481,7 +499,8 @@ static inline uint32_t jal_word(unsigned rd, unsigned offset)
 static inline void emit_jump(Gen *gen)
 {
     Group *g = gen->g;
-    unsigned how = below(gen, 8), at = g->length, r, rs1 = below(gen, 32), rs2 = below(gen, 32), f3 = below(gen, 6);
+    unsigned how = below(gen, 8), at = g->length, r, rs1 = below(gen, 32), rs2 = below(gen, 32),
+        f3 = below(gen, 6);
     bool indirect = how >= 5;
     do
         r = random_rd(gen);
@@ -490,7 +509,8 @@ static inline void emit_jump(Gen *gen)
         emit(gen, r << 7 | 0x17);          /* auipc r, 0 */
         emit(gen, r << 15 | r << 7 | 0x13); /* addi r, r, ? */
     }
-    unsigned jump = g->length, rd = random_rd(gen), bias = indirect && how == 5 ? below(gen, 65) - 32u : 0;
+    unsigned jump = g->length, rd = random_rd(gen);
+    unsigned bias = indirect && how == 5 ? below(gen, 65) - 32u : 0;
     emit(gen, how >= 6 || how == 1 || how == 2 ? 1 : 0x13);
     emit_plain(gen, false);
     unsigned over = 2 * (g->length - jump), word;
@@ -517,7 +537,8 @@ static inline void emit_jump(Gen *gen)
     }
 }
 
-/* LR, up to two integer instructions, SC to the same place; perhaps a second SC, which must fail. */
+/* LR, up to two integer instructions, SC to the same place; perhaps a second SC, which must
+   fail. */
 static inline void emit_lr_sc(Gen *gen)
 {
     unsigned f3 = gen->rv32 ? 2 : 2 + below(gen, 2), base = random_base(gen, true);
@@ -526,7 +547,8 @@ static inline void emit_lr_sc(Gen *gen)
     for (unsigned i = 0; i < n; i++)
         emit_plain(gen, true);
     for (unsigned i = 0; i < sc; i++)
-        emit(gen, 3u << 27 | below(gen, 4) << 25 | below(gen, 32) << 20 | base << 15 | f3 << 12 | random_rd(gen) << 7 | 0x2f);
+        emit(gen, 3u << 27 | below(gen, 4) << 25 | below(gen, 32) << 20 | base << 15 | f3 << 12 |
+             random_rd(gen) << 7 | 0x2f);
 }
 
 /* ---- groups */
@@ -607,7 +629,8 @@ static inline void gen_count(Gen *gen, const Group *g)
         for (unsigned l = 0; l < G_N_ELEMENTS(lists); l++)
             for (unsigned i = 0; i < lists[l]->len; i++) {
                 Pattern *p = &g_array_index(lists[l], Pattern, i);
-                if (p->small == small && (word & p->mask) == p->value && (!best || (p->mask & best->mask) == best->mask))
+                if (p->small == small && (word & p->mask) == p->value &&
+                    (!best || (p->mask & best->mask) == best->mask))
                     best = p;
             }
         if (best)
@@ -622,7 +645,8 @@ static inline void gen_check_all_made(const GArray *list)
     for (unsigned i = 0; i < list->len; i++) {
         const Pattern *p = &g_array_index(list, Pattern, i);
         if (!p->made)
-            g_test_message("never made: %s (%s, %08x of %08x)", p->name, p->format, p->value, p->mask);
+            g_test_message("never made: %s (%s, %08x of %08x)", p->name, p->format, p->value,
+                           p->mask);
         g_assert_cmpuint(p->made, >, 0);
     }
 }

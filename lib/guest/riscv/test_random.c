@@ -32,15 +32,18 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text && *text ? g_ascii_strtoull(text, NULL, 0) : otherwise;
 }
 
-/* The decode files lie in the source tree: below the current folder, or three above this program. */
+/* The decode files lie in the source tree: below the current folder, or three above this
+   program. */
 static bool read_patterns(Gen *gen)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *dir = self ? g_path_get_dirname(self) : g_strdup(".");
     const char *const roots[] = {".", "../../.."};
     for (unsigned i = 0; i < 2; i++) {
-        g_autofree char *rv = g_build_filename(i ? dir : ".", roots[i], "lib/guest/riscv/rv.decode", NULL);
-        g_autofree char *rvc = g_build_filename(i ? dir : ".", roots[i], "lib/guest/riscv/rvc.decode", NULL);
+        g_autofree char *rv = g_build_filename(i ? dir : ".", roots[i], "lib/guest/riscv/rv.decode",
+                                               NULL);
+        g_autofree char *rvc = g_build_filename(i ? dir : ".", roots[i],
+                                                "lib/guest/riscv/rvc.decode", NULL);
         if (g_file_test(rv, G_FILE_TEST_EXISTS))
             return gen_read(gen, rv) && gen_read(gen, rvc);
     }
@@ -62,9 +65,11 @@ static void say_code(const uint16_t *code, unsigned length, bool rv32)
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(write(fd, code, 2 * length), ==, 2 * length);
     close(fd);
-    const char *argv[] = {tool, "-D", "-b", "binary", "-m", rv32 ? "riscv:rv32" : "riscv:rv64", path, NULL};
+    const char *argv[] = {tool, "-D", "-b", "binary", "-m", rv32 ? "riscv:rv32" : "riscv:rv64",
+                          path, NULL};
     g_autofree char *text = NULL;
-    if (g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, &text, NULL, NULL, NULL) && strstr(text, "<.data>:"))
+    if (g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, &text, NULL, NULL, NULL) &&
+        strstr(text, "<.data>:"))
         g_test_message("%s", strstr(text, "<.data>:") + 8);
     g_unlink(path);
 }
@@ -72,16 +77,20 @@ static void say_code(const uint16_t *code, unsigned length, bool rv32)
 static void say_difference(const Record *start, const Record *right, const Record *ours)
 {
     for (unsigned i = 0; i < 64; i++) {
-        uint64_t a = (i < 32 ? start->x : start->f)[i & 31], b = (i < 32 ? right->x : right->f)[i & 31];
+        uint64_t a = (i < 32 ? start->x : start->f)[i & 31],
+            b = (i < 32 ? right->x : right->f)[i & 31];
         uint64_t c = (i < 32 ? ours->x : ours->f)[i & 31];
         if (b != c)
-            g_test_message("%c%u: was %016" PRIx64 ", right %016" PRIx64 ", ours %016" PRIx64, i < 32 ? 'x' : 'f', i & 31, a, b, c);
+            g_test_message("%c%u: was %016" PRIx64 ", right %016" PRIx64 ", ours %016" PRIx64,
+                           i < 32 ? 'x' : 'f', i & 31, a, b, c);
     }
     if (right->fcsr != ours->fcsr)
-        g_test_message("fcsr: was %" PRIx64 ", right %" PRIx64 ", ours %" PRIx64, start->fcsr, right->fcsr, ours->fcsr);
+        g_test_message("fcsr: was %" PRIx64 ", right %" PRIx64 ", ours %" PRIx64, start->fcsr,
+                       right->fcsr, ours->fcsr);
     for (unsigned i = 0; i < SCRATCH; i++)
         if (right->scratch[i] != ours->scratch[i])
-            g_test_message("scratch[%u]: was %02x, right %02x, ours %02x", i, start->scratch[i], right->scratch[i], ours->scratch[i]);
+            g_test_message("scratch[%u]: was %02x, right %02x, ours %02x", i, start->scratch[i],
+                           right->scratch[i], ours->scratch[i]);
 }
 
 static void say_operands(const Record *r)
@@ -150,7 +159,8 @@ static Record *right_by_oracle(const Image *im, const Group *const *groups)
     return r;
 }
 
-/* Zicond, ctzw, and the cache-block operations, whose blocks are of 64 bytes; M-mode may use all. */
+/* Zicond, ctzw, and the cache-block operations, whose blocks are of 64 bytes; M-mode may use
+   all. */
 static Record *right_by_model(const Image *im, const Group *const *groups)
 {
     Record *out = g_memdup2(im->bytes + im->records, im->n * sizeof(Record));
@@ -158,7 +168,8 @@ static Record *right_by_model(const Image *im, const Group *const *groups)
         const Group *g = groups[i];
         uint64_t *x = out[i].x, scratch = x[3] + offsetof(Record, scratch);
         for (unsigned at = 0; at < g->unit[g->units]; at += 2) {
-            uint32_t w = g->code[at] | (uint32_t)g->code[at + 1] << 16, rd = FIELD(w, 7, 5), f3 = FIELD(w, 12, 3);
+            uint32_t w = g->code[at] | (uint32_t)g->code[at + 1] << 16, rd = FIELD(w, 7, 5),
+                f3 = FIELD(w, 12, 3);
             uint32_t low = (uint32_t)x[FIELD(w, 15, 5)];
             bool zero = x[FIELD(w, 20, 5)] == 0;
             if ((w & 0x7f) == 0x33 && rd)
@@ -173,7 +184,8 @@ static Record *right_by_model(const Image *im, const Group *const *groups)
 }
 
 /* ---- tests */
-static unsigned compare(Machine *m, const char *name, const Image *im, const Group *const *groups, const Record *right,
+static unsigned compare(Machine *m, const char *name, const Image *im, const Group *const *groups,
+                        const Record *right,
                         RiscvPriv priv, Right *how)
 {
     int trap;
@@ -183,7 +195,8 @@ static unsigned compare(Machine *m, const char *name, const Image *im, const Gro
         if (!memcmp(&right[i], &ours[i], sizeof *right) && (int)i != trap)
             continue;
         g_test_message("%s, %s mode: group %u of its part", name, priv == RISCV_M ? "M" : "U", i);
-        say_difference((const Record *)(const void *)(im->bytes + im->records) + i, &right[i], &ours[i]);
+        say_difference((const Record *)(const void *)(im->bytes + im->records) + i, &right[i],
+                       &ours[i]);
         cut_down(m, groups[i], im->rv32, priv, how);
         bad++;
         if ((int)i == trap)
@@ -192,7 +205,8 @@ static unsigned compare(Machine *m, const char *name, const Image *im, const Gro
     return bad;
 }
 
-static void run_groups(Gen *gen, unsigned count, const char *extra, void (*make)(Gen *, Group *), Right *right, bool user)
+static void run_groups(Gen *gen, unsigned count, const char *extra, void (*make)(Gen *, Group *),
+                       Right *right, bool user)
 {
     Machine *machines[G_N_ELEMENTS(subjects)] = {NULL};
     uint64_t seed = gen->state;
