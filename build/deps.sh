@@ -37,7 +37,8 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     root=sudo
 else
-    echo "deps.sh: neither root nor sudo is at hand; as root: apt-get install$missing (DEPS=no tries without)" >&2
+    echo "deps.sh: neither root nor sudo is at hand; as root: apt-get install$missing" \
+        "(DEPS=no tries without)" >&2
     exit 1
 fi
 echo "deps.sh: installing$missing" >&2
