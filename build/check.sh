@@ -46,7 +46,8 @@ programs()
     done | sed 's,^\([^ ]*\)/,\1-,' >"$list"
     [ -s "$list" ] || return 0
     # shellcheck disable=SC2046
-    CHECK_PLAIN=build build/runtest.sh "$mode:build" $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
+    CHECK_PLAIN=build build/runtest.sh "$mode:build" \
+        $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
     G_DEBUG=fatal-warnings xargs -P "$jobs" -L 1 build/program.sh <"$list"
     while read -r name _; do
         [ -f "$CHECK_OUT/$name.sum" ] || plain "$name" false
@@ -69,8 +70,13 @@ bats_files()
     done
 }
 
-if [ "$DEPS" != no ]; then
-    build/deps.sh build test || plain deps false
+if [ "$DEPS" != no ] && ! build/deps.sh build test; then
+    plain deps false
+    # go on with what can be run, if anything can
+    if ! command -v "${CC:-cc}" >/dev/null || ! mk -s packages >/dev/null 2>&1; then
+        echo "0 passed, 1 failed"
+        exit 1
+    fi
 fi
 
 ! wanted layers || plain layers build/layers.sh check
@@ -85,7 +91,8 @@ programs "$MODE"
 
 bats=$(bats_files)
 if [ -n "$bats" ] || wanted docs; then
-    CHECK_PLAIN=build build/runtest.sh "$MODE:tools" $MAKE --no-print-directory $par -k MODE="$MODE" all
+    CHECK_PLAIN=build build/runtest.sh "$MODE:tools" \
+        $MAKE --no-print-directory $par -k MODE="$MODE" all
 fi
 for f in $bats; do
     b=${f##*/}

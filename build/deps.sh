@@ -37,7 +37,8 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     root=sudo
 else
-    echo "deps.sh: install as root:$missing" >&2
+    echo "deps.sh: neither root nor sudo is at hand; as root: apt-get install$missing" \
+        "(DEPS=no tries without)" >&2
     exit 1
 fi
 echo "deps.sh: installing$missing" >&2
@@ -46,8 +47,8 @@ trap 'rm -f "$log"' EXIT
 install()
 {
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing \
-        >"$log" 2>&1 </dev/null
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 $missing >"$log" 2>&1 </dev/null
 }
 # the lists may be absent or stale: only then fetch them
 install || { $root apt-get update -q >"$log" 2>&1 && install; } || {

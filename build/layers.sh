@@ -75,7 +75,11 @@ includes()
             function say(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad = 1 }
             function dirof(p) { return p ~ /\// ? substr(p, 1, match(p, /\/[^\/]*$/) - 1) : "" }
             function inside(a, b) { return index(a "/", b "/") == 1 }
-            BEGIN { n = split(uses, w, " "); for (i = 1; i <= n; i++) may[w[i]] = 1; if (self != "") may[self] = 1 }
+            BEGIN {
+                n = split(uses, w, " ")
+                for (i = 1; i <= n; i++) may[w[i]] = 1
+                if (self != "") may[self] = 1
+            }
             /^[ \t]*#[ \t]*include[ \t]*"/ {
                 p = $0; sub(/^[^"]*"/, "", p); sub(/".*/, "", p)
                 if (p ~ /^gen\//) p = substr(p, 5)
@@ -108,7 +112,11 @@ floors()
             return memo[l] = best
         }
         END { top = 0
-            for (i = 1; i <= n; i++) { f = floor(all[i]); row[f] = row[f] "  " all[i]; if (f > top) top = f }
+            for (i = 1; i <= n; i++) {
+                f = floor(all[i])
+                row[f] = row[f] "  " all[i]
+                if (f > top) top = f
+            }
             for (f = top; f >= 0; f--) printf "floor %d %s\n", f, row[f]
         }'
     # shellcheck disable=SC2012

@@ -45,7 +45,8 @@ static bool choose(CpuAccel *accel, const char *list, GError **error)
             return fail_usage(error, "-accel: no accelerator '%s' (there are: jit, tcg, interp, "
                               "verify)", *n);
     }
-    return fail_usage(error, "-accel: %s is not there yet; use jit (or tcg)", names[0] ? list : "''");
+    return fail_usage(error, "-accel: %s is not there yet; use jit (or tcg)",
+                      names[0] ? list : "''");
 }
 
 bool cpu_accel_parse(CpuAccel *accel, const char *text, GError **error)

@@ -91,7 +91,8 @@ typedef void (*CpuSetup)(TranslateCpu *cpu, const void *arg);
 
 #define CPU_ARG_MAX 64 /* bytes of arg that are copied */
 
-/* Turns a CPU on: setup sets its state first (on its thread). False if it is not off. Any thread. */
+/* Turns a CPU on: setup sets its state first (on its thread). False if it is not off. Any
+   thread. */
 bool cpu_on(Vcpu *v, CpuSetup setup, const void *arg, size_t size);
 /* Turns a CPU off: at once when called on its own thread from a hook (the instruction is its
    last), else as soon as it can. Any thread. */

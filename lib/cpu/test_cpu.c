@@ -1,90 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups and threads over a made-up translator: its functions are defined here, so that the real
- * one is not linked. A "program" is a C function that is called as long as the CPU runs.
+ * Groups and threads over a made-up translator.
  */
 #include "base/error.h"
-#include "cpu/cpu.h"
+#include "cpu/test_translator.h"
 
 #include <string.h>
-
-typedef struct Fake {
-    TranslateCpu head;
-    void (*step)(struct Fake *f);
-    uint64_t arg;
-    gint pending; /* interrupt lines */
-    gint steps, idles, fences;
-} Fake;
-
-/* ---- The translator ---------------------------------------------------------- */
-
-struct Translator {
-    gint invalidated;
-};
-
-Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options,
-                          GError **error)
-{
-    return g_new0(Translator, 1);
-}
-
-void translate_free(Translator *t)
-{
-    g_free(t);
-}
-
-TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
-{
-    Fake *f = g_new0(Fake, 1);
-    extern const GuestIsa fake_isa;
-    f->head.env = *env;
-    f->head.user = user;
-    f->head.guest = &fake_isa.translate;
-    f->head.translator = t;
-    return &f->head;
-}
-
-void translate_cpu_free(TranslateCpu *cpu)
-{
-    g_free(cpu);
-}
-
-void translate_kick(TranslateCpu *cpu)
-{
-    __atomic_store_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST);
-}
-
-void translate_stop(TranslateCpu *cpu)
-{
-    __atomic_store_n(&cpu->stop, 1, __ATOMIC_SEQ_CST);
-}
-
-TranslateExit translate_run(TranslateCpu *cpu)
-{
-    Fake *f = (Fake *)cpu;
-    while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST)) {
-        if (cpu->idle) {
-            cpu->env.idle(cpu->env.opaque);
-            cpu->idle = !cpu->guest->wake(cpu) && !__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST);
-            g_atomic_int_inc(&f->idles);
-            continue;
-        }
-        f->step(f);
-        g_atomic_int_inc(&f->steps);
-    }
-    __atomic_store_n(&cpu->stop, 0, __ATOMIC_SEQ_CST);
-    return TRANSLATE_STOPPED;
-}
-
-void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
-{
-    g_atomic_int_inc(&t->invalidated);
-}
-
-void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global)
-{
-    g_atomic_int_inc(&((Fake *)cpu)->fences);
-}
 
 /* ---- The ISA ------------------------------------------------------------------ */
 
@@ -93,21 +14,6 @@ static bool fake_configure(TranslateCpu *cpu, const char *spec, GError **error)
     return !spec || !strcmp(spec, "good") || fail_usage(error, "no model '%s'", spec);
 }
 
-static bool fake_wake(TranslateCpu *cpu)
-{
-    return g_atomic_int_get(&((Fake *)cpu)->pending) != 0;
-}
-
-static void fake_set_irq(TranslateCpu *cpu, unsigned line, bool level)
-{
-    Fake *f = (Fake *)cpu;
-    if (level)
-        g_atomic_int_or((guint *)&f->pending, 1u << line);
-    else
-        g_atomic_int_and((guint *)&f->pending, ~(1u << line));
-}
-
-extern const GuestIsa fake_isa;
 const GuestIsa fake_isa = {
     .name = "fake",
     .configure = fake_configure,

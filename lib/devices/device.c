@@ -176,7 +176,8 @@ static bool set_number(Device *dev, const DeviceProp *p, uint64_t value, GError 
     void *field = (char *)dev + p->offset;
     uint64_t max = p->max ? p->max : p->kind == DEVICE_U32 ? UINT32_MAX : UINT64_MAX;
     if (value < p->min || value > max)
-        return fail_usage(error, "Property '%s.%s' is from %" PRIu64 " to %" PRIu64 ", not %" PRIu64,
+        return fail_usage(error,
+                          "Property '%s.%s' is from %" PRIu64 " to %" PRIu64 ", not %" PRIu64,
                           dev->type->name, p->name, p->min, max, value);
     if (p->kind == DEVICE_U32)
         *(uint32_t *)field = (uint32_t)value;
@@ -208,7 +209,8 @@ bool device_set(Device *dev, const char *name, const char *value, GError **error
         return true;
     }
     if (p->kind == DEVICE_CHARDEV)
-        return fail_usage(error, "Property '%s.%s' takes a character device", dev->type->name, name);
+        return fail_usage(error, "Property '%s.%s' takes a character device", dev->type->name,
+                          name);
     char *end;
     errno = 0;
     uint64_t number = g_ascii_strtoull(value, &end, 0);

@@ -250,7 +250,8 @@ static void test_plic(void)
     g_assert_true(device_set(b.dev, "contexts", "4", NULL));
     device_place(b.dev, 0, 0);
     bench_start(&b);
-    BusIrq in5 = device_input(b.dev, 5), in6 = device_input(b.dev, 6), in96 = device_input(b.dev, 96);
+    BusIrq in5 = device_input(b.dev, 5), in6 = device_input(b.dev, 6),
+        in96 = device_input(b.dev, 96);
     wr(&b, 0, 7, 4);
     g_assert_cmphex(rd(&b, 0, 4), ==, 0); /* source 0 does not exist */
     wr(&b, 4 * 5, 0xff, 4);

@@ -13,8 +13,10 @@ typedef struct FirmwareRiscv FirmwareRiscv;
 
 /* A hart's own side of it; all on the hart's thread. */
 typedef struct {
-    /* Power-on state, then S-mode at entry with a0 = hart, a1 = arg, translation off, everything delegated. */
-    void (*enter)(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry, uint64_t arg);
+    /* Power-on state, then S-mode at entry with a0 = hart, a1 = arg, translation off, everything
+       delegated. */
+    void (*enter)(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry,
+                  uint64_t arg);
     /* Drops translations of start..+size (0, UINT64_MAX: all). */
     void (*fence)(TranslateCpu *cpu, uint64_t start, uint64_t size);
     /* Where the CPU has Sstc: sets its comparator. */

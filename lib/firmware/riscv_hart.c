@@ -6,11 +6,13 @@
 #include "firmware/riscv.h"
 #include "guest/riscv/riscv.h"
 
-static void enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry, uint64_t arg)
+static void enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry,
+                  uint64_t arg)
 {
     isa->reset(cpu, hart, entry);
     riscv_sbi_enable(cpu);
-    /* cycle, time and instret for programs: Linux without an SBI PMU leaves them as firmware has them */
+    /* cycle, time and instret for programs: Linux without an SBI PMU leaves them as firmware has
+       them */
     ((RiscvCpu *)cpu)->scounteren = 7;
     riscv_set_timer(cpu, UINT64_MAX);
     ((RiscvCpu *)cpu)->priv = RISCV_S;

@@ -83,7 +83,8 @@ static SbiError call_time(Call *c)
     return SBI_SUCCESS;
 }
 
-/* The harts of a (mask, base) pair of arguments: into list of SBI_HARTS_MAX. False: some is not there. */
+/* The harts of a (mask, base) pair of arguments: into list of SBI_HARTS_MAX. False: some is not
+   there. */
 static bool mask_harts(const Call *c, unsigned n, uint16_t *list, size_t *count)
 {
     uint64_t mask = word(c, n), base = word(c, n + 1);
@@ -265,7 +266,8 @@ static int64_t legacy_shutdown(Call *c)
     return 0;
 }
 
-/* By extension number; the IPI and fence calls, which pass masks by virtual address, are not there. */
+/* By extension number; the IPI and fence calls, which pass masks by virtual address, are not
+   there. */
 static int64_t (*const legacy[])(Call *c) = {
     [0] = legacy_set_timer, [1] = legacy_putchar, [2] = legacy_getchar, [8] = legacy_shutdown,
 };

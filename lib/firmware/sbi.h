@@ -38,7 +38,8 @@ typedef struct {
     void *opaque;
     unsigned harts; /* at most SBI_HARTS_MAX */
     uint64_t mvendorid, marchid, mimpid;
-    /* This hart's next timer interrupt is at `when` (UINT64_MAX: never); the pending one is cleared. */
+    /* This hart's next timer interrupt is at `when` (UINT64_MAX: never); the pending one is
+       cleared. */
     void (*set_timer)(void *opaque, uint64_t when);
     void (*send_ipi)(void *opaque, const uint16_t *harts, size_t count);
     /* Returns when the harts have done it. size UINT64_MAX: all addresses. */

@@ -1,98 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SBI over a CpuGroup, with a made-up translator (its functions are defined here, the real one is not
- * linked): harts are C functions that make ecalls.
+ * SBI over a CpuGroup, with a made-up translator: harts are C functions that make ecalls.
  */
+#include "cpu/test_translator.h"
 #include "firmware/riscv.h"
-
-#include <string.h>
-
-typedef struct Fake {
-    TranslateCpu head;
-    uint64_t a[8], id, fence_start, fence_size;
-    uint8_t priv;
-    gint pending, fences;
-} Fake;
 
 /* What harts run, by their start address. */
 static void (*const programs[])(Fake *f);
 
-Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options,
-                          GError **error)
+static void run_program(Fake *f)
 {
-    return g_malloc0(1);
-}
-
-void translate_free(Translator *t)
-{
-    g_free(t);
-}
-
-extern const GuestIsa fake_isa;
-
-TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
-{
-    Fake *f = g_new0(Fake, 1);
-    f->head.env = *env;
-    f->head.user = user;
-    f->head.guest = &fake_isa.translate;
-    return &f->head;
-}
-
-void translate_cpu_free(TranslateCpu *cpu)
-{
-    g_free(cpu);
-}
-
-void translate_kick(TranslateCpu *cpu)
-{
-    __atomic_store_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST);
-}
-
-void translate_stop(TranslateCpu *cpu)
-{
-    __atomic_store_n(&cpu->stop, 1, __ATOMIC_SEQ_CST);
-}
-
-TranslateExit translate_run(TranslateCpu *cpu)
-{
-    while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST)) {
-        if (cpu->idle) {
-            cpu->env.idle(cpu->env.opaque);
-            cpu->idle = !cpu->guest->wake(cpu);
-        } else {
-            programs[cpu->pc & 0xf]((Fake *)cpu);
-        }
-    }
-    __atomic_store_n(&cpu->stop, 0, __ATOMIC_SEQ_CST);
-    return TRANSLATE_STOPPED;
-}
-
-void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
-{
-}
-
-void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global)
-{
-}
-
-void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address)
-{
-}
-
-uint32_t translate_tag_new(TranslateCpu *cpu)
-{
-    return 1;
+    programs[f->head.pc & 0xf](f);
 }
 
 static bool fake_configure(TranslateCpu *cpu, const char *spec, GError **error)
 {
     return true;
-}
-
-static bool fake_wake(TranslateCpu *cpu)
-{
-    return g_atomic_int_get(&((Fake *)cpu)->pending) != 0;
 }
 
 static void fake_reset(TranslateCpu *cpu, uint64_t id, uint64_t entry)
@@ -101,21 +24,13 @@ static void fake_reset(TranslateCpu *cpu, uint64_t id, uint64_t entry)
     memset(f->a, 0xee, sizeof f->a);
     f->id = id;
     f->priv = 3;
+    f->step = run_program;
     cpu->pc = entry;
 }
 
 static void fake_describe(TranslateCpu *cpu, GString *out)
 {
     g_string_append(out, "riscv,isa=rv64imafdc_zicboz_svpbmt\nmmu-type=riscv,sv39\n");
-}
-
-static void fake_set_irq(TranslateCpu *cpu, unsigned line, bool level)
-{
-    Fake *f = (Fake *)cpu;
-    if (level)
-        g_atomic_int_or((guint *)&f->pending, 1u << line);
-    else
-        g_atomic_int_and((guint *)&f->pending, ~(1u << line));
 }
 
 #define REG(name, field) { name, offsetof(Fake, field), sizeof(((Fake *)0)->field) }
@@ -135,7 +50,8 @@ const GuestIsa fake_isa = {
     .translate = { .cpu_size = sizeof(Fake), .wake = fake_wake },
 };
 
-static void fake_enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry, uint64_t arg)
+static void fake_enter(TranslateCpu *cpu, const GuestIsa *isa, uint64_t hart, uint64_t entry,
+                       uint64_t arg)
 {
     Fake *f = (Fake *)cpu;
     isa->reset(cpu, hart, entry);
@@ -207,7 +123,8 @@ static void primary(Fake *f)
 {
     g_assert_cmpuint(f->a[0], ==, 0);
     g_assert_cmphex(f->a[1], ==, RAM + 0x100);
-    g_assert_false(f->head.env.hypercall(f->head.env.opaque, &f->head, 8)); /* U-mode's is not ours */
+    /* U-mode's is not ours */
+    g_assert_false(f->head.env.hypercall(f->head.env.opaque, &f->head, 8));
     for (int round = 0; round < 20; round++) {
         for (unsigned hart = 1; hart < 3; hart++) {
             wait_state(f, hart, 1);
@@ -264,7 +181,8 @@ static void test_harts(void)
     BusClock *clock = bus_clock_new();
     Chardev *console = chardev_memory_new();
     CpuGroup *g = cpu_group_new(&fake_isa, 3, NULL, &accel, NULL);
-    FirmwareRiscvEnv env = { .hart = &fake_hart, .space = space, .console = console, .reset = on_reset, .opaque = &done };
+    FirmwareRiscvEnv env = { .hart = &fake_hart, .space = space, .console = console,
+                            .reset = on_reset, .opaque = &done };
     cpu_group_connect(g, space, clock, 10000000, NULL);
     FirmwareRiscv *f = firmware_riscv_new(g, &env, NULL);
     g_assert_nonnull(f);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls as a supervisor makes them, against a made-up machine of three harts that notes what is asked. */
+/* Calls as a supervisor makes them, against a made-up machine of three harts that notes what is
+   asked. */
 #include "firmware/sbi.h"
 
 #include <glib.h>

@@ -25,13 +25,16 @@ typedef struct GuestIsa {
     TranslateGuest translate;
     /* Names and summaries of CPU models for -cpu help, appended to out. */
     void (*list_models)(GString *out);
-    /* Applies "-cpu MODEL[,key=value...]" to a CPU struct just made; spec NULL: the default. Everything later resets keep it. */
+    /* Applies "-cpu MODEL[,key=value...]" to a CPU struct just made; spec NULL: the default.
+       Everything later resets keep it. */
     bool (*configure)(TranslateCpu *cpu, const char *spec, GError **error);
     /* Power-on state; id is the CPU's number (hart id, affinity). */
     void (*reset)(TranslateCpu *cpu, uint64_t id, uint64_t entry);
-    /* The riscv,isa string, the mmu-type and the like: properties of the CPU's device-tree node as "key=value" lines. */
+    /* The riscv,isa string, the mmu-type and the like: properties of the CPU's device-tree node
+       as "key=value" lines. */
     void (*describe)(TranslateCpu *cpu, GString *out);
-    /* Sets interrupt input `line` (the ISA's own numbering; RISC-V: the mip bit) from any thread, and kicks. */
+    /* Sets interrupt input `line` (the ISA's own numbering; RISC-V: the mip bit) from any
+       thread, and kicks. */
     void (*set_irq)(TranslateCpu *cpu, unsigned line, bool level);
 } GuestIsa;
 

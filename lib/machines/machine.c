@@ -128,7 +128,12 @@ bool machine_check_ranges(const Machine *m, const MachineRange *ranges, size_t c
         if (!r->size)
             continue;
         g_autofree char *text = range_text(r);
-        if (r->start < base || r->start - base > size || r->size > size - (r->start - base))
+        if (r->start < base)
+            return fail(error,
+                        "%s is placed below the machine's memory, which starts at %#" PRIx64
+                        ": it was made for another machine or address",
+                        text, base);
+        if (r->start - base > size || r->size > size - (r->start - base))
             return fail(error,
                         "%s does not fit in the machine's %" PRIu64 " MiB of memory at %#" PRIx64
                         "; give it more with -m",

@@ -177,7 +177,8 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
 void machine_free(Machine *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Machine, machine_free)
 
-/* The board's device tree; boot may be NULL (no kernel: no bootargs or initrd). Allocates no RAM. */
+/* The board's device tree; boot may be NULL (no kernel: no bootargs or initrd). Allocates no
+   RAM. */
 GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error);
 
 /* Serial port n of the board, from 0, gets its back end; before machine_start. */

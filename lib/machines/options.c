@@ -179,7 +179,8 @@ bool machine_options_parse_smp(MachineOptions *o, const char *text, GError **err
         if (!g_ascii_string_to_unsigned(pair->value, 10, 0, SMP_LIMIT, &value, NULL))
             return fail_usage(error, "Parameter 'smp.%s' expects integer", pair->key);
         if (!value)
-            return fail_usage(error, "Invalid CPU topology: CPU topology parameters must be greater "
+            return fail_usage(error,
+                              "Invalid CPU topology: CPU topology parameters must be greater "
                                      "than zero");
         *field = (unsigned)value;
     }

@@ -89,7 +89,8 @@ static void test_memory(void)
     bad(NULL, NULL, "-1", "expects a non-negative number");
     bad(NULL, NULL, "99999999999999999999", "expects a non-negative number");
     bad(NULL, NULL, "16E", "expects a non-negative number");
-    bad(NULL, NULL, "1G,maxmem=512M", "maximum memory size (0x20000000) must be at least the initial "
+    bad(NULL, NULL, "1G,maxmem=512M",
+        "maximum memory size (0x20000000) must be at least the initial "
                                       "memory size (0x40000000)");
     bad(NULL, NULL, "1G,slots=2", "slots specified but no max-size");
     bad(NULL, NULL, "1,foo=2", "-m 1,foo=2: Invalid parameter 'foo'");

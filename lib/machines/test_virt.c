@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* RISC-V virt: its device tree against QEMU's, its boot layout, and a poke through the whole board. */
+/* RISC-V virt: its device tree against QEMU's, its boot layout, and a poke through the whole
+   board. */
 #include "machines/machine.h"
 
 #include "base/bytes.h"
@@ -392,6 +393,35 @@ static void test_boot(void)
     g_assert_cmphex(rd(s, 0x1018, 8), ==, 0x80000000);
 }
 
+/* An ELF kernel with addresses of its own: what is wrong with them, and -m only where it helps. */
+static void test_boot_elsewhere(void)
+{
+    static const struct {
+        uint64_t at;
+        const char *says;
+        bool more;
+    } cases[] = {
+        {0x1000, "below the machine's memory, which starts at 0x80000000", false},
+        {0x7ffff000, "below the machine's memory", false},
+        {0xc0000000, "does not fit", true},
+        {0x9ffff000, "does not fit", true},
+    };
+    g_autoptr(BusClock) clock = bus_clock_new_manual();
+    g_autoptr(Machine) m = machine("virt", "1", "512M", clock, NULL);
+    g_autoptr(LoadImage) kernel = raw("vmlinux", 0x2000, 0x11);
+    MachineBoot boot = {.mode = MACHINE_FIRMWARE_NONE, .kernel = kernel};
+    kernel->placed = true;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        MachineEntry e;
+        kernel->segments[0].addr = kernel->entry = cases[i].at;
+        g_assert_false(machine_boot(m, &boot, &e, &error));
+        g_assert_nonnull(strstr(error->message, "vmlinux"));
+        g_assert_nonnull(strstr(error->message, cases[i].says));
+        g_assert_cmpint(strstr(error->message, "-m") != NULL, ==, cases[i].more);
+    }
+}
+
 static void test_boot_low_memory(void)
 {
     g_autoptr(BusClock) clock = bus_clock_new_manual();
@@ -440,6 +470,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virt/board", test_board);
     g_test_add_func("/virt/threads", test_threads);
     g_test_add_func("/virt/boot", test_boot);
+    g_test_add_func("/virt/boot-elsewhere", test_boot_elsewhere);
     g_test_add_func("/virt/boot-low-memory", test_boot_low_memory);
     g_test_add_func("/virt/boot-high-memory", test_boot_high_memory);
     return g_test_run();

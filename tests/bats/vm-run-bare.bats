@@ -8,8 +8,8 @@ setup_file()
     command -v riscv64-linux-gnu-gcc >/dev/null || skip "riscv64-linux-gnu-gcc is not installed"
 }
 
-# guest: runs the assembly on standard input; "finish REG" ends it, traps in M-mode end it with 100 + mcause
-# (32 or more: 200)
+# guest: runs the assembly on standard input; "finish REG" ends it, traps in M-mode end it with
+# 100 + mcause (32 or more: 200)
 guest()
 {
     local name=$BATS_TEST_TMPDIR/guest

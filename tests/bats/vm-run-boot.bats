@@ -58,6 +58,29 @@ boot()
     done
 }
 
+@test "Debian's installer asks its first question, and the next one when it is answered" {
+    files=$(build/guest.sh installer riscv64) || skip "no installer can be fetched"
+    screen=$BATS_TEST_TMPDIR/screen
+    mkfifo "$BATS_TEST_TMPDIR/keys"
+    timeout -k 5 180 vm-run -m 1G -smp 2 -nographic -kernel "${files%%$'\n'*}" \
+        -initrd "${files##*$'\n'}" -append 'console=ttyS0 TERM=vt102' <"$BATS_TEST_TMPDIR/keys" >"$screen" 2>&1 3>&- &
+    pid=$!
+    exec 7>"$BATS_TEST_TMPDIR/keys"
+    for text in "Select a language" "Select your location"; do
+        for _ in {1..450}; do
+            ! grep -qaF "$text" "$screen" || break
+            kill -0 $pid
+            sleep 0.2
+        done
+        grep -qaF "$text" "$screen" || { tail -c 2000 "$screen"; false; }
+        sleep 1
+        printf '\r' >&7
+    done
+    printf '\001x' >&7
+    exec 7>&-
+    wait $pid
+}
+
 @test "the interpreter boots the same" {
     boot -accel interp -append "console=ttyS0 lathe.mode=test"
     [ "$status" -eq 0 ]
@@ -65,7 +88,8 @@ boot()
 }
 
 @test "compiled and interpreted code do the same, all through a boot" {
-    # a minute or more: whole with LATHE_SOAK=1, else its first 30 seconds, without a word if the host is slow
+    # a minute or more: whole with LATHE_SOAK=1, else its first 30 seconds, without a word if the
+    # host is slow
     if [ -n "${LATHE_SOAK-}" ]; then
         boot -accel verify -append "console=ttyS0 lathe.mode=test"
         [ "$status" -eq 0 ]
@@ -121,7 +145,8 @@ boot()
     [ "$(grep -c 'Linux version' <<<"$output")" -eq 1 ]
     # again and again, until we end it: at least two starts
     timeout -k 5 120 vm-run -nographic -kernel "$KERNEL" -initrd "$INITRD" \
-        -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd" </dev/null >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+        -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd" \
+        </dev/null >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
     pid=$!
     for _ in {1..300}; do
         starts=$(grep -ac 'Linux version' "$BATS_TEST_TMPDIR/log") || :

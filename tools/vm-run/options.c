@@ -207,7 +207,8 @@ char *run_options_help(const char *program)
         g_autofree char *left = g_strdup_printf("-%s %s", o->name, o->arg ? o->arg : "");
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
     }
-    g_string_append_printf(s, "One dash or two. Exit status: 0 power-off, the guest's own code if it "
+    g_string_append_printf(s,
+                           "One dash or two. Exit status: 0 power-off, the guest's own code if it "
                            "gave one,\n1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"

@@ -10,7 +10,8 @@ typedef struct {
         *monitor;
     GPtrArray *machine, *smp, *memory, *serial; /* char *, in the order given */
     bool nographic, no_reboot, nodefaults, help, version;
-    const char *called_arch; /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
+    /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
+    const char *called_arch;
 } RunOptions;
 
 /* argv[0] decides called_arch. Usage errors; an unknown option comes with the nearest known one. */

@@ -160,7 +160,8 @@ static void on_power(void *opaque, DevicePower what, uint32_t code)
 
 static void on_sbi_reset(void *opaque, bool again, bool failure)
 {
-    on_power(opaque, again ? DEVICE_POWER_RESET : failure ? DEVICE_POWER_FAIL : DEVICE_POWER_OFF, 1);
+    on_power(opaque, again ? DEVICE_POWER_RESET : failure ? DEVICE_POWER_FAIL : DEVICE_POWER_OFF,
+             1);
 }
 
 /* Input of SBI's debug console is the serial port's, taken as firmware on the board would: byte by byte

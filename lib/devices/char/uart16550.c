@@ -255,7 +255,8 @@ static void write_ier(Uart *u, uint8_t value)
 {
     uint8_t rising = value & (uint8_t)~u->ier;
     u->ier = value & IER_ALL;
-    /* Enabling the interrupt while the transmitter is empty requests it: drivers start with that. */
+    /* Enabling the interrupt while the transmitter is empty requests it: drivers start with
+       that. */
     if (rising & IER_TX)
         u->tx_irq = (u->lsr & LSR_THR_EMPTY) != 0;
     update_irq(u);

@@ -264,7 +264,8 @@ static void aclint_fdt(const Device *dev, const DeviceFdt *ctx)
     fdt_tree_string(ctx->tree, path, "compatible", "riscv,aclint-mtimer");
     /* mtime, with what is behind it up to the CLINT's old end, then mtimecmp. */
     uint32_t reg[8] = {(uint32_t)((timer + MTIME) >> 32), (uint32_t)(timer + MTIME), 0,
-                       0x10000 - 0x4000 - MTIME, (uint32_t)(timer >> 32), (uint32_t)timer, 0, MTIME};
+                       0x10000 - 0x4000 - MTIME, (uint32_t)(timer >> 32), (uint32_t)timer, 0,
+                           MTIME};
     fdt_tree_cells(ctx->tree, path, "reg", reg, 8);
     fdt_extended(ctx, path, CPU_IRQ_MTIMER, 0);
     fdt_swi(dev, ctx, "sswi", REGION_SSWI, "riscv,aclint-sswi", CPU_IRQ_SSOFT);

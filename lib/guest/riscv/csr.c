@@ -48,7 +48,8 @@ static uint64_t read_sstatus(RiscvCpu *cpu, unsigned number)
 
 static uint64_t legal_mpp(const RiscvCpu *cpu, uint64_t old, uint64_t mpp)
 {
-    bool ok = mpp == RISCV_M || (mpp == RISCV_S && cpu->props.s) || (mpp == RISCV_U && cpu->props.u);
+    bool ok = mpp == RISCV_M || (mpp == RISCV_S && cpu->props.s) ||
+              (mpp == RISCV_U && cpu->props.u);
     return ok ? mpp : old;
 }
 
@@ -56,12 +57,14 @@ static void write_mstatus(RiscvCpu *cpu, unsigned number, uint64_t v)
 {
     uint64_t mask = MSTATUS_MIE | MSTATUS_MPIE, old = cpu->mstatus, s;
     if (cpu->props.s)
-        mask |= MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TSR;
+        mask |= MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_TVM |
+            MSTATUS_TSR;
     if (cpu->props.u)
         mask |= MSTATUS_MPRV | MSTATUS_TW;
     s = (old & ~mask) | (v & mask);
     s = bits_set(s, MSTATUS_MPP_SHIFT, 2,
-                 legal_mpp(cpu, bits_get(old, MSTATUS_MPP_SHIFT, 2), bits_get(v, MSTATUS_MPP_SHIFT, 2)));
+                 legal_mpp(cpu, bits_get(old, MSTATUS_MPP_SHIFT, 2),
+                           bits_get(v, MSTATUS_MPP_SHIFT, 2)));
     uint64_t uxl = bits_get(v, MSTATUS_UXL_SHIFT, 2);
     if (!cpu->props.rv32 && cpu->props.u && (uxl == 1 || uxl == 2))
         s = bits_set(s, MSTATUS_UXL_SHIFT, 2, uxl);
@@ -186,7 +189,8 @@ static void write_satp(RiscvCpu *cpu, unsigned number, uint64_t v)
 
 static uint64_t envcfg_mask(const RiscvCpu *cpu)
 {
-    return 1 | (cpu->props.zicbom ? MENVCFG_CBIE | MENVCFG_CBCFE : 0) | (cpu->props.zicboz ? MENVCFG_CBZE : 0);
+    return 1 | (cpu->props.zicbom ? MENVCFG_CBIE | MENVCFG_CBCFE : 0) |
+           (cpu->props.zicboz ? MENVCFG_CBZE : 0);
 }
 
 static uint64_t legal_envcfg(uint64_t old, uint64_t v)
@@ -222,7 +226,8 @@ static void write_senvcfg(RiscvCpu *cpu, unsigned number, uint64_t v)
 
 static uint64_t read_enable(RiscvCpu *cpu, unsigned number)
 {
-    return number == 0x106 ? cpu->scounteren : number == 0x306 ? cpu->mcounteren : cpu->mcountinhibit;
+    return number == 0x106 ? cpu->scounteren : number == 0x306 ? cpu->mcounteren :
+           cpu->mcountinhibit;
 }
 
 /* counters */
@@ -504,7 +509,8 @@ uint64_t riscv_helper_csr_read(void *opaque, uint64_t number, uint64_t bits, uin
     return csr_read(cpu, (unsigned)number);
 }
 
-uint64_t riscv_helper_csr_write(void *opaque, uint64_t what, uint64_t operand, uint64_t bits, uint64_t d)
+uint64_t riscv_helper_csr_write(void *opaque, uint64_t what, uint64_t operand, uint64_t bits,
+                                uint64_t d)
 {
     RiscvCpu *cpu = opaque;
     unsigned number = what & 0xfff, op = (unsigned)(what >> 12);
@@ -515,7 +521,8 @@ uint64_t riscv_helper_csr_write(void *opaque, uint64_t what, uint64_t operand, u
     uint64_t old = csr_read(cpu, number), base = old;
     if (number == 0x344) /* what a device drives is not written back as software's */
         base = bits_set(base, RISCV_IRQ_SEI, 1, cpu->seip_soft);
-    csr_write(cpu, number, op == CSR_OP_WRITE ? operand : op == CSR_OP_SET ? base | operand : base & ~operand);
+    uint64_t value = op == CSR_OP_WRITE ? operand : op == CSR_OP_SET ? base | operand : base & ~operand;
+    csr_write(cpu, number, value);
     cpu->exit_needed = riscv_mode_key(cpu) != cpu->base.mode || riscv_pending(cpu) & cpu->mie;
     return old;
 }

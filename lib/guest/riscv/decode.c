@@ -61,7 +61,8 @@ bool trans_c_addiw_jal(RvTrans *c, const ArgsCAddiwJal *a)
 
 bool trans_c_ld_flw(RvTrans *c, const ArgsCLdFlw *a)
 {
-    ArgsLoad load = {.rd = a->rd, .rs1 = a->rs1, .imm = c->rv32 ? a->imm32 : a->imm, .mem = c->rv32 ? 2 : 3};
+    ArgsLoad load = {.rd = a->rd, .rs1 = a->rs1, .imm = c->rv32 ? a->imm32 : a->imm,
+                     .mem = c->rv32 ? 2 : 3};
     return c->rv32 ? trans_fload(c, &load) : trans_load(c, &load);
 }
 
@@ -72,6 +73,7 @@ bool trans_c_ldsp_flwsp(RvTrans *c, const ArgsCLdFlw *a)
 
 bool trans_c_sd_fsw(RvTrans *c, const ArgsCSdFsw *a)
 {
-    ArgsStore store = {.rs1 = a->rs1, .rs2 = a->rs2, .imm = c->rv32 ? a->imm32 : a->imm, .mem = c->rv32 ? 2 : 3};
+    ArgsStore store = {.rs1 = a->rs1, .rs2 = a->rs2, .imm = c->rv32 ? a->imm32 : a->imm,
+                       .mem = c->rv32 ? 2 : 3};
     return c->rv32 ? trans_fstore(c, &store) : trans_store(c, &store);
 }

@@ -177,7 +177,8 @@ static inline void machine_run(Machine *m, const uint32_t *code, unsigned n)
     machine_run(m, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
 /* Checks a trap into M-mode. */
-static inline void machine_trapped(Machine *m, uint64_t cause, uint64_t epc, uint64_t tval, RiscvPriv from)
+static inline void machine_trapped(Machine *m, uint64_t cause, uint64_t epc, uint64_t tval,
+                                   RiscvPriv from)
 {
     g_assert_cmphex(m->rv->mcause, ==, cause);
     g_assert_cmphex(m->rv->mepc, ==, epc);
@@ -189,7 +190,8 @@ static inline void machine_trapped(Machine *m, uint64_t cause, uint64_t epc, uin
 /* Every test runs with the interpreter and with the compiler. */
 static inline void both_ways(const char *name, void (*fn)(gconstpointer accel))
 {
-    g_autofree char *interp = g_strdup_printf("%s/interp", name), *jit = g_strdup_printf("%s/jit", name);
+    g_autofree char *interp = g_strdup_printf("%s/interp", name),
+        *jit = g_strdup_printf("%s/jit", name);
     g_test_add_data_func(interp, GUINT_TO_POINTER(TRANSLATE_INTERP), fn);
     g_test_add_data_func(jit, GUINT_TO_POINTER(TRANSLATE_JIT), fn);
 }

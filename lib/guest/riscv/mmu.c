@@ -106,7 +106,8 @@ static bool readable(const Walk *w)
 static bool allowed(const Walk *w)
 {
     uint64_t pte = w->pte;
-    if (w->mmu == MMU_U ? !(pte & PTE_U) : pte & PTE_U && (w->mmu == MMU_S || w->access == TRANSLATE_FETCH))
+    bool not_user = w->mmu == MMU_S || w->access == TRANSLATE_FETCH;
+    if (w->mmu == MMU_U ? !(pte & PTE_U) : pte & PTE_U && not_user)
         return false;
     switch (w->access) {
     case TRANSLATE_FETCH: return pte & PTE_X;
@@ -131,8 +132,10 @@ static WalkResult touch(Walk *w)
         w->pte = want;
         return WALK_OK;
     }
-    /* Changed meanwhile by another CPU: look again. If it is the same, it cannot be written at all. */
-    if (!translate_phys_load(&cpu->base, w->pte_at, IR_MEM_SIZE(w->pte_size == 4 ? 2 : 3), &now) || now == w->pte)
+    /* Changed meanwhile by another CPU: look again. If it is the same, it cannot be written at
+       all. */
+    if (!translate_phys_load(&cpu->base, w->pte_at, IR_MEM_SIZE(w->pte_size == 4 ? 2 : 3), &now) ||
+        now == w->pte)
         return WALK_ACCESS_FAULT;
     return WALK_AGAIN;
 }
@@ -165,18 +168,21 @@ static WalkResult translated(Walk *w)
 
 static bool fault_of(const Walk *w, bool page, TranslateFault *fault)
 {
-    static const uint8_t causes[2][3] = {{RISCV_FETCH_ACCESS, RISCV_LOAD_ACCESS, RISCV_STORE_ACCESS},
+    static const uint8_t causes[2][3] = {{RISCV_FETCH_ACCESS, RISCV_LOAD_ACCESS,
+                                          RISCV_STORE_ACCESS},
                                          {RISCV_FETCH_PAGE, RISCV_LOAD_PAGE, RISCV_STORE_PAGE}};
     *fault = (TranslateFault){causes[page][w->access], w->address};
     return false;
 }
 
-bool riscv_walk(TranslateCpu *base, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map,
+bool riscv_walk(TranslateCpu *base, uint64_t address, TranslateAccess access, unsigned mmu,
+                TranslateMap *map,
                 TranslateFault *fault)
 {
     RiscvCpu *cpu = riscv_of(base);
     Walk w = {.cpu = cpu, .address = address, .access = access, .mmu = mmu};
-    static const uint8_t needs[] = {[TRANSLATE_FETCH] = 4, [TRANSLATE_LOAD] = 1, [TRANSLATE_STORE] = 2};
+    static const uint8_t needs[] = {[TRANSLATE_FETCH] = 4, [TRANSLATE_LOAD] = 1,
+                                    [TRANSLATE_STORE] = 2};
     RiscvPriv priv = mmu_priv(mmu);
     unsigned mode = (unsigned)(cpu->props.rv32 ? cpu->satp >> 31 & 1 : cpu->satp >> 60), can = 7;
     bool whole;

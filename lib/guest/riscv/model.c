@@ -141,7 +141,8 @@ static bool consistent(const RiscvProps *p, GError **error)
 static uint64_t misa_of(const RiscvProps *p)
 {
     uint64_t v = p->rv32 ? BIT64(30) : BIT64(63);
-    return v | (uint64_t)p->a | (uint64_t)p->c << 2 | (uint64_t)p->d << 3 | (uint64_t)p->f << 5 | (uint64_t)p->i << 8 |
+    return v | (uint64_t)p->a | (uint64_t)p->c << 2 | (uint64_t)p->d << 3 | (uint64_t)p->f << 5 |
+           (uint64_t)p->i << 8 |
            (uint64_t)p->m << 12 | (uint64_t)p->s << 18 | (uint64_t)p->u << 20;
 }
 
@@ -161,7 +162,8 @@ bool riscv_configure(TranslateCpu *base, const char *spec, GError **error)
     if (!max && strcmp(model, usual)) {
         const char *const names[] = {usual, "max", NULL};
         const char *near = option_nearest(model, names);
-        return fail_usage(error, "unknown CPU model '%s'%s%s%s", model, near ? "; did you mean '" : "",
+        return fail_usage(error, "unknown CPU model '%s'%s%s%s", model,
+                          near ? "; did you mean '" : "",
                           near ? near : "", near ? "'?" : "");
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(properties); i++)

@@ -6,7 +6,8 @@
  * stores and atomics stay within its scratch memory by base registers that it
  * does not write. Left out: privileged instructions, CSRs but fflags, frm and
  * fcsr, dynamic rounding while frm may be invalid, misaligned atomics, SC whose
- * result the manual leaves open.
+ * result the manual leaves open. RV32 and RV64 share the files: what RV32 has not,
+ * legal_32 and small_ok know.
  */
 #pragma once
 
@@ -26,7 +27,8 @@ typedef struct Record {
     uint8_t scratch[SCRATCH];
 } Record;
 
-/* x3 is the record's address, x4 the code's; base registers hold scratch + delta: the image's maker knows where. */
+/* x3 is the record's address, x4 the code's; base registers hold scratch + delta: the image's
+   maker knows where. */
 typedef struct Group {
     Record start;
     uint32_t bases;            /* a bit for each base register */
@@ -46,6 +48,7 @@ typedef struct Pattern {
 
 typedef struct Gen {
     uint64_t state;
+    bool rv32;
     GArray *fp, *other, *model; /* of Pattern; model: what the oracle program lacks */
     Group *g;
     bool frm_valid;
@@ -79,7 +82,8 @@ static inline uint32_t random_f32(Gen *gen)
         0x3f800001, 0x3f7fffff, 0x3f000000, 0xbf000000, 0x4f000000, 0xcf000000, 0x4f800000, 0x5f000000, 0xdf000000,
         0x5f800000, 0x4effffff, 0x5effffff, 0x3effffff, 0x3fc00000, 0x40200000, 0xbf7fffff, 0x7f000000, 0x00400000,
     };
-    uint32_t fraction = (uint32_t)rnd(gen) & 0x7fffff, exponent, sign = (uint32_t)rnd(gen) & 0x80000000;
+    uint32_t fraction = (uint32_t)rnd(gen) & 0x7fffff, exponent,
+        sign = (uint32_t)rnd(gen) & 0x80000000;
     if (percent(gen, 30))
         return special[below(gen, G_N_ELEMENTS(special))];
     switch (below(gen, 6)) {
@@ -141,11 +145,12 @@ static inline uint64_t random_f(Gen *gen, bool twice)
 {
     if (twice)
         return random_f64(gen);
-    uint64_t box = percent(gen, 95) ? UINT64_C(0xffffffff) : percent(gen, 50) ? 0xfffffffe : rnd(gen) & 0xffffffff;
+    uint64_t box = percent(gen, 95) ? UINT64_C(0xffffffff) : percent(gen, 50) ? 0xfffffffe :
+                   rnd(gen) & 0xffffffff;
     return box << 32 | random_f32(gen);
 }
 
-static inline uint64_t random_x(Gen *gen)
+static inline uint64_t random_x64(Gen *gen)
 {
     static const uint64_t edge[] = {
         0, 1, 2, UINT64_MAX, UINT64_MAX - 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0xffffffff80000000,
@@ -165,15 +170,44 @@ static inline uint64_t random_x(Gen *gen)
     }
 }
 
-/* ---- patterns */
-static inline bool gen_wanted(const Pattern *p)
+static inline uint64_t random_x(Gen *gen)
 {
-    static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma", "sinval_vma",
-                                      "sfence_w_inval", "sfence_inval_ir", "illegal", "zext_h_32", "rev8_32"};
+    uint64_t v = random_x64(gen);
+    return !gen->rv32 ? v : percent(gen, 70) ? (uint32_t)v : v >> 32;
+}
+
+/* ---- patterns */
+#define FIELD(word, at, width) ((word) >> (at) & ((1u << (width)) - 1))
+
+/* Whether RV32 has a word of 32 bits that RV64 has: no doublewords in x registers, no shift
+   beyond 31. */
+static inline bool legal_32(uint32_t w)
+{
+    unsigned f3 = FIELD(w, 12, 3);
+    switch (w & 0x7f) {
+    case 0x1b: case 0x3b: return false;
+    case 0x03: return f3 != 3 && f3 != 6;
+    case 0x23: case 0x2f: return f3 != 3;
+    case 0x13: return (f3 & 3) != 1 || !(w & 1u << 25);
+    case 0x53:
+        if (w >> 29 == 6) /* fcvt: no l, no lu */
+            return !(w & 1u << 21);
+        return w >> 29 != 7 || f3 == 1 || !(w & 1u << 25); /* fmv of a double */
+    default: return true;
+    }
+}
+
+static inline bool gen_wanted(const Gen *gen, const Pattern *p)
+{
+    static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma",
+                                      "sinval_vma",
+                                      "sfence_w_inval", "sfence_inval_ir", "illegal"};
     for (unsigned i = 0; i < G_N_ELEMENTS(not); i++)
         if (!strcmp(p->name, not[i]))
             return false;
-    return true;
+    if (!gen->rv32) /* its own forms of two */
+        return strcmp(p->name, "zext_h_32") && strcmp(p->name, "rev8_32");
+    return p->small ? strcmp(p->name, "subw") && strcmp(p->name, "addw") : legal_32(p->value);
 }
 
 /*
@@ -182,11 +216,13 @@ static inline bool gen_wanted(const Pattern *p)
  */
 static inline void gen_add(Gen *gen, const Pattern *p)
 {
-    bool model = g_str_has_prefix(p->name, "czero") || g_str_has_prefix(p->name, "cbo") || !strcmp(p->name, "ctzw");
+    bool model = g_str_has_prefix(p->name, "czero") || g_str_has_prefix(p->name, "cbo") ||
+                 !strcmp(p->name, "ctzw");
     if (model)
         g_array_append_val(gen->model, *p);
     else
-        g_array_append_vals(p->format[0] == 'f' && p->format[1] < 'o' && p->format[1] != 'e' ? gen->fp : gen->other, p, 1);
+        g_array_append_vals(p->format[0] == 'f' && p->format[1] < 'o' &&
+                            p->format[1] != 'e' ? gen->fp : gen->other, p, 1);
 }
 
 /* Reads one decode file. False: it is not there. */
@@ -201,7 +237,8 @@ static inline bool gen_read(Gen *gen, const char *path)
         g_auto(GStrv) words = g_regex_split_simple("\\s+", *line, 0, 0);
         unsigned at = 1, bits = 0;
         Pattern p = {0};
-        if (!words[0] || !words[1] || words[0][0] == '#' || !strcmp(words[0], "field") || !strcmp(words[0], "format"))
+        if (!words[0] || !words[1] || words[0][0] == '#' || !strcmp(words[0], "field") ||
+            !strcmp(words[0], "format"))
             continue;
         if (!strcmp(words[0], "unit")) {
             small = atoi(words[1]) == 16;
@@ -216,15 +253,13 @@ static inline bool gen_read(Gen *gen, const char *path)
         g_strlcpy(p.name, words[0], sizeof p.name);
         g_strlcpy(p.format, words[at] ? words[at] : "", sizeof p.format);
         p.small = small;
-        if (gen_wanted(&p))
+        if (gen_wanted(gen, &p))
             gen_add(gen, &p);
     }
     return true;
 }
 
 /* ---- instructions */
-#define FIELD(word, at, width) ((word) >> (at) & ((1u << (width)) - 1))
-
 static inline uint32_t set_field(uint32_t word, unsigned at, unsigned width, uint32_t v)
 {
     uint32_t mask = ((1u << width) - 1) << at;
@@ -282,7 +317,11 @@ static inline unsigned random_freg(Gen *gen, bool twice)
 
 static inline uint32_t fill(Gen *gen, const Pattern *p)
 {
-    return p->value | ((uint32_t)rnd(gen) & ~p->mask);
+    uint32_t w;
+    do
+        w = p->value | ((uint32_t)rnd(gen) & ~p->mask);
+    while (gen->rv32 && !p->small && !legal_32(w));
+    return w;
 }
 
 static inline void emit_memory(Gen *gen, const Pattern *p)
@@ -311,7 +350,8 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
 {
     static const char *const to_x[] = {"fle", "flt", "feq", "fcvt_int", "fmv_x", "fclass"};
     uint32_t word = fill(gen, p);
-    bool twice = word >> 25 & 1, from_x = !strcmp(p->name, "fcvt_from") || !strcmp(p->name, "fmv_f");
+    bool twice = word >> 25 & 1, from_x = !strcmp(p->name, "fcvt_from") ||
+                 !strcmp(p->name, "fmv_f");
     bool other = !strcmp(p->name, "fcvt_s_d") || !strcmp(p->name, "fcvt_d_s"), x = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(to_x); i++)
         x |= !strcmp(p->name, to_x[i]);
@@ -323,7 +363,8 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
     if (!from_x)
         word = set_field(word, 15, 5, random_freg(gen, twice != other));
     if ((p->mask >> 20 & 31) == 0)
-        word = set_field(word, 20, 5, percent(gen, 10) ? FIELD(word, 15, 5) : random_freg(gen, twice));
+        word = set_field(word, 20, 5, percent(gen, 10) ? FIELD(word, 15, 5) :
+                         random_freg(gen, twice));
     if (!strcmp(p->format, "f4"))
         word = set_field(word, 27, 5, random_freg(gen, twice));
     emit(gen, word);
@@ -332,31 +373,40 @@ static inline void emit_fp(Gen *gen, const Pattern *p)
 /* Whether a compressed word is no jump, not reserved, and writes and reaches only what it may. */
 static inline bool small_ok(const Gen *gen, uint32_t w)
 {
-    static const uint8_t sizes[8] = {0, 8, 4, 8, 0, 8, 4, 8};
-    unsigned f3 = FIELD(w, 13, 3), rd = FIELD(w, 7, 5), rdp = FIELD(w, 2, 3) + 8, rs1p = FIELD(w, 7, 3) + 8;
-    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5;
+    static const uint8_t sizes64[8] = {0, 8, 4, 8, 0, 8, 4, 8},
+        sizes32[8] = {0, 8, 4, 4, 0, 8, 4, 4};
+    const uint8_t *sizes = gen->rv32 ? sizes32 : sizes64;
+    unsigned f3 = FIELD(w, 13, 3), rd = FIELD(w, 7, 5), rdp = FIELD(w, 2, 3) + 8,
+        rs1p = FIELD(w, 7, 3) + 8;
+    bool eight = sizes[f3] == 8, load = f3 < 4, in_f = f3 == 1 || f3 == 5 ||
+                 (gen->rv32 && (f3 == 3 || f3 == 7));
+    bool bit5 = gen->rv32 && w & 0x1000; /* of a shift, or of what RV64 alone has */
     unsigned imm, base;
     if ((w & 3) == 1) {
         if (f3 == 4)
-            return writable(gen, rs1p);
-        if (f3 == 3 && !(w & 0x107c))
+            return writable(gen, rs1p) && !(bit5 && FIELD(w, 10, 2) != 2);
+        if ((f3 == 3 && !(w & 0x107c)) || (f3 == 1 && gen->rv32))
             return false;
         return f3 < 4 && writable(gen, rd) && (f3 != 1 || rd);
     }
     if ((w & 3) == 0 && f3 == 0)
         return w & 0x1fe0 && writable(gen, rdp);
     if ((w & 3) == 2 && (f3 == 0 || f3 == 4))
-        return writable(gen, rd) && (f3 == 0 || w & 0x7c);
+        return writable(gen, rd) && (f3 == 0 ? !bit5 : w & 0x7c);
     if ((w & 3) == 0) {
         base = rs1p;
-        imm = FIELD(w, 10, 3) << 3 | (eight ? FIELD(w, 5, 2) << 6 : FIELD(w, 5, 1) << 6 | FIELD(w, 6, 1) << 2);
+        imm = FIELD(w, 10, 3) << 3 | (eight ? FIELD(w, 5, 2) << 6 : FIELD(w, 5, 1) << 6 |
+                                      FIELD(w, 6, 1) << 2);
         rd = rdp;
     } else {
         base = 2;
         if (load)
-            imm = FIELD(w, 12, 1) << 5 | (eight ? FIELD(w, 5, 2) << 3 | FIELD(w, 2, 3) << 6 : FIELD(w, 4, 3) << 2 | FIELD(w, 2, 2) << 6);
+            imm = FIELD(w, 12, 1) << 5 | (eight ? FIELD(w, 5, 2) << 3 |
+                                          FIELD(w, 2, 3) << 6 :
+                                              FIELD(w, 4, 3) << 2 | FIELD(w, 2, 2) << 6);
         else
-            imm = eight ? FIELD(w, 10, 3) << 3 | FIELD(w, 7, 3) << 6 : FIELD(w, 9, 4) << 2 | FIELD(w, 7, 2) << 6;
+            imm = eight ? FIELD(w, 10, 3) << 3 | FIELD(w, 7, 3) << 6 :
+                  FIELD(w, 9, 4) << 2 | FIELD(w, 7, 2) << 6;
         if (load && !in_f && !rd)
             return false;
     }
@@ -392,7 +442,8 @@ static inline const Pattern *pick(Gen *gen, const GArray *of)
     return &g_array_index(of, Pattern, below(gen, of->len));
 }
 
-/* One instruction that neither jumps nor touches fcsr by a CSR instruction. integer: and no memory or floating point. */
+/* One instruction that neither jumps nor touches fcsr by a CSR instruction. integer: and no
+   memory or floating point. */
 static inline void emit_plain(Gen *gen, bool integer)
 {
     for (;;) {
@@ -448,7 +499,8 @@ static inline uint32_t jal_word(unsigned rd, unsigned offset)
 static inline void emit_jump(Gen *gen)
 {
     Group *g = gen->g;
-    unsigned how = below(gen, 8), at = g->length, r, rs1 = below(gen, 32), rs2 = below(gen, 32), f3 = below(gen, 6);
+    unsigned how = below(gen, 8), at = g->length, r, rs1 = below(gen, 32), rs2 = below(gen, 32),
+        f3 = below(gen, 6);
     bool indirect = how >= 5;
     do
         r = random_rd(gen);
@@ -457,14 +509,15 @@ static inline void emit_jump(Gen *gen)
         emit(gen, r << 7 | 0x17);          /* auipc r, 0 */
         emit(gen, r << 15 | r << 7 | 0x13); /* addi r, r, ? */
     }
-    unsigned jump = g->length, rd = random_rd(gen), bias = indirect && how == 5 ? below(gen, 65) - 32u : 0;
+    unsigned jump = g->length, rd = random_rd(gen);
+    unsigned bias = indirect && how == 5 ? below(gen, 65) - 32u : 0;
     emit(gen, how >= 6 || how == 1 || how == 2 ? 1 : 0x13);
     emit_plain(gen, false);
     unsigned over = 2 * (g->length - jump), word;
     if (how == 0)
         word = jal_word(rd, over);
-    else if (how == 1) /* c.j */
-        word = 0xa001 | FIELD(over, 1, 3) << 3;
+    else if (how == 1) /* c.j; RV32 has c.jal too */
+        word = (gen->rv32 && rd & 1 && writable(gen, 1) ? 0x2001 : 0xa001) | FIELD(over, 1, 3) << 3;
     else if (how == 2) /* c.beqz, c.bnez */
         word = 0xc001 | (rs1 & 1) << 13 | (rs2 & 7) << 7 | FIELD(over, 1, 2) << 3;
     else if (how < 5)
@@ -484,15 +537,18 @@ static inline void emit_jump(Gen *gen)
     }
 }
 
-/* LR, up to two integer instructions, SC to the same place; perhaps a second SC, which must fail. */
+/* LR, up to two integer instructions, SC to the same place; perhaps a second SC, which must
+   fail. */
 static inline void emit_lr_sc(Gen *gen)
 {
-    unsigned f3 = 2 + below(gen, 2), base = random_base(gen, true), n = below(gen, 3), sc = 1 + percent(gen, 30);
+    unsigned f3 = gen->rv32 ? 2 : 2 + below(gen, 2), base = random_base(gen, true);
+    unsigned n = below(gen, 3), sc = 1 + percent(gen, 30);
     emit(gen, 2u << 27 | below(gen, 4) << 25 | base << 15 | f3 << 12 | random_rd(gen) << 7 | 0x2f);
     for (unsigned i = 0; i < n; i++)
         emit_plain(gen, true);
     for (unsigned i = 0; i < sc; i++)
-        emit(gen, 3u << 27 | below(gen, 4) << 25 | below(gen, 32) << 20 | base << 15 | f3 << 12 | random_rd(gen) << 7 | 0x2f);
+        emit(gen, 3u << 27 | below(gen, 4) << 25 | below(gen, 32) << 20 | base << 15 | f3 << 12 |
+             random_rd(gen) << 7 | 0x2f);
 }
 
 /* ---- groups */
@@ -573,7 +629,8 @@ static inline void gen_count(Gen *gen, const Group *g)
         for (unsigned l = 0; l < G_N_ELEMENTS(lists); l++)
             for (unsigned i = 0; i < lists[l]->len; i++) {
                 Pattern *p = &g_array_index(lists[l], Pattern, i);
-                if (p->small == small && (word & p->mask) == p->value && (!best || (p->mask & best->mask) == best->mask))
+                if (p->small == small && (word & p->mask) == p->value &&
+                    (!best || (p->mask & best->mask) == best->mask))
                     best = p;
             }
         if (best)
@@ -588,15 +645,17 @@ static inline void gen_check_all_made(const GArray *list)
     for (unsigned i = 0; i < list->len; i++) {
         const Pattern *p = &g_array_index(list, Pattern, i);
         if (!p->made)
-            g_test_message("never made: %s (%s, %08x of %08x)", p->name, p->format, p->value, p->mask);
+            g_test_message("never made: %s (%s, %08x of %08x)", p->name, p->format, p->value,
+                           p->mask);
         g_assert_cmpuint(p->made, >, 0);
     }
 }
 
-static inline Gen *gen_new(uint64_t seed)
+static inline Gen *gen_new(uint64_t seed, bool rv32)
 {
     Gen *gen = g_new0(Gen, 1);
     gen->state = seed;
+    gen->rv32 = rv32;
     gen->fp = g_array_new(FALSE, FALSE, sizeof(Pattern));
     gen->other = g_array_new(FALSE, FALSE, sizeof(Pattern));
     gen->model = g_array_new(FALSE, FALSE, sizeof(Pattern));

@@ -41,7 +41,8 @@ static const uint16_t float_pins[] = {
 };
 #undef F
 
-static uint64_t helper_cbo(void *opaque, uint64_t address, uint64_t kind, uint64_t bits, uint64_t d);
+static uint64_t helper_cbo(void *opaque, uint64_t address, uint64_t kind, uint64_t bits,
+                           uint64_t d);
 static uint64_t helper_cbo_zero(void *opaque, uint64_t bits, uint64_t b, uint64_t c, uint64_t d);
 
 #define RWF (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS)
@@ -62,7 +63,8 @@ const IrHelper riscv_helpers[HELPER_COUNT] = {
 
 bool riscv_priv_is_32(const RiscvCpu *cpu, RiscvPriv priv)
 {
-    return cpu->props.rv32 || (priv == RISCV_U && bits_get(cpu->mstatus, MSTATUS_UXL_SHIFT, 2) == 1);
+    return cpu->props.rv32 || (priv == RISCV_U &&
+                               bits_get(cpu->mstatus, MSTATUS_UXL_SHIFT, 2) == 1);
 }
 
 uint64_t riscv_mode_key(const RiscvCpu *cpu)
@@ -71,13 +73,15 @@ uint64_t riscv_mode_key(const RiscvCpu *cpu)
     RiscvPriv data = cpu->priv;
     if (cpu->priv == RISCV_M && s & MSTATUS_MPRV)
         data = (RiscvPriv)bits_get(s, MSTATUS_MPP_SHIFT, 2);
-    key |= (uint64_t)(data == RISCV_M ? MMU_M : data == RISCV_U ? MMU_U : s & MSTATUS_SUM ? MMU_SUM : MMU_S) << MODE_MMU_SHIFT;
+    unsigned mmu = data == RISCV_M ? MMU_M : data == RISCV_U ? MMU_U : s & MSTATUS_SUM ? MMU_SUM : MMU_S;
+    key |= (uint64_t)mmu << MODE_MMU_SHIFT;
     if (riscv_priv_is_32(cpu, cpu->priv))
         key |= MODE_32;
     if (riscv_priv_is_32(cpu, data))
         key |= MODE_DATA_32;
     key |= (cpu->fs == 2 ? 1 : cpu->fs) << MODE_FS_SHIFT;
-    key |= (uint64_t)(cpu->frm < 4 ? FRM_NORMAL : cpu->frm == 4 ? FRM_RMM : FRM_INVALID) << MODE_FRM_SHIFT;
+    key |= (uint64_t)(cpu->frm < 4 ? FRM_NORMAL : cpu->frm == 4 ? FRM_RMM :
+                      FRM_INVALID) << MODE_FRM_SHIFT;
     if (s & MSTATUS_TVM)
         key |= MODE_TVM;
     if (s & MSTATUS_TW)
@@ -89,7 +93,8 @@ uint64_t riscv_mode_key(const RiscvCpu *cpu)
 
 static unsigned fetch_mmu(TranslateCpu *base)
 {
-    static const uint8_t mmu[] = {[RISCV_U] = MMU_U, [RISCV_S] = MMU_S, [RISCV_RESERVED] = MMU_M, [RISCV_M] = MMU_M};
+    static const uint8_t mmu[] = {[RISCV_U] = MMU_U, [RISCV_S] = MMU_S, [RISCV_RESERVED] = MMU_M,
+                                  [RISCV_M] = MMU_M};
     return mmu[riscv_of(base)->priv];
 }
 
@@ -237,7 +242,8 @@ void riscv_set_x(TranslateCpu *base, unsigned n, uint64_t value)
 {
     RiscvCpu *cpu = riscv_of(base);
     if (n)
-        cpu->x[n & 31] = riscv_priv_is_32(cpu, cpu->priv) ? (uint64_t)(int64_t)(int32_t)value : value;
+        cpu->x[n & 31] = riscv_priv_is_32(cpu, cpu->priv) ? (uint64_t)(int64_t)(int32_t)value :
+                         value;
 }
 
 RiscvPriv riscv_priv(const TranslateCpu *cpu)
@@ -262,7 +268,8 @@ void riscv_sbi_enable(TranslateCpu *base)
     cpu->medeleg = MEDELEG_MASK & ~BIT64(RISCV_ECALL_S);
     cpu->mideleg = MIP_S;
     cpu->mcounteren = UINT32_MAX;
-    cpu->menvcfg |= MENVCFG_CBIE | MENVCFG_CBCFE | MENVCFG_CBZE | (cpu->props.sstc ? MENVCFG_STCE : 0) |
+    cpu->menvcfg |= MENVCFG_CBIE | MENVCFG_CBCFE | MENVCFG_CBZE |
+        (cpu->props.sstc ? MENVCFG_STCE : 0) |
                     (cpu->props.svpbmt ? MENVCFG_PBMTE : 0);
     if (cpu->props.pmp) { /* all of memory, for all */
         riscv_pmp_write(cpu, 0x3b0, UINT64_MAX);

@@ -48,7 +48,8 @@ typedef struct RiscvPmp {
     uint64_t low, high;
 } RiscvPmp;
 
-/* Addresses mapped by superpages since the last full flush, as one covering range an address half. */
+/* Addresses mapped by superpages since the last full flush, as one covering range an address
+   half. */
 typedef struct RiscvRange {
     uint64_t low[2], high[2]; /* first and last byte; low > high: empty */
 } RiscvRange;
@@ -68,8 +69,10 @@ typedef struct RiscvCpu {
     uint64_t mstatus;      /* without FS and SD */
     uint64_t sscratch, sepc, stvec, scause, stval;
     uint64_t mscratch, mepc, mtvec, mcause, mtval;
-    uint64_t attention;    /* not 0: after a CSR write that enables, a mode exit is due; set by other threads too */
-    uint64_t exit_needed;  /* result of the last CSR helper: the mode changed, or an interrupt may be due */
+    /* not 0: after a CSR write that enables, a mode exit is due; set by other threads too */
+    uint64_t attention;
+    /* result of the last CSR helper: the mode changed, or an interrupt may be due */
+    uint64_t exit_needed;
 
     RiscvPriv priv;
     RiscvProps props;
@@ -82,7 +85,8 @@ typedef struct RiscvCpu {
     uint64_t menvcfg, senvcfg;
     uint32_t mcounteren, scounteren, mcountinhibit;
     uint64_t stimecmp;
-    uint64_t cycle_offset, instret_offset; /* added to the running count; the value itself while inhibited */
+    /* added to the running count; the value itself while inhibited */
+    uint64_t cycle_offset, instret_offset;
     uint64_t last_count;
     uint8_t frm;
     uint8_t saved_flags;   /* fflags, only while state is saved or loaded */
@@ -111,7 +115,8 @@ uint64_t riscv_hart_id(const TranslateCpu *cpu);
 /* True when registers are 32 bits wide in the current privilege. */
 bool riscv_is_32(const TranslateCpu *cpu);
 
-/* CSRs by number, as machine mode sees them and without privilege checks. False: there is no such CSR (or it is read-only). */
+/* CSRs by number, as machine mode sees them and without privilege checks. False: there is no
+   such CSR (or it is read-only). */
 bool riscv_csr_read(TranslateCpu *cpu, unsigned number, uint64_t *value);
 bool riscv_csr_write(TranslateCpu *cpu, unsigned number, uint64_t value);
 /* NULL: no such CSR in this CPU. */
@@ -128,10 +133,12 @@ void riscv_enter_supervisor(TranslateCpu *cpu, uint64_t hart, uint64_t pc, uint6
 void riscv_sbi_enable(TranslateCpu *cpu);
 /* stimecmp: the S timer interrupt is pending while time >= when. Calls env.deadline. */
 void riscv_set_timer(TranslateCpu *cpu, uint64_t when);
-/* For remote fences: drops translations of start..+size in all address spaces (size 0 or UINT64_MAX: all). A mode exit must follow (translate_kick). */
+/* For remote fences: drops translations of start..+size in all address spaces (size 0 or
+   UINT64_MAX: all). A mode exit must follow (translate_kick). */
 void riscv_fence(TranslateCpu *cpu, uint64_t start, uint64_t size);
 
 /* Appends the hart's architectural state to out (state/state.h's format). */
 void riscv_save(TranslateCpu *cpu, GByteArray *out);
-/* Takes state back, for a CPU of the same model. Translations are dropped and the timer is set again. */
+/* Takes state back, for a CPU of the same model. Translations are dropped and the timer is set
+   again. */
 bool riscv_load(TranslateCpu *cpu, const uint8_t *data, size_t len, size_t *pos, GError **error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the RISC-V front end share: fields of CSRs, slots, helpers, the mode key, the translation context. */
+/* What the files of the RISC-V front end share: fields of CSRs, slots, helpers, the mode key,
+   the translation context. */
 #pragma once
 
 #include "base/bits.h"
@@ -99,7 +100,8 @@ uint64_t riscv_pending(RiscvCpu *cpu);
 void riscv_raise(TranslateCpu *cpu, TranslateFault fault);
 bool riscv_interrupt(TranslateCpu *cpu);
 bool riscv_wake(TranslateCpu *cpu);
-void riscv_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble,
+void riscv_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
+                   TranslateTrouble trouble,
                    TranslateFault *fault);
 void riscv_set_irq(TranslateCpu *cpu, unsigned line, bool level);
 uint64_t riscv_helper_mret(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
@@ -107,9 +109,11 @@ uint64_t riscv_helper_sret(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64
 uint64_t riscv_helper_wfi(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* mmu.c */
-bool riscv_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map,
+bool riscv_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu,
+                TranslateMap *map,
                 TranslateFault *fault);
-/* pmp.c: bits 1 read, 2 write, 4 execute that privilege level may do at phys; *whole: the same for all of its page */
+/* pmp.c: bits 1 read, 2 write, 4 execute that privilege level may do at phys; *whole: the same
+   for all of its page */
 unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole);
 uint64_t riscv_pmp_read(const RiscvCpu *cpu, unsigned number);
 void riscv_pmp_write(RiscvCpu *cpu, unsigned number, uint64_t value);
@@ -121,9 +125,11 @@ void riscv_spaces_reset(RiscvCpu *cpu);
 void riscv_spaces_renew(RiscvCpu *cpu);             /* everything about addresses changed */
 void riscv_space_switch(RiscvCpu *cpu, uint64_t old_satp);
 /* A walk succeeded: notes what later flushes must know. size: bytes the leaf maps. */
-void riscv_space_note(RiscvCpu *cpu, uint64_t address, uint64_t size, TranslateAccess access, RiscvPriv priv,
+void riscv_space_note(RiscvCpu *cpu, uint64_t address, uint64_t size, TranslateAccess access,
+                      RiscvPriv priv,
                       bool global);
-void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by_asid, uint64_t asid);
+void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by_asid,
+                       uint64_t asid);
 uint64_t riscv_helper_sfence(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* csr.c */

@@ -147,7 +147,8 @@ void riscv_space_switch(RiscvCpu *cpu, uint64_t old_satp)
         renew_s(cpu);
 }
 
-void riscv_space_note(RiscvCpu *cpu, uint64_t address, uint64_t size, TranslateAccess access, RiscvPriv priv,
+void riscv_space_note(RiscvCpu *cpu, uint64_t address, uint64_t size, TranslateAccess access,
+                      RiscvPriv priv,
                       bool global)
 {
     if (access != TRANSLATE_FETCH) {
@@ -172,10 +173,12 @@ static void forget_asid(RiscvCpu *cpu, uint64_t asid)
         renew_s(cpu);
 }
 
-void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by_asid, uint64_t asid)
+void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by_asid,
+                       uint64_t asid)
 {
     if (!by_address) {
-        /* What the TLB holds is the current space's, and global entries, which an ASID does not name. */
+        /* What the TLB holds is the current space's, and global entries, which an ASID does not
+           name. */
         translate_tlb_flush(&cpu->base, BIT32(MMU_U) | BIT32(MMU_SUM), false);
         translate_tlb_flush(&cpu->base, BIT32(MMU_S), by_asid);
         if (by_asid) {
@@ -199,7 +202,8 @@ void riscv_space_flush(RiscvCpu *cpu, bool by_address, uint64_t address, bool by
         renew_u(cpu);
 }
 
-uint64_t riscv_helper_sfence(void *opaque, uint64_t address, uint64_t asid, uint64_t how, uint64_t d)
+uint64_t riscv_helper_sfence(void *opaque, uint64_t address, uint64_t asid, uint64_t how,
+                             uint64_t d)
 {
     RiscvCpu *cpu = opaque;
     uint64_t s = cpu->s_space, u = cpu->u_space;
@@ -217,6 +221,7 @@ void riscv_fence(TranslateCpu *base, uint64_t start, uint64_t size)
         riscv_space_flush(cpu, false, 0, false, 0);
         return;
     }
-    for (uint64_t at = start & ~(uint64_t)(GUEST_PAGE_SIZE - 1), end = start + size; at < end; at += GUEST_PAGE_SIZE)
+    uint64_t end = start + size;
+    for (uint64_t at = start & ~(uint64_t)(GUEST_PAGE_SIZE - 1); at < end; at += GUEST_PAGE_SIZE)
         riscv_space_flush(cpu, true, at, false, 0);
 }

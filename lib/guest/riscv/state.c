@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What of a hart is saved. Tags, spaces and PMP ranges are made anew; a reservation of LR is lost, which software must bear. */
+/* What of a hart is saved. Tags, spaces and PMP ranges are made anew; a reservation of LR is
+   lost, which software must bear. */
 #include <string.h>
 
 #include "base/error.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What CSRs keep of what is written, which there are, counters; models, properties, the isa string. */
+/* What CSRs keep of what is written, which there are, counters; models, properties, the isa
+   string. */
 #include "guest/riscv/harness_priv.h"
 
 static uint64_t get(Machine *m, unsigned csr)
@@ -40,12 +41,14 @@ static void test_legal_values(gconstpointer accel)
     g_assert_cmphex(v, ==, BIT64(63) | UINT64_C(0xa007e79aa) | UINT64_C(0));
     g_assert_cmpuint(bits_get(set(m, 0x300, UINT64_C(2) << 11), 11, 2), ==, 3);
     g_assert_cmphex(get(m, 0x300), ==, UINT64_C(0xa00001800));
-    g_assert_cmphex(set(m, 0x300, UINT64_C(3) << 13 | 2) & ~UINT64_C(0xa00000000), ==, BIT64(63) | 0x6002);
+    g_assert_cmphex(set(m, 0x300, UINT64_C(3) << 13 | 2) & ~UINT64_C(0xa00000000), ==,
+                    BIT64(63) | 0x6002);
     g_assert_cmphex(get(m, 0x100), ==, BIT64(63) | UINT64_C(0x200006002));
     /* sstatus reaches only its own bits */
     set(m, 0x300, MSTATUS_TSR | MSTATUS_MIE);
     set(m, 0x100, UINT64_MAX);
-    g_assert_cmphex(get(m, 0x300) & (MSTATUS_TSR | MSTATUS_MIE | MSTATUS_TVM | MSTATUS_MPRV), ==, MSTATUS_TSR | MSTATUS_MIE);
+    g_assert_cmphex(get(m, 0x300) & (MSTATUS_TSR | MSTATUS_MIE | MSTATUS_TVM | MSTATUS_MPRV), ==,
+                    MSTATUS_TSR | MSTATUS_MIE);
     /* reserved CBIE 2 */
     set(m, 0x30a, 0x10);
     g_assert_cmphex(set(m, 0x30a, 0x20) & 0x30, ==, 0x10);
@@ -122,7 +125,8 @@ static void test_inline(gconstpointer accel)
     /* CSRs that are slots, with all three operations, rd = rs1 among them */
     m->rv->x[A0] = 0xf0;
     m->rv->x[A1] = 0x3c;
-    RUN(m, CSRRW(A0, 0x140, A0), CSRRS(A2, 0x140, A1), CSRRC(A3, 0x140, A1), CSRR(A4, 0x140), CSRRW(A1, 0x141, A1),
+    RUN(m, CSRRW(A0, 0x140, A0), CSRRS(A2, 0x140, A1), CSRRC(A3, 0x140, A1), CSRR(A4, 0x140),
+        CSRRW(A1, 0x141, A1),
         OP_I(0x143, 21, 5, A5, 0x73));
     g_assert_cmphex(m->rv->x[A0], ==, 0);
     g_assert_cmphex(m->rv->x[A2], ==, 0xf0);
@@ -134,7 +138,8 @@ static void test_inline(gconstpointer accel)
     m->rv->priv = RISCV_S;
     m->rv->mstatus |= MSTATUS_SIE;
     m->rv->fs = 2;
-    RUN(m, CSRRCI(A0, 0x100, 2), CSRR(A1, 0x100), OP_I(2, A0, 7, A0, 0x13), CSRRS(A2, 0x100, A0), CSRR(A3, 0x100));
+    RUN(m, CSRRCI(A0, 0x100, 2), CSRR(A1, 0x100), OP_I(2, A0, 7, A0, 0x13), CSRRS(A2, 0x100, A0),
+        CSRR(A3, 0x100));
     g_assert_cmphex(m->rv->x[A0], ==, 2);
     g_assert_cmphex(m->rv->x[A1], ==, UINT64_C(0x200004000));
     g_assert_cmphex(m->rv->x[A2], ==, UINT64_C(0x200004000));
@@ -160,7 +165,8 @@ static void test_rv32(gconstpointer accel)
 
 static void test_saved(gconstpointer accel)
 {
-    Machine *m = machine_new("riscv64", NULL, ACCEL(accel)), *n = machine_new("riscv64", NULL, ACCEL(accel));
+    Machine *m = machine_new("riscv64", NULL, ACCEL(accel)),
+        *n = machine_new("riscv64", NULL, ACCEL(accel));
     g_autoptr(GByteArray) one = g_byte_array_new(), two = g_byte_array_new();
     g_autoptr(GError) error = NULL;
     size_t pos = 0;

@@ -116,7 +116,8 @@ static const Case cases32[] = {
     {"rol", RR(0x30, 1, 0x33), S32(0x80000001), 1, 3},
 };
 
-static void run_cases(const char *isa, const char *model, const Case *cases, unsigned n, gconstpointer accel)
+static void run_cases(const char *isa, const char *model, const Case *cases, unsigned n,
+                      gconstpointer accel)
 {
     Machine *m = machine_new(isa, model, ACCEL(accel));
     for (unsigned i = 0; i < n; i++) {
@@ -138,7 +139,8 @@ static void run_cases(const char *isa, const char *model, const Case *cases, uns
             else
                 RUN(m, cases[i].insn);
             if (m->rv->x[A0] != cases[i].result || m->rv->mcause)
-                g_error("%s: %#" G_GINT64_MODIFIER "x, not %#" G_GINT64_MODIFIER "x (mcause %d)", cases[i].name,
+                g_error("%s: %#" G_GINT64_MODIFIER "x, not %#" G_GINT64_MODIFIER "x (mcause %d)",
+                        cases[i].name,
                         m->rv->x[A0], cases[i].result, (int)m->rv->mcause);
         }
     }
@@ -155,7 +157,8 @@ static void test_32(gconstpointer accel)
     run_cases("riscv32", "max", cases32, G_N_ELEMENTS(cases32), accel);
     Machine *m = machine_new("riscv32", NULL, ACCEL(accel));
     /* RV64's own instructions are none here */
-    static const uint32_t none[] = {RR(0, 0, 0x3b), II(1, 0, 0x1b), LD(A0, A1, 0), LOAD(6, A0, A1, 0), SD(A0, A1, 0),
+    static const uint32_t none[] = {RR(0, 0, 0x3b), II(1, 0, 0x1b), LD(A0, A1, 0),
+                                    LOAD(6, A0, A1, 0), SD(A0, A1, 0),
                                     II(0x20, 1, 0x13), OP_R(0x61, 2, A1, 0, A0, 0x53)};
     for (unsigned i = 0; i < G_N_ELEMENTS(none); i++) {
         machine_reset(m);
@@ -165,7 +168,8 @@ static void test_32(gconstpointer accel)
     }
     /* jal writes a sign-extended link; auipc too; c.jal is there */
     machine_reset(m);
-    RUN(m, 0x00000517u, 0x004000efu, 0x20012011u); /* auipc a0,0; jal ra,.+4; c.jal .+4; c.jal . (not reached) */
+    /* auipc a0,0; jal ra,.+4; c.jal .+4; c.jal . (not reached) */
+    RUN(m, 0x00000517u, 0x004000efu, 0x20012011u);
     g_assert_cmphex(m->rv->x[A0], ==, S32(RAM));
     g_assert_cmphex(m->rv->x[RA], ==, S32(RAM + 10));
     machine_free(m);
@@ -188,12 +192,14 @@ static void test_atomics(gconstpointer accel)
         st_le64(machine_at(m, RAM + 0x6000), UINT64_C(0x9999999900000000) | amos[i].word);
         RUN(m, OP_R(amos[i].f5 << 2 | 3, A2, A1, 2, A0, 0x2f));
         g_assert_cmphex(m->rv->x[A0], ==, S32(amos[i].word));
-        g_assert_cmphex(ld_le64(machine_at(m, RAM + 0x6000)), ==, UINT64_C(0x9999999900000000) | amos[i].result);
+        g_assert_cmphex(ld_le64(machine_at(m, RAM + 0x6000)), ==,
+                        UINT64_C(0x9999999900000000) | amos[i].result);
     }
     /* lr.w a0,(a1); sc.w a3,a2,(a1); sc.w a4,a2,(a1) */
     m->rv->x[A2] = 0x77;
     st_le32(machine_at(m, RAM + 0x6000), 0x80000001);
-    RUN(m, OP_R(0x08, 0, A1, 2, A0, 0x2f), OP_R(0x0c, A2, A1, 2, A3, 0x2f), OP_R(0x0c, A2, A1, 2, A4, 0x2f));
+    RUN(m, OP_R(0x08, 0, A1, 2, A0, 0x2f), OP_R(0x0c, A2, A1, 2, A3, 0x2f),
+        OP_R(0x0c, A2, A1, 2, A4, 0x2f));
     g_assert_cmphex(m->rv->x[A0], ==, S32(0x80000001));
     g_assert_cmpuint(m->rv->x[A3], ==, 0);
     g_assert_cmpuint(m->rv->x[A4], ==, 1);
@@ -237,7 +243,8 @@ static void test_float(gconstpointer accel)
     m->rv->fs = 3;
     m->rv->f[A1] = bits_of(1);
     m->rv->f[A2] = bits_of(0);
-    RUN(m, OP_R(0x0d, A2, A1, 7, A0, 0x53), CSRR(A0, 1), OP_R(0x0d, A2, A2, 7, A3, 0x53), CSRR(A1, 3), CSRRW(A2, 1, 0),
+    RUN(m, OP_R(0x0d, A2, A1, 7, A0, 0x53), CSRR(A0, 1), OP_R(0x0d, A2, A2, 7, A3, 0x53),
+        CSRR(A1, 3), CSRRW(A2, 1, 0),
         CSRR(A3, 1));
     g_assert_cmphex(m->rv->x[A0], ==, 8);
     g_assert_cmphex(m->rv->x[A1], ==, 0x18);
@@ -265,7 +272,8 @@ static void test_float(gconstpointer accel)
     m->rv->fs = 3;
     m->rv->f[A1] = UINT64_C(0x7ff8000000000000);
     m->rv->f[A2] = bits_of(-1);
-    RUN(m, OP_R(0x61, 0, A1, 1, A0, 0x53), OP_R(0x61, 1, A1, 1, A1, 0x53), OP_R(0x61, 1, A2, 1, A2, 0x53));
+    RUN(m, OP_R(0x61, 0, A1, 1, A0, 0x53), OP_R(0x61, 1, A1, 1, A1, 0x53),
+        OP_R(0x61, 1, A2, 1, A2, 0x53));
     g_assert_cmphex(m->rv->x[A0], ==, 0x7fffffff);
     g_assert_cmphex(m->rv->x[A1], ==, M1);
     g_assert_cmphex(m->rv->x[A2], ==, 0);
@@ -359,6 +367,7 @@ int main(int argc, char **argv)
     both_ways("/riscv/insn/atomics", test_atomics);
     both_ways("/riscv/insn/float", test_float);
     both_ways("/riscv/insn/uxl", test_uxl);
-    g_test_add_data_func("/riscv/insn/compressed", GUINT_TO_POINTER(TRANSLATE_INTERP), test_compressed_legality);
+    g_test_add_data_func("/riscv/insn/compressed", GUINT_TO_POINTER(TRANSLATE_INTERP),
+                         test_compressed_legality);
     return g_test_run();
 }

@@ -43,7 +43,8 @@ static void map(Machine *m, unsigned mode, uint64_t va, unsigned level, uint64_t
 }
 
 /* One M-mode instruction on data with MPRV: translated as for priv. */
-static void access_as(Machine *m, RiscvPriv priv, unsigned mode, uint64_t status, uint32_t insn, uint64_t va)
+static void access_as(Machine *m, RiscvPriv priv, unsigned mode, uint64_t status, uint32_t insn,
+                      uint64_t va)
 {
     m->rv->priv = RISCV_M;
     m->rv->mcause = m->rv->mtval = 0;
@@ -117,7 +118,8 @@ static void test_bad_entries(gconstpointer accel)
     uint64_t va = 0x40201000;
     handler_leaves_mprv(m);
     map(m, 8, va, 0, pte(DATA, RWX));
-    static const uint64_t bad[] = {0, V | W | A | D, V | W | X | A | D, RWX | BIT64(54), RWX | BIT64(60), RWX | BIT64(61),
+    static const uint64_t bad[] = {0, V | W | A | D, V | W | X | A | D, RWX | BIT64(54),
+                                   RWX | BIT64(60), RWX | BIT64(61),
                                    RWX | BIT64(63)};
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         put_pte(m, 2, vpn(va, 0), bad[i] | (bad[i] ? pte(DATA, 0) : 0));
@@ -237,13 +239,15 @@ static void test_execute(gconstpointer accel)
             bool second = step & 1;
             map(m, 8, va, 0, pte(second ? RAM + 0x9000 : RAM + 0x8000, flags));
             if (step < 2)
-                riscv_csr_write(m->cpu, 0x180, UINT64_C(8) << 60 | (uint64_t)step << 44 | table(0) >> 12);
+                riscv_csr_write(m->cpu, 0x180,
+                                UINT64_C(8) << 60 | (uint64_t)step << 44 | table(0) >> 12);
             else
                 riscv_helper_sfence(m->cpu, step < 4 ? va : 0, 0, step < 4, 0);
             m->rv->priv = user ? RISCV_U : RISCV_S;
             m->cpu->pc = va;
             translate_run(m->cpu);
-            machine_trapped(m, user ? RISCV_ECALL_U : RISCV_ECALL_S, va + 4, 0, user ? RISCV_U : RISCV_S);
+            machine_trapped(m, user ? RISCV_ECALL_U : RISCV_ECALL_S, va + 4, 0,
+                            user ? RISCV_U : RISCV_S);
             g_assert_cmpuint(m->rv->x[A0], ==, second ? 2 : 1);
         }
     }
@@ -261,7 +265,8 @@ static void test_execute(gconstpointer accel)
     machine_free(m);
 }
 
-/* An instruction over two pages: the second half's fault has the instruction's pc and the half's address. */
+/* An instruction over two pages: the second half's fault has the instruction's pc and the half's
+   address. */
 static void test_straddle(gconstpointer accel)
 {
     Machine *m = machine_new("riscv64", "rv64", ACCEL(accel));
@@ -302,12 +307,14 @@ static void test_sv32(gconstpointer accel)
         RUN(m, LOAD(2, A1, A0, 0), CSRRC(0, 0x300, A5));
         if (i == 0) {
             g_assert_cmphex(m->rv->x[A1], ==, UINT64_C(0xffffffff87654321));
-            g_assert_cmphex(ld_le32(machine_at(m, table(1) + 4 * (va >> 12 & 1023))) & (A | D), ==, A);
+            g_assert_cmphex(ld_le32(machine_at(m, table(1) + 4 * (va >> 12 & 1023))) & (A | D), ==,
+                            A);
             /* a 4 MiB page */
             st_le32(machine_at(m, table(0) + 4 * (va >> 22)), (uint32_t)pte(RAM, V | R | A));
         } else if (i == 1) {
             g_assert_cmphex(m->rv->mcause, ==, 0);
-            g_assert_cmphex(m->rv->x[A1], ==, (uint64_t)(int64_t)(int32_t)ld_le32(machine_at(m, RAM + 0x2000)));
+            g_assert_cmphex(m->rv->x[A1], ==,
+                            (uint64_t)(int64_t)(int32_t)ld_le32(machine_at(m, RAM + 0x2000)));
             st_le32(machine_at(m, table(0) + 4 * (va >> 22)), (uint32_t)pte(RAM + PAGE, V | R | A));
         } else {
             g_assert_cmphex(m->rv->mcause, ==, RISCV_LOAD_PAGE);
@@ -349,7 +356,8 @@ static void test_pmp(gconstpointer accel)
     static const struct {
         unsigned at;
         bool load, store;
-    } cases[] = {{0, true, false}, {0xff8, true, false}, {0x1000, false, false}, {0x2000, true, true}, {0x2004, false, false},
+    } cases[] = {{0, true, false}, {0xff8, true, false}, {0x1000, false, false},
+                 {0x2000, true, true}, {0x2004, false, false},
                  {0x1ffc, false, false}, {0x3000, true, true}, {0x3018, true, true}, {0x3020, false, false}};
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_assert_cmpuint(pmp_try(m, RISCV_S, LOAD(2, A1, A0, 0), DATA + cases[i].at), ==,

@@ -123,7 +123,8 @@ static void test_no_c(gconstpointer accel)
     machine_free(m);
 }
 
-static void expect_illegal(Machine *m, RiscvPriv priv, uint64_t mstatus, uint32_t insn, bool illegal)
+static void expect_illegal(Machine *m, RiscvPriv priv, uint64_t mstatus, uint32_t insn,
+                           bool illegal)
 {
     machine_reset(m);
     m->rv->priv = priv;
@@ -157,7 +158,8 @@ static void test_privilege(gconstpointer accel)
     expect_illegal(m, RISCV_S, 0, CSRR(A0, 0x300), true);
     expect_illegal(m, RISCV_S, 0, CSRR(A0, 0xc01), true);  /* mcounteren.TM is 0 */
     expect_illegal(m, RISCV_S, 0, CSRR(A0, 0x14d), true);  /* menvcfg.STCE is 0 */
-    expect_illegal(m, RISCV_M, 0, CSRR(A0, 0x61a), true);  /* henvcfgh, an RV32 register of H: plain illegal */
+    /* henvcfgh, an RV32 register of H: plain illegal */
+    expect_illegal(m, RISCV_M, 0, CSRR(A0, 0x61a), true);
     expect_illegal(m, RISCV_U, 0, 0x0045200fu, true);      /* cbo.zero (a0): menvcfg.CBZE is 0 */
     machine_free(m);
 }
@@ -282,7 +284,8 @@ static void test_wfi_and_timer(gconstpointer accel)
 static void test_returns(gconstpointer accel)
 {
     Machine *m = fresh(accel);
-    m->rv->mstatus = bits_set(m->rv->mstatus, MSTATUS_MPP_SHIFT, 2, RISCV_S) | MSTATUS_MPRV | MSTATUS_MPIE;
+    m->rv->mstatus = bits_set(m->rv->mstatus, MSTATUS_MPP_SHIFT, 2, RISCV_S) | MSTATUS_MPRV |
+                     MSTATUS_MPIE;
     m->rv->mepc = RAM + 8;
     RUN(m, MRET, EBREAK, NOP);
     g_assert_cmpuint(m->rv->priv, ==, RISCV_S);

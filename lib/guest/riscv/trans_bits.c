@@ -260,7 +260,8 @@ bool trans_roriw(RvTrans *c, const ArgsI *a)
     return true;
 }
 
-/* Each byte that is not zero becomes 0xff: carries out of the low 7 bits, or bit 7 itself, mark it. */
+/* Each byte that is not zero becomes 0xff: carries out of the low 7 bits, or bit 7 itself, mark
+   it. */
 bool trans_orc_b(RvTrans *c, const ArgsUn *a)
 {
     IrBuilder *b = c->b;
@@ -339,7 +340,8 @@ static bool single_reg(RvTrans *c, const ArgsR *a, IrCode code)
 
 static bool single_imm(RvTrans *c, const ArgsI *a, IrCode code)
 {
-    return c->p->zbs && !(c->rv32 && a->imm > 31) && single(c, a->rd, a->rs1, rv_imm(c, a->imm), code);
+    return c->p->zbs && !(c->rv32 && a->imm > 31) &&
+           single(c, a->rd, a->rs1, rv_imm(c, a->imm), code);
 }
 
 static bool extract_bit(RvTrans *c, int rd, int rs1, IrRef n)
@@ -386,7 +388,8 @@ bool trans_binvi(RvTrans *c, const ArgsI *a)
 
 bool trans_bexti(RvTrans *c, const ArgsI *a)
 {
-    return c->p->zbs && !(c->rv32 && a->imm > 31) && extract_bit(c, a->rd, a->rs1, rv_imm(c, a->imm));
+    return c->p->zbs && !(c->rv32 && a->imm > 31) &&
+           extract_bit(c, a->rd, a->rs1, rv_imm(c, a->imm));
 }
 
 /* Zicond */

@@ -60,7 +60,8 @@ bool trans_fload(RvTrans *c, const ArgsLoad *a)
     int fmt = a->mem == 3;
     if (!fp_on(c, fmt))
         return false;
-    put_f(c, a->rd, ir_load(c->b, type_of(fmt), c->mem | IR_MEM_SIZE(a->mem), rv_get64(c, a->rs1), a->imm));
+    put_f(c, a->rd, ir_load(c->b, type_of(fmt), c->mem | IR_MEM_SIZE(a->mem), rv_get64(c, a->rs1),
+                            a->imm));
     return true;
 }
 
@@ -85,7 +86,8 @@ static bool fused(RvTrans *c, const ArgsF4 *a, bool negate_product, bool negate_
     IrRound round;
     if (!fp_on(c, a->fmt) || !rounding(c, a->rm, &round))
         return false;
-    put_f(c, a->rd, ir_fma(c->b, get_f(c, a->rs1, a->fmt), get_f(c, a->rs2, a->fmt), get_f(c, a->rs3, a->fmt),
+    put_f(c, a->rd, ir_fma(c->b, get_f(c, a->rs1, a->fmt), get_f(c, a->rs2, a->fmt),
+                           get_f(c, a->rs3, a->fmt),
                            negate_product, negate_addend, round));
     return true;
 }
@@ -189,7 +191,8 @@ static bool minmax(RvTrans *c, const ArgsFn *a, IrCode code)
 {
     if (!fp_on(c, a->fmt))
         return false;
-    put_f(c, a->rd, ir_fminmax(c->b, code, get_f(c, a->rs1, a->fmt), get_f(c, a->rs2, a->fmt), IR_MINMAX_NUMBER));
+    put_f(c, a->rd, ir_fminmax(c->b, code, get_f(c, a->rs1, a->fmt), get_f(c, a->rs2, a->fmt),
+                               IR_MINMAX_NUMBER));
     return true;
 }
 
@@ -253,7 +256,8 @@ bool trans_fcvt_int(RvTrans *c, const ArgsF3 *a)
     if (!fp_on(c, a->fmt) || !rounding(c, a->rm, &round) || (c->rv32 && a->rs2 & 2))
         return false;
     unsigned how = IR_TOINT_NAN_MAX | (a->rs2 & 1 ? IR_TOINT_UNSIGNED : 0);
-    rv_put(c, a->rd, ir_ftoi(c->b, a->rs2 & 2 ? IR_I64 : IR_I32, get_f(c, a->rs1, a->fmt), how, round));
+    rv_put(c, a->rd, ir_ftoi(c->b, a->rs2 & 2 ? IR_I64 : IR_I32, get_f(c, a->rs1, a->fmt), how,
+                             round));
     rv_fs_dirty(c);
     return true;
 }

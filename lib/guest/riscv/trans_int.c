@@ -90,7 +90,8 @@ bool trans_branch(RvTrans *c, const ArgsBranch *a)
     IrCond cond = (IrCond)conds[a->cond];
     if (!c->p->c && a->imm & 2) {
         unsigned over = ir_label_new(c->b);
-        ir_brcond(c->b, ir_cmp(c->b, ir_cond_invert(cond), rv_get64(c, a->rs1), rv_get64(c, a->rs2)), over);
+        ir_brcond(c->b, ir_cmp(c->b, ir_cond_invert(cond), rv_get64(c, a->rs1),
+                               rv_get64(c, a->rs2)), over);
         ir_raise(c->b, RISCV_FETCH_MISALIGNED, ir_pc(c->b, target));
         ir_label(c->b, over);
         c->b->flow = IR_NEXT;
@@ -145,12 +146,14 @@ static bool set_if(RvTrans *c, int rd, IrCond cond, IrRef x, IrRef y)
 
 bool trans_slti(RvTrans *c, const ArgsI *a)
 {
-    return set_if(c, a->rd, IR_LT, rv_get64(c, a->rs1), ir_const(c->b, IR_I64, (uint64_t)(int64_t)a->imm));
+    return set_if(c, a->rd, IR_LT, rv_get64(c, a->rs1),
+                  ir_const(c->b, IR_I64, (uint64_t)(int64_t)a->imm));
 }
 
 bool trans_sltiu(RvTrans *c, const ArgsI *a)
 {
-    return set_if(c, a->rd, IR_LTU, rv_get64(c, a->rs1), ir_const(c->b, IR_I64, (uint64_t)(int64_t)a->imm));
+    return set_if(c, a->rd, IR_LTU, rv_get64(c, a->rs1),
+                  ir_const(c->b, IR_I64, (uint64_t)(int64_t)a->imm));
 }
 
 static bool shift_imm(RvTrans *c, const ArgsI *a, IrCode code)

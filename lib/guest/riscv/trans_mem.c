@@ -34,7 +34,8 @@ static bool atomic_mem(RvTrans *c, int size, int aqrl, IrMem *mem)
 {
     if (!c->p->a || (c->rv32 && size == 3))
         return false;
-    *mem = c->mem | IR_MEM_SIZE(size) | (size == 3 ? 0 : IR_MEM_SIGNED) | IR_MEM_ALIGNED | IR_MEM_ATOMIC |
+    *mem = c->mem | IR_MEM_SIZE(size) | (size == 3 ? 0 : IR_MEM_SIGNED) | IR_MEM_ALIGNED |
+           IR_MEM_ATOMIC |
            (aqrl & 2 ? IR_MEM_ACQUIRE : 0) | (aqrl & 1 ? IR_MEM_RELEASE : 0);
     return true;
 }
@@ -63,7 +64,8 @@ bool trans_amo(RvTrans *c, const ArgsAmo *a)
     IrMem mem;
     if (!atomic_mem(c, a->size, a->aqrl, &mem))
         return false;
-    rv_put64(c, a->rd, ir_atomic(c->b, (IrAtomic)a->what, IR_I64, mem, rv_get64(c, a->rs1), rv_get64(c, a->rs2)));
+    rv_put64(c, a->rd, ir_atomic(c->b, (IrAtomic)a->what, IR_I64, mem, rv_get64(c, a->rs1),
+                                 rv_get64(c, a->rs2)));
     return true;
 }
 

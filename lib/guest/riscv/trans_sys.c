@@ -64,7 +64,8 @@ static After csr_after(unsigned number)
     case 0x002: case 0x003: case 0x100: case 0x300: case 0x104: case 0x304: case 0x144: case 0x344:
         return AFTER_ASK;
     default:
-        return (number >= 0xb00 && number < 0xc00) || (number >= 0x323 && number < 0x340) ? AFTER_NOTHING : AFTER_EXIT;
+        return (number >= 0xb00 && number < 0xc00) || (number >= 0x323 && number < 0x340) ?
+               AFTER_NOTHING : AFTER_EXIT;
     }
 }
 
@@ -101,7 +102,8 @@ static bool status_enable(RvTrans *c, unsigned number, int rd, unsigned op, IrRe
     IrBuilder *b = c->b;
     const IrOp *k = &b->ops[operand];
     uint64_t may = MSTATUS_SIE | (number == 0x300 ? MSTATUS_MIE : 0);
-    if (!is_status(number) || c->p->rv32 || op == CSR_OP_WRITE || k->code != IR_CONST || (uint64_t)k->imm & ~may)
+    if (!is_status(number) || c->p->rv32 || op == CSR_OP_WRITE || k->code != IR_CONST ||
+        (uint64_t)k->imm & ~may)
         return false;
     int64_t bits = k->imm;
     IrRef old = rd ? status_value(c, number) : 0;
@@ -179,12 +181,14 @@ static bool csr_access(RvTrans *c, unsigned number, int rd, unsigned op, IrRef o
         return true;
     IrRef bits = ir_const(b, IR_I64, c->bits);
     if (!op) {
-        IrRef v = ir_call(b, is_fp_csr(number) ? HELPER_FCSR_READ : HELPER_CSR_READ, ir_const(b, IR_I64, number), bits, 0, 0);
+        IrRef v = ir_call(b, is_fp_csr(number) ? HELPER_FCSR_READ : HELPER_CSR_READ,
+                          ir_const(b, IR_I64, number), bits, 0, 0);
         rv_put64(c, rd, v);
         return true;
     }
     IrRef what = ir_const(b, IR_I64, number | op << 12);
-    rv_put64(c, rd, ir_call(b, is_fp_csr(number) ? HELPER_FCSR_WRITE : HELPER_CSR_WRITE, what, operand, bits, 0));
+    rv_put64(c, rd, ir_call(b, is_fp_csr(number) ? HELPER_FCSR_WRITE : HELPER_CSR_WRITE, what,
+                            operand, bits, 0));
     switch (csr_after(number)) {
     case AFTER_EXIT: ir_exit_mode(b, c->next); break;
     case AFTER_ASK: rv_exit_if_slot(c, SLOT_EXIT_NEEDED); break;
@@ -210,17 +214,20 @@ bool trans_csrrc(RvTrans *c, const ArgsCsr *a)
 
 bool trans_csrrwi(RvTrans *c, const ArgsCsr *a)
 {
-    return csr_access(c, (unsigned)a->csr, a->rd, CSR_OP_WRITE, ir_const(c->b, IR_I64, (uint64_t)a->rs1));
+    return csr_access(c, (unsigned)a->csr, a->rd, CSR_OP_WRITE,
+                      ir_const(c->b, IR_I64, (uint64_t)a->rs1));
 }
 
 bool trans_csrrsi(RvTrans *c, const ArgsCsr *a)
 {
-    return csr_access(c, (unsigned)a->csr, a->rd, a->rs1 ? CSR_OP_SET : 0, ir_const(c->b, IR_I64, (uint64_t)a->rs1));
+    return csr_access(c, (unsigned)a->csr, a->rd, a->rs1 ? CSR_OP_SET : 0,
+                      ir_const(c->b, IR_I64, (uint64_t)a->rs1));
 }
 
 bool trans_csrrci(RvTrans *c, const ArgsCsr *a)
 {
-    return csr_access(c, (unsigned)a->csr, a->rd, a->rs1 ? CSR_OP_CLEAR : 0, ir_const(c->b, IR_I64, (uint64_t)a->rs1));
+    return csr_access(c, (unsigned)a->csr, a->rd, a->rs1 ? CSR_OP_CLEAR : 0,
+                      ir_const(c->b, IR_I64, (uint64_t)a->rs1));
 }
 
 bool trans_ecall(RvTrans *c, const ArgsNone *a)
@@ -252,7 +259,8 @@ bool trans_mret(RvTrans *c, const ArgsNone *a)
     return true;
 }
 
-/* In U-mode WFI may not be held up for ever when there is an S-mode: always illegal there, as TW is for S. */
+/* In U-mode WFI may not be held up for ever when there is an S-mode: always illegal there, as TW
+   is for S. */
 bool trans_wfi(RvTrans *c, const ArgsNone *a)
 {
     RiscvPriv priv = MODE_PRIV(c->mode);

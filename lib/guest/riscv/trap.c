@@ -59,7 +59,8 @@ static uint64_t in_xlen(const RiscvCpu *cpu, RiscvPriv priv, uint64_t v)
 static void enter(RiscvCpu *cpu, bool interrupt, uint64_t number, uint64_t value)
 {
     uint64_t deleg = interrupt ? cpu->mideleg : cpu->medeleg;
-    RiscvPriv to = cpu->priv != RISCV_M && cpu->props.s && deleg >> (number & 63) & 1 ? RISCV_S : RISCV_M;
+    RiscvPriv to = cpu->priv != RISCV_M && cpu->props.s && deleg >> (number & 63) & 1 ? RISCV_S :
+                   RISCV_M;
     bool narrow = riscv_priv_is_32(cpu, to);
     uint64_t cause = number | (interrupt ? narrow ? (uint64_t)INT64_C(-0x80000000) : BIT64(63) : 0);
     uint64_t epc = in_xlen(cpu, to, cpu->base.pc), s = cpu->mstatus, pc;
@@ -94,7 +95,8 @@ void riscv_raise(TranslateCpu *base, TranslateFault fault)
             return;
         base->pc = pc;
     }
-    if (fault.exception == RISCV_BREAKPOINT && base->env.semihost && base->env.semihost(base->env.opaque, base)) {
+    if (fault.exception == RISCV_BREAKPOINT && base->env.semihost &&
+        base->env.semihost(base->env.opaque, base)) {
         base->pc += 4;
         return;
     }
@@ -133,7 +135,8 @@ bool riscv_wake(TranslateCpu *base)
     return riscv_pending(cpu) & cpu->mie;
 }
 
-void riscv_trouble(TranslateCpu *base, uint64_t address, TranslateAccess access, TranslateTrouble trouble,
+void riscv_trouble(TranslateCpu *base, uint64_t address, TranslateAccess access,
+                   TranslateTrouble trouble,
                    TranslateFault *fault)
 {
     static const uint8_t causes[2][3] = {
