@@ -139,8 +139,6 @@ typedef struct {
     bool read_only;
     bool snapshot;            /* writes go to a temporary file */
     bool writethrough;        /* for BlockAttach */
-    bool copy_on_read;        /* refused at opening until the filter is there */
-    bool share_rw;
     char *serial;             /* NULL: none given */
     BlockOnError werror, rerror;
     unsigned flags;           /* BlockOpenFlags */
@@ -255,7 +253,8 @@ typedef struct BlockFrame {
     struct BlockFrame *prev, *next; /* of node->tracked, oldest first */
     struct BlockRequest *waiters;   /* that wait for this frame to end */
     uint64_t start, end;
-    bool tracked, serial, read, entered;
+    uint64_t unit;                  /* serial: start and end count as rounded out to it */
+    bool tracked, serial, write;
 } BlockFrame;
 
 /*
@@ -281,12 +280,14 @@ struct BlockRequest {
     /* For the core and drivers: where it is now. Of callers only block_request_init looks. */
     uint64_t at;              /* offset in the node that has it */
     unsigned how;             /* flags in force there */
-    BlockUser *user;
+    BlockUser *user;          /* the one it was submitted to */
+    BlockUser *into;          /* the one whose node it is to enter next */
     BlockRequest *next;       /* in one queue at a time: held, waiting, a pool's or a driver's */
     void *driver;             /* the driver's own while it has the request */
     uint64_t driver_word;
-    int state;
-    int depth;
+    int stage;                /* what a worker that takes it does */
+    int state;                /* atomic: cancelled, in a driver */
+    int depth;                /* frames in use */
     BlockFrame frames[BLOCK_FRAMES];
 };
 

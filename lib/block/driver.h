@@ -108,6 +108,10 @@ enum {
 /* Ends a request that submit answered BLOCK_PENDING for. Any thread, without the driver's locks. */
 void block_request_done(BlockRequest *req, int ret);
 
+/* Of write's flags, the core's own: the end of this write is padding past the end of the node (read-
+ * modify-write at an end that is not aligned): the file must not become longer by it. */
+enum { BLOCK_PADDED = 1 << 30 };
+
 /* What map found. */
 typedef struct {
     BlockUser *child;  /* NULL: it reads as zeroes (read only) */
@@ -214,7 +218,7 @@ struct BlockDriver {
 
     int (*read)(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                 int iovcnt);
-    /* flags: FUA, if limits.fua. */
+    /* flags: FUA, if limits.fua; BLOCK_PADDED, if limits.align is above 1. */
     int (*write)(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                  int iovcnt, unsigned flags);
     /* flags: FUA, MAY_UNMAP, NO_FALLBACK (which it may ignore if it never falls back itself).
