@@ -80,7 +80,10 @@ BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *form
 
     if (!top)
         return NULL;
-    if (!g_str_has_prefix(name, "json:") && !(d && d->protocol)) {
+    bool json = g_str_has_prefix(name, "json:");
+    if (!json && d && d->protocol && !protocol_length(name)) {
+        json_object_object_del(top, "driver"); /* "host_device" instead of what stat says */
+    } else if (!json && !(d && d->protocol)) {
         file = top;
         top = json_object_new_object();
         json_object_object_add(top, "file", file);

@@ -22,6 +22,8 @@ struct BlockRing {
     pthread_mutex_t lock; /* of the submission side and what follows */
     int plugged;
     unsigned gathered;
+    _Atomic unsigned sent; /* orders what a submitter wrote before what the reaper reads, which
+                              otherwise only the kernel does */
     pthread_t reaper;
 };
 
@@ -54,6 +56,7 @@ static void *reap(void *p)
 
         if (io_uring_wait_cqe(&ring->uring, &cqe) < 0)
             continue;
+        atomic_load_explicit(&ring->sent, memory_order_acquire);
         io_uring_for_each_cqe(&ring->uring, head, cqe) {
             batch[n].req = io_uring_cqe_get_data(cqe);
             batch[n].result = cqe->res;
@@ -143,6 +146,7 @@ int block_ring_io(BlockGraph *graph, BlockRequest *req, int fd, bool write,
             io_uring_prep_readv(sqe, fd, req->iov, (unsigned)req->iovcnt, req->at);
         io_uring_sqe_set_data(sqe, req);
         ring->gathered++;
+        atomic_fetch_add_explicit(&ring->sent, 1, memory_order_release);
         if (!ring->plugged)
             send_all(ring);
     }
