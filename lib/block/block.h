@@ -25,7 +25,7 @@
  * end of a file with an odd size there are zeroes, and a write there makes the file longer. The
  * core checks range, permission, read-only and alignment once; a request of any alignment works.
  *
- * Errors. Control: GError, naming the file. I/O: 0 or -errno; -ENOSPC, -EIO and so on as the
+ * Errors. Control: GError, naming the file; a second line "hint: ..." may follow. I/O: 0 or -errno; -ENOSPC, -EIO and so on as the
  * driver got them, -EINVAL out of range, -EPERM read-only or no such permission, -ENOTSUP when
  * BLOCK_NO_FALLBACK asked for a quick way that is not there, -ECANCELED after block_cancel.
  *

@@ -152,22 +152,26 @@ static void move(BlockUser *user, BlockNode *to)
 static bool move_all(BlockNode *from, BlockNode *to, const BlockNode *except, GError **error)
 {
     g_autoptr(GPtrArray) moved = g_ptr_array_new();
-    g_autoptr(BlockNode) keep_from = block_node_ref(from), keep_to = block_node_ref(to);
 
     for (unsigned i = 0; i < from->users->len; i++) {
         BlockUser *user = from->users->pdata[i];
         if (!except || !user->parent || !is_below(except, user->parent, 0))
             g_ptr_array_add(moved, user);
     }
+    block_node_ref(from); /* it may lose its last users on the way */
+    block_node_ref(to);
     for (unsigned i = 0; i < moved->len; i++)
         move(moved->pdata[i], to);
-    if (block_perm_update(from, error) && block_perm_update(to, error))
-        return true;
-    for (unsigned i = 0; i < moved->len; i++)
+    bool ok = block_perm_update(from, error) && block_perm_update(to, error);
+    for (unsigned i = 0; !ok && i < moved->len; i++)
         move(moved->pdata[i], from);
-    block_perm_update(to, NULL);
-    block_perm_update(from, NULL);
-    return false;
+    if (!ok) {
+        block_perm_update(to, NULL);
+        block_perm_update(from, NULL);
+    }
+    block_node_unref(to);
+    block_node_unref(from);
+    return ok;
 }
 
 bool block_node_insert(BlockNode *node, BlockNode *filter, GError **error)
@@ -188,9 +192,9 @@ bool block_node_remove(BlockNode *filter, GError **error)
 
     if (!child)
         return fail(error, "node %s has nothing below it", filter->name);
-    g_autoptr(BlockNode) keep = block_node_ref(filter);
     BlockNode *node = user_node(child);
     unsigned perm = child->perm, shared = child->shared;
+    block_node_ref(filter);
     block_drain_begin(filter);
     block_drain_begin(node);
     /* the filter's own claim must not stand in the way of those that take over */
@@ -213,6 +217,7 @@ bool block_node_remove(BlockNode *filter, GError **error)
     }
     block_drain_end(node);
     block_drain_end(filter);
+    block_node_unref(filter);
     return ok;
 }
 

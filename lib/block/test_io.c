@@ -414,6 +414,60 @@ static void test_order(void)
     teardown(&s);
 }
 
+/* Requests outlive the threads that made them: the kernel cancels a ring's, and they start again. */
+typedef struct {
+    Setup *s;
+    Slot *slots;
+} Short;
+
+static void *short_life(void *p)
+{
+    Short *job = p;
+
+    for (int i = 0; i < 4; i++) {
+        Slot *slot = &job->slots[i];
+        slot->iov[0] = (struct iovec){ slot->buf, 65536 };
+        slot->req = (BlockRequest){ .op = BLOCK_READ, .offset = (uint64_t)i << 16, .bytes = 65536,
+                                    .iov = slot->iov, .iovcnt = 1, .done = slot_done, .opaque = slot };
+        if (block_submit(job->s->user, &slot->req))
+            slot_done(&slot->req);
+    }
+    return NULL;
+}
+
+static void test_short_lives(void)
+{
+    static const Mix direct = { .name = "d", .options = "driver=file,filename=%s,cache.direct=on,aio=io_uring" };
+    Many many = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+    Setup s;
+
+    setup(&s, &direct);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        many.slots[i].many = &many;
+        many.slots[i].buf = aligned_alloc(4096, 65536);
+    }
+    for (int round = 0; round < 20; round++) {
+        Short jobs[SLOTS / 4];
+        for (unsigned i = 0; i < SLOTS; i++)
+            many.slots[i].busy = true;
+        many.busy = SLOTS;
+        for (unsigned i = 0; i < SLOTS / 4; i++) {
+            pthread_t thread;
+            jobs[i] = (Short){ &s, &many.slots[4 * i] };
+            pthread_create(&thread, NULL, short_life, &jobs[i]);
+            pthread_join(thread, NULL);
+        }
+        wait_all(&many);
+        for (unsigned i = 0; i < SLOTS; i++) {
+            g_assert_cmpint(many.slots[i].req.ret, ==, 0);
+            g_assert_cmpint(memcmp(many.slots[i].buf, s.model + ((i % 4) << 16), 65536), ==, 0);
+        }
+    }
+    for (unsigned i = 0; i < SLOTS; i++)
+        free(many.slots[i].buf);
+    teardown(&s);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -424,5 +478,6 @@ int main(int argc, char **argv)
         g_test_add_data_func(overlap, &mixes[i], test_overlap);
     }
     g_test_add_func("/block/io/order", test_order);
+    g_test_add_func("/block/io/short-lives", test_short_lives);
     return g_test_run();
 }
