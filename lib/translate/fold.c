@@ -170,6 +170,15 @@ static IrRef fold_rotate(IrBuilder *b, const IrOp *op)
     return !outer ? rot : is_signed ? ir_sext(b, outer, rot) : ir_zext(b, outer, rot);
 }
 
+/* Bitwise operations on what both operands were sign-extended from; the extension comes after. */
+static IrRef fold_bitwise_extended(IrBuilder *b, const IrOp *op)
+{
+    const IrOp *l = &b->ops[op->a], *r = &b->ops[op->b];
+    if (l->code != IR_SEXT || r->code != IR_SEXT || l->aux != r->aux || l->aux != IR_I32)
+        return 0;
+    return ir_sext(b, op->type, ir_binary(b, op->code, l->a, r->a));
+}
+
 static IrType int_of_bits(unsigned bits)
 {
     return bits == 8 ? IR_I8 : bits == 16 ? IR_I16 : bits == 32 ? IR_I32 : IR_VOID;
@@ -270,11 +279,14 @@ static IrRef fold_binary(IrBuilder *b, IrOp *op)
         if (op->code == IR_SHL || op->code == IR_SHR || op->code == IR_SAR)
             return op->a;
     }
+    IrRef folded = 0;
     if (op->code == IR_OR || op->code == IR_XOR || op->code == IR_ADD)
-        return fold_rotate(b, op);
-    if (op->code == IR_AND && b->ops[op->b].code == IR_NOT)
-        return ir_binary(b, IR_ANDN, op->a, b->ops[op->b].a);
-    return 0;
+        folded = fold_rotate(b, op);
+    if (!folded && (op->code == IR_OR || op->code == IR_XOR || op->code == IR_AND || op->code == IR_ANDN))
+        folded = fold_bitwise_extended(b, op);
+    if (!folded && op->code == IR_AND && b->ops[op->b].code == IR_NOT)
+        folded = ir_binary(b, IR_ANDN, op->a, b->ops[op->b].a);
+    return folded;
 }
 
 static IrRef fold_extension(IrBuilder *b, const IrOp *op)
@@ -386,6 +398,9 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
             return value_of(b, op->a) ? op->b : op->c;
         return 0;
     case IR_NOT:
+        if (x->code == IR_SEXT && x->aux == IR_I32)
+            return ir_sext(b, op->type, ir_unary(b, IR_NOT, IR_I32, x->a));
+        /* fallthrough */
     case IR_NEG:
     case IR_BSWAP:
     case IR_BITREV:

@@ -197,7 +197,13 @@ IrRef ir_sext(IrBuilder *b, IrType type, IrRef a)
 
 IrRef ir_trunc(IrBuilder *b, IrType type, IrRef a)
 {
-    return b->ops[a].type == type ? a : ir_unary(b, IR_TRUNC, type, a);
+    if (b->ops[a].type == type)
+        return a;
+    /* a truncation costs nothing; the same one again lets rules see that two values are one */
+    for (unsigned i = b->n; i-- > a && i + 100 > b->n && b->ops[i].code != IR_LABEL;)
+        if (b->ops[i].code == IR_TRUNC && b->ops[i].a == a && b->ops[i].type == type)
+            return i;
+    return ir_unary(b, IR_TRUNC, type, a);
 }
 
 IrRef ir_bitcast(IrBuilder *b, IrType type, IrRef a)
@@ -375,6 +381,12 @@ void ir_brcond(IrBuilder *b, IrRef cond, unsigned label)
 
 void ir_jump(IrBuilder *b, int64_t offset)
 {
+    unsigned label;
+    if (b->label_of && b->label_of(b, offset, &label)) {
+        ir_br(b, label);
+        b->flow = IR_ENDED;
+        return;
+    }
     if (b->may_follow && b->may_follow(b, offset)) {
         b->flow = IR_JUMPED;
         b->jump = offset;
@@ -391,7 +403,11 @@ void ir_branch(IrBuilder *b, IrRef cond, int64_t offset)
             ir_jump(b, offset);
         return;
     }
-    ir_append(b, (IrOp){.code = IR_EXIT_IF, .a = cond, .imm = offset});
+    unsigned label;
+    if (b->label_of && b->label_of(b, offset, &label))
+        ir_brcond(b, cond, label);
+    else
+        ir_append(b, (IrOp){.code = IR_EXIT_IF, .a = cond, .imm = offset});
 }
 
 void ir_jump_indirect(IrBuilder *b, IrRef address)

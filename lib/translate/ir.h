@@ -169,7 +169,10 @@ typedef struct IrBuilder {
     int64_t jump;        /* with IR_JUMPED: offset to go on at */
     unsigned n_labels;
     bool overflow;       /* too many operations: the region is cut before this instruction */
-    bool (*may_follow)(struct IrBuilder *b, int64_t offset); /* set by the region former: may an ir_jump go on in the region? */
+    /* Set by the region former: may an ir_jump go on in the region? */
+    bool (*may_follow)(struct IrBuilder *b, int64_t offset);
+    /* Set by the region former: has the instruction at offset a label, or will it have one? NULL: none has. */
+    bool (*label_of)(struct IrBuilder *b, int64_t offset, unsigned *label);
     void *former;
 } IrBuilder;
 

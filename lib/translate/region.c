@@ -4,6 +4,11 @@
  * conditional branches that are not taken and along unconditional jumps forward
  * in the page, not past calls. An instruction that lies across the page's end is
  * a region by itself, with both pages noted.
+ *
+ * A region that branches back to its own start is made again as a loop: from its
+ * start to the last such branch in the order of addresses, with labels for the
+ * jumps forward within. The compiler may give it registers of its own. A loop
+ * with a call, or around another loop, stays a run.
  */
 #include <string.h>
 
@@ -13,10 +18,15 @@
 #define MAX_INSNS 64
 #define OPS_RESERVE 200 /* the most one instruction may need */
 
+#define MAX_LOOP_LABELS 16
+
 typedef struct Former {
     uint32_t in_page;   /* of the region's start */
     int64_t pos;        /* offset of the current instruction */
     unsigned jumps, insns;
+    int64_t loop_end;   /* a loop's last instruction; 0: not one, or of one instruction */
+    struct { int64_t offset; unsigned label; bool placed; } labels[MAX_LOOP_LABELS];
+    unsigned n_labels;
 } Former;
 
 static bool may_follow(IrBuilder *b, int64_t offset)
@@ -28,33 +38,48 @@ static bool may_follow(IrBuilder *b, int64_t offset)
     return f->jumps++ < 4 && f->insns < MAX_INSNS / 2;
 }
 
-/* Builds the IR from start[0..available). False: not one whole instruction there. */
-static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, unsigned max)
+static void start_form(TranslateCpu *cpu, Region *r, Former *f)
 {
-    Translator *t = cpu->translator;
-    const TranslateGuest *g = t->guest;
-    IrBuilder *b = &t->builder;
-    Former f = {.in_page = r->in_page};
-    int64_t limit = available;
-
+    IrBuilder *b = &cpu->translator->builder;
     ir_builder_reset(b);
     b->mode = r->mode;
     b->cpu = cpu;
-    b->former = &f;
-    b->may_follow = may_follow;
+    b->former = f;
+    b->may_follow = NULL;
+    b->label_of = NULL;
     r->first = (int32_t)r->in_page;
     r->last = (int32_t)r->in_page;
+    r->loop = false;
+}
+
+/* The instruction at f->pos. False: not all of it is there, or no room for it. */
+static bool form_insn(TranslateCpu *cpu, Region *r, Former *f, const uint8_t *start, int64_t limit)
+{
+    IrBuilder *b = &cpu->translator->builder;
+    if (f->pos >= limit || b->n > IR_MAX_OPS - OPS_RESERVE)
+        return false;
+    b->insn = f->pos;
+    b->flow = IR_NEXT;
+    if (!cpu->translator->guest->insn(b, start + f->pos, (unsigned)(limit - f->pos)))
+        return false;
+    f->insns++;
+    int32_t end = (int32_t)(r->in_page + f->pos + b->length);
+    if (end > r->last)
+        r->last = end;
+    return true;
+}
+
+/* Builds the IR from start[0..available). False: not one whole instruction there. */
+static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, unsigned max)
+{
+    IrBuilder *b = &cpu->translator->builder;
+    Former f = {.in_page = r->in_page};
+
+    start_form(cpu, r, &f);
+    b->may_follow = may_follow;
     for (;;) {
-        if (f.pos >= limit || f.insns >= max || b->n > IR_MAX_OPS - OPS_RESERVE)
+        if (f.insns >= max || !form_insn(cpu, r, &f, start, available))
             break;
-        b->insn = f.pos;
-        b->flow = IR_NEXT;
-        if (!g->insn(b, start + f.pos, (unsigned)(limit - f.pos)))
-            break;
-        f.insns++;
-        int32_t end = (int32_t)(r->in_page + f.pos + b->length);
-        if (end > r->last)
-            r->last = end;
         if (b->flow == IR_ENDED)
             return true;
         f.pos = b->flow == IR_JUMPED ? b->jump : f.pos + b->length;
@@ -65,6 +90,105 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
         return false;
     ir_append(b, (IrOp){.code = IR_EXIT, .imm = f.pos});
     return true;
+}
+
+/* The last instruction of the region in the builder that branches to its start; negative when it is no plain loop. */
+static int64_t find_loop_end(const IrBuilder *b)
+{
+    int64_t insn = 0, end = -1;
+    for (IrRef i = 1; i < b->n; i++) {
+        const IrOp *op = &b->ops[i];
+        if (op->code == IR_INSN)
+            insn = op->imm;
+        else if (op->code != IR_EXIT && op->code != IR_EXIT_IF)
+            continue;
+        else if (op->imm == 0)
+            end = insn;
+        else if (op->imm > 0 && op->imm <= insn)
+            return -1;
+    }
+    return end;
+}
+
+static bool label_of(IrBuilder *b, int64_t offset, unsigned *label)
+{
+    Former *f = b->former;
+    if (offset <= f->pos || offset > f->loop_end)
+        return false;
+    for (unsigned i = 0; i < f->n_labels; i++)
+        if (f->labels[i].offset == offset) {
+            *label = f->labels[i].label;
+            return true;
+        }
+    if (f->n_labels == MAX_LOOP_LABELS)
+        return false;
+    *label = ir_label_new(b);
+    f->labels[f->n_labels].offset = offset;
+    f->labels[f->n_labels++].label = *label;
+    return true;
+}
+
+static void place_label(IrBuilder *b, Former *f)
+{
+    for (unsigned i = 0; i < f->n_labels; i++)
+        if (f->labels[i].offset == f->pos) {
+            ir_label(b, f->labels[i].label);
+            f->labels[i].placed = true;
+        }
+}
+
+/* The next label from `pos` on, where code goes on behind a jump; negative: none. */
+static int64_t next_label(const Former *f, int64_t pos)
+{
+    int64_t next = -1;
+    for (unsigned i = 0; i < f->n_labels; i++)
+        if (f->labels[i].offset >= pos && (next < 0 || f->labels[i].offset < next))
+            next = f->labels[i].offset;
+    return next;
+}
+
+/* Builds the IR of a loop whose last instruction is at `end`. False: it cannot be made as one. */
+static bool form_loop(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, int64_t end)
+{
+    IrBuilder *b = &cpu->translator->builder;
+    Former f = {.in_page = r->in_page, .loop_end = end};
+    bool ended = false;
+
+    start_form(cpu, r, &f);
+    b->label_of = label_of;
+    while (f.pos <= end) {
+        place_label(b, &f);
+        if (f.insns >= MAX_INSNS || !form_insn(cpu, r, &f, start, available))
+            return false;
+        f.pos += b->length;
+        ended = b->flow == IR_ENDED;
+        if (ended && f.pos <= end) {
+            f.pos = next_label(&f, f.pos);
+            if (f.pos < 0)
+                return false;
+        }
+    }
+    for (unsigned i = 0; i < f.n_labels; i++)
+        if (!f.labels[i].placed)
+            return false; /* into the middle of an instruction */
+    if (r->in_page + f.pos > GUEST_PAGE_SIZE)
+        return false;
+    if (!ended)
+        ir_append(b, (IrOp){.code = IR_EXIT, .imm = f.pos});
+    r->loop = true;
+    return true;
+}
+
+/* As a loop where it is one, else as a run. */
+static bool form_best(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available)
+{
+    const Translator *t = cpu->translator;
+    if (!form(cpu, r, start, available, MAX_INSNS))
+        return false;
+    int64_t end = t->host ? find_loop_end(&t->builder) : -1;
+    if (end < 0 || form_loop(cpu, r, start, available, end))
+        return true;
+    return form(cpu, r, start, available, MAX_INSNS);
 }
 
 /* -d in_asm: the guest's bytes, since there is no disassembler here: pipe them to one. */
@@ -121,7 +245,7 @@ static void free_region(Region *r)
 static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned available)
 {
     Translator *t = cpu->translator;
-    for (unsigned max = MAX_INSNS / 4;; max /= 4) {
+    for (unsigned max = r->loop ? MAX_INSNS : MAX_INSNS / 4;; max /= 4) {
         ir_live(&t->live, &t->builder);
         if (log_enabled(LOG_IR_OPT))
             log_ir(&t->builder, LOG_IR_OPT, "IR after passes:\n", &t->live);
@@ -149,7 +273,7 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
     r->mode = cpu->mode;
     r->in_page = (uint32_t)(phys & PAGE_MASK);
     r->phys2 = phys2;
-    if (!form(cpu, r, bytes, available, MAX_INSNS)) {
+    if (!form_best(cpu, r, bytes, available)) {
         g_free(r);
         return REGION_NEEDS_BYTES;
     }

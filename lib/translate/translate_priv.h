@@ -23,6 +23,7 @@ struct Link {
     uint32_t guard;     /* code offset of the tag it compares with; 0: no guard */
     int64_t page;       /* start of the target's page relative to the region's page */
     uint32_t offset;    /* of the target in its page */
+    bool loop;          /* back to the start of its own region: to the top of the loop there */
     uint32_t retry, lookup; /* code offsets of the two ways to go on then */
     uint32_t fallback;  /* code offset of the rel32 taken when the guard fails */
     uint32_t misses;    /* times the guard failed: after a few the jump table is used instead */
@@ -38,11 +39,13 @@ struct Region {
     uint64_t phys;      /* of the first instruction; the identity together with mode */
     uint64_t mode;
     uint32_t entry;     /* code offset */
+    uint32_t loop_top;  /* code offset where its own links back to its start go */
     uint32_t size;      /* of code */
     uint32_t dead_exit; /* code offset that leaves for the dispatcher at the region's start */
     uint32_t in_page;   /* phys & PAGE_MASK */
     int32_t first, last; /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the page */
     uint64_t phys2;     /* physical page of what passes the page's end; 0 none */
+    bool loop;          /* made as a loop: see region.c */
     bool dead;
     Region *hash_next;
     Region *page_next, *page2_next; /* other regions of the page, and of the second page */

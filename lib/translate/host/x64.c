@@ -20,7 +20,7 @@ static void find_puts(Emit *e)
     for (IrRef j = 1; j < b->n; j++) {
         const IrOp *put = &b->ops[j];
         IrRef v = put->a;
-        if (put->code != IR_PUT || e->live->dead[j] || e->k->pin[put->imm] < 0 || e->put_to[v] != NO_SLOT ||
+        if (put->code != IR_PUT || e->live->dead[j] || e->pin[put->imm] < 0 || e->put_to[v] != NO_SLOT ||
             b->ops[v].type != b->guest->slots[put->imm].type || j - v > 8 || e->live->fused[v])
             continue;
         bool ok = true;
@@ -130,7 +130,7 @@ static void emit_get(Emit *e, IrRef i, const IrOp *op)
     if (is_wide_type(op->type)) {
         unsigned c = new_cell(e, i);
         copy_wide(e, cell_disp(e, c), slot_disp(e, slot), wide_bytes(op->type));
-    } else if (op->type == IR_F16 || (op->type == IR_F32 && e->k->pin[slot] < 0)) {
+    } else if (op->type == IR_F16 || (op->type == IR_F32 && e->pin[slot] < 0)) {
         /* read when used */
     }
 }
@@ -155,7 +155,7 @@ static void emit_put(Emit *e, const IrOp *op)
     IrRef v = op->a;
     const IrOp *value = op_of(e, v);
     unsigned type = e->b->guest->slots[slot].type, bits = ir_type_bits(type);
-    int pin = e->k->pin[slot];
+    int pin = e->pin[slot];
     int32_t disp = slot_disp(e, slot);
     e->insn_dirty = true;
     if (e->slot_held[slot] == v)
@@ -298,7 +298,7 @@ static void emit_op(Emit *e, IrRef i)
     default:
         if (ir_code_attr(op->code) & IR_ATTR_M)
             e->insn_dirty = true;
-        if (!emit_exit(e, i, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) && !emit_int(e, i, op))
+        if (!emit_exit(e, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) && !emit_int(e, i, op))
             emit_eval(e, i, op);
         break;
     }
@@ -315,6 +315,7 @@ static void emit_cold(Emit *e)
     for (unsigned n = 0; n < e->n_cold && !e->failed && e->a.p < e->limit; n++) {
         Cold *c = &e->cold[n];
         e->locked = 0;
+        loop_set(e, c->swapped);
         int32_t rel = (int32_t)(e->a.p - c->from);
         memcpy(c->from - 4, &rel, 4);
         add_point(e, c->guest);
@@ -350,7 +351,7 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     e->k = t->host_data;
     e->b = b;
     e->live = live;
-    e->a.p = e->start = t->code.write + used;
+    e->a.p = t->code.write + used;
     e->limit = t->code.write + t->code.size - 512;
     e->failed = e->no_room = e->keep_flags = false;
     e->n_sites = 0;
@@ -358,13 +359,16 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     e->n_cold = e->n_fixups = e->n_points = 0;
     e->insn = 0;
     e->insn_dirty = false;
-    r->entry = (uint32_t)used;
     r->first_link = t->n_links;
     if (r->evals)
         g_ptr_array_set_size(r->evals, 0);
     regs_reset(e);
-    find_puts(e);
+    loop_begin(e);
+    r->entry = (uint32_t)code_offset(e);
     put_nops(&e->a, ENTRY_NOP);
+    loop_enter(e);
+    find_puts(e);
+    r->loop_top = (uint32_t)code_offset(e);
     for (IrRef i = 1; i < b->n && !e->failed && !e->no_room; i++) {
         if (e->a.p >= e->limit)
             return COMPILE_NO_ROOM;
@@ -374,6 +378,7 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
         emit_op(e, i);
     }
     patch_labels(e);
+    loop_set(e, false);
     Cold *dead = add_cold(e, COLD_PC_MISS); /* where x64_kill leads */
     dead->disp = 0;
     dead->from = e->a.p;
@@ -388,12 +393,12 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     if (e->failed)
         return COMPILE_TOO_RICH;
     r->dead_exit = r->entry + e->points[e->n_points - 1].host;
-    r->size = (uint32_t)(e->a.p - e->start);
+    r->size = (uint32_t)code_offset(e) - r->entry;
     r->n_links = t->n_links - r->first_link;
     g_free(r->points);
     r->n_points = e->n_points;
     r->points = g_memdup2(e->points, e->n_points * sizeof *e->points);
-    t->code.used = used + r->size;
+    t->code.used = r->entry + r->size;
     for (uint32_t i = 0; i < r->n_links; i++)
         x64_patch(t, &t->links[r->first_link + i], NULL, 0);
     return COMPILE_DONE;

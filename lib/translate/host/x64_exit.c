@@ -45,14 +45,25 @@ static void emit_rel32(Emit *e, uint32_t target)
     put32(&e->a, target - (uint32_t)(code_offset(e) + 4));
 }
 
-void emit_call_thunk(Emit *e, uint32_t thunk)
+static void emit_call(Emit *e, uint32_t target)
 {
     put8(&e->a, 0xe8);
-    emit_rel32(e, thunk);
+    emit_rel32(e, target);
+}
+
+void emit_call_thunk(Emit *e, uint32_t thunk)
+{
+    if (e->swapped)
+        emit_call(e, e->swap_out);
+    emit_call(e, thunk);
+    if (e->swapped)
+        emit_call(e, e->swap_in);
 }
 
 void emit_jump_thunk(Emit *e, uint32_t thunk)
 {
+    if (e->swapped)
+        emit_call(e, e->swap_out);
     put8(&e->a, 0xe9);
     emit_rel32(e, thunk);
 }
@@ -67,6 +78,7 @@ Cold *add_cold(Emit *e, ColdKind kind)
     memset(c, 0, sizeof *c);
     c->kind = (uint8_t)kind;
     c->guest = e->insn;
+    c->swapped = e->swapped;
     return c;
 }
 
@@ -89,7 +101,7 @@ static Link *new_link(Emit *e, int64_t offset, uint32_t *index)
     *index = t->n_links++;
     Link *l = &t->links[*index];
     int64_t target = (int64_t)e->r->in_page + offset;
-    *l = (Link){.from = e->r, .page = target & ~(int64_t)PAGE_MASK, .offset = (uint32_t)(target & (int64_t)PAGE_MASK)};
+    *l = (Link){.from = e->r, .page = target & ~(int64_t)PAGE_MASK, .offset = (uint32_t)(target & (int64_t)PAGE_MASK), .loop = e->r->loop && offset == 0};
     return l;
 }
 
@@ -119,6 +131,17 @@ static void emit_link_jump(Emit *e, Link *l, uint32_t index, int cc)
     l->jump = (uint32_t)code_offset(e);
     put32(&e->a, 0);
     Cold *c = add_cold(e, COLD_LINK);
+    c->info = index;
+    c->from = e->a.p;
+}
+
+/* Out of a loop with pins of its own if cc: by cold code that changes back first. */
+static void emit_leave_if(Emit *e, uint32_t index, unsigned cc)
+{
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | cc);
+    put32(&e->a, 0);
+    Cold *c = add_cold(e, COLD_LEAVE);
     c->info = index;
     c->from = e->a.p;
 }
@@ -163,6 +186,8 @@ static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
 {
     uint32_t index;
     Link *l = new_link(e, offset, &index);
+    if (!l->loop)
+        loop_leave(e);
     if (direct(e) || l->page == 0) {
         if (may_poll && offset <= e->insn) {
             if (e->insn_dirty)
@@ -185,13 +210,18 @@ static void emit_exit_if(Emit *e, const IrOp *op)
         emit_poll(e, e->insn);
     unsigned cc = emit_condition(e, op->a);
     if (same_page && (!back || !e->insn_dirty)) {
-        emit_link_jump(e, l, index, (int)cc);
+        if (e->swapped && !l->loop)
+            emit_leave_if(e, index, cc);
+        else
+            emit_link_jump(e, l, index, (int)cc);
         return;
     }
     put8(&e->a, 0x0f);
     put8(&e->a, 0x80 | (cc ^ 1));
     put32(&e->a, 0);
     uint8_t *from = e->a.p;
+    if (!l->loop)
+        loop_leave(e);
     if (same_page) {
         emit_poll(e, (int32_t)op->imm);
         emit_link_jump(e, l, index, JUMP_ALWAYS);
@@ -241,8 +271,8 @@ static unsigned return_address(Emit *e, int32_t offset)
     const IrGuest *g = e->b->guest;
     for (unsigned s = 0; s < g->n_slots; s++) {
         IrRef v = e->slot_held[s];
-        if (v && e->k->pin[s] >= 0 && op_of(e, v)->code == IR_PC && op_of(e, v)->imm == offset)
-            return (unsigned)e->k->pin[s];
+        if (v && e->pin[s] >= 0 && op_of(e, v)->code == IR_PC && op_of(e, v)->imm == offset)
+            return (unsigned)e->pin[s];
     }
     take_reg(e, R14);
     emit_pc(e, R14, offset);
@@ -370,6 +400,10 @@ void emit_cold_exit(Emit *e, Cold *c)
         store_i(a, false, RBP, CPU_DISP(e, exit_info), (int32_t)c->info);
         emit_jump_thunk(e, e->k->exit_link);
         break;
+    case COLD_LEAVE:
+        loop_leave(e);
+        emit_link_jump(e, l, c->info, JUMP_ALWAYS);
+        break;
     case COLD_GUARD:
         /* first to the dispatcher, to be linked again; later (patched) to the lookup behind it */
         l->retry = (uint32_t)code_offset(e);
@@ -399,16 +433,10 @@ void emit_cold_exit(Emit *e, Cold *c)
     }
 }
 
-bool emit_exit(Emit *e, IrRef i, const IrOp *op)
+/* Exits that always happen, but direct ones; outside the loop. */
+static bool emit_last_exit(Emit *e, const IrOp *op)
 {
-    (void)i;
     switch (op->code) {
-    case IR_EXIT:
-        emit_exit_to(e, op->imm, true);
-        return true;
-    case IR_EXIT_IF:
-        emit_exit_if(e, op);
-        return true;
     case IR_EXIT_CALL:
         emit_direct_call(e, op);
         return true;
@@ -430,4 +458,22 @@ bool emit_exit(Emit *e, IrRef i, const IrOp *op)
     default:
         return false;
     }
+}
+
+bool emit_exit(Emit *e, const IrOp *op)
+{
+    bool swapped = e->swapped;
+    if (!(ir_code_attr(op->code) & IR_ATTR_E))
+        return false;
+    if (op->code == IR_EXIT) {
+        emit_exit_to(e, op->imm, true);
+    } else if (op->code == IR_EXIT_IF) {
+        emit_exit_if(e, op);
+    } else {
+        loop_leave(e);
+        if (!emit_last_exit(e, op))
+            return false;
+    }
+    loop_set(e, swapped); /* what follows was jumped to, or the exit was not taken */
+    return true;
 }

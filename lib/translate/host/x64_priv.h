@@ -39,7 +39,7 @@ typedef struct X64Thunks {
     uint8_t n_int, n_float;
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -52,18 +52,32 @@ typedef struct Cold {
     uint32_t hint;     /* memory: number of its guess */
     uint8_t *hit;      /* memory: where to go on when the page is in the TLB after all; NULL: no TLB */
     int32_t guest;
+    bool swapped;      /* pins are the loop's there: see x64_loop.c */
 } Cold;
 
 #define MAX_COLD 700
+
+/* A host register that in a loop holds another slot than elsewhere. */
+typedef struct Swap {
+    uint8_t reg;
+    bool dirty;        /* the loop writes `in` */
+    uint16_t in, out;  /* slot in the loop; slot elsewhere */
+} Swap;
 
 typedef struct Emit {
     Asm a;
     Translator *t;
     Region *r;
     const X64Thunks *k;
+    const int8_t *pin; /* host register of a slot at this point, or -1 */
+    bool swapped;      /* pin is loop_pin */
+    int8_t loop_pin[IR_MAX_SLOTS];
+    Swap swaps[X64_INT_PINS + X64_FLOAT_PINS];
+    unsigned n_swaps;
+    uint32_t swap_in, swap_out; /* subroutines of this region */
     const IrBuilder *b;
     const IrLive *live;
-    uint8_t *start, *limit;
+    uint8_t *limit;
     uint32_t at;       /* operation for which registers are allocated */
     int32_t insn;      /* offset of the current guest instruction */
     bool insn_dirty;   /* it has changed state */
@@ -132,11 +146,17 @@ unsigned new_cell(Emit *e, IrRef v);
 void slot_now_holds(Emit *e, unsigned slot, IrRef v);
 void mov_xmm(Emit *e, unsigned dst, unsigned src);
 
+/* x64_loop.c: pins of a loop's own */
+void loop_begin(Emit *e);             /* chooses them; emits what changes to them and back, aside */
+void loop_enter(Emit *e);             /* changes to them, in line */
+void loop_leave(Emit *e);             /* changes back, in line; what follows is outside the loop */
+void loop_set(Emit *e, bool swapped); /* what follows is inside or outside, without code */
+
 /* x64_int.c, x64_fp.c, x64_mem.c, x64_exit.c: true if the operation was theirs */
 bool emit_int(Emit *e, IrRef i, const IrOp *op);
 bool emit_float(Emit *e, IrRef i, const IrOp *op);
 bool emit_memory(Emit *e, IrRef i, const IrOp *op);
-bool emit_exit(Emit *e, IrRef i, const IrOp *op);
+bool emit_exit(Emit *e, const IrOp *op);
 unsigned emit_condition(Emit *e, IrRef v);     /* sets host flags from a bool value; returns the condition code */
 void emit_eval(Emit *e, IrRef i, const IrOp *op);
 void emit_pc(Emit *e, unsigned dst, int64_t offset);

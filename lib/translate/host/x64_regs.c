@@ -34,9 +34,9 @@ void mov_xmm(Emit *e, unsigned dst, unsigned src)
 
 static bool pin_of(const Emit *e, unsigned slot, unsigned *r)
 {
-    if (slot == NO_SLOT || e->k->pin[slot] < 0)
+    if (slot == NO_SLOT || e->pin[slot] < 0)
         return false;
-    *r = (unsigned)e->k->pin[slot];
+    *r = (unsigned)e->pin[slot];
     return true;
 }
 

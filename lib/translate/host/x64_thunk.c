@@ -320,13 +320,14 @@ static void set_rel32(Translator *t, uint32_t at, uint32_t target)
 void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag)
 {
     if (to) {
+        uint32_t target = link->loop && link->from == to ? to->loop_top : to->entry + 5;
         if (link->guard) {
             /* nobody may pass the guard for the old target into the new one's jump: shut, move, open */
             __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
-            set_rel32(t, link->jump, to->entry + 5);
+            set_rel32(t, link->jump, target);
             __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag, __ATOMIC_SEQ_CST);
         } else {
-            set_rel32(t, link->jump, to->entry + 5);
+            set_rel32(t, link->jump, target);
         }
         return;
     }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pins of a loop's own. A region that is a loop (region.c) may hold, in host
+ * registers whose slots it hardly uses, slots that it uses often. Whoever enters
+ * by a link changes to them first, whoever leaves changes back, and so does every
+ * call into C, so that outside the loop the one convention holds; only the links
+ * back to the loop's top stay within. The changes are moves: flags and
+ * temporaries are left alone.
+ */
+#include "translate/host/x64_priv.h"
+
+#define TOP_ALIGN 32
+#define LEAST_USES 2 /* of a slot in the loop, to be worth a load and a store around it */
+
+static void move(Emit *e, unsigned slot, unsigned r, bool to_memory)
+{
+    Asm *a = &e->a;
+    int32_t disp = slot_disp(e, slot);
+    if (r >= 16)
+        vex_rm(a, 1, to_memory ? 1 : 2, false, to_memory ? 0xd6 : 0x7e, (int)r - 16, 0, RBP, disp); /* vmovq */
+    else
+        op_rm(a, 0, is_64(e->b->guest->slots[slot].type), to_memory ? 0x89 : 0x8b, (int)r, RBP, disp);
+}
+
+static void swap_in(Emit *e)
+{
+    for (unsigned i = 0; i < e->n_swaps; i++) {
+        move(e, e->swaps[i].out, e->swaps[i].reg, true);
+        move(e, e->swaps[i].in, e->swaps[i].reg, false);
+    }
+}
+
+/* In the other order: what one swap put aside, a later one may have brought back. */
+static void swap_out(Emit *e)
+{
+    for (unsigned i = e->n_swaps; i-- > 0;) {
+        if (e->swaps[i].dirty)
+            move(e, e->swaps[i].in, e->swaps[i].reg, true);
+        move(e, e->swaps[i].out, e->swaps[i].reg, false);
+    }
+}
+
+static void count_uses(const Emit *e, uint16_t uses[IR_MAX_SLOTS], bool written[IR_MAX_SLOTS])
+{
+    for (IrRef i = 1; i < e->b->n; i++) {
+        const IrOp *op = &e->b->ops[i];
+        if (e->live->dead[i] || (op->code != IR_GET && op->code != IR_PUT))
+            continue;
+        uses[op->imm]++;
+        if (op->code == IR_PUT)
+            written[op->imm] = true;
+    }
+}
+
+/* The slot most used that has no register, or that least used which has; of a class. NO_SLOT: none. */
+static unsigned pick(const Emit *e, const uint16_t *uses, bool is_float, bool pinned)
+{
+    const IrGuest *g = e->b->guest;
+    unsigned found = NO_SLOT;
+    for (unsigned s = 0; s < g->n_slots; s++) {
+        unsigned type = g->slots[s].type;
+        bool fits = is_float ? is_float_type(type) : type == IR_I32 || type == IR_I64;
+        if (!fits || g->slots[s].shared || (e->loop_pin[s] >= 0) != pinned)
+            continue;
+        if (found == NO_SLOT || (pinned ? uses[s] < uses[found] : uses[s] > uses[found]))
+            found = s;
+    }
+    return found;
+}
+
+static void choose(Emit *e, const uint16_t *uses, const bool *written, bool is_float)
+{
+    while (e->n_swaps < G_N_ELEMENTS(e->swaps)) {
+        unsigned in = pick(e, uses, is_float, false), out = pick(e, uses, is_float, true);
+        if (in == NO_SLOT || out == NO_SLOT || uses[in] < LEAST_USES || uses[in] <= uses[out] + 1u)
+            return;
+        Swap *s = &e->swaps[e->n_swaps++];
+        *s = (Swap){.reg = (uint8_t)e->loop_pin[out], .dirty = written[in], .in = (uint16_t)in, .out = (uint16_t)out};
+        e->loop_pin[in] = (int8_t)s->reg;
+        e->loop_pin[out] = -1;
+    }
+}
+
+void loop_begin(Emit *e)
+{
+    uint16_t uses[IR_MAX_SLOTS] = {0};
+    bool written[IR_MAX_SLOTS] = {false};
+    e->n_swaps = 0;
+    loop_set(e, false);
+    if (!e->r->loop)
+        return;
+    memcpy(e->loop_pin, e->k->pin, sizeof e->loop_pin);
+    count_uses(e, uses, written);
+    choose(e, uses, written, false);
+    choose(e, uses, written, true);
+    if (!e->n_swaps)
+        return;
+    e->swap_in = (uint32_t)code_offset(e);
+    swap_in(e);
+    put8(&e->a, 0xc3);
+    e->swap_out = (uint32_t)code_offset(e);
+    swap_out(e);
+    put8(&e->a, 0xc3);
+    put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & 15));
+}
+
+void loop_enter(Emit *e)
+{
+    if (!e->r->loop)
+        return;
+    swap_in(e);
+    loop_set(e, e->n_swaps > 0);
+    put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & (TOP_ALIGN - 1)));
+}
+
+void loop_leave(Emit *e)
+{
+    if (!e->swapped)
+        return;
+    swap_out(e);
+    loop_set(e, false);
+}
+
+void loop_set(Emit *e, bool swapped)
+{
+    e->swapped = swapped;
+    e->pin = swapped ? e->loop_pin : e->k->pin;
+}
