@@ -13,6 +13,7 @@ typedef struct BlockRing BlockRing;
 struct BlockGraph {
     GPtrArray *nodes;   /* BlockNode, oldest first; not references */
     GPtrArray *kept;    /* references of block_blockdev */
+    GPtrArray *dead;    /* what node_free left of nodes that users were moved from */
     GPtrArray *drivers; /* further ones, of block_graph_add_driver */
     unsigned next_name;
     void (*warn)(void *opaque, const char *text);
@@ -46,6 +47,7 @@ struct BlockNode {
     bool opened;     /* driver->open was successful */
     bool named;      /* name was given */
     bool probed;     /* taken for raw by a guess */
+    bool moved_from; /* users were moved to another node: see node_free */
     int detect_zeroes;
     GPtrArray *children; /* BlockUser or NULL, by slot */
     GPtrArray *users;    /* BlockUser; not owned */
@@ -107,6 +109,7 @@ enum {
     STAGE_ENTER,    /* go into req->into */
     STAGE_RUN,      /* the node on top of the frames */
     STAGE_BLOCKING, /* its blocking calls */
+    STAGE_NESTED,   /* a request of its own into req->into: no frame is left */
 };
 enum { STATE_CANCELLED = 1, STATE_DRIVER = 2 };
 
@@ -166,6 +169,8 @@ BlockNode *block_node_open(BlockGraph *graph, struct json_object *options, Block
                            int depth, GError **error);
 /* Asks the driver for length and limits again. */
 bool block_node_measure(BlockNode *node, GError **error);
+/* Frees what node_free left. */
+void block_node_bury(BlockNode *node);
 char *block_node_new_name(BlockGraph *graph);
 BlockUser *block_node_child(const BlockNode *node, unsigned slot);
 

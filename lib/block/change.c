@@ -142,6 +142,7 @@ static void move(BlockUser *user, BlockNode *to)
     BlockNode *from = user_node(user);
 
     block_node_ref(to);
+    from->moved_from = true;
     g_ptr_array_remove(from->users, user);
     g_ptr_array_add(to->users, user);
     atomic_store(&user->node, to);

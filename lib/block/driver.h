@@ -105,12 +105,16 @@ enum {
     BLOCK_PENDING = 1,  /* taken: block_request_done follows, on any thread, maybe already */
     BLOCK_BLOCKING = 2, /* not this way: the blocking calls, please */
 };
-/* Ends a request that submit answered BLOCK_PENDING for. Any thread, without the driver's locks. */
+/* Ends a request that submit answers BLOCK_PENDING for. Any thread, without the driver's locks. */
 void block_request_done(BlockRequest *req, int ret);
 
 /* Of write's flags, the core's own: the end of this write is padding past the end of the node (read-
  * modify-write at an end that is not aligned): the file must not become longer by it. */
 enum { BLOCK_PADDED = 1 << 30 };
+
+/* Sends such a request on to a child, now or later: it ends with the child's answer. For filters that
+ * delay or look (throttle). Any thread, without the driver's locks; may run the child's I/O. */
+void block_request_forward(BlockRequest *req, BlockUser *child, uint64_t offset);
 
 /* What map found. */
 typedef struct {

@@ -25,6 +25,7 @@ BlockGraph *block_graph_new(void)
 
     graph->nodes = g_ptr_array_new();
     graph->kept = g_ptr_array_new();
+    graph->dead = g_ptr_array_new();
     graph->drivers = g_ptr_array_new();
     graph->pool = block_pool_new(WORKERS);
     pthread_mutex_init(&graph->ring_lock, NULL);
@@ -40,6 +41,9 @@ void block_graph_free(BlockGraph *graph)
     block_ring_free(atomic_load(&graph->ring));
     block_pool_free(graph->pool);
     pthread_mutex_destroy(&graph->ring_lock);
+    for (unsigned i = 0; i < graph->dead->len; i++)
+        block_node_bury(graph->dead->pdata[i]);
+    g_ptr_array_unref(graph->dead);
     g_ptr_array_unref(graph->nodes);
     g_ptr_array_unref(graph->kept);
     g_ptr_array_unref(graph->drivers);

@@ -104,6 +104,17 @@ static BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver)
     return node;
 }
 
+void block_node_bury(BlockNode *node)
+{
+    block_gate_clear(&node->gate);
+    g_free(node);
+}
+
+/*
+ * A submitter may have read user->node just before the user was moved, and enter the gate only now,
+ * to see that it must try again. So of a node that users were moved from the gate stays until
+ * the graph goes.
+ */
 static void node_free(BlockNode *node)
 {
     if (node->opened) {
@@ -121,11 +132,13 @@ static void node_free(BlockNode *node)
     g_ptr_array_unref(node->users);
     block_props_clear(node->driver->props, node->state);
     g_ptr_array_remove(node->graph->nodes, node);
-    block_gate_clear(&node->gate);
     g_free(node->state);
     g_free(node->name);
     g_free(node->file);
-    g_free(node);
+    if (node->moved_from)
+        g_ptr_array_add(node->graph->dead, node);
+    else
+        block_node_bury(node);
 }
 
 BlockNode *block_node_ref(BlockNode *node)

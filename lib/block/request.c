@@ -286,6 +286,27 @@ void block_request_block(BlockRequest *req)
     block_request_push(req, STAGE_BLOCKING);
 }
 
+void block_request_forward(BlockRequest *req, BlockUser *child, uint64_t offset)
+{
+    req->at = offset;
+    req->into = child;
+    if (req->depth == BLOCK_FRAMES) {
+        req->stage = STAGE_NESTED;
+        block_pool_push(child->graph->pool, req);
+        return;
+    }
+    int r = enter(req);
+    if (r != BLOCK_PENDING)
+        block_request_done(req, r);
+}
+
+static int run_nested(BlockRequest *req)
+{
+    unsigned flags = req->how & (BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK | BLOCK_COMPRESS);
+
+    return block_run(req->into, req->op, flags, req->at, req->bytes, req->iov, req->iovcnt);
+}
+
 void block_request_work(BlockRequest *req)
 {
     int r;
@@ -297,6 +318,8 @@ void block_request_work(BlockRequest *req)
         r = run(req);
     else if (__atomic_load_n(&req->state, __ATOMIC_RELAXED) & STATE_CANCELLED)
         r = -ECANCELED;
+    else if (req->stage == STAGE_NESTED)
+        r = run_nested(req);
     else
         r = run_blocking(req->frames[req->depth - 1].node, req);
     if (r != BLOCK_PENDING)

@@ -180,7 +180,7 @@ static void test_drive_wrong(void)
 static void test_files(void)
 {
     Env env;
-    g_autofree char *fifo = NULL, *text = NULL, *missing = NULL;
+    g_autofree char *fifo = NULL, *missing = NULL;
     g_autoptr(GError) error = NULL;
 
     env_init(&env);

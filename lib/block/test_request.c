@@ -237,6 +237,67 @@ static void async_hold(BlockNode *node, bool held)
     pthread_mutex_unlock(&a->lock);
 }
 
+static int async_taken(BlockNode *node)
+{
+    Async *a = block_node_state(node);
+    pthread_mutex_lock(&a->lock);
+    int taken = a->taken;
+    pthread_mutex_unlock(&a->lock);
+    return taken;
+}
+
+/* ---- a filter that lets requests wait for a thread, then sends them on ---------------------------- */
+
+typedef struct {
+    Async async; /* its own thread runs pass */
+    BlockUser *file;
+} Delay;
+
+static const BlockChildSlot delay_children[] = {
+    { .name = "file", .role = BLOCK_CHILD_FILTERED, .offset = offsetof(Delay, file) },
+    { 0 }
+};
+
+static void *pass(void *p)
+{
+    Delay *d = p;
+    Async *a = &d->async;
+
+    pthread_mutex_lock(&a->lock);
+    while (!a->stop) {
+        BlockRequest *req = a->queue;
+        if (!req) {
+            pthread_cond_wait(&a->cond, &a->lock);
+            continue;
+        }
+        a->queue = req->next;
+        pthread_mutex_unlock(&a->lock);
+        block_request_forward(req, d->file, req->at);
+        pthread_mutex_lock(&a->lock);
+    }
+    pthread_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+static bool delay_open(BlockNode *node, GError **error)
+{
+    Async *a = block_node_state(node);
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->cond, NULL);
+    return !pthread_create(&a->thread, NULL, pass, a);
+}
+
+static void delay_limits(BlockNode *node, BlockLimits *l)
+{
+    l->fua = true;
+}
+
+static const BlockDriver delay_driver = {
+    .name = "test-delay", .summary = "lets wait", .size = sizeof(Delay), .children = delay_children,
+    .filter = true, .open = delay_open, .close = async_close, .limits = delay_limits,
+    .submit = async_submit,
+};
+
 /* ---- set-up ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -252,6 +313,7 @@ static void disk_open(Disk *d, const char *text, bool through)
     d->graph = block_graph_new();
     block_graph_add_driver(d->graph, &memory_driver);
     block_graph_add_driver(d->graph, &async_driver);
+    block_graph_add_driver(d->graph, &delay_driver);
     struct json_object *o = block_options_parse(text, "driver", &error);
     d->node = block_open(d->graph, o, 0, &error);
     g_assert_no_error(error);
@@ -343,7 +405,7 @@ static void test_drain(void)
     pthread_create(&thread, NULL, drain_thread, &d);
     usleep(20000);
     g_assert_false(io_start(&d, &second, BLOCK_READ, 0));
-    g_assert_cmpint(((Async *)block_node_state(d.node))->taken, ==, 1);
+    g_assert_cmpint(async_taken(d.node), ==, 1);
     async_hold(d.node, false);
     pthread_join(thread, NULL);
     g_assert_cmpint(first.done, ==, 1);
@@ -500,6 +562,91 @@ static void test_crowd(void)
     disk_close(&d);
 }
 
+/* A filter that forwards, alone and eleven above each other, more than a request has frames for. */
+static void test_forward(void)
+{
+    uint8_t buf[5000], back[5000];
+    Disk d;
+    Io io;
+
+    for (int levels = 1; levels < 12; levels += 5) {
+        g_autoptr(GString) text = g_string_new("test-delay");
+        g_autoptr(GString) key = g_string_new("file");
+        for (int i = 1; i < levels; i++) {
+            g_string_append_printf(text, ",%s.driver=test-delay", key->str);
+            g_string_append(key, ".file");
+        }
+        g_string_append_printf(text, ",%s.driver=test-memory,%s.align=512", key->str, key->str);
+        disk_open(&d, text->str, false);
+        memset(buf, 0x21, sizeof buf);
+        g_assert_cmpint(block_write(d.user, 3, buf, sizeof buf, BLOCK_FUA), ==, 0);
+        g_assert_cmpint(block_read(d.user, 3, back, sizeof back), ==, 0);
+        g_assert_cmpint(memcmp(buf, back, sizeof buf), ==, 0);
+        g_assert_cmpint(block_zero(d.user, 3, 2000, 0), ==, 0);
+        g_assert_cmpint(block_flush(d.user), ==, 0);
+        g_assert_false(io_start(&d, &io, BLOCK_READ, 1024));
+        io_wait(&io);
+        g_assert_cmpint(io.buf[0], ==, 0);
+        BlockExtent e;
+        g_assert_cmpint(block_extents(d.user, 0, DISK, 0, &e, 1), ==, 1);
+        g_assert_cmpuint(e.bytes, ==, DISK);
+        disk_close(&d);
+    }
+}
+
+/* A filter put in and taken out while others read and write. */
+typedef struct {
+    Disk disk;
+    _Atomic bool stop;
+    _Atomic int threads;
+} Busy;
+
+static void *keep_busy(void *p)
+{
+    Busy *b = p;
+    uint8_t buf[512], back[512];
+    uint64_t mine = (uint64_t)b->threads++ * 4096;
+
+    for (int i = 0; !b->stop; i++) {
+        memset(buf, i, sizeof buf);
+        g_assert_cmpint(block_write(b->disk.user, mine, buf, sizeof buf, 0), ==, 0);
+        g_assert_cmpint(block_read(b->disk.user, mine, back, sizeof back), ==, 0);
+        g_assert_cmpint(memcmp(buf, back, sizeof buf), ==, 0);
+    }
+    return NULL;
+}
+
+static void test_hot_insert(void)
+{
+    g_autoptr(GError) error = NULL;
+    pthread_t threads[3];
+    Busy b = { 0 };
+
+    disk_open(&b.disk, "test-memory,node-name=disk", false);
+    g_assert_true(block_user_set_perm(b.disk.user, BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
+                                      BLOCK_SHARE_ALL, &error));
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, keep_busy, &b);
+    for (int i = 0; i < 60; i++) {
+        struct json_object *o = block_options_parse("driver=test-delay,file=disk", NULL, &error);
+        BlockNode *filter = block_open(b.disk.graph, o, 0, &error);
+        g_assert_no_error(error);
+        json_object_put(o);
+        g_assert_true(block_node_insert(b.disk.node, filter, &error));
+        g_assert_no_error(error);
+        for (int k = 0; k < 10000 && async_taken(filter) < 10; k++)
+            usleep(100);
+        g_assert_cmpint(async_taken(filter), >=, 10);
+        g_assert_true(block_node_remove(filter, &error));
+        g_assert_no_error(error);
+        block_node_unref(filter);
+    }
+    b.stop = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    disk_close(&b.disk);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -510,5 +657,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/request/fua", test_fua);
     g_test_add_func("/block/request/limits", test_limits);
     g_test_add_func("/block/request/crowd", test_crowd);
+    g_test_add_func("/block/request/forward", test_forward);
+    g_test_add_func("/block/request/hot-insert", test_hot_insert);
     return g_test_run();
 }

@@ -69,11 +69,16 @@ static bool open_failed(BlockNode *node, int e, GError **error)
     return fail_errno(error, e, "%s", file);
 }
 
-/* Direct I/O: the smallest unit that reads at the start of the file get by with. */
-static void find_alignment(PosixFile *p)
+/* How it is read and written. Direct I/O: in the smallest unit that a read at the start gets by with. */
+static void find_ways(BlockNode *node)
 {
+    PosixFile *p = posix_of(node);
     void *buf = NULL;
 
+    p->direct = block_node_direct(node);
+    /* by itself the ring gains only where requests really wait */
+    p->ring = p->aio != POSIX_AIO_THREADS && (p->aio != POSIX_AIO_DEFAULT || p->direct) &&
+              block_ring_usable(block_node_graph(node));
     p->align = p->mem_align = 1;
     if (!p->direct)
         return;
@@ -111,16 +116,13 @@ bool posix_open(BlockNode *node, bool block, GError **error)
         close(p->fd);
         return false;
     }
-    p->direct = block_node_direct(node);
-    p->ring = p->aio != POSIX_AIO_THREADS && (p->aio != POSIX_AIO_DEFAULT || p->direct) &&
-              block_ring_usable(block_node_graph(node));
     if (p->locking == POSIX_LOCKING_ON && !block_lock_usable(p->fd)) {
         close(p->fd);
         return fail(error, "%s: locking=on, but its file system has no locks", block_node_file(node));
     }
     if (p->locking == POSIX_LOCKING_AUTO && !block_lock_usable(p->fd))
         p->locking = POSIX_LOCKING_OFF;
-    find_alignment(p);
+    find_ways(node);
     return true;
 }
 
@@ -153,8 +155,7 @@ bool posix_reopen(BlockNode *node, GError **error)
     }
     close(p->fd);
     p->fd = fd;
-    p->direct = block_node_direct(node);
-    find_alignment(p);
+    find_ways(node);
     return true;
 failed:
     close(fd);
