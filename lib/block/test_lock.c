@@ -175,6 +175,48 @@ static void test_theirs_first(void)
     env_clear(&env);
 }
 
+/* A machine of QEMU's, which does not share; and it respects ours. */
+static void test_machine(void)
+{
+    Env env;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autofree char *qemu = g_find_program_in_path("qemu-system-riscv64");
+
+    if (!qemu) {
+        g_test_skip("no qemu-system-riscv64");
+        return;
+    }
+    env_init(&env);
+    g_autofree char *drive = g_strdup_printf("file=%s,format=raw,if=none,id=d", env.disk);
+    const char *const argv[] = { qemu, "-M", "virt", "-S", "-display", "none", "-monitor", "none", "-serial", "none",
+                                 "-bios", "none", "-drive", drive, "-device", "virtio-blk-device,drive=d", NULL };
+    BlockUser *u = use(&env, "raw", 0, true, false, &error);
+    g_assert_no_error(error);
+    g_autofree char *command = g_strjoinv(" ", (char **)argv);
+    g_assert_cmpint(shell(out, "%s </dev/null", command), !=, 0);
+    g_assert_nonnull(strstr(out->str, "lock"));
+    block_detach(u);
+
+    GPid pid;
+    int status;
+    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error));
+    for (int i = 0; i < 200 && !error; i++) {
+        usleep(50000);
+        block_detach(use(&env, "raw", BLOCK_OPEN_READ_ONLY, false, false, &error));
+    }
+    g_autofree char *who = g_strdup_printf("disk.img: in use by qemu-system-ris (pid %d)", (int)pid);
+    g_assert_nonnull(error);
+    g_assert_nonnull(strstr(error->message, who));
+    g_clear_error(&error);
+    /* even a writer that would share is refused: the machine does not */
+    g_assert_null(use(&env, "raw", 0, true, true, &error));
+    g_assert_nonnull(strstr(error->message, who));
+    kill(pid, SIGTERM);
+    waitpid(pid, &status, 0);
+    env_clear(&env);
+}
+
 /* Two of ours in one process; locks outlive a change of flags; locking=off. */
 static void test_own(void)
 {
@@ -433,6 +475,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/block/lock/ours-first", test_ours_first);
     g_test_add_func("/block/lock/theirs-first", test_theirs_first);
+    g_test_add_func("/block/lock/machine", test_machine);
     g_test_add_func("/block/lock/own", test_own);
     g_test_add_func("/block/holes", test_holes);
     g_test_add_func("/block/full/limit", test_too_large);
