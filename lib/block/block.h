@@ -10,24 +10,27 @@
  *                locks on the file) and stays valid when a filter is put under it.
  *   BlockRequest one read, write, zero, discard or flush; belongs to the caller.
  *
- * The life of a disk:   graph = block_graph_new();
- *                       node = block_open_file(graph, "disk.img", NULL, 0, &error);
- *                       user = block_attach(node, &(BlockAttach){ .name = "virtio-blk d0",
- *                                   .perm = BLOCK_PERM_RW, .shared = BLOCK_SHARE_DEFAULT }, &error);
- *                       block_read(user, 0, buf, 512); ... block_submit(user, &request); ...
- *                       block_detach(user); block_node_unref(node); block_graph_free(graph);
+ * The life of a disk:
+ *   graph = block_graph_new();
+ *   node = block_open_file(graph, "disk.img", NULL, 0, &error);
+ *   user = block_attach(node, &(BlockAttach){ .name = "virtio-blk d0", .perm = BLOCK_PERM_RW,
+ *                                             .shared = BLOCK_SHARE_DEFAULT }, &error);
+ *   block_read(user, 0, buf, 512); ... block_submit(user, &request); ...
+ *   block_detach(user); block_node_unref(node); block_graph_free(graph);
  *
  * Threads. Control (everything that takes a GError) is for one thread at a time, usually the main
  * one; it may run while I/O does. block_submit, the blocking calls, block_cancel, block_plug and
- * the getters are for any thread. Nothing here needs a main loop.
+ * the getters are for any thread. Nothing here needs a main loop. Threads begin with the first
+ * request: fork (daemonize) before that.
  *
  * Numbers. Offsets and lengths are bytes. The size of a node is a multiple of 512: past the
  * end of a file with an odd size there are zeroes, and a write there makes the file longer. The
  * core checks range, permission, read-only and alignment once; a request of any alignment works.
  *
- * Errors. Control: GError, naming the file; a second line "hint: ..." may follow. I/O: 0 or -errno; -ENOSPC, -EIO and so on as the
- * driver got them, -EINVAL out of range, -EPERM read-only or no such permission, -ENOTSUP when
- * BLOCK_NO_FALLBACK asked for a quick way that is not there, -ECANCELED after block_cancel.
+ * Errors. Control: GError, naming the file; a second line "hint: ..." may follow. I/O: 0 or -errno;
+ * -ENOSPC, -EIO and so on as the driver got them, -EINVAL out of range, -EPERM read-only or no such
+ * permission, -ENOTSUP when BLOCK_NO_FALLBACK asked for a quick way that is not there, -ECANCELED
+ * after block_cancel.
  *
  * Not there yet, with its place: formats beyond raw, nbd and further protocols (drivers/, driver.h
  * has the calls), commit, stream, mirror and backup jobs (jobs/, which put a filter under users
@@ -55,7 +58,7 @@ enum {
 };
 #define BLOCK_MAX_SIZE ((uint64_t)INT64_MAX & ~(uint64_t)(BLOCK_SECTOR - 1))
 
-/* ---- The graph ------------------------------------------------------------- */
+/* ---- The graph ----------------------------------------------------------- */
 
 BlockGraph *block_graph_new(void);
 /* All users must have gone. Named nodes are let go; worker threads end. NULL is fine. */
@@ -71,7 +74,7 @@ BlockNode *block_find(BlockGraph *graph, const char *name);
 /* All nodes, oldest first: NULL after the last. For `info block` and the like. */
 BlockNode *block_graph_node(BlockGraph *graph, unsigned i);
 
-/* ---- Opening ---------------------------------------------------------------- */
+/* ---- Opening ------------------------------------------------------------- */
 
 /*
  * Options are a tree as in -blockdev's JSON: an object with "driver", keys of all drivers
@@ -99,8 +102,9 @@ BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *form
  * options stays the caller's and is not changed. */
 BlockNode *block_open(BlockGraph *graph, struct json_object *options, unsigned flags,
                       GError **error);
-/* -blockdev: "driver=raw,node-name=n,file.driver=file,file.filename=x" or JSON. driver and node-name
- * must be given. The graph keeps the node until block_blockdev_del. Returns it, borrowed. */
+/* -blockdev: "driver=raw,node-name=n,file.driver=file,file.filename=x" or JSON. driver and
+ * node-name must be given. The graph keeps the node until block_blockdev_del. Returns it, borrowed.
+ */
 BlockNode *block_blockdev(BlockGraph *graph, const char *text, GError **error);
 bool block_blockdev_del(BlockGraph *graph, const char *name, GError **error);
 
@@ -122,7 +126,7 @@ BlockNode *block_node_ref(BlockNode *node);
 void block_node_unref(BlockNode *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockNode, block_node_unref)
 
-/* ---- -drive ----------------------------------------------------------------- */
+/* ---- -drive -------------------------------------------------------------- */
 
 typedef enum { BLOCK_IF_DEFAULT, BLOCK_IF_NONE, BLOCK_IF_VIRTIO, BLOCK_IF_IDE, BLOCK_IF_SCSI,
                BLOCK_IF_SD, BLOCK_IF_MTD, BLOCK_IF_FLOPPY, BLOCK_IF_PFLASH } BlockInterface;
@@ -145,9 +149,9 @@ typedef struct {
     struct json_object *options; /* NULL: an empty drive (cdrom without a disc) */
 } BlockDrive;
 
-/* Reads -drive's text: file= if= format= cache= readonly= snapshot= discard= detect-zeroes= aio= id=
- * index= bus= unit= media= serial= werror= rerror= locking=, dotted keys (file.driver=...),
- * and the keys of the driver. Nothing is opened. Usage errors name the key. */
+/* Reads -drive's text: file= if= format= cache= readonly= snapshot= discard= detect-zeroes= aio=
+ * id= index= bus= unit= media= serial= werror= rerror= locking=, dotted keys (file.driver=...), and
+ * the keys of the driver. Nothing is opened. Usage errors name the key. */
 BlockDrive *block_drive_parse(BlockGraph *graph, const char *text, GError **error);
 void block_drive_free(BlockDrive *drive);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockDrive, block_drive_free)
@@ -157,7 +161,7 @@ BlockNode *block_drive_open(BlockGraph *graph, const BlockDrive *drive, GError *
  * Returns a reference to the layer, which holds one to node. */
 BlockNode *block_snapshot_layer(BlockNode *node, GError **error);
 
-/* ---- Using a node ------------------------------------------------------------ */
+/* ---- Using a node -------------------------------------------------------- */
 
 /* What a user does to a node, and (in .shared) what it lets others do. The bits are those that
  * QEMU puts into its locks. */
@@ -226,7 +230,7 @@ typedef struct {
 } BlockAdvice;
 BlockAdvice block_advice(const BlockUser *user);
 
-/* ---- Requests ------------------------------------------------------------------ */
+/* ---- Requests ------------------------------------------------------------ */
 
 typedef enum { BLOCK_READ, BLOCK_WRITE, BLOCK_ZERO, BLOCK_DISCARD, BLOCK_FLUSH } BlockOp;
 
@@ -237,7 +241,8 @@ typedef enum {
     /* The calling thread may be kept as long as it takes: blocking drivers run on it. */
     BLOCK_MAY_WAIT = 1 << 3,
     /* The calling thread serves this queue alone: it may be kept for what is mostly short (a
-     * copy into the page cache) though it may stall at times. Ask for it from an I/O thread. */
+     * copy into the page cache) though it may stall at times. An I/O thread of a device sets it:
+     * buffered writes are then three to ten times as fast as through a worker. */
     BLOCK_MAY_STALL = 1 << 4,
     /* Runs alone against overlapping writes, on this node. */
     BLOCK_SERIALIZE = 1 << 5,
@@ -310,7 +315,7 @@ void block_drain_end(BlockNode *node);
 /* All nodes of the graph come to rest, once; new requests are let in again at once. */
 void block_drain_all(BlockGraph *graph);
 
-/* ---- Blocking calls: any thread that may wait ------------------------------- */
+/* ---- Blocking calls: any thread that may wait ---------------------------- */
 
 int block_read(BlockUser *user, uint64_t offset, void *buf, uint64_t bytes);
 int block_write(BlockUser *user, uint64_t offset, const void *buf, uint64_t bytes, unsigned flags);
@@ -324,7 +329,7 @@ int block_flush(BlockUser *user);
 int block_run(BlockUser *user, BlockOp op, unsigned flags, uint64_t offset, uint64_t bytes,
               const struct iovec *iov, int iovcnt);
 
-/* ---- What is where -------------------------------------------------------------- */
+/* ---- What is where ------------------------------------------------------- */
 
 typedef enum {
     BLOCK_EXTENT_DATA = 1 << 0,       /* reading may give anything */
@@ -354,7 +359,7 @@ enum { BLOCK_EXTENTS_ALLOCATION = 1 << 0 };
 int block_extents(BlockUser *user, uint64_t offset, uint64_t bytes, unsigned flags,
                   BlockExtent *out, unsigned max);
 
-/* ---- Changing nodes: control thread ------------------------------------------- */
+/* ---- Changing nodes: control thread -------------------------------------- */
 
 typedef enum { BLOCK_PREALLOC_OFF, BLOCK_PREALLOC_METADATA, BLOCK_PREALLOC_FALLOC,
                BLOCK_PREALLOC_FULL } BlockPrealloc;
@@ -363,8 +368,8 @@ typedef enum { BLOCK_PREALLOC_OFF, BLOCK_PREALLOC_METADATA, BLOCK_PREALLOC_FALLO
 bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError **error);
 /* Looks at the size of the file again (it grew, or a disc was changed) and tells the users. */
 bool block_node_refresh(BlockNode *node, GError **error);
-/* Changes flags (read-only, direct, no-flush, unmap) of a node and those below it in place, drained.
- * On failure all is as before. */
+/* Changes flags (read-only, direct, no-flush, unmap) of a node and those below it in place,
+ * drained. On failure all is as before. */
 bool block_node_reopen(BlockNode *node, unsigned flags, GError **error);
 /* Puts filter, which has node as a child already, between node and its other users: drained,
  * permissions checked, then their requests pass through filter. */

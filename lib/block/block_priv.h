@@ -87,7 +87,7 @@ static inline uint64_t node_size(const BlockNode *node)
 /* Sizes are whole sectors. */
 #define ROUND_UP_SECTOR(n) (((n) + BLOCK_SECTOR - 1) & ~(uint64_t)(BLOCK_SECTOR - 1))
 
-/* ---- gate.c */
+/* ---- gate.c -------------------------------------------------------------- */
 
 void block_gate_init(BlockGate *gate);
 void block_gate_clear(BlockGate *gate);
@@ -103,7 +103,7 @@ BlockNode *block_user_enter(BlockUser *user);
 bool block_track(BlockFrame *frame, BlockRequest *req);
 void block_untrack(BlockFrame *frame);
 
-/* ---- request.c */
+/* ---- request.c ----------------------------------------------------------- */
 
 enum {
     STAGE_ENTER,    /* go into req->into */
@@ -118,7 +118,7 @@ void block_request_work(BlockRequest *req);
 /* Gives req to a worker at this stage. */
 void block_request_push(BlockRequest *req, int stage);
 
-/* ---- io.c */
+/* ---- io.c ---------------------------------------------------------------- */
 
 /* The blocking form of one operation in a node that is entered already. */
 int block_node_io(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
@@ -132,7 +132,7 @@ void block_iov_zero(const struct iovec *iov, int iovcnt, uint64_t from);
 int block_driver_submit_wait(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
                              const struct iovec *iov, int iovcnt, unsigned how);
 
-/* ---- pool.c */
+/* ---- pool.c -------------------------------------------------------------- */
 
 BlockPool *block_pool_new(unsigned threads);
 void block_pool_free(BlockPool *pool);
@@ -140,13 +140,13 @@ void block_pool_push(BlockPool *pool, BlockRequest *req);
 /* A thread (perhaps of the pool) waits for requests: others may be started in its place. */
 void block_pool_waiting(BlockPool *pool, int change);
 
-/* ---- ring.c */
+/* ---- ring.c -------------------------------------------------------------- */
 
 BlockRing *block_ring_of(BlockGraph *graph); /* NULL: none */
 void block_ring_free(BlockRing *ring);
 void block_ring_plug(BlockRing *ring, int change);
 
-/* ---- perm.c */
+/* ---- perm.c -------------------------------------------------------------- */
 
 /* Tells node and those below what their users hold together. */
 bool block_perm_update(BlockNode *node, GError **error);
@@ -156,7 +156,7 @@ BlockUser *block_child_attach(BlockNode *parent, const BlockChildSlot *slot, Blo
 /* Without a wait or an update of permissions. */
 void block_user_drop(BlockUser *user);
 
-/* ---- node.c */
+/* ---- node.c -------------------------------------------------------------- */
 
 /* What a child gets from its parent unless its options say otherwise. */
 typedef struct {
@@ -174,7 +174,7 @@ void block_node_bury(BlockNode *node);
 char *block_node_new_name(BlockGraph *graph);
 BlockUser *block_node_child(const BlockNode *node, unsigned slot);
 
-/* ---- options.c */
+/* ---- options.c ----------------------------------------------------------- */
 
 /* The value at a dotted path, NULL when there is none. */
 struct json_object *block_options_get(struct json_object *options, const char *path);

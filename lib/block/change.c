@@ -9,7 +9,7 @@
 
 #include <json-c/json.h>
 
-/* ---- size ------------------------------------------------------------------------- */
+/* ---- size ---------------------------------------------------------------- */
 
 static bool refresh(BlockNode *node, int depth, GError **error)
 {
@@ -46,7 +46,8 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
     if (node->flags & BLOCK_OPEN_READ_ONLY)
         return fail(error, "%s: it is open for reading only", block_node_file(node));
     if (!(user->perm & BLOCK_PERM_RESIZE))
-        return fail(error, "%s: %s has no permission to resize it", block_node_file(node), user->name);
+        return fail(error, "%s: %s has no permission to resize it", block_node_file(node),
+                    user->name);
     if (!node->driver->resize)
         return fail(error, "%s: %s cannot be resized", block_node_file(node), node->driver->name);
     if (size > BLOCK_MAX_SIZE)
@@ -57,9 +58,11 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
     return ok && block_node_refresh(node, error);
 }
 
-/* ---- flags ---------------------------------------------------------------------------- */
+/* ---- flags --------------------------------------------------------------- */
 
-enum { CHANGEABLE = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP };
+enum {
+    CHANGEABLE = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP
+};
 
 static bool reopen_one(BlockNode *node, unsigned flags, GError **error)
 {
@@ -94,7 +97,8 @@ static bool reopen_children(BlockNode *node, unsigned flags, GError **error)
         if (!child || child->slot->role == BLOCK_CHILD_BACKING)
             continue;
         BlockNode *below = user_node(child);
-        if (!reopen_tree(below, (flags & ~(unsigned)BLOCK_OPEN_UNMAP) | (below->flags & BLOCK_OPEN_UNMAP),
+        if (!reopen_tree(below,
+                         (flags & ~(unsigned)BLOCK_OPEN_UNMAP) | (below->flags & BLOCK_OPEN_UNMAP),
                          error))
             return false;
     }
@@ -125,14 +129,15 @@ bool block_node_reopen(BlockNode *node, unsigned flags, GError **error)
     return reopen_tree(node, flags, error);
 }
 
-/* ---- filters ------------------------------------------------------------------------- */
+/* ---- filters ------------------------------------------------------------- */
 
 static bool is_below(const BlockNode *top, const BlockNode *node, int depth)
 {
     if (top == node)
         return true;
     for (unsigned i = 0; depth < BLOCK_MAX_NESTING && i < top->children->len; i++)
-        if (top->children->pdata[i] && is_below(user_node(top->children->pdata[i]), node, depth + 1))
+        if (top->children->pdata[i] &&
+            is_below(user_node(top->children->pdata[i]), node, depth + 1))
             return true;
     return false;
 }
@@ -222,7 +227,7 @@ bool block_node_remove(BlockNode *filter, GError **error)
     return ok;
 }
 
-/* ---- making images ------------------------------------------------------------------------ */
+/* ---- making images ------------------------------------------------------- */
 
 bool block_create(BlockGraph *graph, const char *driver, struct json_object *options,
                   GError **error)
@@ -236,7 +241,7 @@ bool block_create(BlockGraph *graph, const char *driver, struct json_object *opt
     return d->create(graph, options, error);
 }
 
-/* ---- as JSON -------------------------------------------------------------------------------- */
+/* ---- as JSON ------------------------------------------------------------- */
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
@@ -282,7 +287,8 @@ struct json_object *block_node_describe(BlockNode *node)
     for (unsigned i = 0; i < node->children->len; i++) {
         BlockUser *child = node->children->pdata[i];
         if (child)
-            json_object_object_add(children, child->slot->name, block_node_describe(user_node(child)));
+            json_object_object_add(children, child->slot->name,
+                                   block_node_describe(user_node(child)));
     }
     json_object_object_add(o, "children", children);
     if (node->driver->info) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * -drive: what belongs to the device (if, index, serial, werror...), what belongs to the node
- * (format, read-only, discard...), what belongs to the file (aio, locking, file.*), and file= itself.
+ * (format, read-only, discard...), what belongs to the file (aio, locking, file.*), and file=
+ * itself.
  */
 #include "block/block_priv.h"
 
@@ -19,8 +20,8 @@ static const char *const drive_names[] = {
     "cache.no-flush", "cache.writeback", NULL
 };
 
-static const char *const interfaces[] = { "", "none", "virtio", "ide", "scsi", "sd", "mtd", "floppy",
-                                          "pflash", NULL };
+static const char *const interfaces[] = { "",   "none", "virtio", "ide",    "scsi",
+                                          "sd", "mtd",  "floppy", "pflash", NULL };
 static const char *const on_error[] = { "report", "ignore", "enospc", "stop", NULL };
 static const char *const media_words[] = { "disk", "cdrom", NULL };
 
@@ -46,7 +47,8 @@ bool block_cache_parse(const char *mode, unsigned *flags, bool *writethrough, GE
         *writethrough = modes[i].writethrough;
         return true;
     }
-    return fail_usage(error, "cache=%s: it is none, writeback, writethrough, directsync or unsafe", mode);
+    return fail_usage(error, "cache=%s: it is none, writeback, writethrough, directsync or unsafe",
+                      mode);
 }
 
 void block_drive_free(BlockDrive *drive)
@@ -59,7 +61,7 @@ void block_drive_free(BlockDrive *drive)
     g_free(drive);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------ */
+/* ---- pieces -------------------------------------------------------------- */
 
 /* What is being read: keys of the drive's own are taken out, the rest is the node's. */
 typedef struct {
@@ -120,7 +122,8 @@ static bool take_word(Reading *r, const char *key, const char *const *words, int
 static bool read_device(Reading *r, GError **error)
 {
     BlockDrive *d = r->drive;
-    int interface = BLOCK_IF_DEFAULT, werror = BLOCK_ON_ERROR_ENOSPC, rerror = BLOCK_ON_ERROR_REPORT;
+    int interface = BLOCK_IF_DEFAULT, werror = BLOCK_ON_ERROR_ENOSPC,
+        rerror = BLOCK_ON_ERROR_REPORT;
     int media = 0;
 
     d->index = d->bus = d->unit = -1;
@@ -185,7 +188,8 @@ static void merge(struct json_object *to, struct json_object *from)
         struct json_object *there;
         if (!json_object_object_get_ex(to, key, &there))
             json_object_object_add(to, key, json_object_get(value));
-        else if (json_object_is_type(there, json_type_object) && json_object_is_type(value, json_type_object))
+        else if (json_object_is_type(there, json_type_object) &&
+                 json_object_is_type(value, json_type_object))
             merge(there, value);
     }
 }
@@ -220,7 +224,8 @@ static bool pass_down(Reading *r, const char *key, GError **error)
 
     if (!text)
         return true;
-    while (json_object_object_get_ex(at, "file", &file) && json_object_is_type(file, json_type_object))
+    while (json_object_object_get_ex(at, "file", &file) &&
+           json_object_is_type(file, json_type_object))
         at = file;
     const char *driver = block_options_text(at, "driver");
     if (driver && strcmp(driver, "file") && strcmp(driver, "host_device"))
@@ -278,7 +283,8 @@ BlockDrive *block_drive_parse(BlockGraph *graph, const char *text, GError **erro
 
     r.rest = split(text, &r.file, error);
     bool ok = r.rest && read_device(&r, error) && read_node(&r, error) && read_file(&r, error) &&
-              pass_down(&r, "aio", error) && pass_down(&r, "locking", error) && check_names(&r, error);
+              pass_down(&r, "aio", error) && pass_down(&r, "locking", error) &&
+              check_names(&r, error);
     if (ok && (block_options_get(r.rest, "file") || block_options_get(r.rest, "driver")))
         drive->options = json_object_get(r.rest);
     else if (ok && !drive->cdrom && json_object_object_length(r.rest))
@@ -297,5 +303,8 @@ BlockNode *block_drive_open(BlockGraph *graph, const BlockDrive *drive, GError *
     g_autoptr(BlockNode) node = block_open(graph, drive->options, drive->flags, error);
     if (!node || !drive->snapshot)
         return g_steal_pointer(&node);
-    return block_snapshot_layer(node, error);
+    BlockNode *layer = block_snapshot_layer(node, error);
+    if (layer)
+        layer->detect_zeroes = node->detect_zeroes; /* what is written goes there */
+    return layer;
 }

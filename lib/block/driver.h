@@ -6,17 +6,17 @@
  * A driver's state begins with nothing of ours: node->state is driver->size zeroed bytes, filled
  * from props before open. The core has checked range, read-only and permission when a driver is
  * asked, has done read-modify-write where limits.align asks for it, has copied what lies
- * badly for limits.mem_align, has split at limits.max_transfer, and has replaced what the driver cannot do
- * (zero by writing zeroes, FUA by a flush). What a driver sees of a request:
+ * badly for limits.mem_align, has split at limits.max_transfer, and has replaced what the driver
+ * cannot do (zero by writing zeroes, FUA by a flush). What a driver sees of a request:
  *
  *   map      first, if there is one: may send the request on to a child, no thread involved.
  *   submit   next, if there is one: may finish it at once, take it, or decline.
  *   read...  the blocking calls, on a worker thread of the graph or on the caller's own.
  *
  * Threads: open, close, reopen, limits, resize, create, check, amend on the control thread with
- * the node at rest; probe on the control thread; everything else on any thread and several at once, so
- * a driver has locks of its own. A blocking call may use the node's children with the blocking calls of block.h
- * (passing BLOCK_MAY_WAIT, which those do); a map or submit may not wait.
+ * the node at rest; probe on the control thread; everything else on any thread and several at once,
+ * so a driver has locks of its own. A blocking call may use the node's children with the blocking
+ * calls of block.h (passing BLOCK_MAY_WAIT, which those do); a map or submit may not wait.
  */
 #pragma once
 
@@ -26,7 +26,7 @@
 
 typedef struct BlockDriver BlockDriver;
 
-/* ---- Options --------------------------------------------------------------- */
+/* ---- Options ------------------------------------------------------------- */
 
 typedef enum {
     BLOCK_PROP_BOOL,   /* bool */
@@ -64,7 +64,7 @@ typedef struct {
     size_t offset;      /* of a BlockUser * in the driver's state, set before open */
 } BlockChildSlot;
 
-/* ---- Limits ------------------------------------------------------------------ */
+/* ---- Limits -------------------------------------------------------------- */
 
 /* Zero stands for the default in brackets. */
 typedef struct {
@@ -83,7 +83,7 @@ typedef struct {
     bool zero_init;         /* a newly made image reads as zeroes */
 } BlockLimits;
 
-/* ---- Nodes, as drivers see them ------------------------------------------------- */
+/* ---- Nodes, as drivers see them ------------------------------------------ */
 
 struct BlockNode;
 void *block_node_state(BlockNode *node); /* node->state */
@@ -108,12 +108,13 @@ enum {
 /* Ends a request that submit answers BLOCK_PENDING for. Any thread, without the driver's locks. */
 void block_request_done(BlockRequest *req, int ret);
 
-/* Of write's flags, the core's own: the end of this write is padding past the end of the node (read-
- * modify-write at an end that is not aligned): the file must not become longer by it. */
+/* Of write's flags, the core's own: the end of this write is padding past the end of the node
+ * (read-modify-write at an end that is not aligned): the file must not become longer by it. */
 enum { BLOCK_PADDED = 1 << 30 };
 
-/* Sends such a request on to a child, now or later: it ends with the child's answer. For filters that
- * delay or look (throttle). Any thread, without the driver's locks; may run the child's I/O. */
+/* Sends such a request on to a child, now or later: it ends with the child's answer. For filters
+ * that delay or look (throttle). Any thread, without the driver's locks; may run the
+ * child's I/O. */
 void block_request_forward(BlockRequest *req, BlockUser *child, uint64_t offset);
 
 /* What map found. */
@@ -123,7 +124,7 @@ typedef struct {
     uint64_t bytes;    /* how far it goes from the offset asked for; may be more than asked */
 } BlockMap;
 
-/* ---- Groups: a driver without them has NULL ------------------------------------- */
+/* ---- Groups: a driver without them has NULL ------------------------------ */
 
 typedef struct {
     char *id, *name;
@@ -171,7 +172,7 @@ typedef struct {
     uint64_t required, fully_allocated, bitmaps; /* bitmaps: UINT64_MAX when there can be none */
 } BlockMeasure;
 
-/* ---- The driver -------------------------------------------------------------------- */
+/* ---- The driver ---------------------------------------------------------- */
 
 struct BlockDriver {
     const char *name;    /* as driver= says it; the symbol is block_FILE_driver */
@@ -179,18 +180,19 @@ struct BlockDriver {
     size_t size;         /* of the state */
     const BlockProp *props;          /* NULL: none */
     const BlockChildSlot *children;  /* NULL: none */
-    bool protocol; /* bytes from outside: it stands at the bottom and needs no format to be opened */
+    bool protocol; /* bytes from outside: it stands at the bottom and needs no format */
     bool filter;   /* its data is its first child's */
     const char *const *aliases;      /* further names for driver=, NULL-terminated; NULL: none */
     /* The property that a bare file name is for ("filename"); NULL: it takes none. */
     const char *name_prop;
 
-    /* ---- control ---- */
+    /* ---- control ------------------------------------------------------------- */
 
     /* How sure it is that an image with this beginning is its own: 0 no, 100 a magic matched.
      * len may be short for small files. NULL: never guessed. */
     int (*probe)(const uint8_t *head, size_t len, const char *file);
-    /* Reads what follows "name:" in a file name into options (an object). NULL: name_prop = rest. */
+    /* Reads what follows "name:" in a file name into options (an object). NULL: it
+     * is name_prop's value. */
     bool (*parse_name)(const char *rest, struct json_object *options, GError **error);
     /* Makes an image. options is checked against create_props by the driver's own reading, with
      * block_props_read. A failure leaves nothing behind. NULL: it cannot be made. */
@@ -199,7 +201,8 @@ struct BlockDriver {
     /* Props and children are there. On failure close is not called: it undoes what it did. NULL:
      * nothing to do. */
     bool (*open)(BlockNode *node, GError **error);
-    /* Frees what open made; the node is at rest and flushed, children still there. NULL: nothing. */
+    /* Frees what open made; the node is at rest and flushed, children still there. NULL:
+     * nothing. */
     void (*close)(BlockNode *node);
     /* block_node_read_only, _direct and so on have new values: follow them, or fail with all as
      * it was. NULL: they do not matter to it. */
@@ -236,11 +239,12 @@ struct BlockDriver {
     /* A whole cluster (or the tail of the image), to be packed. NULL: -ENOTSUP. */
     int (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
                             const struct iovec *iov, int iovcnt);
-    /* As block_extents, range within the node. NULL: all data and allocated; of a filter, forwarded. */
+    /* As block_extents, range within the node. NULL: all data and allocated; of a filter,
+     * forwarded. */
     int (*extents)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
                    BlockExtent *out, unsigned max);
 
-    /* ---- I/O, not blocking ---- */
+    /* ---- I/O, not blocking --------------------------------------------------- */
 
     /* Where a read, write, zero or discard may go on without this node's knowing: true with *map
      * set for bytes from offset on. False: through submit or the blocking calls. NULL: false. Only
@@ -250,10 +254,11 @@ struct BlockDriver {
      * BLOCK_BLOCKING. A driver that has this alone and no blocking calls may not answer BLOCKING.
      * NULL: BLOCKING. */
     int (*submit)(BlockNode *node, BlockRequest *req);
-    /* Tries to end a pending request early; it still calls block_request_done. NULL: left to end. */
+    /* Tries to end a pending request early; it still calls block_request_done. NULL: left to end.
+     */
     void (*cancel)(BlockNode *node, BlockRequest *req);
 
-    /* ---- images: control thread, blocking ---- */
+    /* ---- images: control thread, blocking ------------------------------------ */
 
     /* Finds, and under fix mends, what is wrong. False: it could not be examined. NULL: this format
      * has nothing to check (img check answers 63). say gets one line a finding. */
@@ -272,7 +277,7 @@ struct BlockDriver {
     const BlockBackingOps *backing;
 };
 
-/* ---- Helps ------------------------------------------------------------------------ */
+/* ---- Helps --------------------------------------------------------------- */
 
 /* Fills state from options by props (defaults first). taken (may be NULL) gets the dotted paths it
  * knows. Usage errors name the key. Strings and trees in state become the caller's. */
@@ -299,19 +304,19 @@ const BlockDriver *block_probe(BlockGraph *graph, const uint8_t *head, size_t le
  * use. False: there is no io_uring here (once false, always false). */
 bool block_ring_usable(BlockGraph *graph);
 /* Sends a read or write of req->iov at req->at; FUA in req->how is RWF_DSYNC. BLOCK_PENDING, or
- * BLOCK_BLOCKING when the ring has no room. ended is called with bytes or -errno on the ring's thread and
- * finishes the request (or starts it again). */
+ * BLOCK_BLOCKING when the ring has no room. ended is called with bytes or -errno on the ring's
+ * thread and finishes the request (or starts it again). */
 int block_ring_io(BlockGraph *graph, BlockRequest *req, int fd, bool write,
                   void (*ended)(BlockRequest *req, int64_t result));
 /* Runs the blocking calls for a request that submit had taken, on a worker. */
 void block_request_block(BlockRequest *req);
 
-/* ---- Locks on files ---------------------------------------------------------------- */
+/* ---- Locks on files ------------------------------------------------------ */
 
 /*
- * OFD byte locks as QEMU takes them: byte 100 + n is held by who has permission n, 200 + n by who does
- * not share it. Two processes get along when neither's 100s meet the other's 200s.
- * old is what is held now; on failure it is held again. The error names who is in the way.
+ * OFD byte locks as QEMU takes them: byte 100 + n is held by who has permission n, 200 + n by who
+ * does not share it. Two processes get along when neither's 100s meet the other's 200s. old is what
+ * is held now; on failure it is held again. The error names who is in the way.
  */
 typedef struct {
     unsigned perm, unshared; /* bits as BlockPerm */

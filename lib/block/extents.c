@@ -24,10 +24,11 @@ static int follow(BlockExtent *e, unsigned flags, int depth)
     uint64_t size = node_size(node);
     int r = 1;
     if (e->child_offset >= size)
-        sub = (BlockExtent){ .bytes = e->bytes, .flags = BLOCK_EXTENT_ZERO | (e->flags & BLOCK_EXTENT_ALLOCATED) };
+        sub = (BlockExtent){ .bytes = e->bytes,
+                             .flags = BLOCK_EXTENT_ZERO | (e->flags & BLOCK_EXTENT_ALLOCATED) };
     else
-        r = node_extents(node, e->child_offset, MIN(e->bytes, size - e->child_offset), flags, &sub, 1,
-                         depth + 1);
+        r = node_extents(node, e->child_offset, MIN(e->bytes, size - e->child_offset), flags, &sub,
+                         1, depth + 1);
     block_gate_leave(&node->gate);
     if (r < 0)
         return r;

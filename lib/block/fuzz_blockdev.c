@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* -blockdev, -drive and file names from any text: read, and opened where that needs no file. Nothing
- * is named that exists, so no file is touched. */
+/* -blockdev, -drive and file names from any text: read, and opened where that needs no file.
+ * Nothing is named that exists, so no file is touched. */
 #include "block/driver.h"
 
 #include <json-c/json.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gates: each node counts the requests in it, and can be closed to new ones (drained). And tracking:
- * the writes in a node that must not overlap.
+ * Gates: each node counts the requests in it, and can be closed to new ones (drained). And
+ * tracking: the writes in a node that must not overlap.
  *
  * A gate is one word, the number inside and a bit for closed, so that entering and leaving cost an
  * atomic each. While it is open nobody takes its lock. Closing sets the bit; from then on leaving
@@ -157,7 +157,7 @@ void block_drain_all(BlockGraph *graph)
             block_drain_end(graph->nodes->pdata[i]);
 }
 
-/* ---- tracking ------------------------------------------------------------------ */
+/* ---- tracking ------------------------------------------------------------ */
 
 static uint64_t low(const BlockFrame *f)
 {

@@ -72,7 +72,7 @@ BlockNode *block_graph_node(BlockGraph *graph, unsigned i)
     return i < graph->nodes->len ? graph->nodes->pdata[i] : NULL;
 }
 
-/* ---- drivers ----------------------------------------------------------------------- */
+/* ---- drivers ------------------------------------------------------------- */
 
 static bool answers_to(const BlockDriver *d, const char *name)
 {
@@ -137,7 +137,7 @@ char *block_driver_help(const char *name)
     return g_string_free(s, FALSE);
 }
 
-/* ---- what the graph keeps -------------------------------------------------------------- */
+/* ---- what the graph keeps ------------------------------------------------ */
 
 BlockNode *block_blockdev(BlockGraph *graph, const char *text, GError **error)
 {

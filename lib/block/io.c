@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations in their blocking form, in a node that is entered: split to what the driver takes, rounded
- * out to its alignment (read-modify-write), copied to buffers that suit it, and with
- * what it lacks made from what it has: zeroes written, FUA by a flush, a read past the
- * end of a child by zeroes.
+ * Operations in their blocking form, in a node that is entered: split to what the driver takes,
+ * rounded out to its alignment (read-modify-write), copied to buffers that suit it, and with what
+ * it lacks made from what it has: zeroes written, FUA by a flush, a read past the end of a child by
+ * zeroes.
  *
  * Whoever gets here has serialized writes that are not aligned (request.c), so
  * read-modify-write is alone in its units.
@@ -20,7 +20,7 @@ enum {
 };
 #define NODE_SLICE 64    /* vectors on the stack */
 
-/* ---- vectors --------------------------------------------------------------------- */
+/* ---- vectors ------------------------------------------------------------- */
 
 bool block_iov_is_zero(const struct iovec *iov, int iovcnt)
 {
@@ -109,8 +109,8 @@ bool block_node_fits(const BlockNode *node, BlockOp op, uint64_t offset, uint64_
     switch (op) {
     case BLOCK_READ:
     case BLOCK_WRITE:
-        return !((offset | bytes) & (l->align - 1)) && bytes <= l->max_transfer && iovcnt <= IOV_MAX &&
-               (op == BLOCK_WRITE || offset + bytes <= node_size(node)) &&
+        return !((offset | bytes) & (l->align - 1)) && bytes <= l->max_transfer &&
+               iovcnt <= IOV_MAX && (op == BLOCK_WRITE || offset + bytes <= node_size(node)) &&
                iov_aligned(l, iov, iovcnt);
     case BLOCK_ZERO:
         return !((offset | bytes) & (l->zero_align - 1)) && bytes <= l->max_effect;
@@ -122,7 +122,7 @@ bool block_node_fits(const BlockNode *node, BlockOp op, uint64_t offset, uint64_
     return false;
 }
 
-/* ---- one piece the driver takes as it is -------------------------------------------- */
+/* ---- one piece the driver takes as it is --------------------------------- */
 
 static int driver_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes,
                      const struct iovec *iov, int iovcnt, unsigned how)
@@ -130,7 +130,8 @@ static int driver_rw(BlockNode *node, bool write, uint64_t offset, uint64_t byte
     const BlockDriver *d = node->driver;
 
     if (how & BLOCK_COMPRESS)
-        return d->write_compressed ? d->write_compressed(node, offset, bytes, iov, iovcnt) : -ENOTSUP;
+        return d->write_compressed ? d->write_compressed(node, offset, bytes, iov, iovcnt)
+                                   : -ENOTSUP;
     if (!write && d->read)
         return d->read(node, offset, bytes, iov, iovcnt);
     if (write && d->write) {
@@ -143,7 +144,8 @@ static int driver_rw(BlockNode *node, bool write, uint64_t offset, uint64_t byte
     return -ENOTSUP;
 }
 
-/* Aligned as the driver wants it, and not longer than it takes; map is asked again for each part. */
+/* Aligned as the driver wants it, and not longer than it takes; map is asked again for each
+ * part. */
 static int piece_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes,
                     const struct iovec *iov, int iovcnt, unsigned how)
 {
@@ -154,8 +156,9 @@ static int piece_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes
         BlockMap map = { .bytes = bytes - done };
         Slice s;
         int r;
-        bool mapped = d->map && !(how & BLOCK_COMPRESS) &&
-                      d->map(node, write ? BLOCK_WRITE : BLOCK_READ, offset + done, bytes - done, &map);
+        bool mapped =
+            d->map && !(how & BLOCK_COMPRESS) &&
+            d->map(node, write ? BLOCK_WRITE : BLOCK_READ, offset + done, bytes - done, &map);
         uint64_t n = mapped ? MIN(map.bytes, bytes - done) : bytes - done;
 
         if (!done && n == bytes) {
@@ -166,8 +169,8 @@ static int piece_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes
         if (!mapped) {
             r = driver_rw(node, write, offset + done, n, s.iov, s.count, how);
         } else if (map.child) {
-            r = block_run(map.child, write ? BLOCK_WRITE : BLOCK_READ, how & BLOCK_FUA, map.offset, n,
-                          s.iov, s.count);
+            r = block_run(map.child, write ? BLOCK_WRITE : BLOCK_READ, how & BLOCK_FUA, map.offset,
+                          n, s.iov, s.count);
         } else {
             block_iov_zero(s.iov, s.count, 0);
             r = 0;
@@ -181,7 +184,7 @@ static int piece_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes
     return 0;
 }
 
-/* ---- read and write ---------------------------------------------------------------- */
+/* ---- read and write ------------------------------------------------------ */
 
 static void *buffer_new(const BlockLimits *l, size_t bytes)
 {
@@ -287,7 +290,7 @@ static int node_read(BlockNode *node, uint64_t offset, uint64_t bytes, const str
     return 0;
 }
 
-/* ---- flush --------------------------------------------------------------------------- */
+/* ---- flush --------------------------------------------------------------- */
 
 static int node_flush(BlockNode *node)
 {
@@ -298,7 +301,8 @@ static int node_flush(BlockNode *node)
         r = block_driver_submit_wait(node, BLOCK_FLUSH, 0, 0, NULL, 0, 0);
     for (unsigned i = 0; i < node->children->len; i++) {
         BlockUser *child = node->children->pdata[i];
-        if (!child || (child->slot->role == BLOCK_CHILD_BACKING) || block_node_read_only(user_node(child)))
+        if (!child || (child->slot->role == BLOCK_CHILD_BACKING) ||
+            block_node_read_only(user_node(child)))
             continue;
         int c = block_flush(child);
         if (!r)
@@ -328,7 +332,7 @@ static int node_write(BlockNode *node, uint64_t offset, uint64_t bytes, const st
     return exact ? r : settle(node, r, how);
 }
 
-/* ---- zero and discard -------------------------------------------------------------- */
+/* ---- zero and discard ---------------------------------------------------- */
 
 static int write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
@@ -384,7 +388,8 @@ static int node_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned 
         if (d->map && d->map(node, BLOCK_ZERO, offset, n, &map)) {
             n = MIN(n, map.bytes);
             r = block_run(map.child, BLOCK_ZERO,
-                          how & (BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK), map.offset, n, NULL, 0);
+                          how & (BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK), map.offset, n,
+                          NULL, 0);
         } else {
             /* the ragged ends by themselves */
             if (offset & mask)
@@ -446,7 +451,7 @@ int block_node_io(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
     return -EINVAL;
 }
 
-/* ---- the public blocking calls ------------------------------------------------------- */
+/* ---- the public blocking calls ------------------------------------------- */
 
 int block_read(BlockUser *user, uint64_t offset, void *buf, uint64_t bytes)
 {

@@ -38,7 +38,7 @@ bool block_lock_usable(int fd)
     return !lock_op(fd, F_OFD_GETLK, F_WRLCK, HELD_BASE, NULL);
 }
 
-/* ---- who is it ------------------------------------------------------------------------- */
+/* ---- who is it ----------------------------------------------------------- */
 
 /* Whether this descriptor of a process holds a lock on byte. */
 static bool holds(const char *pid, const char *fd, unsigned byte)
@@ -62,7 +62,8 @@ static bool holds(const char *pid, const char *fd, unsigned byte)
     return found;
 }
 
-/* Whether a process has the file of st open and holds byte in it, by another descriptor than own. */
+/* Whether a process has the file of st open and holds byte in it, by another descriptor than
+ * own. */
 static bool process_holds(const char *pid, const struct stat *st, unsigned byte, int own)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
@@ -91,7 +92,8 @@ static char *holder(int fd, unsigned byte)
     char *who = NULL;
     DIR *proc = opendir("/proc");
 
-    for (int n = 0; proc && !who && n < MOST_PROCESSES && !fstat(fd, &st) && (e = readdir(proc)); n++) {
+    for (int n = 0; proc && !who && n < MOST_PROCESSES && !fstat(fd, &st) && (e = readdir(proc));
+         n++) {
         if (!g_ascii_isdigit(e->d_name[0]) || !process_holds(e->d_name, &st, byte, fd))
             continue;
         g_autofree char *path = g_strdup_printf("/proc/%s/comm", e->d_name);
@@ -108,7 +110,7 @@ static char *holder(int fd, unsigned byte)
     return who;
 }
 
-/* ---- taking them ------------------------------------------------------------------------- */
+/* ---- taking them --------------------------------------------------------- */
 
 /* Holds exactly these; bytes that are held already are not let go in between. */
 static int hold(int fd, BlockLock now, BlockLock wanted)
@@ -166,7 +168,8 @@ bool block_lock_change(int fd, const char *file, BlockLock *held, BlockLock want
     int r = hold(fd, *held, both);
     unsigned byte = 0;
 
-    /* first ours, then a look at the others': of two that come at once, at least one sees the other */
+    /* first ours, then a look at the others': of two that come at once, at least one sees the
+     * other */
     if (!r)
         byte = clash(fd, wanted, &r);
     if (r || byte) {

@@ -33,8 +33,8 @@ static struct json_object *with_protocol(BlockGraph *graph, const char *name, si
     struct json_object *options;
 
     if (!d || !d->protocol || (!d->parse_name && !d->name_prop)) {
-        fail_usage(error, "%s: no protocol is called '%s' (a path with a colon is written ./%s)", name,
-                   protocol, name);
+        fail_usage(error, "%s: no protocol is called '%s' (a path with a colon is written ./%s)",
+                   name, protocol, name);
         return NULL;
     }
     options = json_object_new_object();
@@ -66,7 +66,8 @@ struct json_object *block_name_options(BlockGraph *graph, const char *name, GErr
         return with_protocol(graph, name, n, error);
     struct json_object *options = json_object_new_object();
     bool device = !stat(name, &st) && S_ISBLK(st.st_mode);
-    json_object_object_add(options, "driver", json_object_new_string(device ? "host_device" : "file"));
+    json_object_object_add(options, "driver",
+                           json_object_new_string(device ? "host_device" : "file"));
     json_object_object_add(options, "filename", json_object_new_string(name));
     return options;
 }
@@ -100,7 +101,7 @@ BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *form
     return node;
 }
 
-/* ---- by first bytes ------------------------------------------------------------------------ */
+/* ---- by first bytes ------------------------------------------------------ */
 
 /* Formats that are known by sight: what is not there yet is named rather than taken for raw. */
 static const struct {

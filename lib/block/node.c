@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nodes: opened from an option tree with their children, closed with their last reference. Also what a
- * missing driver= stands for: by the file's kind where a protocol is wanted, by its first
+ * Nodes: opened from an option tree with their children, closed with their last reference. Also
+ * what a missing driver= stands for: by the file's kind where a protocol is wanted, by its first
  * bytes where a format is.
  */
 #include "block/block_priv.h"
@@ -19,7 +19,7 @@ enum { PROBE_BYTES = 2048, INHERITED = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_AUTO_RE
 
 #define DEFAULT_TRANSFER (1ull << 30)
 
-/* ---- getters ------------------------------------------------------------------------ */
+/* ---- getters ------------------------------------------------------------- */
 
 const char *block_node_name(const BlockNode *node) { return node->name; }
 const char *block_node_file(const BlockNode *node) { return node->file ? node->file : node->name; }
@@ -81,7 +81,7 @@ BlockUser *block_node_child(const BlockNode *node, unsigned slot)
     return slot < node->children->len ? node->children->pdata[slot] : NULL;
 }
 
-/* ---- references --------------------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------- */
 
 char *block_node_new_name(BlockGraph *graph)
 {
@@ -153,7 +153,7 @@ void block_node_unref(BlockNode *node)
         node_free(node);
 }
 
-/* ---- size and limits ------------------------------------------------------------------------ */
+/* ---- size and limits ----------------------------------------------------- */
 
 static void default_limits(BlockNode *node, BlockLimits *l)
 {
@@ -195,7 +195,7 @@ bool block_node_measure(BlockNode *node, GError **error)
     return true;
 }
 
-/* ---- opening: the options of every node -------------------------------------------------------- */
+/* ---- opening: the options of every node ---------------------------------- */
 
 static const char *const generic_names[] = {
     "driver", "node-name", "read-only", "auto-read-only", "force-share", "discard",
@@ -252,7 +252,8 @@ static bool get_name(BlockNode *node, struct json_object *o, GError **error)
         ok = ok && (g_ascii_isalnum(*p) || strchr("-._", *p));
     node->name = ok ? g_strdup(name) : block_node_new_name(node->graph);
     if (!ok)
-        return fail_usage(error, "node-name=%s: it is a letter, then letters, digits and -._, at most %d",
+        return fail_usage(error,
+                          "node-name=%s: it is a letter, then letters, digits and -._, at most %d",
                           name, BLOCK_NAME_MAX);
     for (unsigned i = 0; i < node->graph->nodes->len; i++) {
         BlockNode *other = node->graph->nodes->pdata[i];
@@ -278,7 +279,7 @@ static bool get_generic(BlockNode *node, struct json_object *o, unsigned flags, 
     return true;
 }
 
-/* ---- opening: children ------------------------------------------------------------------------ */
+/* ---- opening: children --------------------------------------------------- */
 
 static BlockInherit inherit_for(const BlockNode *node, const BlockChildSlot *slot)
 {
@@ -309,11 +310,14 @@ static bool open_child(BlockNode *node, const BlockChildSlot *slot, struct json_
 
     g_ptr_array_add(node->children, NULL);
     if (!sub || skip)
-        return slot->optional || fail_usage(error, "%s: %s=... is missing", node->driver->name, slot->name);
-    g_autoptr(BlockNode) below = block_node_open(node->graph, sub, inherit_for(node, slot), depth + 1, error);
+        return slot->optional ||
+               fail_usage(error, "%s: %s=... is missing", node->driver->name, slot->name);
+    g_autoptr(BlockNode) below =
+        block_node_open(node->graph, sub, inherit_for(node, slot), depth + 1, error);
     if (!below)
         return false;
-    if (slot->role != BLOCK_CHILD_BACKING && block_node_read_only(below) && !block_node_read_only(node)) {
+    if (slot->role != BLOCK_CHILD_BACKING && block_node_read_only(below) &&
+        !block_node_read_only(node)) {
         if (!block_node_auto_read_only(node))
             return fail(error, "%s: it is open for reading only", block_node_file(below));
         block_node_set_read_only(node);
@@ -355,7 +359,8 @@ static BlockNode *open_driver(BlockGraph *graph, const BlockDriver *driver,
 {
     BlockNode *node = node_new(graph, driver);
 
-    if (!get_generic(node, options, inherit.flags, error) || !check_leftovers(node, options, error) ||
+    if (!get_generic(node, options, inherit.flags, error) ||
+        !check_leftovers(node, options, error) ||
         !block_props_read(driver->props, options, node->state, error))
         goto failed;
     if (driver->name_prop) {
@@ -374,7 +379,7 @@ failed:
     return NULL;
 }
 
-/* ---- opening: without a driver ------------------------------------------------------------------ */
+/* ---- opening: without a driver ------------------------------------------- */
 
 /* Reads the beginning of node with whoever may be writing to it. */
 static int64_t read_head(BlockNode *node, uint8_t *head, size_t len)
@@ -383,7 +388,8 @@ static int64_t read_head(BlockNode *node, uint8_t *head, size_t len)
 
     memset(head, 0, len);
     block_gate_enter_wait(&node->gate);
-    int r = n ? block_node_io(node, BLOCK_READ, 0, n, &(struct iovec){ head, n }, 1, BLOCK_MAY_WAIT) : 0;
+    int r = n ? block_node_io(node, BLOCK_READ, 0, n, &(struct iovec){ head, n }, 1, BLOCK_MAY_WAIT)
+              : 0;
     block_gate_leave(&node->gate);
     return r ? r : (int64_t)n;
 }
@@ -417,9 +423,11 @@ static BlockNode *open_guessed(BlockGraph *graph, struct json_object *options, B
         fail_errno(error, (int)-n, "%s: its first bytes cannot be read", block_node_file(below));
         return NULL;
     }
-    const BlockDriver *driver = block_probe(graph, head, (size_t)n, block_node_file(below), &format);
+    const BlockDriver *driver =
+        block_probe(graph, head, (size_t)n, block_node_file(below), &format);
     if (!driver) {
-        fail(error, "%s: it looks like %s, a format that is not there yet (format=raw takes it as it is)",
+        fail(error,
+             "%s: it looks like %s, a format that is not there yet (format=raw takes it as it is)",
              block_node_file(below), format);
         return NULL;
     }
@@ -430,8 +438,11 @@ static BlockNode *open_guessed(BlockGraph *graph, struct json_object *options, B
     if (node && !strcmp(driver->name, "raw")) {
         node->probed = true;
         if (!block_node_read_only(node))
-            block_node_warn(node, "%s: no format given, taken for raw; its first sector is protected from "
-                            "becoming another format's (format=raw lifts that)", block_node_file(node));
+            block_node_warn(
+                node,
+                "%s: no format given, taken for raw; its first sector is protected from "
+                "becoming another format's (format=raw lifts that)",
+                block_node_file(node));
     }
     return node;
 }
@@ -455,7 +466,8 @@ static bool unknown_driver(BlockGraph *graph, const char *name, GError **error)
     g_ptr_array_add(names, NULL);
     const char *near = option_nearest(name, (const char *const *)names->pdata);
     if (near)
-        return fail_usage(error, "no driver or format is called '%s' (did you mean '%s'?)", name, near);
+        return fail_usage(error, "no driver or format is called '%s' (did you mean '%s'?)", name,
+                          near);
     return fail_usage(error, "no driver or format is called '%s'", name);
 }
 
@@ -499,5 +511,6 @@ BlockNode *block_node_open(BlockGraph *graph, struct json_object *options, Block
 BlockNode *block_open(BlockGraph *graph, struct json_object *options, unsigned flags,
                       GError **error)
 {
-    return block_node_open(graph, options, (BlockInherit){ .flags = flags, .format = true }, 0, error);
+    return block_node_open(graph, options, (BlockInherit){ .flags = flags, .format = true }, 0,
+                           error);
 }

@@ -14,7 +14,7 @@
 
 enum { LONGEST_JSON = 1 << 20 };
 
-/* ---- trees ------------------------------------------------------------------------ */
+/* ---- trees --------------------------------------------------------------- */
 
 struct json_object *block_options_get(struct json_object *options, const char *path)
 {
@@ -48,7 +48,8 @@ const char *block_options_text(struct json_object *options, const char *path)
 
 static bool parse_bool(const char *text, const char *key, bool *value, GError **error)
 {
-    static const char *const words[] = { "on", "true", "yes", "y", "1", "off", "false", "no", "n", "0" };
+    static const char *const words[] = { "on",  "true",  "yes", "y", "1",
+                                         "off", "false", "no",  "n", "0" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
         if (!strcmp(text, words[i])) {
@@ -204,7 +205,7 @@ struct json_object *block_options_parse(const char *text, const char *implied, G
     return tree;
 }
 
-/* ---- properties ------------------------------------------------------------------------ */
+/* ---- properties ---------------------------------------------------------- */
 
 static bool read_number(const BlockProp *prop, const char *text, uint64_t *value, GError **error)
 {
@@ -290,7 +291,7 @@ void block_props_clear(const BlockProp *props, void *state)
     }
 }
 
-/* ---- leftovers ---------------------------------------------------------------------------- */
+/* ---- leftovers ----------------------------------------------------------- */
 
 static bool known(GPtrArray *names, const char *path, bool leaf)
 {
@@ -322,7 +323,8 @@ static bool check_keys(GPtrArray *names, struct json_object *tree, const char *p
         }
         const char *near = option_nearest(full, (const char *const *)names->pdata);
         if (near)
-            return fail_usage(error, "%s: unknown option '%s' (did you mean '%s'?)", who, full, near);
+            return fail_usage(error, "%s: unknown option '%s' (did you mean '%s'?)", who, full,
+                              near);
         return fail_usage(error, "%s: unknown option '%s'", who, full);
     }
     return true;

@@ -43,7 +43,8 @@ static void perm_by_role(const BlockNode *node, BlockChildRole role, unsigned pe
         break;
     case BLOCK_CHILD_FILE:
     case BLOCK_CHILD_DATA:
-        *child_perm = BLOCK_PERM_CONSISTENT_READ | (writable ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0);
+        *child_perm =
+            BLOCK_PERM_CONSISTENT_READ | (writable ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0);
         *child_shared = BLOCK_SHARE_DEFAULT;
         break;
     case BLOCK_CHILD_BACKING:

@@ -2,7 +2,8 @@
 /*
  * The worker threads of a graph: they run the blocking calls of drivers. Threads are made when
  * a request finds none idle, and stay. A thread that waits for another request of the same pool
- * says so, and one more may be made in its place: requests that wait for each other never use up all.
+ * says so, and one more may be made in its place: requests that wait for each other never use up
+ * all.
  */
 #include "block/block_priv.h"
 

@@ -21,7 +21,7 @@ static bool is_write(BlockOp op)
     return op == BLOCK_WRITE || op == BLOCK_ZERO || op == BLOCK_DISCARD;
 }
 
-/* ---- in ------------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 /* What the core checks once. Formats may write past the end of their files. */
 static int check(BlockUser *user, BlockNode *node, const BlockRequest *req)
@@ -95,7 +95,7 @@ static int enter(BlockRequest *req)
     return run(req);
 }
 
-/* ---- through one node ---------------------------------------------------------- */
+/* ---- through one node ---------------------------------------------------- */
 
 /* A disk taken for raw by a guess must not turn into another format: its next guess would follow
  * what its guest wrote there, names of host files included. */
@@ -222,7 +222,7 @@ static int run(BlockRequest *req)
     return to_driver(node, req, zeroes);
 }
 
-/* ---- out -------------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------- */
 
 /* Out of the top frame, but for the gate. */
 static void leave_frame(BlockRequest *req, BlockFrame *frame, int ret)
@@ -367,7 +367,7 @@ void block_unplug(BlockUser *user)
         block_ring_plug(ring, -1);
 }
 
-/* ---- waiting for one ----------------------------------------------------------------- */
+/* ---- waiting for one ----------------------------------------------------- */
 
 typedef struct {
     pthread_mutex_t lock;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The graph's io_uring, for drivers that read and write a file descriptor. Any thread submits, under
- * a lock; a thread of the ring's own takes completions and runs them. While it is plugged, entries only
- * gather; the last unplug sends them with one system call.
+ * The graph's io_uring, for drivers that read and write a file descriptor. Any thread submits,
+ * under a lock; a thread of the ring's own takes completions and runs them. While it is plugged,
+ * entries only gather; the last unplug sends them with one system call.
  *
  * A request of a thread that ends is cancelled by the kernel: the driver sees -ECANCELED and
  * starts it again.

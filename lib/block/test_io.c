@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on a node against a model in memory, one after the other and many at once, through
- * every driver that keeps data and a mix of options. TEST_SEED and TEST_OPS change the run.
+ * Random operations on a node against a model in memory, one after the other and many at once,
+ * through every driver that keeps data and a mix of options. TEST_SEED and TEST_OPS change the run.
  */
 #include "block/driver.h"
 
@@ -28,20 +28,41 @@ typedef struct {
 static const Mix mixes[] = {
     { .name = "file", .options = "driver=file,filename=%s,discard=unmap" },
     { .name = "file-direct", .options = "driver=file,filename=%s,cache.direct=on,discard=unmap" },
-    { .name = "file-direct-threads", .options = "driver=file,filename=%s,cache.direct=on,aio=threads" , .discard_keeps = true },
-    { .name = "file-threads", .options = "driver=file,filename=%s,aio=threads", .discard_keeps = true },
-    { .name = "file-io_uring", .options = "driver=file,filename=%s,aio=io_uring", .discard_keeps = true },
-    { .name = "file-unsafe", .options = "driver=file,filename=%s,cache.no-flush=on" , .discard_keeps = true },
-    { .name = "raw", .options = "driver=raw,file.driver=file,file.filename=%s,discard=unmap" },
-    { .name = "raw-through", .options = "driver=raw,file.driver=file,file.filename=%s", .attach_writethrough = 1, .discard_keeps = true },
-    { .name = "raw-directsync", .options = "driver=raw,file.driver=file,file.filename=%s,cache.direct=on", .attach_writethrough = 1, .discard_keeps = true },
-    { .name = "raw-window", .options = "driver=raw,offset=1536,size=2M,file.driver=file,file.filename=%s,discard=unmap" },
-    { .name = "raw-window-direct", .options = "driver=raw,offset=1536,size=2M,file.driver=file,file.filename=%s,cache.direct=on",
+    { .name = "file-direct-threads",
+      .options = "driver=file,filename=%s,cache.direct=on,aio=threads",
       .discard_keeps = true },
-    { .name = "raw-raw", .options = "driver=raw,offset=512,file.driver=raw,file.offset=1k,file.file.driver=file,"
-      "file.file.filename=%s", .discard_keeps = true },
-    { .name = "raw-zeroes", .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=unmap,discard=unmap" },
-    { .name = "raw-zeroes-on", .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=on", .discard_keeps = true },
+    { .name = "file-threads",
+      .options = "driver=file,filename=%s,aio=threads",
+      .discard_keeps = true },
+    { .name = "file-io_uring",
+      .options = "driver=file,filename=%s,aio=io_uring",
+      .discard_keeps = true },
+    { .name = "file-unsafe",
+      .options = "driver=file,filename=%s,cache.no-flush=on",
+      .discard_keeps = true },
+    { .name = "raw", .options = "driver=raw,file.driver=file,file.filename=%s,discard=unmap" },
+    { .name = "raw-through",
+      .options = "driver=raw,file.driver=file,file.filename=%s",
+      .attach_writethrough = 1,
+      .discard_keeps = true },
+    { .name = "raw-directsync",
+      .options = "driver=raw,file.driver=file,file.filename=%s,cache.direct=on",
+      .attach_writethrough = 1,
+      .discard_keeps = true },
+    { .name = "raw-window",
+      .options = "driver=raw,offset=1536,size=2M,file.driver=file,file.filename=%s,discard=unmap" },
+    { .name = "raw-window-direct",
+      .options = "driver=raw,offset=1536,size=2M,file.driver=file,file.filename=%s,cache.direct=on",
+      .discard_keeps = true },
+    { .name = "raw-raw",
+      .options = "driver=raw,offset=512,file.driver=raw,file.offset=1k,file.file.driver=file,"
+                 "file.file.filename=%s",
+      .discard_keeps = true },
+    { .name = "raw-zeroes",
+      .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=unmap,discard=unmap" },
+    { .name = "raw-zeroes-on",
+      .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=on",
+      .discard_keeps = true },
     { .name = "snapshot", .options = "snapshot", .discard_keeps = false },
     { .name = "snapshot-direct", .options = "snapshot-direct" },
 };
@@ -79,7 +100,8 @@ static void setup(Setup *s, const Mix *mix)
     s->snapshot = g_str_has_prefix(mix->options, "snapshot");
     if (s->snapshot) {
         unsigned direct = strstr(mix->options, "direct") ? BLOCK_OPEN_DIRECT : 0;
-        g_autoptr(BlockNode) base = block_open_file(s->graph, s->file, "raw", BLOCK_OPEN_READ_ONLY | direct, &error);
+        g_autoptr(BlockNode) base =
+            block_open_file(s->graph, s->file, "raw", BLOCK_OPEN_READ_ONLY | direct, &error);
         g_assert_no_error(error);
         s->node = block_snapshot_layer(base, &error);
     } else {
@@ -90,8 +112,12 @@ static void setup(Setup *s, const Mix *mix)
         json_object_put(options);
     }
     g_assert_no_error(error);
-    s->user = block_attach(s->node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW,
-                           .shared = BLOCK_SHARE_DEFAULT, .writethrough = mix->attach_writethrough }, &error);
+    s->user = block_attach(s->node,
+                           &(BlockAttach){ .name = "test",
+                                           .perm = BLOCK_PERM_RW,
+                                           .shared = BLOCK_SHARE_DEFAULT,
+                                           .writethrough = mix->attach_writethrough },
+                           &error);
     g_assert_no_error(error);
     s->size = block_size(s->user);
     s->model = g_malloc(s->size);
@@ -123,7 +149,7 @@ static uint64_t window_of(const Mix *mix)
     return strstr(mix->name, "window") || !strcmp(mix->name, "raw-raw") ? 1536 : 0;
 }
 
-/* ---- one at a time ------------------------------------------------------------------------- */
+/* ---- one at a time ------------------------------------------------------- */
 
 static void range(GRand *rand, uint64_t size, uint64_t *offset, uint64_t *bytes)
 {
@@ -246,7 +272,7 @@ static void test_serial(gconstpointer p)
     teardown(&s);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------ */
+/* ---- many at once -------------------------------------------------------- */
 
 enum { SLOTS = 24, LONGEST = 48 << 10 };
 
@@ -330,7 +356,9 @@ static void test_overlap(gconstpointer p)
             bytes = MAX(bytes / unit * unit, unit);
             int op = g_rand_int_range(rand, 0, 10), value = g_rand_int_range(rand, 1, 30);
             slot->many = &many;
-            slot->req = (BlockRequest){ .offset = offset, .bytes = bytes, .done = slot_done, .opaque = slot };
+            slot->req = (BlockRequest){
+                .offset = offset, .bytes = bytes, .done = slot_done, .opaque = slot
+            };
             slot->req.flags = g_rand_int_range(rand, 0, 5) ? 0 : BLOCK_MAY_STALL;
             if (op < 6) {
                 slot->req.op = BLOCK_WRITE;
@@ -384,8 +412,10 @@ static void test_order(void)
 {
     Setup s;
     Many many = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-    static const Mix slow = { .name = "slow", .options = "driver=snapshot,backing.driver=null-co,backing.size=3M,"
-                              "overlay.driver=file,overlay.locking=off,overlay.filename=%s" };
+    static const Mix slow = { .name = "slow",
+                              .options =
+                                  "driver=snapshot,backing.driver=null-co,backing.size=3M,"
+                                  "overlay.driver=file,overlay.locking=off,overlay.filename=%s" };
 
     setup(&s, &slow);
     for (unsigned i = 0; i < SLOTS; i++) {
@@ -396,8 +426,13 @@ static void test_order(void)
         slot->buf = g_malloc(8192);
         memset(slot->buf, (int)i + 1, 8192);
         slot->iov[0] = (struct iovec){ slot->buf, 3000 };
-        slot->req = (BlockRequest){ .op = BLOCK_WRITE, .offset = 100 + i, .bytes = 3000, .iov = slot->iov,
-                                    .iovcnt = 1, .done = slot_done, .opaque = slot };
+        slot->req = (BlockRequest){ .op = BLOCK_WRITE,
+                                    .offset = 100 + i,
+                                    .bytes = 3000,
+                                    .iov = slot->iov,
+                                    .iovcnt = 1,
+                                    .done = slot_done,
+                                    .opaque = slot };
         if (block_submit(s.user, &slot->req))
             slot_done(&slot->req);
     }
@@ -414,7 +449,8 @@ static void test_order(void)
     teardown(&s);
 }
 
-/* Requests outlive the threads that made them: the kernel cancels a ring's, and they start again. */
+/* Requests outlive the threads that made them: the kernel cancels a ring's, and they start again.
+ */
 typedef struct {
     Setup *s;
     Slot *slots;
@@ -427,8 +463,13 @@ static void *short_life(void *p)
     for (int i = 0; i < 4; i++) {
         Slot *slot = &job->slots[i];
         slot->iov[0] = (struct iovec){ slot->buf, 65536 };
-        slot->req = (BlockRequest){ .op = BLOCK_READ, .offset = (uint64_t)i << 16, .bytes = 65536,
-                                    .iov = slot->iov, .iovcnt = 1, .done = slot_done, .opaque = slot };
+        slot->req = (BlockRequest){ .op = BLOCK_READ,
+                                    .offset = (uint64_t)i << 16,
+                                    .bytes = 65536,
+                                    .iov = slot->iov,
+                                    .iovcnt = 1,
+                                    .done = slot_done,
+                                    .opaque = slot };
         if (block_submit(job->s->user, &slot->req))
             slot_done(&slot->req);
     }
@@ -437,7 +478,8 @@ static void *short_life(void *p)
 
 static void test_short_lives(void)
 {
-    static const Mix direct = { .name = "d", .options = "driver=file,filename=%s,cache.direct=on,aio=io_uring" };
+    static const Mix direct = { .name = "d",
+                                .options = "driver=file,filename=%s,cache.direct=on,aio=io_uring" };
     Many many = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
     Setup s;
 

@@ -64,23 +64,29 @@ static int shell(GString *out, const char *format, ...)
 
 static bool have_qemu(void)
 {
-    g_autofree char *img = g_find_program_in_path("qemu-img"), *io = g_find_program_in_path("qemu-io");
+    g_autofree char *img = g_find_program_in_path("qemu-img"),
+                    *io = g_find_program_in_path("qemu-io");
     if (img && io)
         return true;
     g_test_skip("no qemu-img and qemu-io");
     return false;
 }
 
-static BlockUser *use(Env *env, const char *format, unsigned flags, bool write, bool share, GError **error)
+static BlockUser *use(Env *env, const char *format, unsigned flags, bool write, bool share,
+                      GError **error)
 {
     g_autoptr(BlockNode) node = block_open_file(env->graph, env->disk, format, flags, error);
     unsigned shared = share ? BLOCK_SHARE_ALL : BLOCK_SHARE_DEFAULT;
 
-    return node ? block_attach(node, &(BlockAttach){ .name = "test", .perm = write ? BLOCK_PERM_RW : BLOCK_PERM_READ,
-                               .shared = shared }, error) : NULL;
+    return node ? block_attach(node,
+                               &(BlockAttach){ .name = "test",
+                                               .perm = write ? BLOCK_PERM_RW : BLOCK_PERM_READ,
+                                               .shared = shared },
+                               error)
+                : NULL;
 }
 
-/* ---- locks -------------------------------------------------------------------------------- */
+/* ---- locks --------------------------------------------------------------- */
 
 static void test_ours_first(void)
 {
@@ -148,7 +154,8 @@ static void test_theirs_first(void)
         return;
     env_init(&env);
     pid_t pid = peer(env.disk, &input, false);
-    g_autofree char *who = g_strdup_printf("disk.img: in use by qemu-io (pid %d)\nhint: ", (int)pid);
+    g_autofree char *who =
+        g_strdup_printf("disk.img: in use by qemu-io (pid %d)\nhint: ", (int)pid);
     g_assert_null(use(&env, "raw", 0, true, false, &error));
     g_assert_nonnull(strstr(error->message, who));
     g_clear_error(&error);
@@ -156,7 +163,8 @@ static void test_theirs_first(void)
     g_assert_nonnull(strstr(error->message, who));
     g_assert_nonnull(strstr(error->message, "force-share=on"));
     g_clear_error(&error);
-    BlockUser *u = use(&env, "raw", BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE, false, true, &error);
+    BlockUser *u =
+        use(&env, "raw", BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE, false, true, &error);
     g_assert_no_error(error);
     block_detach(u);
     close(input);
@@ -189,8 +197,11 @@ static void test_machine(void)
     }
     env_init(&env);
     g_autofree char *drive = g_strdup_printf("file=%s,format=raw,if=none,id=d", env.disk);
-    const char *const argv[] = { qemu, "-M", "virt", "-S", "-display", "none", "-monitor", "none", "-serial", "none",
-                                 "-bios", "none", "-drive", drive, "-device", "virtio-blk-device,drive=d", NULL };
+    const char *const argv[] = { qemu,       "-M",   "virt",     "-S",
+                                 "-display", "none", "-monitor", "none",
+                                 "-serial",  "none", "-bios",    "none",
+                                 "-drive",   drive,  "-device",  "virtio-blk-device,drive=d",
+                                 NULL };
     BlockUser *u = use(&env, "raw", 0, true, false, &error);
     g_assert_no_error(error);
     g_autofree char *command = g_strjoinv(" ", (char **)argv);
@@ -200,12 +211,14 @@ static void test_machine(void)
 
     GPid pid;
     int status;
-    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error));
+    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                &pid, &error));
     for (int i = 0; i < 200 && !error; i++) {
         usleep(50000);
         block_detach(use(&env, "raw", BLOCK_OPEN_READ_ONLY, false, false, &error));
     }
-    g_autofree char *who = g_strdup_printf("disk.img: in use by qemu-system-ris (pid %d)", (int)pid);
+    g_autofree char *who =
+        g_strdup_printf("disk.img: in use by qemu-system-ris (pid %d)", (int)pid);
     g_assert_nonnull(error);
     g_assert_nonnull(strstr(error->message, who));
     g_clear_error(&error);
@@ -253,7 +266,7 @@ static void test_own(void)
     env_clear(&env);
 }
 
-/* ---- holes -------------------------------------------------------------------------------------- */
+/* ---- holes --------------------------------------------------------------- */
 
 /* Our extents as qemu-img map --output=json puts them. */
 static char *our_map(BlockUser *u)
@@ -267,7 +280,8 @@ static char *our_map(BlockUser *u)
         for (int i = 0; i < n; at += e[i++].bytes) {
             bool zero = e[i].flags & BLOCK_EXTENT_ZERO;
             /* joined over the calls */
-            g_string_append_printf(s, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d\n", e[i].offset, e[i].bytes, zero);
+            g_string_append_printf(s, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d\n",
+                                   e[i].offset, e[i].bytes, zero);
         }
     }
     return g_string_free(s, FALSE);
@@ -309,10 +323,12 @@ static void test_holes(void)
     BlockUser *u = use(&env, "raw", BLOCK_OPEN_UNMAP, true, false, &error);
     g_assert_no_error(error);
     for (int i = 0; i < 60; i++) {
-        uint64_t offset = (uint64_t)g_rand_int_range(rand, 0, 120) << 16, bytes = (uint64_t)g_rand_int_range(rand, 1, 8) << 16;
+        uint64_t offset = (uint64_t)g_rand_int_range(rand, 0, 120) << 16,
+                 bytes = (uint64_t)g_rand_int_range(rand, 1, 8) << 16;
         int op = g_rand_int_range(rand, 0, 4);
-        int r = op < 2 ? block_write(u, offset, buf, bytes, 0)
-              : op == 2 ? block_zero(u, offset, bytes, BLOCK_MAY_UNMAP) : block_discard(u, offset, bytes);
+        int r = op < 2    ? block_write(u, offset, buf, bytes, 0)
+                : op == 2 ? block_zero(u, offset, bytes, BLOCK_MAY_UNMAP)
+                          : block_discard(u, offset, bytes);
         g_assert_cmpint(r, ==, 0);
         g_autofree char *ours = our_map(u), *theirs = their_map(env.disk);
         if (i % 10 == 9)
@@ -337,7 +353,7 @@ static void test_holes(void)
     env_clear(&env);
 }
 
-/* ---- full disks ------------------------------------------------------------------------------------- */
+/* ---- full disks ---------------------------------------------------------- */
 
 static void test_too_large(void)
 {
@@ -356,7 +372,8 @@ static void test_too_large(void)
     small = old;
     small.rlim_cur = 64 << 10;
     setrlimit(RLIMIT_FSIZE, &small);
-    int low = block_write(u, 0, buf, sizeof buf, 0), high = block_write(u, 512 << 10, buf, sizeof buf, 0);
+    int low = block_write(u, 0, buf, sizeof buf, 0),
+        high = block_write(u, 512 << 10, buf, sizeof buf, 0);
     bool grown = block_resize(u, 2 << 20, BLOCK_PREALLOC_OFF, &error);
     setrlimit(RLIMIT_FSIZE, &old);
     g_assert_cmpint(low, ==, 0);
@@ -369,7 +386,8 @@ static void test_too_large(void)
     env_clear(&env);
 }
 
-/* A file system of 1 MiB: ENOSPC for who wrote, what was there stays, and it goes on when there is room. */
+/* A file system of 1 MiB: ENOSPC for who wrote, what was there stays, and it goes on when there is
+ * room. */
 static void test_full(void)
 {
     Env env;
@@ -387,7 +405,8 @@ static void test_full(void)
     g_assert_true(block_options_set(o, "filename", env.disk, &error));
     g_assert_true(block_create(env.graph, "raw", o, &error));
     g_assert_no_error(error);
-    g_autoptr(BlockNode) node = block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_UNMAP, &error);
+    g_autoptr(BlockNode) node =
+        block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_UNMAP, &error);
     BlockUser *u = block_attach(node, &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_RW }, &error);
     g_assert_no_error(error);
     memset(buf, 3, 2 << 20);
@@ -405,7 +424,8 @@ static void test_full(void)
     g_assert_true(block_options_set(o, "filename", big, &error));
     g_assert_true(block_options_set(o, "preallocation", "full", &error));
     g_assert_false(block_create(env.graph, "raw", o, &error));
-    g_assert_nonnull(strstr(error->message, "big.img: no room for 8388608 bytes: No space left on device"));
+    g_assert_nonnull(
+        strstr(error->message, "big.img: no room for 8388608 bytes: No space left on device"));
     g_clear_error(&error);
     g_assert_cmpint(access(big, F_OK), !=, 0);
     json_object_put(o);
@@ -415,7 +435,9 @@ static void test_full(void)
     g_assert_no_error(error);
     g_autoptr(BlockNode) layer = block_snapshot_layer(null, &error);
     g_assert_no_error(error);
-    u = block_attach(layer, &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE }, &error);
+    u = block_attach(
+        layer, &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE },
+        &error);
     g_assert_no_error(error);
     g_assert_cmpint(block_write(u, 0, buf, 2 << 20, 0), ==, -ENOSPC);
     block_detach(u);
@@ -426,7 +448,7 @@ static void test_full(void)
     env_clear(&env);
 }
 
-/* ---- block devices ------------------------------------------------------------------------------------ */
+/* ---- block devices ------------------------------------------------------- */
 
 static void test_device(void)
 {
@@ -447,7 +469,10 @@ static void test_device(void)
         g_autoptr(BlockNode) node = block_open_file(env.graph, dev->str, "raw", BLOCK_OPEN_UNMAP |
                                                     (direct ? BLOCK_OPEN_DIRECT : 0), &error);
         g_assert_no_error(error);
-        BlockUser *u = block_attach(node, &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE }, &error);
+        BlockUser *u = block_attach(
+            node,
+            &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE },
+            &error);
         g_assert_no_error(error);
         g_assert_cmpuint(block_size(u), ==, 8 << 20);
         memset(buf, 9, sizeof buf);

@@ -81,8 +81,10 @@ static void test_drive_keys(void)
 
     env_init(&env);
     g_autofree char *text = g_strdup_printf(
-        "file=%s,if=virtio,index=2,bus=1,unit=3,format=raw,cache=directsync,readonly=on,id=d0,serial=a,,b,"
-        "werror=stop,rerror=ignore,media=disk,discard=unmap,detect-zeroes=unmap,aio=threads", env.disk);
+        "file=%s,if=virtio,index=2,bus=1,unit=3,format=raw,cache=directsync,readonly=on,id=d0,"
+        "serial=a,,b,"
+        "werror=stop,rerror=ignore,media=disk,discard=unmap,detect-zeroes=unmap,aio=threads",
+        env.disk);
     g_autoptr(BlockDrive) d = block_drive_parse(env.graph, text, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(d->id, ==, "d0");
@@ -148,7 +150,8 @@ static void test_drive_wrong(void)
     drive_fails(&env, "fiel=%s", true, "unknown option 'fiel' (did you mean 'file'?)");
     drive_fails(&env, "file=%s,fromat=raw", true, "did you mean 'format'?");
     drive_fails(&env, "file=%s,format=rwa", true, "did you mean 'raw'?");
-    drive_fails(&env, "file=%s,format=raw,file.filenam=x", true, "file: unknown option 'filenam' (did you mean 'filename'?)");
+    drive_fails(&env, "file=%s,format=raw,file.filenam=x", true,
+                "file: unknown option 'filenam' (did you mean 'filename'?)");
     drive_fails(&env, "file=%s,format=raw,cache=fast", true, "cache=fast");
     drive_fails(&env, "file=%s,format=raw,if=virtoi", true, "if=virtoi");
     drive_fails(&env, "file=%s,format=raw,aio=fast", true, "aio=fast");
@@ -159,7 +162,8 @@ static void test_drive_wrong(void)
     drive_fails(&env, "file=%s,format=raw,force-share=on", true, "needs read-only=on");
     drive_fails(&env, "file=%s,format=raw,copy-on-read=on", true, "copy-on-read");
     drive_fails(&env, "file=%s,format=raw,throttling.iops-total=5", true, "throttling");
-    drive_fails(&env, "file=%s,format=raw,driver=null-co", true, "format=raw beside driver=null-co");
+    drive_fails(&env, "file=%s,format=raw,driver=null-co", true,
+                "format=raw beside driver=null-co");
     drive_fails(&env, "file=%s,format=raw,rerror=enospc", true, "rerror");
     drive_fails(&env, "id=x,format=raw", true, "file=... is missing");
     drive_fails(&env, "file=foo:bar", true, "no protocol is called 'foo'");
@@ -171,7 +175,8 @@ static void test_drive_wrong(void)
     drive_fails(&env, "file=%s,format=raw,offset=2M", false, "past its end");
     drive_fails(&env, "file=%s,format=raw,size=1000", true, "not a multiple of 512");
     drive_fails(&env, "file=%s,format=raw,node-name=1x", true, "node-name=1x");
-    drive_fails(&env, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.a.b.c.d.e.f.g.h.i=1", true, "too deep");
+    drive_fails(&env, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.a.b.c.d.e.f.g.h.i=1",
+                true, "too deep");
     drive_fails(&env, "file=%s,file.filename.x=y", true, "");
     env_clear(&env);
 }
@@ -201,8 +206,10 @@ static void test_files(void)
     g_assert_cmpint(chmod(env.dir, 0755), ==, 0);
     g_assert_true(!root || !seteuid(65534));
     g_assert_null(block_open_file(env.graph, env.disk, "raw", 0, &error));
-    assert_error(&error, false, "disk.img: it cannot be written: Permission denied\nhint: read-only=on");
-    BlockNode *node = block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_AUTO_READ_ONLY, &error);
+    assert_error(&error, false,
+                 "disk.img: it cannot be written: Permission denied\nhint: read-only=on");
+    BlockNode *node =
+        block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_AUTO_READ_ONLY, &error);
     g_assert_no_error(error);
     g_assert_true(block_node_read_only(node));
     block_node_unref(node);
@@ -222,7 +229,8 @@ static void test_read_only(void)
     char buf[512] = { 0 };
 
     env_init(&env);
-    g_autoptr(BlockNode) node = block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_READ_ONLY, &error);
+    g_autoptr(BlockNode) node =
+        block_open_file(env.graph, env.disk, "raw", BLOCK_OPEN_READ_ONLY, &error);
     g_assert_no_error(error);
     g_assert_null(block_attach(node, &(BlockAttach){ .name = "d", .perm = BLOCK_PERM_RW,
                                .shared = BLOCK_SHARE_ALL }, &error));
@@ -264,7 +272,8 @@ static void test_probe(void)
     g_assert_no_error(error);
     g_assert_cmpstr(block_node_driver(node), ==, "raw");
     g_assert_nonnull(strstr(env.warnings->str, "disk.img: no format given"));
-    BlockUser *user = block_attach(node, &(BlockAttach){ .name = "d", .perm = BLOCK_PERM_RW }, &error);
+    BlockUser *user =
+        block_attach(node, &(BlockAttach){ .name = "d", .perm = BLOCK_PERM_RW }, &error);
     g_assert_no_error(error);
     g_assert_cmpint(block_write(user, 0, sector, 512, 0), ==, -EPERM);
     g_assert_cmpint(block_write(user, 1, sector, 300, 0), ==, -EPERM);
@@ -288,17 +297,22 @@ static void test_blockdev(void)
     g_autoptr(GError) error = NULL;
 
     env_init(&env);
-    g_autofree char *dotted = g_strdup_printf("driver=raw,node-name=disk,file.driver=file,file.node-name=prot,"
-                                              "file.filename=%s", env.disk);
+    g_autofree char *dotted =
+        g_strdup_printf("driver=raw,node-name=disk,file.driver=file,file.node-name=prot,"
+                        "file.filename=%s",
+                        env.disk);
     BlockNode *node = block_blockdev(env.graph, dotted, &error);
     g_assert_no_error(error);
     g_assert_true(block_find(env.graph, "disk") == node);
     g_assert_nonnull(block_find(env.graph, "prot"));
-    g_autofree char *json = g_strdup_printf("{\"driver\":\"file\",\"node-name\":\"j\",\"filename\":\"%s\","
-                                            "\"read-only\":true,\"cache\":{\"direct\":false}}", env.disk);
+    g_autofree char *json =
+        g_strdup_printf("{\"driver\":\"file\",\"node-name\":\"j\",\"filename\":\"%s\","
+                        "\"read-only\":true,\"cache\":{\"direct\":false}}",
+                        env.disk);
     g_assert_nonnull(block_blockdev(env.graph, json, &error));
     g_assert_no_error(error);
-    g_assert_nonnull(block_blockdev(env.graph, "driver=raw,node-name=top,file=j,read-only=on", &error));
+    g_assert_nonnull(
+        block_blockdev(env.graph, "driver=raw,node-name=top,file=j,read-only=on", &error));
     g_assert_no_error(error);
 
     g_assert_null(block_blockdev(env.graph, "driver=null-co,node-name=disk", &error));
@@ -309,7 +323,8 @@ static void test_blockdev(void)
     assert_error(&error, true, "no node is called 'y'");
     g_assert_null(block_blockdev(env.graph, "driver=null-co,node-name=x,szie=4", &error));
     assert_error(&error, true, "unknown option 'szie' (did you mean 'size'?)");
-    g_assert_null(block_blockdev(env.graph, "{\"driver\":\"file\",\"node-name\":\"x\",\"filename\":\"a\\u0000b\"}", &error));
+    g_assert_null(block_blockdev(
+        env.graph, "{\"driver\":\"file\",\"node-name\":\"x\",\"filename\":\"a\\u0000b\"}", &error));
     assert_error(&error, true, "NUL");
     g_assert_null(block_blockdev(env.graph, "driver=raw,node-name=x,file=j", &error));
     assert_error(&error, false, "reading only");
@@ -322,7 +337,8 @@ static void test_blockdev(void)
     struct json_object *o = block_node_describe(node), *v;
     g_assert_true(json_object_object_get_ex(o, "node-name", &v));
     g_assert_cmpstr(json_object_get_string(v), ==, "disk");
-    g_assert_true(json_object_object_get_ex(o, "children", &v) && json_object_object_get_ex(v, "file", &v));
+    g_assert_true(json_object_object_get_ex(o, "children", &v) &&
+                  json_object_object_get_ex(v, "file", &v));
     json_object_put(o);
     g_assert_true(block_blockdev_del(env.graph, "top", &error));
     g_assert_true(block_blockdev_del(env.graph, "j", &error));
@@ -374,8 +390,11 @@ static void test_resize_and_create(void)
     g_assert_no_error(error);
     json_object_put(o);
     g_autoptr(BlockNode) node = block_open_file(env.graph, made, "raw", 0, &error);
-    BlockUser *u = block_attach(node, &(BlockAttach){ .name = "u", .perm = BLOCK_PERM_RW, .resized = on_resized,
-                                .opaque = &told }, &error);
+    BlockUser *u = block_attach(
+        node,
+        &(BlockAttach){
+            .name = "u", .perm = BLOCK_PERM_RW, .resized = on_resized, .opaque = &told },
+        &error);
     g_assert_no_error(error);
     /* an odd end: zeroes behind it, and a write there makes the file longer */
     g_assert_cmpuint(block_size(u), ==, 1024);
@@ -417,8 +436,12 @@ static void test_insert(void)
     env_init(&env);
     BlockNode *disk = drive(&env, "file=%s,format=raw,node-name=disk", &error);
     g_assert_no_error(error);
-    BlockUser *u = block_attach(disk, &(BlockAttach){ .name = "guest", .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
-                                .shared = BLOCK_SHARE_ALL }, &error);
+    BlockUser *u =
+        block_attach(disk,
+                     &(BlockAttach){ .name = "guest",
+                                     .perm = BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE,
+                                     .shared = BLOCK_SHARE_ALL },
+                     &error);
     g_assert_no_error(error);
     memset(buf, 7, sizeof buf);
     g_assert_cmpint(block_write(u, 512, buf, 512, 0), ==, 0);

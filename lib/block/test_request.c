@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The core with drivers made for the purpose: one asynchronous alone, one that fails on command, one with
- * awkward limits; what completes where, draining, cancelling, FUA, fall-backs.
+ * The core with drivers made for the purpose: one asynchronous alone, one that fails on command,
+ * one with awkward limits; what completes where, draining, cancelling, FUA, fall-backs.
  */
 #include "block/driver.h"
 
@@ -17,7 +17,7 @@
 
 enum { DISK = 1 << 20 };
 
-/* ---- a disk in memory that notes what it is asked --------------------------------------------- */
+/* ---- a disk in memory that notes what it is asked ------------------------ */
 
 typedef struct {
     uint8_t *data;
@@ -78,7 +78,8 @@ static void look(Memory *m, uint64_t offset, uint64_t bytes, const struct iovec 
         ;
 }
 
-static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                       int iovcnt)
 {
     Memory *m = block_node_state(node);
 
@@ -91,8 +92,8 @@ static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const s
     return 0;
 }
 
-static int memory_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                        unsigned flags)
+static int memory_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                        int iovcnt, unsigned flags)
 {
     Memory *m = block_node_state(node);
 
@@ -142,7 +143,7 @@ static const BlockDriver memory_driver = {
     .discard = memory_discard, .flush = memory_flush,
 };
 
-/* ---- an asynchronous one: a thread answers when it is told to ---------------------------------------- */
+/* ---- an asynchronous one: a thread answers when it is told to ------------ */
 
 typedef struct {
     pthread_mutex_t lock;
@@ -246,7 +247,7 @@ static int async_taken(BlockNode *node)
     return taken;
 }
 
-/* ---- a filter that lets requests wait for a thread, then sends them on ---------------------------- */
+/* ---- a filter that lets requests wait for a thread, then sends them on --- */
 
 typedef struct {
     Async async; /* its own thread runs pass */
@@ -298,7 +299,7 @@ static const BlockDriver delay_driver = {
     .submit = async_submit,
 };
 
-/* ---- set-up ----------------------------------------------------------------------------------------------- */
+/* ---- set-up -------------------------------------------------------------- */
 
 typedef struct {
     BlockGraph *graph;
@@ -346,8 +347,13 @@ static bool io_start(Disk *d, Io *io, BlockOp op, uint64_t offset)
 {
     memset(io, 0, sizeof *io);
     io->iov = (struct iovec){ io->buf, sizeof io->buf };
-    io->req = (BlockRequest){ .op = op, .offset = offset, .bytes = 512, .iov = &io->iov, .iovcnt = 1,
-                              .done = io_done, .opaque = io };
+    io->req = (BlockRequest){ .op = op,
+                              .offset = offset,
+                              .bytes = 512,
+                              .iov = &io->iov,
+                              .iovcnt = 1,
+                              .done = io_done,
+                              .opaque = io };
     return block_submit(d->user, &io->req);
 }
 
@@ -358,7 +364,7 @@ static void io_wait(Io *io)
     g_assert_cmpint(io->done, ==, 1);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------ */
+/* ---- tests --------------------------------------------------------------- */
 
 /* A driver that has submit alone serves waiting callers too, under a format, and in parts. */
 static void test_async(void)
@@ -464,7 +470,8 @@ static void test_fua(void)
     Disk d;
 
     disk_open(&d, "raw,file.driver=test-memory", true);
-    Memory *m = block_node_state(block_find(d.graph, "#block1") ? block_find(d.graph, "#block1") : d.node);
+    Memory *m =
+        block_node_state(block_find(d.graph, "#block1") ? block_find(d.graph, "#block1") : d.node);
     g_assert_cmpint(block_write(d.user, 0, buf, 4096, 0), ==, 0);
     g_assert_cmpint(m->flushes, ==, 1); /* write cache off, driver without FUA */
     block_user_set_writethrough(d.user, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Regular files: holes by SEEK_DATA and SEEK_HOLE, zeroing and discarding by fallocate, resized and made.
- * I/O is in posix.c.
+ * Regular files: holes by SEEK_DATA and SEEK_HOLE, zeroing and discarding by fallocate, resized and
+ * made. I/O is in posix.c.
  */
 #include "block/drivers/posix_priv.h"
 
@@ -45,7 +45,7 @@ static void file_limits(BlockNode *node, BlockLimits *limits)
     limits->zero_init = true;
 }
 
-/* ---- zero, discard ------------------------------------------------------------------------- */
+/* ---- zero, discard ------------------------------------------------------- */
 
 static int allocate(int fd, int mode, uint64_t offset, uint64_t bytes)
 {
@@ -126,7 +126,7 @@ static int file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return r;
 }
 
-/* ---- extents -------------------------------------------------------------------------------- */
+/* ---- extents ------------------------------------------------------------- */
 
 static int file_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
                         BlockExtent *out, unsigned max)
@@ -151,13 +151,14 @@ static int file_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsign
     hole = lseek(p->fd, (off_t)offset, SEEK_HOLE);
     if (hole > (off_t)offset) {
         /* the last sector belongs together */
-        uint64_t end = (uint64_t)hole == atomic_load(&p->length) ? block_node_size(node) : (uint64_t)hole;
+        uint64_t end =
+            (uint64_t)hole == atomic_load(&p->length) ? block_node_size(node) : (uint64_t)hole;
         out->bytes = MIN(bytes, end - offset);
     }
     return 1;
 }
 
-/* ---- resize and create ----------------------------------------------------------------------- */
+/* ---- resize and create --------------------------------------------------- */
 
 static int write_all_zero(int fd, uint64_t offset, uint64_t bytes)
 {
@@ -189,11 +190,13 @@ static bool set_size(int fd, const char *file, uint64_t old, uint64_t size, Bloc
     int r = 0;
 
     if (prealloc == BLOCK_PREALLOC_METADATA)
-        return fail_usage(error, "%s: preallocation=metadata is for formats; a file has off, falloc, full", file);
+        return fail_usage(
+            error, "%s: preallocation=metadata is for formats; a file has off, falloc, full", file);
     if (prealloc != BLOCK_PREALLOC_OFF && size < old)
         return fail_usage(error, "%s: preallocation is for growing", file);
     if (ftruncate(fd, (off_t)size) < 0)
-        return fail_errno(error, errno, "%s: it cannot be made %" G_GUINT64_FORMAT " bytes long", file, size);
+        return fail_errno(error, errno, "%s: it cannot be made %" G_GUINT64_FORMAT " bytes long",
+                          file, size);
     if (size > old && prealloc == BLOCK_PREALLOC_FALLOC)
         r = -posix_fallocate(fd, (off_t)old, (off_t)(size - old));
     else if (size > old && prealloc == BLOCK_PREALLOC_FULL)

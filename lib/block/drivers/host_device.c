@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Block devices of the host: size and sectors by ioctl, zeroing and discarding by the block layer's own calls.
- * I/O is in posix.c. Left out: SCSI pass-through, CD-ROM tray control.
+ * Block devices of the host: size and sectors by ioctl, zeroing and discarding by the block layer's
+ * own calls. I/O is in posix.c. Left out: SCSI pass-through, CD-ROM tray control.
  */
 #include "block/drivers/posix_priv.h"
 

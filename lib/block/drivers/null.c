@@ -16,10 +16,10 @@ typedef struct {
 static const BlockProp props[] = {
     { .name = "size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Null, size), .def = "1G",
       .max = BLOCK_MAX_SIZE, .help = "bytes" },
-    { .name = "latency-ns", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Null, latency), .def = "0",
-      .max = 60000000000ull, .help = "how long each request takes" },
-    { .name = "read-zeroes", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Null, zeroes), .def = "off",
-      .help = "reads give zeroes rather than leave the buffer alone" },
+    { .name = "latency-ns", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Null, latency),
+      .def = "0", .max = 60000000000ull, .help = "how long each request takes" },
+    { .name = "read-zeroes", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Null, zeroes),
+      .def = "off", .help = "reads give zeroes rather than leave the buffer alone" },
     { 0 }
 };
 
@@ -98,7 +98,10 @@ static int null_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsign
 {
     Null *null = block_node_state(node);
 
-    *out = (BlockExtent){ .offset = offset, .bytes = bytes, .host = offset, .file = block_node_file(node),
+    *out = (BlockExtent){ .offset = offset,
+                          .bytes = bytes,
+                          .host = offset,
+                          .file = block_node_file(node),
                           .flags = BLOCK_EXTENT_HOST | BLOCK_EXTENT_ALLOCATED |
                                    (null->zeroes ? BLOCK_EXTENT_ZERO : BLOCK_EXTENT_DATA) };
     return 1;

@@ -2,7 +2,8 @@
 /*
  * I/O on plain file descriptors. A read that the page cache can answer ends at once, on the
  * caller's thread (RWF_NOWAIT); so does a write where the file system can say beforehand that it
- * will not wait, or the caller allows a stall. The rest goes to the ring or, with aio=threads, to a worker.
+ * will not wait, or the caller allows a stall. The rest goes to the ring or, with aio=threads, to a
+ * worker.
  *
  * Flush is fdatasync, left out when nothing was written since the last. When one fails, what was in
  * the page cache may be gone though a second would succeed: from then on flushes fail.
@@ -29,7 +30,7 @@ static PosixFile *posix_of(BlockNode *node)
     return block_node_state(node);
 }
 
-/* ---- open ------------------------------------------------------------------------------- */
+/* ---- open ---------------------------------------------------------------- */
 
 static bool wrong_kind(const char *file, mode_t mode, bool block, GError **error)
 {
@@ -60,16 +61,19 @@ static bool open_failed(BlockNode *node, int e, GError **error)
     const char *file = block_node_file(node);
 
     if (e == EINVAL && block_node_direct(node))
-        return fail(error, "%s: its file system has no direct I/O (cache.direct, cache=none)", file);
+        return fail(error, "%s: its file system has no direct I/O (cache.direct, cache=none)",
+                    file);
     if (!block_node_read_only(node) && (e == EACCES || e == EROFS || e == EPERM)) {
         if (!access(posix_of(node)->filename, R_OK))
-            return fail(error, "%s: it cannot be written: %s\nhint: read-only=on opens it for reading",
+            return fail(error,
+                        "%s: it cannot be written: %s\nhint: read-only=on opens it for reading",
                         file, g_strerror(e));
     }
     return fail_errno(error, e, "%s", file);
 }
 
-/* How it is read and written. Direct I/O: in the smallest unit that a read at the start gets by with. */
+/* How it is read and written. Direct I/O: in the smallest unit that a read at the start gets by
+ * with. */
 static void find_ways(BlockNode *node)
 {
     PosixFile *p = posix_of(node);
@@ -118,7 +122,8 @@ bool posix_open(BlockNode *node, bool block, GError **error)
     }
     if (p->locking == POSIX_LOCKING_ON && !block_lock_usable(p->fd)) {
         close(p->fd);
-        return fail(error, "%s: locking=on, but its file system has no locks", block_node_file(node));
+        return fail(error, "%s: locking=on, but its file system has no locks",
+                    block_node_file(node));
     }
     if (p->locking == POSIX_LOCKING_AUTO && !block_lock_usable(p->fd))
         p->locking = POSIX_LOCKING_OFF;
@@ -187,7 +192,7 @@ void posix_limits(BlockNode *node, BlockLimits *limits)
         limits->zero_align = limits->discard_align = p->align;
 }
 
-/* ---- blocking I/O ------------------------------------------------------------------------- */
+/* ---- blocking I/O -------------------------------------------------------- */
 
 void posix_note_write(PosixFile *p, uint64_t end)
 {
@@ -235,7 +240,8 @@ static int past_end(PosixFile *p, Rest *r, uint64_t at)
     return 0;
 }
 
-int posix_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+int posix_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+               int iovcnt)
 {
     PosixFile *p = posix_of(node);
     uint64_t done = 0;
@@ -274,8 +280,8 @@ static ssize_t write_some(PosixFile *p, const Rest *r, uint64_t at, bool fua)
     return pwritev(p->fd, r->iov, MIN(r->count, IOV_MAX), (off_t)at);
 }
 
-int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                unsigned flags)
+int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                int iovcnt, unsigned flags)
 {
     PosixFile *p = posix_of(node);
     uint64_t done = 0, end = offset + bytes;
@@ -327,7 +333,7 @@ int posix_flush(BlockNode *node)
     return 0;
 }
 
-/* ---- without waiting --------------------------------------------------------------------- */
+/* ---- without waiting ----------------------------------------------------- */
 
 static void ring_ended(BlockRequest *req, int64_t result)
 {

@@ -41,9 +41,10 @@ bool posix_reopen(BlockNode *node, GError **error);
 bool posix_set_perm(BlockNode *node, unsigned perm, unsigned shared, GError **error);
 void posix_limits(BlockNode *node, BlockLimits *limits);
 
-int posix_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt);
-int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                unsigned flags);
+int posix_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+               int iovcnt);
+int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                int iovcnt, unsigned flags);
 int posix_flush(BlockNode *node);
 int posix_submit(BlockNode *node, BlockRequest *req);
 /* A change of the file outside write: it needs a flush. end: how far the file reaches now. */

@@ -39,13 +39,17 @@ static bool raw_open(BlockNode *node, GError **error)
     const char *file = block_node_file(node);
 
     if (raw->offset > all)
-        return fail(error, "%s: offset=%" G_GUINT64_FORMAT " is past its end (%" G_GUINT64_FORMAT " bytes)",
-                    file, raw->offset, all);
+        return fail(
+            error, "%s: offset=%" G_GUINT64_FORMAT " is past its end (%" G_GUINT64_FORMAT " bytes)",
+            file, raw->offset, all);
     if (raw->size % BLOCK_SECTOR)
-        return fail_usage(error, "%s: size=%" G_GUINT64_FORMAT " is not a multiple of 512", file, raw->size);
+        return fail_usage(error, "%s: size=%" G_GUINT64_FORMAT " is not a multiple of 512", file,
+                          raw->size);
     if (raw->size > all - raw->offset)
-        return fail(error, "%s: it is too short: offset=%" G_GUINT64_FORMAT ",size=%" G_GUINT64_FORMAT
-                    " of %" G_GUINT64_FORMAT " bytes", file, raw->offset, raw->size, all);
+        return fail(error,
+                    "%s: it is too short: offset=%" G_GUINT64_FORMAT ",size=%" G_GUINT64_FORMAT
+                    " of %" G_GUINT64_FORMAT " bytes",
+                    file, raw->offset, raw->size, all);
     return true;
 }
 
@@ -65,8 +69,8 @@ static void raw_limits(BlockNode *node, BlockLimits *limits)
     limits->max_effect = BLOCK_MAX_SIZE;
 }
 
-static void raw_child_perm(BlockNode *node, const BlockChildSlot *slot, unsigned perm, unsigned shared,
-                           unsigned *child_perm, unsigned *child_shared)
+static void raw_child_perm(BlockNode *node, const BlockChildSlot *slot, unsigned perm,
+                           unsigned shared, unsigned *child_perm, unsigned *child_shared)
 {
     *child_perm = perm;
     *child_shared = shared;

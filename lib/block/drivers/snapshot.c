@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot=on: a layer that keeps what is written in a temporary file and leaves the image as it is.
- * A bitmap in memory, a bit for 4 KiB, says what is in the file, at the same offset as in the
+ * snapshot=on: a layer that keeps what is written in a temporary file and leaves the image as it
+ * is. A bitmap in memory, a bit for 4 KiB, says what is in the file, at the same offset as in the
  * image. A granule is marked after all of it was written, so a failed write loses nothing.
  * Nothing of it outlives the process.
  */
@@ -40,12 +40,15 @@ static bool snapshot_open(BlockNode *node, GError **error)
     uint64_t size = block_size(s->backing);
 
     if (size > LARGEST)
-        return fail(error, "%s: larger than 64 TiB, too large for a temporary layer", block_node_file(node));
+        return fail(error, "%s: larger than 64 TiB, too large for a temporary layer",
+                    block_node_file(node));
     s->granules = (size + GRANULE - 1) / GRANULE;
     s->mapped = MAX(8, (s->granules + 63) / 64 * 8);
-    void *p = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
-        return fail_errno(error, errno, "%s: a bitmap for the temporary layer", block_node_file(node));
+        return fail_errno(error, errno, "%s: a bitmap for the temporary layer",
+                          block_node_file(node));
     s->here = p;
     return true;
 }
@@ -68,7 +71,7 @@ static void snapshot_limits(BlockNode *node, BlockLimits *limits)
     limits->can_discard = limits->quick_zero = true;
 }
 
-/* ---- the bitmap -------------------------------------------------------------------------------- */
+/* ---- the bitmap ---------------------------------------------------------- */
 
 static bool is_here(const Snapshot *s, uint64_t granule)
 {
@@ -102,7 +105,8 @@ static uint64_t run_length(const Snapshot *s, uint64_t offset, uint64_t bytes, b
     return MIN(bytes, g * GRANULE - offset);
 }
 
-static bool snapshot_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, BlockMap *map)
+static bool snapshot_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
+                         BlockMap *map)
 {
     Snapshot *s = block_node_state(node);
     bool here;
@@ -115,7 +119,7 @@ static bool snapshot_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t 
     return true;
 }
 
-/* ---- writing what is not here yet ----------------------------------------------------------------- */
+/* ---- writing what is not here yet ---------------------------------------- */
 
 /* Copies the granule that holds offset, unless it is here; the write that comes next covers only
  * part of it. The core lets no other write into it meanwhile. */
@@ -200,7 +204,7 @@ const BlockDriver block_snapshot_driver = {
     .map = snapshot_map,
 };
 
-/* ---- made for a node ---------------------------------------------------------------------------- */
+/* ---- made for a node ----------------------------------------------------- */
 
 /* A file without a name, where there is room. */
 static int temporary(GError **error)
@@ -231,7 +235,8 @@ BlockNode *block_snapshot_layer(BlockNode *node, GError **error)
     if (fd < 0)
         return NULL;
     if (ftruncate(fd, (off_t)block_node_size(node)) < 0) {
-        fail_errno(error, errno, "a temporary file of %" G_GUINT64_FORMAT " bytes", block_node_size(node));
+        fail_errno(error, errno, "a temporary file of %" G_GUINT64_FORMAT " bytes",
+                   block_node_size(node));
         close(fd);
         return NULL;
     }
@@ -245,7 +250,8 @@ BlockNode *block_snapshot_layer(BlockNode *node, GError **error)
     json_object_object_add(options, "backing", json_object_new_string(block_node_name(node)));
     json_object_object_add(options, "overlay", overlay);
     /* nobody needs it after a crash */
-    layer = block_open(block_node_graph(node), options, BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP, error);
+    layer =
+        block_open(block_node_graph(node), options, BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP, error);
     json_object_put(options);
     close(fd);
     return layer;
