@@ -418,11 +418,11 @@ static void test_order(void)
                                   "overlay.driver=file,overlay.locking=off,overlay.filename=%s" };
 
     setup(&s, &slow);
+    many.busy = SLOTS;
     for (unsigned i = 0; i < SLOTS; i++) {
         Slot *slot = &many.slots[i];
         slot->many = &many;
         slot->busy = true;
-        many.busy++;
         slot->buf = g_malloc(8192);
         memset(slot->buf, (int)i + 1, 8192);
         slot->iov[0] = (struct iovec){ slot->buf, 3000 };
