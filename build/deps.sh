@@ -4,8 +4,10 @@
 # is. The one list of packages that Lathe needs:
 packages='
 build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zlib1g-dev libzstd-dev
+build  liburing-dev
 test   bats mandoc bsdextrautils device-tree-compiler cpio gzip debian-archive-keyring
 test   libmpfr-dev
+test   qemu-utils
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 guest  cpio gzip debian-archive-keyring
 bench  qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
