@@ -432,7 +432,8 @@ TranslateExit translate_run(TranslateCpu *cpu)
             settle(cpu);
         unsettled = false;
         __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
+        /* the kick of a stop asked for during settle is gone, the stop is not */
+        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || __atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST))
             continue;
         if (G_UNLIKELY(__atomic_exchange_n(&t->tags_ran_out, 0, __ATOMIC_SEQ_CST)))
             flush_all(cpu);

@@ -206,6 +206,8 @@ bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem
     const Event *ev = next_event(v, code);
     if (!in)
         in = &zero;
+    if (mem & IR_MEM_ADDR32) /* the halves above may differ: nobody sees them */
+        address = (uint32_t)address;
     if (ev->code != code || ev->address != address || ev->mem != mem || memcmp(&ev->in[0], in, sizeof *in))
         differ(v, "%s at %#" G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x; the interpreter: %s at %#"
                G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x\n", ir_code_name(code), address, mem, in->u,
@@ -221,7 +223,7 @@ void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem
     TranslateVerify *v = cpu->verify;
     if (v->nested)
         return;
-    Event ev = {.code = (uint8_t)code, .mem = mem, .address = address};
+    Event ev = {.code = (uint8_t)code, .mem = mem, .address = mem & IR_MEM_ADDR32 ? (uint32_t)address : address};
     if (in)
         ev.in[0] = *in;
     if (out)
@@ -229,6 +231,21 @@ void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem
     ev.fault_pending = cpu->fault_pending;
     ev.fault = cpu->fault;
     g_array_append_val(v->events, ev);
+}
+
+/*
+ * What a helper that writes no slots left behind. Compiled code keeps its own slots: it may hold in a slot's place what
+ * an overwritten PUT would have replaced.
+ */
+static void load_state_but_slots(TranslateCpu *cpu, const uint8_t *state)
+{
+    const IrGuest *g = &cpu->guest->ir;
+    IrValue kept[IR_MAX_SLOTS];
+    for (unsigned s = 0; s < g->n_slots; s++)
+        memcpy(&kept[s], guest_field(cpu, g->slots[s].offset), (ir_type_bits(g->slots[s].type) + 7) / 8);
+    load_state(cpu, state);
+    for (unsigned s = 0; s < g->n_slots; s++)
+        memcpy(guest_field(cpu, g->slots[s].offset), &kept[s], (ir_type_bits(g->slots[s].type) + 7) / 8);
 }
 
 void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *helper)
@@ -247,7 +264,10 @@ void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *he
             return;
         }
         uint64_t pc = cpu->pc;
-        load_state(cpu, ev->after);
+        if (h->flags & IR_HELPER_WRITES)
+            load_state(cpu, ev->after);
+        else
+            load_state_but_slots(cpu, ev->after);
         cpu->pc = pc;
         take_fault(cpu, ev);
         *r = ev->out;

@@ -281,6 +281,23 @@ static void test_wfi_and_timer(gconstpointer accel)
     machine_free(m);
 }
 
+static bool stopping_call(void *opaque, TranslateCpu *cpu, uint32_t number)
+{
+    translate_stop(cpu);
+    return true;
+}
+
+/* A stop asked for while the hart is between two stretches of code: here, by the call that firmware answers. */
+static void test_stop_in_call(gconstpointer accel)
+{
+    Machine *m = fresh(accel);
+    m->cpu->env.hypercall = stopping_call;
+    m->rv->priv = RISCV_S;
+    RUN(m, ECALL, LOOP); /* returns */
+    g_assert_cmphex(m->cpu->pc, ==, RAM + 4);
+    machine_free(m);
+}
+
 static void test_returns(gconstpointer accel)
 {
     Machine *m = fresh(accel);
@@ -313,5 +330,6 @@ int main(int argc, char **argv)
     both_ways("/riscv/trap/interrupts", test_interrupts);
     both_ways("/riscv/trap/wfi-timer", test_wfi_and_timer);
     both_ways("/riscv/trap/returns", test_returns);
+    both_ways("/riscv/trap/stop-in-call", test_stop_in_call);
     return g_test_run();
 }
