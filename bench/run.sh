@@ -6,7 +6,7 @@
 # Everything goes to o/bench: table.md, results.tsv (with the guest's own clock), log/. Installs
 # nothing. Figures never make it fail; a wrong checksum, a hang or a crash does.
 #   --quick        one run of each instead of three       --runs N    N runs of each
-#   --only NAME    one group (int fp mem call interp boot) or one kernel; may be repeated
+#   --only NAME    one group (int fp mem call interp job boot) or one kernel; may be repeated
 #   --readme       also puts the table into README.md between its bench marks
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -94,6 +94,12 @@ for f in bench/kernels/*.c; do
     n=$(basename "$f" .c)
     ! wanted "$n" || names="$names $n"
 done
+jobs=
+for n in $(awk '/^job-/ { print $1 }' bench/jobs); do
+    ! wanted "$n" || jobs="$jobs $n"
+done
+[ -z "$jobs" ] || command -v busybox >/dev/null || die "busybox is missing: build/deps.sh bench installs it"
+command_of() { sed -n "s/^$1  *//p" bench/jobs; }
 : >$out/results.tsv
 
 bad() # WHO NAME WHAT LOG
@@ -120,25 +126,32 @@ if wanted boot; then
     boots boot "$initrd" lathe.mode=test DONE
     echo "boot: vm-run $(of boot ours) s${peer:+, qemu $(of boot peer) s}"
 fi
-if [ -n "$names" ]; then
-    set -- $names
-    for n; do build "$n"; done
-    cat "$initrd" $out/"$1".cpio.gz >$out/initrd
-    boots nothing $out/initrd "$(job true)" 'STATUS 0'
+if [ -n "$names$jobs" ]; then
+    for n in $names; do build "$n"; done
+    boots nothing "$initrd" "$(job true)" 'STATUS 0'
     echo "boot that runs nothing: vm-run $(of nothing ours) s${peer:+, qemu $(of nothing peer) s}"
 fi
-for n in $names; do
-    cat "$initrd" $out/"$n".cpio.gz >$out/initrd
+for n in $names $jobs; do
+    case $n in
+    job-*) command=$(command_of "$n") native=(busybox sh -c "$command") rd=$initrd ;;
+    *) command=/bench/kernel native=($out/native/"$n") rd=$out/initrd; cat "$initrd" $out/"$n".cpio.gz >"$rd" ;;
+    esac
     for ((i = 1; i <= runs; i++)); do
         log=$out/log/$n.native.$i
-        s=$(cpu "$log" $out/native/"$n")
-        read -r _ sum clock <$out/log/"$n".native.1
+        s=$(cpu "$log" "${native[@]}")
+        case $n in # a kernel says its name, sum and clock; a job is its whole last line
+        job-*) sum=$(tail -n 1 "$log") clock= ;;
+        *) read -r _ sum clock <"$log" ;;
+        esac
         printf '%s\tnative\t%s\t%s\n' "$n" "$s" "$clock" >>$out/results.tsv
         for who in $machines; do
             log=$out/log/$n.$who.$i
-            s=$(boot "$who" "$log" $out/initrd "$(job /bench/kernel)")
+            s=$(boot "$who" "$log" "$rd" "$(job "$command")")
             status=$?
-            read -r got clock <<<"$(tr -d '\r' <"$log" | awk -v n="$n" '$1 == n { print $2, $3 }')"
+            case $n in
+            job-*) got=$(tr -d '\r' <"$log" | grep -xF -- "$sum" | tail -n 1) clock= ;;
+            *) read -r got clock <<<"$(tr -d '\r' <"$log" | awk -v n="$n" '$1 == n { print $2, $3 }')" ;;
+            esac
             if [ "$status" != 0 ]; then
                 bad $who "$n" "status $status" "$log"
                 s=
@@ -173,6 +186,10 @@ done
         }
         { key = $1 "\t" $2; all[key] = all[key] " " $3
           if (!($1 in seen)) { seen[$1] = 1; order[++count] = $1 } }
+        function add(g, o, p) {
+            if (o != "" && o != "wrong" && o > 0) { ours[g] += log(o); got[g]++ }
+            if (p != "" && p != "wrong" && p > 0) { peer[g] += log(p); both[g]++ }
+        }
         function mean(g,    o, p) {
             o = got[g] ? exp(ours[g] / got[g]) : ""; p = both[g] ? exp(peer[g] / both[g]) : ""
             printf "| **%s, geometric mean** | | **%s** | **%s** | **%s** |\n", g, f(o, 2), f(p, 2), f(over(p, o), 1)
@@ -191,10 +208,11 @@ done
                 last = g
                 o = net(n, "ours"); p = net(n, "peer")
                 printf "| %s | %s | %s | %s | %s |\n", n, f(med(n "\tnative"), 2), f(o, 2), f(p, 1), f(over(p, o), 1)
-                if (o != "" && o != "wrong" && o > 0) { ours[g] += log(o); got[g]++; ours["all"] += log(o); got["all"]++ }
-                if (p != "" && p != "wrong" && p > 0) { peer[g] += log(p); both[g]++; peer["all"] += log(p); both["all"]++ }
+                add(g, o, p)
+                if (g != "fp") add("all integer", o, p)
             }
-            if (last != "") { mean(last); mean("all") }
+            if (last != "") mean(last)
+            if (got["all integer"] > got[last]) mean("all integer")
         }' $out/results.tsv
     echo
     echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs, ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."

@@ -10,7 +10,7 @@ test   libmpfr-dev
 test   qemu-utils
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 guest  cpio gzip debian-archive-keyring
-bench  qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
 soak   clang
 '
 [ $# -gt 0 ] || set -- build test
