@@ -30,10 +30,9 @@ static void swap_in(Emit *e)
     }
 }
 
-/* In the other order: what one swap put aside, a later one may have brought back. */
 static void swap_out(Emit *e)
 {
-    for (unsigned i = e->n_swaps; i-- > 0;) {
+    for (unsigned i = 0; i < e->n_swaps; i++) {
         if (e->swaps[i].dirty)
             move(e, e->swaps[i].in, e->swaps[i].reg, true);
         move(e, e->swaps[i].out, e->swaps[i].reg, false);
@@ -68,6 +67,7 @@ static unsigned pick(const Emit *e, const uint16_t *uses, bool is_float, bool pi
     return found;
 }
 
+/* What is put aside is used least of all, so it is not brought back: no slot is in two swaps. */
 static void choose(Emit *e, const uint16_t *uses, const bool *written, bool is_float)
 {
     while (e->n_swaps < G_N_ELEMENTS(e->swaps)) {
