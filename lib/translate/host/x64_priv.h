@@ -31,6 +31,7 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
     uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call, wrong_guesses;
+    uint32_t miss;        /* rax: address that the dispatcher is to find */
     uint32_t lookup;      /* rax: address to jump to through the jump table; all temporaries are free */
     uint32_t underflow;   /* the same with the stack of calls begun anew */
     uint32_t reset_stack; /* called: begins the stack of calls anew and returns; changes rcx, rdx */
@@ -40,7 +41,7 @@ typedef struct X64Thunks {
     uint8_t n_int, n_float;
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -193,6 +194,8 @@ void emit_cold_exit(Emit *e, Cold *c);
 
 /* x64_thunk.c */
 bool x64_start(Translator *t, GError **error);
+/* Looks rax up in the jump table: rdx is where to go then, and pc_base moves. To the dispatcher if it is not there. */
+void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k);
 ExitReason x64_run(TranslateCpu *cpu, uint32_t entry);
 void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag);
 void x64_kill(Translator *t, Region *region);

@@ -103,30 +103,51 @@ static void bottom(Translator *t, Asm *a, const X64Thunks *k)
     put8(a, 0x50);
 }
 
-static uint32_t make_lookup(Translator *t, Asm *a, const X64Thunks *k)
+static void jump_to(Asm *a, const Translator *t, uint32_t target)
 {
-    bool system = !t->guest->direct_memory;
+    put8(a, 0xe9);
+    put32(a, target - (uint32_t)(a->p + 4 - t->code.write));
+}
+
+static void jcc_to(Asm *a, const Translator *t, unsigned cc, uint32_t target)
+{
+    put8(a, 0x0f);
+    put8(a, 0x80 | cc);
+    put32(a, target - (uint32_t)(a->p + 4 - t->code.write));
+}
+
+static uint32_t make_miss(Translator *t, Asm *a, const X64Thunks *k)
+{
     uint32_t at = begin(t, a);
+    store(a, true, RBP, FIELD(k, pc), RAX);
+    jump_to(a, t, k->exit_miss);
+    return at;
+}
+
+void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k)
+{
+    _Static_assert(sizeof(TranslateJump) == 16, "the index is shifted by 4");
     mov_rr(a, false, RCX, RAX);
     shift_ri(a, false, SH_SHL, RCX, 4 - t->guest->insn_align);
     alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
     alu_rm(a, true, ALU_ADD, RCX, RBP, FIELD(k, jump_table));
     op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
-    uint8_t *miss1 = jump_short(a, CC_NE);
+    jcc_to(a, t, CC_NE, k->miss);
     load(a, false, RDX, RCX, 8);
     alu_rm(a, false, ALU_CMP, RDX, RBP, FIELD(k, live_tag));
-    uint8_t *miss2 = jump_short(a, CC_NE);
+    jcc_to(a, t, CC_NE, k->miss);
     load(a, false, RDX, RCX, 12);
-    if (system) {
+    if (!t->guest->direct_memory) {
         alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
         store(a, true, RBP, FIELD(k, pc_base), RAX);
     }
+}
+
+static uint32_t make_lookup(Translator *t, Asm *a, const X64Thunks *k)
+{
+    uint32_t at = begin(t, a);
+    x64_lookup(a, t, k);
     op_rr(a, 0, false, 0xff, 4, RDX);
-    land(a, miss1);
-    land(a, miss2);
-    store(a, true, RBP, FIELD(k, pc), RAX);
-    put8(a, 0xe9);
-    put32(a, k->exit_miss - (uint32_t)(a->p + 4 - t->code.write));
     return at;
 }
 
@@ -139,8 +160,7 @@ static uint32_t make_underflow(Translator *t, Asm *a, const X64Thunks *k)
     put8(a, 0x50);
     put8(a, 0x50);
     mov_rr(a, true, RAX, RCX);
-    put8(a, 0xe9);
-    put32(a, k->lookup - (uint32_t)(a->p + 4 - t->code.write));
+    jump_to(a, t, k->lookup);
     return at;
 }
 
@@ -291,6 +311,7 @@ bool x64_start(Translator *t, GError **error)
     k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
     k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
     k->exit_raise = make_exit(t, &a, k, EXIT_RAISE);
+    k->miss = make_miss(t, &a, k);
     k->lookup = make_lookup(t, &a, k);
     k->underflow = make_underflow(t, &a, k);
     k->reset_stack = make_reset_stack(t, &a, k);
