@@ -133,11 +133,12 @@ static bool walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, un
 }
 
 /* One access within one page, after the TLB missed. host is NULL for device memory, phys is right then. */
-static bool resolve(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, uint8_t **host,
-                    uint64_t *phys, uint8_t **flags)
+static bool resolve(TranslateCpu *cpu, uint64_t address, unsigned size, TranslateAccess access, unsigned mmu,
+                    uint8_t **host, uint64_t *phys, uint8_t **flags)
 {
     TranslateMap map;
     GuestPage page;
+    cpu->access_size = (uint8_t)size;
     if (!walk(cpu, address, access, mmu, &map))
         return false;
     *phys = map.phys;
@@ -221,7 +222,7 @@ static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsig
         *value = read_host((uint8_t *)(uintptr_t)(e->addend + address), size);
         return true;
     }
-    if (!resolve(cpu, address, TRANSLATE_LOAD, mmu, &host, &phys, &flags))
+    if (!resolve(cpu, address, size, TRANSLATE_LOAD, mmu, &host, &phys, &flags))
         return false;
     if (host) {
         *value = read_host(host, size);
@@ -246,7 +247,7 @@ static bool store_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsi
         write_host((uint8_t *)(uintptr_t)(e->addend + address), size, value);
         return true;
     }
-    if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, &phys, &flags))
+    if (!resolve(cpu, address, size, TRANSLATE_STORE, mmu, &host, &phys, &flags))
         return false;
     if (host) {
         write_host(host, size, value);
@@ -312,9 +313,10 @@ static void real_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t 
     uint8_t *host, *flags;
     uint64_t phys;
     if (!cpu->guest->direct_memory) {
-        if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, &phys, &flags))
+        if (!resolve(cpu, address, 1, TRANSLATE_STORE, mmu, &host, &phys, &flags))
             return;
-        if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), TRANSLATE_STORE, mmu, &host, &phys, &flags))
+        if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), 1, TRANSLATE_STORE, mmu, &host, &phys,
+                     &flags))
             return;
     }
     for (unsigned i = 0; i < size; i++)
@@ -343,7 +345,7 @@ static void real_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, cons
     if (!check_alignment(cpu, effective(address, mem), mem, TRANSLATE_STORE))
         return;
     if (!cpu->guest->direct_memory && crosses(effective(address, mem), size) &&
-        !resolve(cpu, last, TRANSLATE_STORE, ir_mem_mmu(mem), &host, &phys, &flags))
+        !resolve(cpu, last, 1, TRANSLATE_STORE, ir_mem_mmu(mem), &host, &phys, &flags))
         return;
     for (unsigned i = 0; i < size / 8 && !cpu->fault_pending; i++)
         real_store(cpu, address + 8 * i, part, value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i]);
@@ -364,7 +366,7 @@ static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     if (tlb_hit(e->write, address) && tlb_hit(e->read, address))
         return (uint8_t *)(uintptr_t)(e->addend + address);
-    if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, phys, flags))
+    if (!resolve(cpu, address, size, TRANSLATE_STORE, mmu, &host, phys, flags))
         return NULL;
     if (!host)
         trouble(cpu, address, TRANSLATE_STORE, TRANSLATE_BUS_ERROR);
@@ -632,6 +634,7 @@ bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage
         page->writable = false;
         return true;
     }
+    cpu->access_size = 1;
     if (!walk(cpu, address, TRANSLATE_FETCH, cpu->guest->fetch_mmu(cpu), &map))
         return false;
     *phys = map.phys;

@@ -120,6 +120,7 @@ struct TranslateCpu {
     Translator *translator;
     unsigned index;          /* number of the CPU in its translator */
     void *user;              /* whoever created it */
+    uint8_t access_size;     /* bytes from the address on that guest->walk is asked about, within the page */
 
     /* the translator's own */
     uint32_t live_tag;       /* what code compares: tag, or 0 after a kick */
