@@ -14,8 +14,14 @@
  *
  * A guess need not be right, for any entry whose tag matches will do. Where
  * guesses fail too often (columns of a matrix, hash tables) the region is made
- * again with the index computed in line at that place. User mode uses the address as it is (plus a base). Everything else (a miss, device
- * memory, page crossing, code pages) is memory.c's, called from cold code.
+ * again with the index computed in line at that place.
+ *
+ * The first of some accesses off one base value checks the range of them all and
+ * keeps the addend; those after it only test that it is one (bit 0 clear). Where
+ * the range crosses pages each access looks its own page up, in cold code.
+ *
+ * User mode uses the address as it is (plus a base). Everything else (a miss,
+ * device memory, page crossing, code pages) is memory.c's, called from cold code.
  */
 #include "translate/host/x64_priv.h"
 
