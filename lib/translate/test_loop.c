@@ -90,7 +90,8 @@ static unsigned random_op(GRand *r)
     return k < 16 ? often[k % 8] : k == 16 ? JUMP : k == 17 ? LOOK : k == 18 ? MIX : SKIP;
 }
 
-/* Jumps go forward, at most behind the loop; `again` goes back to the start or to the one after it. */
+/* Jumps go forward, at most behind the loop; `again` goes back to the start or to the one after
+ * it. */
 static void make_program(Insn *program, unsigned n, GRand *r)
 {
     for (unsigned i = 0; i < n; i++) {

@@ -101,7 +101,10 @@ static Link *new_link(Emit *e, int64_t offset, uint32_t *index)
     *index = t->n_links++;
     Link *l = &t->links[*index];
     int64_t target = (int64_t)e->r->in_page + offset;
-    *l = (Link){.from = e->r, .page = target & ~(int64_t)PAGE_MASK, .offset = (uint32_t)(target & (int64_t)PAGE_MASK), .loop = e->r->loop && offset == 0};
+    *l = (Link){.from = e->r,
+                .page = target & ~(int64_t)PAGE_MASK,
+                .offset = (uint32_t)(target & (int64_t)PAGE_MASK),
+                .loop = e->r->loop && offset == 0};
     return l;
 }
 
@@ -249,7 +252,8 @@ static unsigned return_address(Emit *e, int32_t offset)
     return R14;
 }
 
-/* Behind a call: rax is the address that the return wants, the stack has the one that was pushed. */
+/* Behind a call: rax is the address that the return wants, the stack has the one that was
+ * pushed. */
 static void emit_return_site(Emit *e, int32_t offset)
 {
     Asm *a = &e->a;

@@ -16,7 +16,8 @@
 #include "base/error.h"
 
 #define SAVED_TEMPS 4
-static const uint8_t saved_temps[SAVED_TEMPS] = {RAX, RCX, RDX, NO_REG}; /* r14, r15 are C's to keep */
+/* r14, r15 are C's to keep */
+static const uint8_t saved_temps[SAVED_TEMPS] = {RAX, RCX, RDX, NO_REG};
 
 static int32_t field(const X64Thunks *k, size_t offset)
 {
@@ -39,7 +40,8 @@ static void pins(Asm *a, const X64Thunks *k, const IrGuest *g, bool to_memory)
         if (r < 0)
             continue;
         if (r < 16)
-            op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP, disp);
+            op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP,
+                  disp);
         else if (to_memory)
             vex_rm(a, 1, 1, false, 0xd6, r - 16, 0, RBP, disp); /* vmovq */
         else
@@ -51,7 +53,8 @@ static void temps(Asm *a, const X64Thunks *k, bool to_memory)
 {
     for (unsigned i = 0; i < SAVED_TEMPS; i++)
         if (saved_temps[i] != NO_REG)
-            op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP, FIELD(k, save) + (int32_t)(8 * i));
+            op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP,
+                  FIELD(k, save) + (int32_t)(8 * i));
     for (unsigned x = 0; x < 6; x++) {
         int32_t disp = FIELD(k, save) + (int32_t)(8 * (SAVED_TEMPS + x));
         if (to_memory)
@@ -281,10 +284,12 @@ static bool host_is_able(GError **error)
 {
     unsigned a, b, c, d;
     bool ok = __get_cpuid(1, &a, &b, &c, &d) && c & bit_FMA && c & bit_AVX && c & bit_MOVBE;
-    ok = ok && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 && b & bit_BMI && b & bit_BMI2;
+    ok = ok && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 && b & bit_BMI &&
+         b & bit_BMI2;
     ok = ok && __get_cpuid(0x80000001, &a, &b, &c, &d) && c & bit_LZCNT;
     if (!ok)
-        return fail(error, "the compiler needs a host CPU with AVX2, FMA, BMI2, LZCNT and MOVBE (x86-64-v3); use -accel interp");
+        return fail(error, "the compiler needs a host CPU with AVX2, FMA, BMI2, LZCNT and MOVBE "
+                           "(x86-64-v3); use -accel interp");
     return true;
 }
 
@@ -329,7 +334,10 @@ ExitReason x64_run(TranslateCpu *cpu, uint32_t entry)
 {
     Translator *t = cpu->translator;
     const X64Thunks *k = t->host_data;
-    union { const void *p; uint64_t (*fn)(TranslateCpu *, uint64_t); } enter = {.p = t->code.run + k->enter};
+    union {
+        const void *p;
+        uint64_t (*fn)(TranslateCpu *, uint64_t);
+    } enter = {.p = t->code.run + k->enter};
     cpu->exit_info = 0;
     return (ExitReason)enter.fn(cpu, (uint64_t)(uintptr_t)(t->code.run + entry));
 }
@@ -345,17 +353,21 @@ void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag)
     if (to) {
         uint32_t target = link->loop && link->from == to ? to->loop_top : to->entry + 5;
         if (link->guard) {
-            /* nobody may pass the guard for the old target into the new one's jump: shut, move, open */
-            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+            /* nobody may pass the guard for the old target into the new one's jump: shut, move,
+             * open */
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu,
+                             __ATOMIC_SEQ_CST);
             set_rel32(t, link->jump, target);
-            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag, __ATOMIC_SEQ_CST);
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag,
+                             __ATOMIC_SEQ_CST);
         } else {
             set_rel32(t, link->jump, target);
         }
         return;
     }
     if (link->guard) {
-        __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+        __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu,
+                         __ATOMIC_SEQ_CST);
         set_rel32(t, link->fallback, tag ? link->lookup : link->retry);
     }
     set_rel32(t, link->jump, link->stub);
