@@ -150,7 +150,8 @@ EMIT(ucomi)
            ir_frel(b, IR_FLAGS, get(b, i, i->d), get(b, i, i->n), i->a & 4, C, Z, 0, Z | P | C));
 }
 #define HOST_COMI(insn) \
-    HOST(s, insn " %[y], %[x]\n\tpushf\n\tpop %[f]", [f] "=r"(f), [x] "x"(x), [y] "x"(y))
+    HOST(s, insn " %[y], %[x]\n\tlea -128(%%rsp), %%rsp\n\tpushf\n\tpop %[f]\n\tlea 128(%%rsp), %%rsp", \
+         [f] "=&r"(f), [x] "x"(x), [y] "x"(y)) /* the red zone is left alone */
 ORACLE(ucomi)
 {
     __m128i x = xmm(s->regs.f[i->d]), y = xmm(s->regs.f[i->n]);
@@ -206,14 +207,14 @@ ORACLE(cvt2si)
     uint64_t r = 0;
     uint32_t r32 = 0;
     switch (i->a & 7) {
-    case 0: HOST(s, "cvtss2si %[y], %[r]", [r] "=r"(r32), [y] "x"(y)); break;
-    case 1: HOST(s, "cvtsd2si %[y], %[r]", [r] "=r"(r32), [y] "x"(y)); break;
-    case 2: HOST(s, "cvtss2si %[y], %[r]", [r] "=r"(r), [y] "x"(y)); break;
-    case 3: HOST(s, "cvtsd2si %[y], %[r]", [r] "=r"(r), [y] "x"(y)); break;
-    case 4: HOST(s, "cvttss2si %[y], %[r]", [r] "=r"(r32), [y] "x"(y)); break;
-    case 5: HOST(s, "cvttsd2si %[y], %[r]", [r] "=r"(r32), [y] "x"(y)); break;
-    case 6: HOST(s, "cvttss2si %[y], %[r]", [r] "=r"(r), [y] "x"(y)); break;
-    default: HOST(s, "cvttsd2si %[y], %[r]", [r] "=r"(r), [y] "x"(y)); break;
+    case 0: HOST(s, "cvtss2si %[y], %[r]", [r] "=&r"(r32), [y] "x"(y)); break;
+    case 1: HOST(s, "cvtsd2si %[y], %[r]", [r] "=&r"(r32), [y] "x"(y)); break;
+    case 2: HOST(s, "cvtss2si %[y], %[r]", [r] "=&r"(r), [y] "x"(y)); break;
+    case 3: HOST(s, "cvtsd2si %[y], %[r]", [r] "=&r"(r), [y] "x"(y)); break;
+    case 4: HOST(s, "cvttss2si %[y], %[r]", [r] "=&r"(r32), [y] "x"(y)); break;
+    case 5: HOST(s, "cvttsd2si %[y], %[r]", [r] "=&r"(r32), [y] "x"(y)); break;
+    case 6: HOST(s, "cvttss2si %[y], %[r]", [r] "=&r"(r), [y] "x"(y)); break;
+    default: HOST(s, "cvttsd2si %[y], %[r]", [r] "=&r"(r), [y] "x"(y)); break;
     }
     s->regs.r[i->d] = W64 ? r : r32;
 }
