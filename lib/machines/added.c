@@ -16,6 +16,7 @@ struct MachineDrive {
     BlockDrive *parsed; /* NULL: of -blockdev */
     BlockNode *node;    /* a reference */
     char *id;
+    bool used; /* by a device */
     DeviceDrive drive;
 };
 
@@ -200,6 +201,10 @@ static const char *full_name(const char *name)
 
 static const DeviceType *type_find(const char *name, GError **error)
 {
+    static const char *const later[] = {
+        "virtio-net-device", "virtio-scsi-device", "virtio-serial-device", "virtio-balloon-device",
+        "virtio-gpu-device", "virtio-9p-device", "virtio-net", "virtio-scsi", "virtio-serial",
+        "virtconsole", "virtserialport", "nvme", "e1000e", "loader", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (const DeviceType *const *t = device_types(); *t; t++) {
         if (!(*t)->virtio)
@@ -210,7 +215,9 @@ static const DeviceType *type_find(const char *name, GError **error)
     }
     g_ptr_array_add(names, NULL);
     const char *nearest = option_nearest(name, (const char *const *)names->pdata);
-    if (g_str_has_suffix(name, "-pci"))
+    if (g_strv_contains(later, name))
+        fail_usage(error, "'%s' is not there yet (help: list)", name);
+    else if (g_str_has_suffix(name, "-pci"))
         fail_usage(error, "there is no PCI yet; devices for -device end in -device (help: list)");
     else if (nearest)
         fail_usage(error, "'%s' is not a valid device model name; did you mean '%s'?", name,
@@ -230,6 +237,10 @@ static bool set_drive(Machine *m, Device *dev, const char *key, const char *valu
                               value);
         d = drive_add(m, block_node_ref(node), value);
     }
+    /* Nodes of -blockdev are shared as far as the devices allow it. */
+    if (d->parsed && d->used)
+        return fail_usage(error, "Drive '%s' is already in use by another device", value);
+    d->used = true;
     return device_set_drive(dev, key, &d->drive, error);
 }
 

@@ -344,7 +344,8 @@ static bool open_serials(Run *r, GError **error)
 
 static void on_block_warning(void *opaque, const char *text)
 {
-    ((Run *)opaque)->warn(text);
+    g_autofree char *line = g_strdup_printf("warning: %s", text);
+    ((Run *)opaque)->warn(line);
 }
 
 /* Back ends first, then what refers to them. */

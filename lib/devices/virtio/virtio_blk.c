@@ -385,7 +385,7 @@ static bool blk_start(Device *dev, GError **error)
     b->read_only = b->drive->read_only || block_node_read_only(b->drive->node);
     b->discard = b->discard && !b->read_only;
     b->write_zeroes = b->write_zeroes && !b->read_only;
-    g_autofree char *name = g_strdup_printf("virtio-blk %s", dev->id);
+    g_autofree char *name = g_strdup_printf("virtio-blk %s", b->drive->id);
     BlockAttach attach = {
         .name = name,
         .perm = b->read_only ? BLOCK_PERM_READ : BLOCK_PERM_RW,
