@@ -58,8 +58,8 @@ static uint8_t *at(Env *e, uint64_t addr)
 /* To DRIVER_OK with all that is offered. */
 static void bring_up(Env *e)
 {
-    memset(at(e, RAM), 0, 0x8000);
     wr(e, 0x70, 0);
+    memset(at(e, RAM), 0, 0x8000);
     wr(e, 0x70, 3);
     for (uint32_t word = 0; word < 2; word++) {
         wr(e, 0x14, word);
@@ -139,15 +139,20 @@ static uint16_t used(Env *e)
     return __atomic_load_n((uint16_t *)(void *)(at(e, DEVICE) + 2), __ATOMIC_ACQUIRE);
 }
 
-static void offer(Env *e)
+static void offer_head(Env *e, uint16_t head)
 {
     uint8_t *p = at(e, DRIVER);
     uint16_t *idx = (uint16_t *)(void *)(p + 2);
     /* an interrupt for each */
     st_le16(p + 4 + 2 * SIZE, *idx);
-    st_le16(p + 4 + 2 * (*idx % SIZE), 0);
+    st_le16(p + 4 + 2 * (*idx % SIZE), head);
     __atomic_store_n(idx, (uint16_t)(*idx + 1), __ATOMIC_RELEASE);
     wr(e, 0x50, 0);
+}
+
+static void offer(Env *e)
+{
+    offer_head(e, 0);
 }
 
 static void wait_line(Env *e)
@@ -304,6 +309,19 @@ static void test_read_only(void)
     env_clear(&e);
 }
 
+/* Five reads at once, each with its own buffers. */
+static void offer_reads(Env *e)
+{
+    for (uint16_t i = 0; i < 5; i++) {
+        desc(e, 3u * i, HEADER, 16, NEXT, (uint16_t)(3 * i + 1));
+        desc(e, 3u * i + 1, DATA + 0x8000 + 0x1000 * i, 4096, NEXT | WRITE, (uint16_t)(3 * i + 2));
+        desc(e, 3u * i + 2, STATUS + i, 1, WRITE, 0);
+    }
+    for (uint16_t i = 0; i < 5; i++)
+        offer_head(e, (uint16_t)(3 * i));
+    g_usleep(2000);
+}
+
 /* Requests that end later: reset and end while they are on their way. */
 static void test_in_flight(void)
 {
@@ -313,9 +331,7 @@ static void test_in_flight(void)
     env_start(&e);
     g_assert_cmpint(request(&e, IN, 0, 0, 4096, NULL), ==, 0);
     for (unsigned round = 0; round < 3; round++) {
-        for (unsigned i = 0; i < 8; i++)
-            offer(&e);
-        g_usleep(2000);
+        offer_reads(&e);
         wr(&e, 0x70, 0);
         g_assert_false(e.line);
         uint16_t then = used(&e);
@@ -324,9 +340,7 @@ static void test_in_flight(void)
         bring_up(&e);
         g_assert_cmpint(request(&e, IN, 0, 0, 4096, NULL), ==, 0);
     }
-    for (unsigned i = 0; i < 8; i++)
-        offer(&e);
-    g_usleep(2000);
+    offer_reads(&e);
     env_clear(&e);
 }
 
@@ -356,6 +370,11 @@ static void test_saved(void)
 static void test_poker(void)
 {
     Env e;
+#ifdef __SANITIZE_THREAD__
+    /* A guest that changes buffers in flight races with the device, and that is its own affair. */
+    g_test_skip("races on purpose");
+    return;
+#endif
     GRand *rand = g_rand_new_with_seed(g_test_rand_int_range(0, G_MAXINT32));
     env_init(&e, "virtio-blk-device", NULL);
     env_start(&e);
