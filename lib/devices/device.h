@@ -107,6 +107,8 @@ struct DeviceType {
     const DeviceProp *props;     /* NULL: none */
     const DeviceRegion *regions; /* NULL: none, as for a device that is description only */
     const StateField *saved;     /* NULL: nothing to save */
+    const char *slot;   /* -device plugs it into a slot of this kind; NULL: part of a board */
+    const char *offers; /* it is a slot, or several, of this kind; NULL: none */
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
@@ -127,10 +129,10 @@ struct DeviceType {
     /* The virtio side of a model, which a slot shows to the guest; the device has no regions of its
        own then. It stays where it is; used after start. NULL: no virtio device. */
     VirtioDevice *(*virtio)(Device *dev);
-    /* Takes a device into this slot, before either is started; false and *error when it does not
-       fit. NULL: this is no slot. */
+    /* With offers: takes a device into this slot, before either is started; false and *error when
+       it does not fit. */
     bool (*plug)(Device *slot, Device *dev, GError **error);
-    /* Whether a slot has a device. NULL: this is no slot. */
+    /* With offers: whether there is no room for one more. */
     bool (*plugged)(const Device *slot);
 };
 

@@ -389,7 +389,7 @@ static void test_storm(void)
 {
     for (const DeviceType *const *t = device_types(); *t; t++) {
         Bench b;
-        if ((*t)->virtio)
+        if ((*t)->slot)
             continue; /* no registers of its own; test_virtio.c */
         bench_new(&b, (*t)->name);
         uint64_t base = 0;

@@ -192,6 +192,7 @@ static const char *full_name(const char *name)
     static const char *const names[][2] = {
         {"virtio-blk", "virtio-blk-device"},
         {"virtio-rng", "virtio-rng-device"},
+        {"virtio-serial", "virtio-serial-device"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         if (strcmp(name, names[i][0]) == 0)
@@ -202,12 +203,12 @@ static const char *full_name(const char *name)
 static const DeviceType *type_find(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-net-device", "virtio-scsi-device", "virtio-serial-device", "virtio-balloon-device",
-        "virtio-gpu-device", "virtio-9p-device", "virtio-net", "virtio-scsi", "virtio-serial",
-        "virtconsole", "virtserialport", "nvme", "e1000e", "loader", NULL};
+        "virtio-net-device", "virtio-scsi-device", "virtio-balloon-device",
+        "virtio-gpu-device", "virtio-9p-device", "virtio-net", "virtio-scsi",
+        "nvme", "e1000e", "loader", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (const DeviceType *const *t = device_types(); *t; t++) {
-        if (!(*t)->virtio)
+        if (!(*t)->slot)
             continue;
         if (strcmp((*t)->name, full_name(name)) == 0)
             return *t;
@@ -254,6 +255,24 @@ static bool set_rng(Machine *m, Device *dev, const char *key, const char *value,
     return fail_usage(error, "Device '%s' not found (property '%s.%s')", value, dev->type->name, key);
 }
 
+static bool set_chardev(Machine *m, Device *dev, const char *key, const char *value,
+                        GError **error)
+{
+    if (!m->chardev_get)
+        return fail_usage(error, "Property '%s.%s' can't find value '%s'", dev->type->name, key,
+                          value);
+    Chardev *c = m->chardev_get(m->chardev_opaque, value, error);
+    return c && device_set_chardev(dev, key, c, error);
+}
+
+void machine_set_chardev_source(Machine *m,
+                                Chardev *(*get)(void *opaque, const char *id, GError **error),
+                                void *opaque)
+{
+    m->chardev_get = get;
+    m->chardev_opaque = opaque;
+}
+
 /* All but driver=, id= and bus=. */
 static bool set_props(Machine *m, Device *dev, Options *options, GError **error)
 {
@@ -264,36 +283,45 @@ static bool set_props(Machine *m, Device *dev, Options *options, GError **error)
         const DeviceProp *p = device_prop(dev->type, key, error);
         if (!p)
             return false;
-        bool ok = p->kind == DEVICE_DRIVE ? set_drive(m, dev, key, value, error)
-                  : p->kind == DEVICE_RNG ? set_rng(m, dev, key, value, error)
-                                          : device_set(dev, key, value, error);
+        bool ok = p->kind == DEVICE_DRIVE     ? set_drive(m, dev, key, value, error)
+                  : p->kind == DEVICE_RNG     ? set_rng(m, dev, key, value, error)
+                  : p->kind == DEVICE_CHARDEV ? set_chardev(m, dev, key, value, error)
+                                              : device_set(dev, key, value, error);
         if (!ok)
             return false;
     }
     return true;
 }
 
-/* The slot for bus=, or the last free one. */
-static Device *slot_find(const Machine *m, const char *bus, GError **error)
+/* The slot of that kind for bus=, or one with room: of the board's the last. */
+static Device *slot_find(const Machine *m, const char *kind, const char *bus, GError **error)
 {
-    static const char name[] = "virtio-mmio-bus.";
     unsigned slots = 0;
-    Device *last = NULL;
-    for (guint i = 0; i < m->devices->len; i++) {
-        Device *dev = g_array_index(m->devices, MachineDevice, i).device;
-        if (!dev->type->plug)
+    Device *free = NULL;
+    g_autofree char *names = NULL;
+    for (guint i = 0; i < m->devices->len + m->added->len; i++) {
+        bool board = i < m->devices->len;
+        Device *dev = board ? g_array_index(m->devices, MachineDevice, i).device
+                            : g_ptr_array_index(m->added, i - m->devices->len);
+        if (g_strcmp0(dev->type->offers, kind))
             continue;
-        g_autofree char *own = g_strdup_printf("%s%u", name, slots++);
-        if (bus && strcmp(bus, own) == 0)
+        g_autofree char *own = board ? g_strdup_printf("%s-bus.%u", dev->type->name, slots)
+                                     : g_strdup_printf("%s.0", dev->id);
+        slots++;
+        if (bus && (!strcmp(bus, own) || !strcmp(bus, dev->id)))
             return dev;
-        if (!dev->type->plugged(dev))
-            last = dev;
+        if (!dev->type->plugged(dev) && (board || !free))
+            free = dev;
+        g_autofree char *before = names;
+        names = before ? g_strdup_printf("%s, %s", before, own) : g_strdup(own);
     }
-    if (bus)
-        fail_usage(error, "Bus '%s' not found; there are %s0 to %s%u", bus, name, name, slots - 1);
-    else if (!last)
-        fail_usage(error, "no slot is free: machine '%s' has %u", m->type->name, slots);
-    return bus ? NULL : last;
+    if (!slots)
+        fail_usage(error, "no %s to plug it into", kind);
+    else if (bus)
+        fail_usage(error, "Bus '%s' not found; there are %s", bus, names);
+    else if (!free)
+        fail_usage(error, "no slot is free (%s)", names);
+    return bus ? NULL : free;
 }
 
 static bool device_add(Machine *m, Options *options, GError **error)
@@ -308,7 +336,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
     if (machine_device(m, id))
         return fail_usage(error, "Duplicate device ID '%s'", id);
     g_autoptr(Device) dev = device_new(type, id);
-    Device *slot = set_props(m, dev, options, error) ? slot_find(m, bus, error) : NULL;
+    Device *slot = set_props(m, dev, options, error) ? slot_find(m, type->slot, bus, error) : NULL;
     if (!slot || !slot->type->plug(slot, dev, error))
         return false;
     g_ptr_array_add(m->added, g_steal_pointer(&dev));
@@ -349,7 +377,7 @@ char *machine_device_help(const char *text)
     GString *s = g_string_new("");
     if (!strcmp(driver, "help") || !strcmp(driver, "?")) {
         for (const DeviceType *const *t = device_types(); *t; t++)
-            if ((*t)->virtio)
+            if ((*t)->slot)
                 g_string_append_printf(s, "name \"%s\", desc \"%s\"\n", (*t)->name, (*t)->summary);
         return g_string_free(s, FALSE);
     }

@@ -195,6 +195,10 @@ bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **err
 bool machine_add_blockdev(Machine *m, const char *text, GError **error);
 /* -object: rng-builtin and rng-random. */
 bool machine_add_object(Machine *m, const char *text, GError **error);
+/* Where -device finds the Chardev of chardev=ID; borrowed, and must outlive the machine. */
+void machine_set_chardev_source(Machine *m,
+                                Chardev *(*get)(void *opaque, const char *id, GError **error),
+                                void *opaque);
 /* Then the devices: those of drives, and "DRIVER,id=,bus=,PROPERTY=..." of -device. */
 bool machine_add_pending(Machine *m, GError **error);
 bool machine_add_device(Machine *m, const char *text, GError **error);

@@ -26,6 +26,8 @@ struct Machine {
     GPtrArray *drives; /* MachineDrive */
     GPtrArray *rngs;   /* MachineRng */
     GPtrArray *added;  /* Device, plugged into slots of devices */
+    Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *chardev_opaque;
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 };
 

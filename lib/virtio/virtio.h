@@ -125,6 +125,10 @@ void virtio_init(VirtioDevice *v, const VirtioType *type, BusSpace *space, unsig
 void virtio_clear(VirtioDevice *v);
 /* Reset by the machine. vCPUs are stopped. */
 void virtio_reset(VirtioDevice *v);
+/* Brings the queues' threads and what is in flight to rest, and lets them go on; they nest. Not from
+   a queue's thread. */
+void virtio_pause(VirtioDevice *v);
+void virtio_resume(VirtioDevice *v);
 /* Before saved fields are written: drains, and notes the queues. */
 void virtio_saving(VirtioDevice *v);
 /* After they were read, the device's own already checked: rings go on where they were. */

@@ -10,6 +10,3 @@ void virtio_queue_clear(VirtioQueue *q);
 /* The thread comes to rest outside of notify, and stays there until resumed; they nest. */
 void virtio_queue_pause(VirtioQueue *q);
 void virtio_queue_resume(VirtioQueue *q);
-/* All of a device's, and what is in flight. */
-void virtio_pause(VirtioDevice *v);
-void virtio_resume(VirtioDevice *v);

@@ -473,6 +473,7 @@ const DeviceType virtio_blk_type = {
     .size = sizeof(Blk),
     .props = blk_props,
     .saved = blk_saved,
+    .slot = "virtio",
     .start = blk_start,
     .reset = blk_reset,
     .stop = blk_stop,

@@ -57,8 +57,6 @@ static bool slot_loaded(Device *dev, GError **error)
 static bool slot_plug(Device *dev, Device *child, GError **error)
 {
     Slot *slot = (Slot *)dev;
-    if (!child->type->virtio)
-        return fail_usage(error, "'%s' does not fit into a virtio-mmio slot", child->type->name);
     if (slot->plugged)
         return fail_usage(error, "the slot has '%s' already", slot->plugged->id);
     slot->plugged = child;
@@ -95,6 +93,7 @@ const DeviceType virtio_mmio_type = {
     .size = sizeof(Slot),
     .regions = slot_regions,
     .saved = slot_saved,
+    .offers = "virtio",
     .unlocked = true,
     .start = slot_start,
     .reset = slot_reset,

@@ -128,6 +128,7 @@ const DeviceType virtio_rng_type = {
     .size = sizeof(Rng),
     .props = rng_props,
     .saved = rng_saved,
+    .slot = "virtio",
     .start = rng_start,
     .reset = rng_reset,
     .stop = rng_stop,
