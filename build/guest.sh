@@ -8,6 +8,7 @@
 #       lathe.mode=test          START, the md5 of 1 MiB of zeros, DONE, power off (default)
 #       lathe.mode=shell         a shell on the console
 #       lathe.mode=jobs lathe.cmd=BASE64   runs that script, prints "STATUS n", powers off
+#   guest.sh initrd-io ARCH      the same with modules for disks, random bytes and ext4 loaded
 #   guest.sh installer ARCH      Debian's installer: the kernel, then its initrd (two lines)
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
@@ -215,6 +216,56 @@ initrd()
     echo "$out"
 }
 
+# The modules of initrd-io in the order they are loaded; those built in are not found.
+io_modules="virtio_mmio virtio_blk virtio-rng crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
+
+io_init_script()
+{
+    cat <<'END'
+#!/bin/busybox sh
+for m in /modules/*.ko; do
+    /bin/busybox insmod $m || echo "cannot load $m"
+done
+exec /init.tiny
+END
+}
+
+initrd_io()
+{
+    kernel "$1" >/dev/null
+    tiny=$(initrd "$1")
+    known=$(cat "$cache/$1/kernel")
+    sum=$({ init_script; io_init_script; echo "$io_modules $known"; } | cksum | cut -d ' ' -f 1)
+    out=$cache/$1/initrd-io-$sum.gz
+    if [ ! -f "$out" ]; then
+        command -v cpio >/dev/null || die "cpio is needed: build/deps.sh guest"
+        command -v xz >/dev/null || die "xz is needed"
+        tmp=$cache/tmp.$$
+        mkdir -p "$tmp/root/modules"
+        n=10
+        for m in $io_modules; do
+            ko=$(find "$cache/$1/${known%%/*}" -name "$m.ko*" | head -n 1)
+            case $ko in
+            *.xz) xz -dc "$ko" >"$tmp/root/modules/$n-$m.ko" ;;
+            ?*) cp "$ko" "$tmp/root/modules/$n-$m.ko" ;;
+            esac
+            n=$((n + 1))
+        done
+        io_init_script >"$tmp/root/init"
+        init_script >"$tmp/root/init.tiny"
+        chmod 755 "$tmp/root/init" "$tmp/root/init.tiny"
+        find "$tmp/root" -exec touch -h -d @0 {} +
+        (cd "$tmp/root" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) \
+            >"$tmp/cpio" || die "cpio failed"
+        gzip -n -9 "$tmp/cpio"
+        cat "$tiny" "$tmp/cpio.gz" >"$tmp/both.gz"
+        mv "$tmp/both.gz" "$out"
+        rm -rf "$tmp"
+        tmp=
+    fi
+    echo "$out"
+}
+
 installer()
 {
     case $(suite_of "$1") in
@@ -239,6 +290,7 @@ opensbi()
 
 case ${1-}:$# in
 kernel:2 | initrd:2 | installer:2) "$@" ;;
+initrd-io:2) initrd_io "$2" ;;
 opensbi:1) opensbi ;;
 package:3) package "$2" "$3" && echo "$dir" ;;
 *) sed -n 's/^#   \(guest.sh.*\)/usage: \1/p' "$0" >&2; exit 2 ;;

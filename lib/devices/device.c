@@ -6,6 +6,7 @@
 #include "devices/device.h"
 
 #include "base/error.h"
+#include "base/option.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -162,13 +163,24 @@ void device_free(Device *dev)
 
 /* ---- Properties ---------------------------------------------------------- */
 
-static const DeviceProp *prop_find(const Device *dev, const char *name, GError **error)
+const DeviceProp *device_prop(const DeviceType *type, const char *name, GError **error)
 {
-    for (const DeviceProp *p = dev->type->props; p && p->name; p++)
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (const DeviceProp *p = type->props; p && p->name; p++) {
         if (strcmp(p->name, name) == 0)
             return p;
-    fail_usage(error, "Property '%s.%s' not found", dev->type->name, name);
+        g_ptr_array_add(names, (char *)p->name);
+    }
+    g_ptr_array_add(names, NULL);
+    const char *nearest = option_nearest(name, (const char *const *)names->pdata);
+    fail_usage(error, "Property '%s.%s' not found%s%s%s", type->name, name,
+               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     return NULL;
+}
+
+static const DeviceProp *prop_find(const Device *dev, const char *name, GError **error)
+{
+    return device_prop(dev->type, name, error);
 }
 
 static bool set_number(Device *dev, const DeviceProp *p, uint64_t value, GError **error)
@@ -208,9 +220,10 @@ bool device_set(Device *dev, const char *name, const char *value, GError **error
         *(char **)field = g_strdup(value);
         return true;
     }
-    if (p->kind == DEVICE_CHARDEV)
-        return fail_usage(error, "Property '%s.%s' takes a character device", dev->type->name,
-                          name);
+    if (p->kind == DEVICE_CHARDEV || p->kind == DEVICE_DRIVE || p->kind == DEVICE_RNG)
+        return fail_usage(error, "Property '%s.%s' takes %s", dev->type->name, name,
+                          p->kind == DEVICE_CHARDEV ? "a character device"
+                          : p->kind == DEVICE_DRIVE ? "a drive" : "a random source");
     char *end;
     errno = 0;
     uint64_t number = g_ascii_strtoull(value, &end, 0);
@@ -229,16 +242,32 @@ bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **erro
     return set_number(dev, p, value, error);
 }
 
-bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error)
+/* Sets a pointer property of that kind. */
+static bool set_pointer(Device *dev, const char *name, DevicePropKind kind, const char *what,
+                        const void *value, GError **error)
 {
     const DeviceProp *p = prop_find(dev, name, error);
     if (!p)
         return false;
-    if (p->kind != DEVICE_CHARDEV)
-        return fail_usage(error, "Property '%s.%s' is not a character device", dev->type->name,
-                          name);
-    *(Chardev **)(void *)((char *)dev + p->offset) = chardev;
+    if (p->kind != kind)
+        return fail_usage(error, "Property '%s.%s' is not a %s", dev->type->name, name, what);
+    memcpy((char *)dev + p->offset, &value, sizeof value);
     return true;
+}
+
+bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error)
+{
+    return set_pointer(dev, name, DEVICE_CHARDEV, "character device", chardev, error);
+}
+
+bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error)
+{
+    return set_pointer(dev, name, DEVICE_DRIVE, "drive", drive, error);
+}
+
+bool device_set_rng(Device *dev, const char *name, const DeviceRng *rng, GError **error)
+{
+    return set_pointer(dev, name, DEVICE_RNG, "random source", rng, error);
 }
 
 /* ---- Lines --------------------------------------------------------------- */
@@ -324,6 +353,8 @@ void device_reset(Device *dev)
 
 void device_save(Device *dev, GByteArray *out)
 {
+    if (dev->type->saving)
+        dev->type->saving(dev);
     device_lock(dev);
     state_save(dev->type->saved, dev, out);
     device_unlock(dev);

@@ -13,10 +13,12 @@
  */
 #pragma once
 
+#include "block/block.h"
 #include "bus/bus.h"
 #include "chardev/chardev.h"
 #include "fdt/fdt.h"
 #include "state/state.h"
+#include "virtio/virtio.h"
 
 #include <pthread.h>
 
@@ -29,7 +31,24 @@ typedef enum {
     DEVICE_U64,     /* uint64_t within min..max */
     DEVICE_STRING,  /* char *, owned by the device */
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
+    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive */
+    DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
 } DevicePropKind;
+
+/* A disk as -drive or -blockdev gave it, for the device that shows it to the guest. */
+typedef struct {
+    const char *id;
+    BlockNode *node;
+    bool read_only, writethrough;
+    BlockOnError werror, rerror;
+    const char *serial; /* NULL: none */
+} DeviceDrive;
+
+/* A source of random bytes, as -object gave it. */
+typedef struct {
+    const char *id;
+    const char *filename; /* read in place of the machine's own source; NULL: that one */
+} DeviceRng;
 
 typedef struct {
     const char *name; /* NULL ends a table */
@@ -88,6 +107,8 @@ struct DeviceType {
     const DeviceProp *props;     /* NULL: none */
     const DeviceRegion *regions; /* NULL: none, as for a device that is description only */
     const StateField *saved;     /* NULL: nothing to save */
+    const char *slot;   /* -device plugs it into a slot of this kind; NULL: part of a board */
+    const char *offers; /* it is a slot, or several, of this kind; NULL: none */
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
@@ -96,6 +117,8 @@ struct DeviceType {
     void (*reset)(Device *dev);
     /* Undoes start, also a half-done one; before the device is freed. NULL: nothing. */
     void (*stop)(Device *dev);
+    /* Before saved fields are written: brings them up to date. NULL: they are. */
+    void (*saving)(Device *dev);
     /* After saved fields were loaded: check them (a saved state is not trusted) and drive the
        lines and timers that follow from them. NULL: nothing. */
     bool (*loaded)(Device *dev, GError **error);
@@ -103,6 +126,14 @@ struct DeviceType {
     void (*input)(Device *dev, int n, bool level);
     /* Writes the node(s). NULL: the device has none. Needs no start. */
     void (*fdt)(const Device *dev, const DeviceFdt *ctx);
+    /* The virtio side of a model, which a slot shows to the guest; the device has no regions of its
+       own then. It stays where it is; used after start. NULL: no virtio device. */
+    VirtioDevice *(*virtio)(Device *dev);
+    /* With offers: takes a device into this slot, before either is started; false and *error when
+       it does not fit. */
+    bool (*plug)(Device *slot, Device *dev, GError **error);
+    /* With offers: whether there is no room for one more. */
+    bool (*plugged)(const Device *slot);
 };
 
 struct Device {
@@ -135,6 +166,10 @@ bool device_set(Device *dev, const char *name, const char *value, GError **error
 bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error);
 /* NULL is "no back end". Borrowed: must outlive the device. */
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
+bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error);
+bool device_set_rng(Device *dev, const char *name, const DeviceRng *rng, GError **error);
+/* What a type says of a property; NULL with *error (and the nearest name) if there is none. */
+const DeviceProp *device_prop(const DeviceType *type, const char *name, GError **error);
 
 /* Connects output line n (of at most 65536), in place of what was there. */
 void device_connect(Device *dev, unsigned n, BusIrq irq);

@@ -100,6 +100,11 @@ Device *machine_device(const Machine *m, const char *id)
         if (strcmp(md->row->id, id) == 0)
             return md->device;
     }
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        if (strcmp(dev->id, id) == 0)
+            return dev;
+    }
     return NULL;
 }
 
@@ -218,6 +223,8 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->clock = clock;
     m->space = bus_space_new("memory", false);
     m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
+    m->pending = g_ptr_array_new_with_free_func(g_free);
+    machine_added_init(m);
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
     machine_free(m);
@@ -228,6 +235,8 @@ void machine_free(Machine *m)
 {
     if (!m)
         return;
+    machine_added_clear(m);
+    g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);
     g_array_free(m->devices, TRUE);
@@ -263,7 +272,7 @@ bool machine_start(Machine *m,
     for (guint i = 0; i < m->devices->len; i++)
         if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &env, error))
             return false;
-    return true;
+    return machine_added_start(m, &env, error);
 }
 
 /* ---- Boot ---------------------------------------------------------------- */
@@ -324,6 +333,8 @@ bool machine_reset(Machine *m, MachineEntry *entry, GError **error)
 {
     for (guint i = 0; i < m->devices->len; i++)
         device_reset(g_array_index(m->devices, MachineDevice, i).device);
+    for (guint i = 0; i < m->added->len; i++)
+        device_reset(g_ptr_array_index(m->added, i));
     return m->boot ? machine_boot(m, m->boot, entry, error)
                    : fail(error, "there is nothing to boot again");
 }

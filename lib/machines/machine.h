@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Boards: which devices sit where, the device tree that says so, and how software gets
- * started on them; and the grammar of -M, -smp and -m.
+ * started on them; and the grammar of -M, -smp, -m and -device.
  *
  * The steps: machine_options_new and _parse_*; machine_new (the options are checked and the
  * devices made: no RAM, no thread, no CPU needed); then machine_fdt alone (dtbgen), or machine_start
@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "block/block.h"
 #include "bus/bus.h"
 #include "chardev/chardev.h"
 #include "devices/device.h"
@@ -184,6 +185,29 @@ GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error);
 /* Serial port n of the board, from 0, gets its back end; before machine_start. */
 bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error);
 
+/*
+ * What a user adds, each by the text after its option, between machine_new and machine_start. Errors
+ * begin with the option. First the back ends:
+ */
+/* -drive: opens the disk. One with if=virtio, or without if=, is given a device of its own
+   by machine_add_pending. snapshot: as if the text said snapshot=on. */
+bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error);
+bool machine_add_blockdev(Machine *m, const char *text, GError **error);
+/* -object: rng-builtin and rng-random. */
+bool machine_add_object(Machine *m, const char *text, GError **error);
+/* Where -device finds the Chardev of chardev=ID; borrowed, and must outlive the machine. */
+void machine_set_chardev_source(Machine *m,
+                                Chardev *(*get)(void *opaque, const char *id, GError **error),
+                                void *opaque);
+/* Then the devices: those of drives, and "DRIVER,id=,bus=,PROPERTY=..." of -device. */
+bool machine_add_pending(Machine *m, GError **error);
+bool machine_add_device(Machine *m, const char *text, GError **error);
+/* For "help" the list of devices, for "DRIVER,help" its properties; "" when text asks for no help or
+   for a device that is not there, NULL when it makes no sense. Newly allocated. */
+char *machine_device_help(const char *text);
+/* The graph that disks live in; for its warnings. */
+BlockGraph *machine_block(Machine *m);
+
 /* power is as in DeviceEnv. After this the space may be used. */
 bool machine_start(Machine *m,
                    void (*power)(void *opaque, DevicePower what, uint32_t code), void *opaque,
@@ -198,5 +222,5 @@ bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
 BusSpace *machine_space(Machine *m);
 BusClock *machine_clock(Machine *m);
 const MachineOptions *machine_options(const Machine *m);
-/* The device a map row or the board made, or NULL. */
+/* The device a map row, the board or -device made, or NULL. */
 Device *machine_device(const Machine *m, const char *id);

@@ -9,6 +9,9 @@ typedef struct {
     Device *device;
 } MachineDevice;
 
+typedef struct MachineDrive MachineDrive;
+typedef struct MachineRng MachineRng;
+
 struct Machine {
     const MachineType *type;
     MachineOptions *options;
@@ -18,7 +21,20 @@ struct Machine {
     GArray *devices; /* MachineDevice, in map order */
     const MachineBoot *boot;
     bool started;
+
+    BlockGraph *block;
+    GPtrArray *drives; /* MachineDrive */
+    GPtrArray *rngs;   /* MachineRng */
+    GPtrArray *added;  /* Device, plugged into slots of devices */
+    Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *chardev_opaque;
+    GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 };
+
+void machine_added_init(Machine *m);
+/* Added devices, then their back ends. */
+void machine_added_clear(Machine *m);
+bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -164,7 +164,7 @@ one_line()
 }
 
 @test "what is not there yet says so" {
-    for args in -S '-drive file=x' '-device virtio-net-device' '-display gtk' '-monitor stdio' '-serial pty'; do
+    for args in -S '-netdev user,id=n' '-device virtio-net-device' '-device nvme' '-display gtk' '-monitor stdio' '-serial pty'; do
         run vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line
@@ -173,7 +173,8 @@ one_line()
 }
 
 @test "the lists go to standard output" {
-    for args in '-M help' '-machine help' '-cpu help' '-accel help' '-d help' '-serial help'; do
+    for args in '-M help' '-machine help' '-cpu help' '-accel help' '-d help' '-serial help' \
+        '-drive help' '-device help' '-device virtio-blk-device,help'; do
         run vm-run $args
         [ "$status" -eq 0 ]
         [ -n "$output" ]

@@ -15,6 +15,7 @@ typedef enum {
     FLAG,    /* bool at offset */
     TEXT,    /* char * at offset */
     LIST,    /* GPtrArray * at offset */
+    DISK,    /* a file name, which becomes a -drive text in the list at offset */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
     REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
 } Kind;
@@ -42,6 +43,12 @@ static const Option run_options[] = {
     { "append", TEXT, AT(append), "TEXT", "kernel command line" },
     { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
+    { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio (help: formats)" },
+    { "blockdev", LIST, AT(blockdev), "KEY=V,...", "a disk for -device, in parts or as JSON" },
+    { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
+    { "object", LIST, AT(object), "KIND,id=ID", "rng-builtin or rng-random, for virtio-rng-device" },
+    { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
+    { "hda", DISK, AT(drive), "FILE", NULL },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, mon:stdio, file:PATH, null; one a port" },
     { "display", TEXT, AT(display), "none", "no display" },
@@ -60,10 +67,6 @@ static const Option run_options[] = {
     { "S", REFUSED, 0, NULL, "a start in the stopped state needs a monitor or debugger port, "
       "which is not there yet" },
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
-    { "device", REFUSED, 0, "SPEC", "added devices are not there yet" },
-    { "drive", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
-    { "blockdev", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
-    { "hda", REFUSED, 0, "FILE", "disks are not there yet; use -initrd" },
     { "netdev", REFUSED, 0, "SPEC", "networks are not there yet" },
     { "nic", REFUSED, 0, "SPEC", "networks are not there yet" },
     { "chardev", REFUSED, 0, "SPEC", "-chardev is not there yet; use -serial" },
@@ -73,7 +76,6 @@ static const Option run_options[] = {
     { "s", REFUSED, 0, NULL, "a debugger port is not there yet" },
     { "vnc", REFUSED, 0, "SPEC", "a display is not there yet" },
     { "daemonize", REFUSED, 0, NULL, "use the shell's & or a service manager" },
-    { "snapshot", REFUSED, 0, NULL, "disks are not there yet" },
 };
 
 static const Option *find(const char *name, size_t len)
@@ -102,6 +104,15 @@ static bool unknown(const char *word, GError **error)
     return fail_usage(error, "unknown option '%s'; -help lists them", word);
 }
 
+/* A disk image by its name alone. */
+static void add_disk(GPtrArray *drives, const char *file)
+{
+    GString *text = g_string_new("media=disk,file=");
+    for (const char *p = file; *p; p++)
+        g_string_append_printf(text, *p == ',' ? ",," : "%c", *p);
+    g_ptr_array_add(drives, g_string_free(text, FALSE));
+}
+
 static bool store(RunOptions *o, const Option *opt, const char *value, GError **error)
 {
     void *at = (char *)o + opt->offset;
@@ -115,6 +126,9 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         break;
     case LIST:
         g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
+        break;
+    case DISK:
+        add_disk(*(GPtrArray **)at, value);
         break;
     case IGNORED:
         break;
@@ -149,12 +163,16 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     o->smp = g_ptr_array_new_with_free_func(g_free);
     o->memory = g_ptr_array_new_with_free_func(g_free);
     o->serial = g_ptr_array_new_with_free_func(g_free);
+    o->drive = g_ptr_array_new_with_free_func(g_free);
+    o->blockdev = g_ptr_array_new_with_free_func(g_free);
+    o->device = g_ptr_array_new_with_free_func(g_free);
+    o->object = g_ptr_array_new_with_free_func(g_free);
     o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
-            fail_usage(error, "'%s': not an option (disk images are not there yet)", word);
-            return NULL;
+            add_disk(o->drive, word);
+            continue;
         }
         bool two = word[1] == '-';
         const char *name = word + 1 + two, *equals = two ? strchr(name, '=') : NULL;
@@ -198,7 +216,7 @@ void run_options_free(RunOptions *o)
 char *run_options_help(const char *program)
 {
     GString *s = g_string_new(NULL);
-    g_string_append_printf(s, "usage: %s [-M BOARD] [-smp N] [-m SIZE] -kernel FILE [OPTION]...\n"
+    g_string_append_printf(s, "usage: %s [-M BOARD] [-smp N] [-m SIZE] -kernel FILE [OPTION]... [DISK]\n"
                            "Runs a whole virtual machine by binary translation.\n\n", program);
     for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
         const Option *o = &run_options[i];
@@ -212,7 +230,9 @@ char *run_options_help(const char *program)
                            "gave one,\n1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"
+                           "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "
+                           "-drive file=disk.img,format=raw\n"
                            "  %s --arch riscv64 -M virt,dumpdtb=virt.dtb\n",
-                           program, program, program);
+                           program, program, program, program);
     return g_string_free(s, FALSE);
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "block/block.h"
 #include "chardev/chardev.h"
 #include "cpu/cpu.h"
 #include "firmware/riscv.h"
@@ -83,6 +84,10 @@ static bool print_lists(const Run *r)
         text = log_help();
     } else if (o->serial->len && asks_help(o->serial->pdata[0])) {
         text = chardev_help();
+    } else if (o->drive->len && asks_help(o->drive->pdata[0])) {
+        text = block_help();
+    } else if (o->device->len && (text = machine_device_help(o->device->pdata[0])) && *text) {
+        /* text is the list */
     } else if (asks_help(o->cpu)) {
         print_isas(r, NULL);
         return true;
@@ -337,6 +342,39 @@ static bool open_serials(Run *r, GError **error)
     return true;
 }
 
+static void on_block_warning(void *opaque, const char *text)
+{
+    g_autofree char *line = g_strdup_printf("warning: %s", text);
+    ((Run *)opaque)->warn(line);
+}
+
+/* Back ends first, then what refers to them. */
+static bool add_devices(Run *r, GError **error)
+{
+    const RunOptions *o = r->o;
+    Machine *m = r->machine;
+    block_graph_on_warning(machine_block(m), on_block_warning, r);
+    for (guint i = 0; i < o->blockdev->len; i++) {
+        if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
+            return false;
+    }
+    for (guint i = 0; i < o->drive->len; i++) {
+        if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
+            return false;
+    }
+    for (guint i = 0; i < o->object->len; i++) {
+        if (!machine_add_object(m, o->object->pdata[i], error))
+            return false;
+    }
+    if (!machine_add_pending(m, error))
+        return false;
+    for (guint i = 0; i < o->device->len; i++) {
+        if (!machine_add_device(m, o->device->pdata[i], error))
+            return false;
+    }
+    return true;
+}
+
 static bool check_software(const Run *r, GError **error)
 {
     const MachineBoot *b = &r->software.boot;
@@ -353,7 +391,7 @@ static bool check_software(const Run *r, GError **error)
 
 static bool start(Run *r, GError **error)
 {
-    if (!check_software(r, error) || !open_serials(r, error) ||
+    if (!check_software(r, error) || !add_devices(r, error) || !open_serials(r, error) ||
         !machine_start(r->machine, on_power, r, error))
         return false;
     BusSpace *space = machine_space(r->machine);

@@ -1,30 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-mmio slot (Virtio 1.2, 4.2) with no device behind it: it answers with its magic, version 2
- * and DeviceID 0, by which a driver knows to leave it alone (4.2.2.2), and takes no writes. The
- * transport comes with lib/virtio.
+ * A virtio-mmio slot of a board: the registers are lib/virtio's, here is what makes them a device of
+ * ours. The slot does its own locking, so that a notification waits for nothing.
  */
 #include "devices/device.h"
 
-enum {
-    MMIO_MAGIC = 0x000,
-    MMIO_VERSION = 0x004,
-    MMIO_DEVICE_ID = 0x008,
-    MMIO_VENDOR_ID = 0x00c,
-};
+#include "base/error.h"
+
+typedef struct {
+    Device dev;
+    VirtioMmio mmio;
+    Device *plugged; /* NULL: empty */
+} Slot;
 
 static uint64_t slot_read(Device *dev, uint64_t offset, unsigned size)
 {
-    switch (offset) {
-    case MMIO_MAGIC: return 0x74726976; /* "virt" */
-    case MMIO_VERSION: return 2;
-    case MMIO_VENDOR_ID: return 0x554d4551;
-    default: return 0; /* DeviceID 0, and nothing else exists */
-    }
+    return virtio_mmio_read(&((Slot *)dev)->mmio, offset, size);
 }
 
 static void slot_write(Device *dev, uint64_t offset, uint64_t value, unsigned size)
 {
+    virtio_mmio_write(&((Slot *)dev)->mmio, offset, value, size);
+}
+
+static void slot_line(void *opaque, bool level)
+{
+    device_irq(opaque, 0, level);
+}
+
+static bool slot_start(Device *dev, GError **error)
+{
+    Slot *slot = (Slot *)dev;
+    virtio_mmio_init(&slot->mmio, slot_line, dev);
+    if (slot->plugged)
+        virtio_mmio_plug(&slot->mmio, slot->plugged->type->virtio(slot->plugged));
+    return true;
+}
+
+static void slot_stop(Device *dev)
+{
+    virtio_mmio_clear(&((Slot *)dev)->mmio);
+}
+
+static void slot_reset(Device *dev)
+{
+    virtio_mmio_reset(&((Slot *)dev)->mmio);
+}
+
+static bool slot_loaded(Device *dev, GError **error)
+{
+    const Slot *slot = (Slot *)dev;
+    device_irq(dev, 0, slot->mmio.isr != 0);
+    return true;
+}
+
+static bool slot_plug(Device *dev, Device *child, GError **error)
+{
+    Slot *slot = (Slot *)dev;
+    if (slot->plugged)
+        return fail_usage(error, "the slot has '%s' already", slot->plugged->id);
+    slot->plugged = child;
+    return true;
+}
+
+static bool slot_plugged(const Device *dev)
+{
+    return ((const Slot *)dev)->plugged != NULL;
 }
 
 static void slot_fdt(const Device *dev, const DeviceFdt *ctx)
@@ -34,15 +75,31 @@ static void slot_fdt(const Device *dev, const DeviceFdt *ctx)
 }
 
 static const DeviceRegion slot_regions[] = {
-    {.name = "virtio-mmio", .size = 0x1000, .min = 4, .max = 4, .read = slot_read,
-     .write = slot_write},
+    {.name = "virtio-mmio", .size = 0x1000, .read = slot_read, .write = slot_write},
     {.name = NULL},
+};
+
+static const StateField slot_saved[] = {
+    STATE_FIELD(Slot, mmio.device_features_sel, 1),
+    STATE_FIELD(Slot, mmio.driver_features_sel, 1),
+    STATE_FIELD(Slot, mmio.queue_sel, 1),
+    STATE_FIELD(Slot, mmio.isr, 1),
+    STATE_END,
 };
 
 const DeviceType virtio_mmio_type = {
     .name = "virtio-mmio",
     .summary = "virtio-mmio slot",
-    .size = sizeof(Device),
+    .size = sizeof(Slot),
     .regions = slot_regions,
+    .saved = slot_saved,
+    .offers = "virtio",
+    .unlocked = true,
+    .start = slot_start,
+    .reset = slot_reset,
+    .stop = slot_stop,
+    .loaded = slot_loaded,
     .fdt = slot_fdt,
+    .plug = slot_plug,
+    .plugged = slot_plugged,
 };

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the two kinds of ring and the walk through descriptors. */
+#pragma once
+
+#include "vring/vring.h"
+
+enum {
+    VRING_DESC_NEXT = 1,
+    VRING_DESC_WRITE = 2,
+    VRING_DESC_INDIRECT = 4,
+    VRING_DESC_AVAIL = 1 << 7, /* packed */
+    VRING_DESC_USED = 1 << 15, /* packed */
+};
+
+typedef struct {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags;
+    uint16_t next; /* packed: the buffer id */
+} VringDesc;
+
+/* A chain under construction. */
+typedef struct {
+    Vring *ring;
+    VringChain *chain;
+    unsigned iovs, outs; /* pieces so far; those that are readable */
+    unsigned descs;      /* descriptors so far */
+} VringWalk;
+
+/* Notes why and returns false. */
+bool vring_break(Vring *ring, const char *why);
+void vring_desc_read_split(const uint8_t *p, VringDesc *d);
+void vring_desc_read_packed(const uint8_t *p, VringDesc *d);
+
+void vring_walk_begin(VringWalk *walk, Vring *ring, VringChain *chain);
+/* One more buffer element; false when the ring is broken by it. */
+bool vring_walk_add(VringWalk *walk, const VringDesc *d);
+/* All elements of the table that d refers to. */
+bool vring_walk_table(VringWalk *walk, const VringDesc *d);
+void vring_walk_end(VringWalk *walk);
+
+/* Did the index pass event when it went from old to now? (2.7.7.2) */
+static inline bool vring_passed(uint16_t event, uint16_t now, uint16_t old)
+{
+    return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+/* Marks what the device has written of the chain's buffers. */
+void vring_chain_mark(const Vring *ring, const VringChain *chain, uint32_t written);
+
+VringResult vring_split_pop(Vring *ring, VringChain *chain);
+void vring_split_push(Vring *ring, const VringChain *chain, uint32_t written);
+bool vring_split_flush(Vring *ring);
+bool vring_split_notify(Vring *ring, bool on);
+
+VringResult vring_packed_pop(Vring *ring, VringChain *chain);
+void vring_packed_push(Vring *ring, const VringChain *chain, uint32_t written);
+bool vring_packed_flush(Vring *ring);
+bool vring_packed_notify(Vring *ring, bool on);

@@ -1,0 +1,203 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Disks on virtio-blk: what a guest writes is in the host's file, and the other way round.
+
+setup_file()
+{
+    KERNEL=$(build/guest.sh kernel riscv64) && INITRD=$(build/guest.sh initrd-io riscv64) ||
+        skip "no guest can be fetched"
+    export KERNEL INITRD
+}
+
+setup()
+{
+    cd "$BATS_TEST_TMPDIR"
+    truncate -s 64M disk.img
+}
+
+# job SCRIPT [OPTION]...: runs the script in a guest
+job()
+{
+    local encoded
+    encoded=$(base64 -w0 <<<"$1")
+    shift
+    run timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 quiet lathe.mode=jobs lathe.cmd=$encoded" "$@" </dev/null
+    echo "$output" | tail -n 40
+}
+
+usage()
+{
+    run timeout 60 vm-run -nographic -kernel "$KERNEL" "$@" </dev/null
+    [ "$status" -ne 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+}
+
+sum_of()
+{
+    md5sum "$@" | cut -d ' ' -f 1
+}
+
+# Writes 24 MiB, starts again, reads them back; prints their sum.
+rewrite='
+if [ "$(dd if=/dev/vda bs=512 skip=8192 count=1 2>/dev/null | head -c 4)" = DONE ]; then
+    echo "AGAIN $(dd if=/dev/vda bs=64k skip=128 count=384 2>/dev/null | md5sum)"
+    exit 0
+fi
+dd if=/dev/urandom of=/tmp/data bs=1M count=24 2>/dev/null
+echo "FIRST $(md5sum </tmp/data)"
+dd if=/tmp/data of=/dev/vda bs=64k seek=128 2>/dev/null
+echo DONE | dd of=/dev/vda bs=512 seek=8192 conv=sync 2>/dev/null
+sync
+reboot -f'
+
+check_rewrite()
+{
+    [ "$status" -eq 0 ]
+    sum=$(dd if=disk.img bs=1M skip=8 count=24 2>/dev/null | sum_of)
+    [[ $output == *"FIRST $sum"*"AGAIN $sum"*"STATUS 0"* ]]
+}
+
+@test "what a guest writes is there after a reboot, and in the host's file" {
+    job "$rewrite" -drive file=disk.img,format=raw,if=virtio
+    check_rewrite
+}
+
+@test "the same over packed rings, several queues and CPUs, without indirect tables or indexes" {
+    job "$rewrite" -smp 2 -drive file=disk.img,format=raw,if=none,id=d0 \
+        -device virtio-blk-device,drive=d0,packed=on,num-queues=2
+    check_rewrite
+    truncate -s 0 disk.img
+    truncate -s 64M disk.img
+    job "$rewrite" -drive file=disk.img,format=raw,if=none,id=d0 \
+        -device virtio-blk-device,drive=d0,indirect_desc=off,event_idx=off,queue-size=8
+    check_rewrite
+    truncate -s 0 disk.img
+    truncate -s 64M disk.img
+    job "$rewrite" -drive file=disk.img,format=raw,if=none,id=d0 \
+        -device virtio-blk-device,drive=d0,packed=on,event_idx=off,indirect_desc=off,write-cache=off
+    check_rewrite
+}
+
+@test "-blockdev, disks of several devices in order, serial numbers and sizes" {
+    truncate -s 1M b.img
+    echo second >b.img
+    truncate -s 1M b.img
+    job 'cat /sys/block/vda/size /sys/block/vda/serial /sys/block/vdb/size /sys/block/vdb/serial
+        head -n 1 /dev/vdb; cat /sys/block/vdb/queue/physical_block_size' \
+        -blockdev driver=file,filename=disk.img,node-name=f0 \
+        -blockdev driver=raw,file=f0,node-name=n0 \
+        -device virtio-blk-device,drive=n0,serial=one \
+        -drive file=b.img,format=raw,if=none,id=b \
+        -device virtio-blk-device,drive=b,serial=two,physical_block_size=4096
+    [[ $output == *131072*one*2048*two*second*4096*"STATUS 0"* ]]
+}
+
+@test "an ext4 file system from the host is read, written and clean afterwards" {
+    command -v mke2fs >/dev/null || skip "e2fsprogs is not installed"
+    mkdir tree
+    head -c 3000000 /dev/urandom >tree/data
+    mke2fs -q -t ext4 -d tree disk.img
+    job 'mkdir /mnt && mount -t ext4 /dev/vda /mnt && md5sum </mnt/data && cp /mnt/data /mnt/copy &&
+        sync && cat /mnt/copy /mnt/data >/mnt/both && umount /mnt' disk.img
+    [[ $output == *"$(sum_of tree/data)"*"STATUS 0"* ]]
+    e2fsck -fn disk.img
+    [ "$(debugfs -R 'cat /both' disk.img 2>/dev/null | sum_of)" = \
+        "$(cat tree/data tree/data | sum_of)" ]
+}
+
+@test "discard gives space back, and reads as zeroes" {
+    head -c 64M /dev/urandom >disk.img
+    before=$(stat -c %b disk.img)
+    job 'blkdiscard -o 16777216 -l 33554432 /dev/vda && dd if=/dev/vda bs=1M skip=16 count=32 |
+        md5sum' -drive file=disk.img,format=raw,discard=unmap
+    [[ $output == *"$(head -c 32M /dev/zero | sum_of)"*"STATUS 0"* ]]
+    [ "$(stat -c %b disk.img)" -le $((before - 60000)) ]
+}
+
+@test "a read-only disk refuses writes and stays as it is" {
+    head -c 64M /dev/urandom >disk.img
+    before=$(sum_of disk.img)
+    chmod a-w disk.img
+    job 'cat /sys/block/vda/ro; dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync; echo "write $?"
+        md5sum </dev/vda' -drive file=disk.img,format=raw,readonly=on
+    [[ $output == *1*"write 1"*"$before"*"STATUS 0"* ]]
+    [ "$(sum_of disk.img)" = "$before" ]
+}
+
+@test "snapshot=on and -snapshot leave the file untouched" {
+    head -c 64M /dev/urandom >disk.img
+    before=$(sum_of disk.img)
+    script='echo changed | dd of=/dev/vda bs=512 conv=sync,fsync && echo 3 >/proc/sys/vm/drop_caches &&
+        dd if=/dev/vda bs=512 count=1 | head -n 1'
+    job "$script" -drive file=disk.img,format=raw,snapshot=on
+    [[ $output == *changed*"STATUS 0"* ]]
+    [ "$(sum_of disk.img)" = "$before" ]
+    job "$script" -snapshot -drive file=disk.img,format=raw
+    [[ $output == *changed*"STATUS 0"* ]]
+    [ "$(sum_of disk.img)" = "$before" ]
+}
+
+@test "a second vm-run on a disk names the first" {
+    timeout 60 vm-run -nographic -kernel "$KERNEL" -drive file=disk.img,format=raw </dev/null \
+        >first.log 2>&1 3>&- &
+    for _ in {1..100}; do
+        ! grep -qa Linux first.log || break
+        sleep 0.1
+    done
+    pid=$(pgrep -P $!)
+    run timeout 60 vm-run -nographic -kernel "$KERNEL" -drive file=disk.img,format=raw </dev/null
+    kill -INT "$pid"
+    wait $!
+    [ "$status" -eq 1 ]
+    [[ $output == *disk.img* ]]
+    [[ $output == *"$pid"* ]]
+}
+
+@test "a full host disk is an error in the guest, and nothing else" {
+    mkdir small
+    mount -t tmpfs -o size=8M none small || skip "cannot mount a tmpfs"
+    truncate -s 64M small/disk.img
+    job 'dd if=/dev/zero bs=1M count=16 2>/dev/null | tr "\0" x >/tmp/x
+        dd if=/tmp/x of=/dev/vda bs=1M conv=fsync; echo "write $?"' \
+        -drive file=small/disk.img,format=raw
+    umount small
+    [ "$status" -eq 0 ]
+    [[ $output == *"write 1"*"STATUS 0"* ]]
+}
+
+@test "random bytes reach the guest, from the host's generator and from a file" {
+    yes lathe | head -c 65536 >bytes
+    job 'head -c 4096 /dev/hwrng | md5sum; cat /sys/class/misc/hw_random/rng_current' \
+        -object rng-builtin,id=r -device virtio-rng-device,rng=r
+    [[ $output == *virtio_rng*"STATUS 0"* ]]
+    job 'head -c 60 /dev/hwrng' -object rng-random,id=r,filename=bytes -device virtio-rng-device,rng=r
+    [[ $output == *lathe*lathe*"STATUS 0"* ]]
+}
+
+@test "wrong words are one line that says which" {
+    usage -drive file=none.img,format=raw
+    [[ $output == *none.img* ]]
+    usage -device virtio-blk-device,drive=d9
+    [[ $output == *d9* ]]
+    usage -device virtio-blk-device
+    [[ $output == *drive* ]]
+    usage -drive file=disk.img,format=raw,if=none,id=d0 -device virtio-blk-device,drive=d0,seriall=x
+    [[ $output == *"did you mean 'serial'"* ]]
+    usage -drive file=disk.img,format=raw,if=none,id=d0 -device virtio-blk-devic,drive=d0
+    [[ $output == *"did you mean 'virtio-blk-device'"* ]]
+    usage -drive file=disk.img,format=raw,if=none,id=d0 -device virtio-blk-device,drive=d0 \
+        -device virtio-blk-device,drive=d0
+    [[ $output == *"'d0' is already in use"* ]]
+    usage -drive file=disk.img,format=raw,if=none,id=d0 -drive file=disk.img,format=raw,if=none,id=d0
+    [[ $output == *d0* ]]
+    usage -drive file=disk.img,format=raw,if=floppy
+    [[ $output == *if=virtio* ]]
+    usage -device virtio-rng-device,rng=r9
+    [[ $output == *r9* ]]
+    usage -drive file=disk.img,format=raw,if=none,id=d0 \
+        -device virtio-blk-device,drive=d0,bus=virtio-mmio-bus.8
+    [[ $output == *virtio-mmio-bus.8* ]]
+    usage -object rng-builtin,id=r $(printf -- '-device virtio-rng-device,rng=r %.0s' {1..9})
+    [[ $output == *"no slot is free"* ]]
+}
