@@ -164,7 +164,7 @@ one_line()
 }
 
 @test "what is not there yet says so" {
-    for args in -S '-drive file=x' '-device virtio-net-device' '-display gtk' '-monitor stdio' '-serial pty'; do
+    for args in -S '-drive file=x' '-device virtio-net-device' '-display gtk' '-monitor stdio' '-serial vc'; do
         run vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line

@@ -43,7 +43,8 @@ static const Option run_options[] = {
     { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
-    { "serial", LIST, AT(serial), "SPEC", "stdio, mon:stdio, file:PATH, null; one a port" },
+    { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
+    { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
     { "display", TEXT, AT(display), "none", "no display" },
     { "monitor", TEXT, AT(monitor), "none", "no monitor" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
@@ -66,7 +67,6 @@ static const Option run_options[] = {
     { "hda", REFUSED, 0, "FILE", "disks are not there yet; use -initrd" },
     { "netdev", REFUSED, 0, "SPEC", "networks are not there yet" },
     { "nic", REFUSED, 0, "SPEC", "networks are not there yet" },
-    { "chardev", REFUSED, 0, "SPEC", "-chardev is not there yet; use -serial" },
     { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
@@ -128,7 +128,7 @@ static bool check(const RunOptions *o, GError **error)
 {
     if (o->display && strcmp(o->display, "none"))
         return fail_usage(error, "-display %s: only none is there yet", o->display);
-    if (o->monitor && strcmp(o->monitor, "none"))
+    if (o->monitor && strcmp(o->monitor, "none") && strcmp(o->monitor, "null"))
         return fail_usage(error, "-monitor %s: only none is there yet", o->monitor);
     return true;
 }
@@ -149,6 +149,7 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     o->smp = g_ptr_array_new_with_free_func(g_free);
     o->memory = g_ptr_array_new_with_free_func(g_free);
     o->serial = g_ptr_array_new_with_free_func(g_free);
+    o->chardev = g_ptr_array_new_with_free_func(g_free);
     o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];

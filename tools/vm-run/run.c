@@ -6,6 +6,7 @@
  * SBI hooks: they note what the guest wants and leave the rest to an idle call here.
  */
 #include "run.h"
+#include "chardev.h"
 #include "software.h"
 
 #include "base/error.h"
@@ -36,7 +37,8 @@ typedef struct {
     Machine *machine;
     MachineEntry entry;
     FirmwareRiscv *sbi;
-    GPtrArray *serials;
+    ChardevTable *chardevs;
+    GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
     GMainLoop *loop;
     int status;
     bool interrupted; /* the user wants an end, whatever the guest is doing */
@@ -81,7 +83,8 @@ static bool print_lists(const Run *r)
         text = cpu_accel_help();
     } else if (asks_help(o->debug)) {
         text = log_help();
-    } else if (o->serial->len && asks_help(o->serial->pdata[0])) {
+    } else if ((o->serial->len && asks_help(o->serial->pdata[0])) ||
+               (o->chardev->len && asks_help(o->chardev->pdata[0]))) {
         text = chardev_help();
     } else if (asks_help(o->cpu)) {
         print_isas(r, NULL);
@@ -316,25 +319,23 @@ static bool dump_tree(Run *r, GError **error)
                                        (gssize)g_bytes_get_size(tree), error);
 }
 
-static bool open_serials(Run *r, GError **error)
+static void on_notice(void *opaque, const char *line)
 {
-    const RunOptions *o = r->o;
-    ChardevHost host = { on_quit_key, r };
-    r->serials = g_ptr_array_new_with_free_func((GDestroyNotify)chardev_free);
-    if (!o->serial->len && !o->nographic && (o->nodefaults || o->display))
-        return true;
-    for (guint i = 0; i < MAX(o->serial->len, 1); i++) {
-        const char *spec = o->serial->len ? o->serial->pdata[i] : "mon:stdio";
-        if (!strcmp(spec, "none"))
-            continue;
-        Chardev *c = chardev_open(spec, &host, error);
-        if (!c)
-            return prefix(error, "-serial");
-        g_ptr_array_add(r->serials, c);
-        if (!machine_set_serial(r->machine, i, c, error))
-            return prefix(error, "-serial");
-    }
-    return true;
+    ((Run *)opaque)->warn(line);
+}
+
+static bool on_cancelled(void *opaque)
+{
+    return ((Run *)opaque)->interrupted;
+}
+
+static bool open_chardevs(Run *r, GError **error)
+{
+    ChardevHost host = { .quit = on_quit_key, .notice = on_notice, .cancelled = on_cancelled,
+                         .opaque = r };
+    r->chardevs = chardev_table_new(&host);
+    r->serials = g_ptr_array_new();
+    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error);
 }
 
 static bool check_software(const Run *r, GError **error)
@@ -353,7 +354,7 @@ static bool check_software(const Run *r, GError **error)
 
 static bool start(Run *r, GError **error)
 {
-    if (!check_software(r, error) || !open_serials(r, error) ||
+    if (!check_software(r, error) || !open_chardevs(r, error) ||
         !machine_start(r->machine, on_power, r, error))
         return false;
     BusSpace *space = machine_space(r->machine);
@@ -420,6 +421,7 @@ static void run_clear(Run *r)
     machine_options_free(r->options);
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
+    chardev_table_free(r->chardevs);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
     g_mutex_clear(&r->lock);
@@ -454,6 +456,10 @@ static bool run(Run *r, GError **error)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         g_source_remove(sources[i]);
+    if (!ok && r->interrupted) { /* while it waited for somebody to connect */
+        g_clear_error(error);
+        return true;
+    }
     return ok;
 }
 
