@@ -101,8 +101,7 @@ bool net_datagrams_send(NetDatagrams *d, const struct iovec *iov, unsigned count
     bool taken = true;
     g_mutex_lock(&d->lock);
     ssize_t n = send_once(d, &msg);
-    if (n < 0 && d->one_peer && d->has_remote &&
-        (errno == ECONNREFUSED || errno == ENOTCONN || errno == ECONNRESET || errno == EDESTADDRREQ)) {
+    if (n < 0 && d->one_peer && d->has_remote && errno != EAGAIN) {
         d->connected = false; /* another may sit at the address by now */
         n = send_once(d, &msg);
     }

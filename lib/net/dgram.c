@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dgram: packets as datagrams over UDP, multicast or a unix socket. Keys: local.type=inet|unix|fd and
- * local.host=, local.port=, local.path=, local.str=; remote.type=inet|unix and the like. A remote
+ * dgram: packets as datagrams over UDP, multicast or a unix socket. Keys:
+ * local.type=inet|unix|fd and local.host=, local.port=, local.path=, local.str=; remote.type=inet|unix and the like. A remote
  * address that is a multicast group is joined.
  */
 #include "base/error.h"
@@ -20,8 +20,10 @@ typedef struct {
 static bool read_end(Options *o, const char *name, End *end, GError **error)
 {
     static const char *const kinds[] = { "inet", "unix", "fd", NULL };
-    g_autofree char *type = g_strconcat(name, ".type", NULL), *host = g_strconcat(name, ".host", NULL);
-    g_autofree char *port = g_strconcat(name, ".port", NULL), *path = g_strconcat(name, ".path", NULL);
+    g_autofree char *type = g_strconcat(name, ".type", NULL);
+    g_autofree char *host = g_strconcat(name, ".host", NULL);
+    g_autofree char *port = g_strconcat(name, ".port", NULL);
+    g_autofree char *path = g_strconcat(name, ".path", NULL);
     g_autofree char *fd = g_strconcat(name, ".str", NULL);
     *end = (End){ -1, options_get(o, host), options_get(o, port), options_get(o, path),
                   options_get(o, fd) };

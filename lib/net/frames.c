@@ -23,7 +23,8 @@ void net_frames_reset(NetFrames *f)
 }
 
 bool net_frames_feed(NetFrames *f, const uint8_t *data, size_t length,
-                     void (*packet)(void *opaque, const uint8_t *data, size_t length), void *opaque)
+                     void (*packet)(void *opaque, const uint8_t *data, size_t length),
+                     void *opaque)
 {
     while (length) {
         if (f->have < sizeof f->header) {

@@ -54,8 +54,8 @@ bool net_send(NetBackend *b, const struct iovec *iov, unsigned count);
 void net_receive_again(NetBackend *b);
 /* NET_... bits. */
 unsigned net_features(const NetBackend *b);
-/* Packets have a virtio-net header of 10 or 12 bytes (0: none, as at the start) both ways, and those
-   for the guest may use these features. False if the back end cannot. */
+/* Packets have a virtio-net header of 10 or 12 bytes (0: none, as at the start) both ways, and
+   those for the guest may use these features. False if the back end cannot. */
 bool net_set_header(NetBackend *b, size_t length, unsigned features);
 bool net_link(const NetBackend *b);
 

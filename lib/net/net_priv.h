@@ -78,7 +78,8 @@ void net_frames_reset(NetFrames *f);
 /* Calls packet for each one completed. False: a length beyond NET_PACKET_MAX; the stream is of no
    use any more. Packets of length 0 are passed over. */
 bool net_frames_feed(NetFrames *f, const uint8_t *data, size_t length,
-                     void (*packet)(void *opaque, const uint8_t *data, size_t length), void *opaque);
+                     void (*packet)(void *opaque, const uint8_t *data, size_t length),
+                     void *opaque);
 
 /* ---- A peer on a stream socket --------------------------------------------- */
 

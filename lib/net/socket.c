@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * socket: the older spelling of stream and dgram. listen=[HOST]:PORT, connect=HOST:PORT,
- * mcast=GROUP:PORT[,localaddr=ADDR], udp=HOST:PORT,localaddr=[HOST]:PORT, fd=N (connected, stream or
- * datagram). Says the same in the newer words and hands over to those.
+ * mcast=GROUP:PORT[,localaddr=ADDR], udp=HOST:PORT,localaddr=[HOST]:PORT, fd=N (connected, stream
+ * or datagram). Says the same in the newer words and hands over to those.
  */
 #include "base/error.h"
 #include "net/net_priv.h"

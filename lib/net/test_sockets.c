@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The grammars, and back ends over sockets: two of them talk, peers vanish, packets come in pieces. */
+/* The grammars, and back ends over sockets: two talk, peers vanish, packets come in pieces. */
 #include "net/test_net.h"
 
 #include <glib/gstdio.h>
@@ -17,11 +17,13 @@ static void test_grammar(void)
         "user,id=a,guestfwd=tcp:1.2.3.4:1-cmd:cat", "user,id=a,guestfwd=tcp:10.0.2.9:1-chardev:c",
         "user,id=a,tftp=/nonexistent", "user,id=a,smb=/x", "user,id=a,ipv4=off,ipv6=off",
         "stream,id=a", "stream,id=a,addr.type=unix", "stream,id=a,addr.type=inet",
-        "stream,id=a,addr.type=unix,addr.path=/nonexistent/s", "stream,id=a,addr.type=fd,addr.str=x",
+        "stream,id=a,addr.type=unix,addr.path=/nonexistent/s",
+        "stream,id=a,addr.type=fd,addr.str=x",
         "stream,id=a,addr.type=unix,addr.path=/x,server=on,reconnect=1",
         "stream,id=a,addr.type=fd,addr.str=999999", "dgram,id=a", "dgram,id=a,local.port=1",
         "dgram,id=a,local.type=inet,local.port=0", "socket,id=a", "socket,id=a,listen=:1,fd=1",
-        "socket,id=a,udp=127.0.0.1:1", "socket,id=a,listen=1,localaddr=x", "tap,id=a,script=/bin/sh",
+        "socket,id=a,udp=127.0.0.1:1", "socket,id=a,listen=1,localaddr=x",
+        "tap,id=a,script=/bin/sh",
         "tap,id=a,vhost=on", "tap,id=a,ifname=much-too-long-a-name", "tap,id=a,fd=0,ifname=x",
     };
     g_autoptr(NetTable) t = net_table_new(NULL, NULL);
@@ -87,8 +89,8 @@ static void test_pairs(void)
     g_autofree char *c = g_strdup_printf("socket,connect=127.0.0.1:%d", port);
     g_autofree char *u1 = g_strdup_printf("socket,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d", port,
                                           port + 1);
-    g_autofree char *u2 = g_strdup_printf("socket,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d", port + 1,
-                                          port);
+    g_autofree char *u2 = g_strdup_printf("socket,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d",
+                                          port + 1, port);
     const char *pairs[][2] = { { server, s }, { d1, d2 }, { l, c }, { u1, u2 } };
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
         g_autoptr(NetTable) t = net_table_new(NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * User-mode networking, against a guest that is played here: frames built by hand ask for an address
- * (RFC 2131) and answer ARP, and one TCP connection (RFC 9293) comes in through a forwarded port.
+ * User-mode networking, against a guest that is played here: frames built by hand ask for an
+ * address (RFC 2131) and answer ARP, and one TCP connection (RFC 9293) comes in through a forwarded port.
  */
 #include "net/test_net.h"
 
@@ -270,8 +270,10 @@ static void test_hostfwd(void)
 /* A connection out to a unix socket of the host; and with restrict=on, nothing but that. */
 static void test_guestfwd(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("net-XXXXXX", NULL), *path = g_build_filename(dir, "s", NULL);
-    g_autofree char *text = g_strdup_printf("user,restrict=on,guestfwd=tcp:10.0.2.100:80-unix:%s", path);
+    g_autofree char *dir = g_dir_make_tmp("net-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *text = g_strdup_printf("user,restrict=on,"
+                                            "guestfwd=tcp:10.0.2.100:80-unix:%s", path);
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     int l = socket(AF_UNIX, SOCK_STREAM, 0);
     g_strlcpy(un.sun_path, path, sizeof un.sun_path);

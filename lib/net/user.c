@@ -335,7 +335,8 @@ static bool read_network(Options *o, SlirpConfig *c, GError **error)
     c->vhost.s_addr = htonl(base | 2);
     c->vnameserver.s_addr = htonl(base | 3);
     c->vdhcp_start.s_addr = htonl(base | (bits > 27 ? 4 : 15));
-    if (!get_address(o, "host", &c->vhost, error) || !get_address(o, "dns", &c->vnameserver, error) ||
+    if (!get_address(o, "host", &c->vhost, error) ||
+        !get_address(o, "dns", &c->vnameserver, error) ||
         !get_address(o, "dhcpstart", &c->vdhcp_start, error))
         return false;
     const struct { const char *key; struct in_addr a; } inside[] = {

@@ -65,8 +65,9 @@ static const Option run_options[] = {
     { "drive", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
     { "blockdev", REFUSED, 0, "SPEC", "disks are not there yet; use -initrd" },
     { "hda", REFUSED, 0, "FILE", "disks are not there yet; use -initrd" },
-    { "netdev", REFUSED, 0, "SPEC", "networks are not there yet" },
-    { "nic", REFUSED, 0, "SPEC", "networks are not there yet" },
+    { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
+    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
+    { "net", LIST, AT(net), "none", "no network card" },
     { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
@@ -150,6 +151,9 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     o->memory = g_ptr_array_new_with_free_func(g_free);
     o->serial = g_ptr_array_new_with_free_func(g_free);
     o->chardev = g_ptr_array_new_with_free_func(g_free);
+    o->netdev = g_ptr_array_new_with_free_func(g_free);
+    o->nic = g_ptr_array_new_with_free_func(g_free);
+    o->net = g_ptr_array_new_with_free_func(g_free);
     o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];

@@ -8,7 +8,7 @@
 typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
         *monitor;
-    GPtrArray *machine, *smp, *memory, *serial, *chardev; /* char *, in the order given */
+    GPtrArray *machine, *smp, *memory, *serial, *chardev, *netdev, *nic, *net; /* char *, in the order given */
     bool nographic, no_reboot, nodefaults, help, version;
     /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
     const char *called_arch;

@@ -7,6 +7,7 @@
  */
 #include "run.h"
 #include "chardev.h"
+#include "net.h"
 #include "software.h"
 
 #include "base/error.h"
@@ -37,6 +38,7 @@ typedef struct {
     Machine *machine;
     MachineEntry entry;
     FirmwareRiscv *sbi;
+    NetTable *nets;
     ChardevTable *chardevs;
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
     GMainLoop *loop;
@@ -86,6 +88,9 @@ static bool print_lists(const Run *r)
     } else if ((o->serial->len && asks_help(o->serial->pdata[0])) ||
                (o->chardev->len && asks_help(o->chardev->pdata[0]))) {
         text = chardev_help();
+    } else if ((o->netdev->len && asks_help(o->netdev->pdata[0])) ||
+               (o->nic->len && asks_help(o->nic->pdata[0]))) {
+        text = net_help();
     } else if (asks_help(o->cpu)) {
         print_isas(r, NULL);
         return true;
@@ -354,7 +359,8 @@ static bool check_software(const Run *r, GError **error)
 
 static bool start(Run *r, GError **error)
 {
-    if (!check_software(r, error) || !open_chardevs(r, error) ||
+    r->nets = net_table_new(on_notice, r);
+    if (!check_software(r, error) || !nets_open(r->o, r->nets, error) || !open_chardevs(r, error) ||
         !machine_start(r->machine, on_power, r, error))
         return false;
     BusSpace *space = machine_space(r->machine);
@@ -422,6 +428,7 @@ static void run_clear(Run *r)
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
     chardev_table_free(r->chardevs);
+    net_table_free(r->nets);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
     g_mutex_clear(&r->lock);

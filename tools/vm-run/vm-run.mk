@@ -1,1 +1,1 @@
-vm-run_libs := base bus translate chardev load guest cpu firmware devices machines
+vm-run_libs := base bus translate chardev net load guest cpu firmware devices machines
