@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * dgram: packets as datagrams over UDP, multicast or a unix socket. Keys:
- * local.type=inet|unix|fd and local.host=, local.port=, local.path=, local.str=; remote.type=inet|unix and the like. A remote
- * address that is a multicast group is joined.
+ * local.type=inet|unix|fd and local.host=, local.port=, local.path=, local.str=;
+ * remote.type=inet|unix and the like. A remote address that is a multicast group is joined.
  */
 #include "base/error.h"
 #include "net/net_priv.h"

@@ -24,7 +24,7 @@ static bool reaches_out(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autofree char *text = g_strndup((const char *)data, size);
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     g_autoptr(GError) error = NULL, error_nic = NULL, error_net = NULL;
     uint8_t mac[6];
     if (!reaches_out(text)) {
@@ -34,5 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_true(net_table_add_net(t, text, &error_net) != (error_net != NULL));
     net_parse_mac(text, mac, NULL);
     g_autofree char *info = net_table_info(t);
+    g_assert_nonnull(info);
     return 0;
 }

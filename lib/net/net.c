@@ -215,7 +215,7 @@ static const NetType *find_type(const char *name, GError **error)
     return NULL;
 }
 
-NetBackend *net_open(Options *o, const char *id, NetTable *table, GError **error)
+NetBackend *net_open(Options *o, const char *id, GError **error)
 {
     const char *name = options_need(o, "type", error);
     const NetType *type = name ? find_type(name, error) : NULL;

@@ -86,8 +86,7 @@ typedef struct {
     NetBackend *backend;
 } NetNic;
 
-/* notice (may be NULL) gets lines for the user; main thread. */
-NetTable *net_table_new(void (*notice)(void *opaque, const char *line), void *opaque);
+NetTable *net_table_new(void);
 /* Cards must have been taken away. */
 void net_table_free(NetTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NetTable, net_table_free)

@@ -28,8 +28,6 @@ struct NetBackend {
     const NetType *type;
     void *priv; /* the type's own */
     char *id;
-    void (*notice)(void *opaque, const char *line);
-    void *notice_opaque;
     bool taken;      /* given to a card; main thread, like the next two */
     NetCard card;
     void *card_opaque;
@@ -46,7 +44,7 @@ struct NetBackend {
 #undef NET
 
 /* From "TYPE,KEY=VALUE,..." as options; id is copied. */
-NetBackend *net_open(Options *o, const char *id, NetTable *table, GError **error);
+NetBackend *net_open(Options *o, const char *id, GError **error);
 void net_free(NetBackend *b);
 
 /* Main thread, not within send: a packet for the card. Returns whether more may come now; if not,

@@ -41,8 +41,8 @@ static char *translate(const char *how, const char *value, const char *local, bo
         return g_strdup_printf("addr.type=inet,addr.host=%s,addr.port=%s%s", host, port,
                                *how == 'l' ? ",server=on" : "");
     *datagrams = true;
-    g_autofree char *remote = g_strdup_printf("remote.type=inet,remote.host=%s,remote.port=%s", host,
-                                              port);
+    g_autofree char *remote = g_strdup_printf("remote.type=inet,remote.host=%s,remote.port=%s",
+                                              host, port);
     if (*how == 'm') {
         g_autofree char *address = local ? escape(local) : NULL;
         return address ? g_strdup_printf("%s,local.type=inet,local.port=0,local.host=%s", remote,

@@ -10,8 +10,6 @@ struct NetTable {
     GPtrArray *backends; /* of NetBackend */
     GPtrArray *nics;     /* of NetNic */
     bool none;
-    void (*notice)(void *opaque, const char *line);
-    void *opaque;
 };
 
 static void nic_free(void *opaque)
@@ -21,13 +19,11 @@ static void nic_free(void *opaque)
     g_free(n);
 }
 
-NetTable *net_table_new(void (*notice)(void *opaque, const char *line), void *opaque)
+NetTable *net_table_new(void)
 {
     NetTable *t = g_new0(NetTable, 1);
     t->backends = g_ptr_array_new_with_free_func((GDestroyNotify)net_free);
     t->nics = g_ptr_array_new_with_free_func(nic_free);
-    t->notice = notice;
-    t->opaque = opaque;
     return t;
 }
 
@@ -62,13 +58,11 @@ static NetBackend *add(NetTable *t, Options *o, const char *id, GError **error)
         fail_usage(error, "there are two of id=%s", id);
         return NULL;
     }
-    NetBackend *b = net_open(o, id, t, error);
+    NetBackend *b = net_open(o, id, error);
     if (!b) {
         prefix(error, "%s", id);
         return NULL;
     }
-    b->notice = t->notice;
-    b->notice_opaque = t->opaque;
     g_ptr_array_add(t->backends, b);
     return b;
 }
@@ -133,8 +127,8 @@ bool net_table_add_net(NetTable *table, const char *text, GError **error)
         return true;
     }
     if (g_str_has_prefix(text, "nic"))
-        return fail_usage(error, "'%s': there are no hubs; -nic TYPE,model=... makes a card and its "
-                          "back end", text);
+        return fail_usage(error, "'%s': there are no hubs; -nic TYPE,model=... makes a card and "
+                          "its back end", text);
     return fail_usage(error, "'%s': there are no hubs; write -nic %s", text, text);
 }
 

@@ -26,7 +26,7 @@ static void test_grammar(void)
         "tap,id=a,script=/bin/sh",
         "tap,id=a,vhost=on", "tap,id=a,ifname=much-too-long-a-name", "tap,id=a,fd=0,ifname=x",
     };
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         if (net_table_add(t, bad[i], &error) || !error)
@@ -93,7 +93,7 @@ static void test_pairs(void)
                                           port + 1, port);
     const char *pairs[][2] = { { server, s }, { d1, d2 }, { l, c }, { u1, u2 } };
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
-        g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+        g_autoptr(NetTable) t = net_table_new();
         NetBackend *a = open_netdev(t, "a", pairs[i][0]);
         NetBackend *b = open_netdev(t, "b", pairs[i][1]);
         talk(a, b);
@@ -107,7 +107,7 @@ static void test_peer(void)
 {
     g_autofree char *dir = g_dir_make_tmp("net-XXXXXX", NULL);
     g_autofree char *text = g_strdup_printf("stream,addr.type=unix,addr.path=%s/s,server=on", dir);
-    NetTable *t = net_table_new(NULL, NULL);
+    NetTable *t = net_table_new();
     NetBackend *b = open_netdev(t, "a", text);
     TestCard card;
     card_init(&card, b);
@@ -154,7 +154,7 @@ static void test_pressure(void)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), ==, 0);
     g_autofree char *ta = g_strdup_printf("stream,addr.type=fd,addr.str=%d", sv[0]);
     g_autofree char *tb = g_strdup_printf("socket,fd=%d", sv[1]);
-    NetTable *t = net_table_new(NULL, NULL);
+    NetTable *t = net_table_new();
     NetBackend *a = open_netdev(t, "a", ta), *b = open_netdev(t, "b", tb);
     TestCard ca, cb;
     card_init(&ca, a);

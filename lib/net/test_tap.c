@@ -45,7 +45,7 @@ static void test_tap(void)
         g_test_skip("no network namespace can be made");
         return;
     }
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     g_autoptr(GError) error = NULL;
     if (!net_table_add(t, "tap,id=t,ifname=lathe0,script=no,downscript=no", &error)) {
         g_test_skip(error->message);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * User-mode networking, against a guest that is played here: frames built by hand ask for an
- * address (RFC 2131) and answer ARP, and one TCP connection (RFC 9293) comes in through a forwarded port.
+ * address (RFC 2131) and answer ARP, and one TCP connection (RFC 9293) comes in through a
+ * forwarded port.
  */
 #include "net/test_net.h"
 
@@ -70,7 +71,7 @@ static void dhcp_discover(uint8_t *f, size_t *n)
 
 static void test_dhcp(void)
 {
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     NetBackend *b = open_netdev(t, "u", "user,hostname=lathe-test,dhcpstart=10.0.2.77,ipv6=off");
     TestCard card;
     uint8_t f[600];
@@ -228,7 +229,7 @@ static int dial(int port)
 static void test_hostfwd(void)
 {
     int port = free_port(), port2;
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     g_autofree char *text = g_strdup_printf("user,hostfwd=tcp:127.0.0.1:%d-:22", port);
     NetBackend *b = open_netdev(t, "u", text);
     g_autofree char *again = g_strdup_printf("user,id=v,hostfwd=tcp:127.0.0.1:%d-:22", port);
@@ -279,7 +280,7 @@ static void test_guestfwd(void)
     g_strlcpy(un.sun_path, path, sizeof un.sun_path);
     g_assert_cmpint(bind(l, (struct sockaddr *)&un, sizeof un), ==, 0);
     g_assert_cmpint(listen(l, 1), ==, 0);
-    g_autoptr(NetTable) t = net_table_new(NULL, NULL);
+    g_autoptr(NetTable) t = net_table_new();
     Guest g;
     guest_init(&g, open_netdev(t, "u", text));
     const uint8_t *answer = g_bytes_get_data(g.card.got->pdata[0], NULL);

@@ -6,5 +6,5 @@
 
 #include "net/net.h"
 
-/* Opens them into the table. There is no card that could use them yet: asking for one is an error. */
+/* Opens them into the table. There is no card that could use them yet: asking for one fails. */
 bool nets_open(const RunOptions *o, NetTable *table, GError **error);

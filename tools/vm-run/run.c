@@ -359,7 +359,7 @@ static bool check_software(const Run *r, GError **error)
 
 static bool start(Run *r, GError **error)
 {
-    r->nets = net_table_new(on_notice, r);
+    r->nets = net_table_new();
     if (!check_software(r, error) || !nets_open(r->o, r->nets, error) || !open_chardevs(r, error) ||
         !machine_start(r->machine, on_power, r, error))
         return false;
