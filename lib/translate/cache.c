@@ -99,8 +99,8 @@ static bool two_pages(const Region *r)
 }
 
 /*
- * Now and then the writable mapping lets go of its pages: they are the memfd's and stay, but would count twice in
- * the process. Links that are patched bring a few of them back.
+ * Now and then the writable mapping lets go of its pages: they are the memfd's and stay, but would
+ * count twice in the process. Links that are patched bring a few of them back.
  */
 static void forget_written(Code *c, size_t from, size_t to)
 {
@@ -308,7 +308,8 @@ void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
     if (!size)
         return;
     g_mutex_lock(&t->lock);
-    for (uint64_t page = phys & ~PAGE_MASK, end = phys + size - 1; page <= (end & ~PAGE_MASK); page += GUEST_PAGE_SIZE) {
+    for (uint64_t page = phys & ~PAGE_MASK, end = phys + size - 1; page <= (end & ~PAGE_MASK);
+         page += GUEST_PAGE_SIZE) {
         uint64_t first = page < phys ? phys & PAGE_MASK : 0;
         uint64_t last = (end & ~PAGE_MASK) == page ? end & PAGE_MASK : PAGE_MASK;
         invalidate_in_page(t, page, first, last);

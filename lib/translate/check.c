@@ -24,9 +24,11 @@ static bool takes_operand_types(const IrBuilder *b, const IrOp *op)
     case IR_SELECT:
         return ta == IR_I8 && tb == tc && tb == op->type;
     case IR_ZEXT: case IR_SEXT:
-        return ir_type_is_int(ta) && ir_type_is_int(op->type) && ir_type_bits(ta) < ir_type_bits(op->type);
+        return ir_type_is_int(ta) && ir_type_is_int(op->type) &&
+               ir_type_bits(ta) < ir_type_bits(op->type);
     case IR_TRUNC:
-        return ir_type_is_int(ta) && ir_type_is_int(op->type) && ir_type_bits(ta) > ir_type_bits(op->type);
+        return ir_type_is_int(ta) && ir_type_is_int(op->type) &&
+               ir_type_bits(ta) > ir_type_bits(op->type);
     case IR_BITCAST:
         return ir_type_bits(ta) == ir_type_bits(op->type);
     case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FMIN: case IR_FMAX: case IR_FCOPYSIGN:

@@ -13,7 +13,8 @@
 /* One 4 KiB page of guest RAM, as the host sees it. */
 typedef struct GuestPage {
     uint8_t *host;  /* first byte of the page */
-    uint8_t *flags; /* the page's flag byte, atomic: bit 0 (GUEST_PAGE_CODE) while it holds translated code */
+    /* the page's flag byte, atomic: bit 0 (GUEST_PAGE_CODE) while it holds translated code */
+    uint8_t *flags;
     bool writable;
 } GuestPage;
 
@@ -27,25 +28,31 @@ typedef struct GuestEnv {
     void *opaque;
     /* RAM that contains physical address phys; false when it is not RAM. Never blocks. */
     bool (*ram)(void *opaque, uint64_t phys, GuestPage *out);
-    /* Physical access that is not RAM; size 1, 2, 4 or 8, value in host order. False: bus error. NULL: always a bus error. */
+    /* Physical access that is not RAM; size 1, 2, 4 or 8, value in host order. False: bus error.
+     * NULL: always a bus error. */
     bool (*load)(void *opaque, uint64_t phys, unsigned size, uint64_t *value);
     bool (*store)(void *opaque, uint64_t phys, unsigned size, uint64_t value);
     /* The platform's time counter, in its ticks. NULL: 0. */
     uint64_t (*time)(void *opaque);
-    /* The guest set comparator n of its own timer: call translate_kick when time() reaches `when` (UINT64_MAX: never). NULL: ignored. */
+    /* The guest set comparator n of its own timer: call translate_kick when time() reaches
+     * `when` (UINT64_MAX: never). NULL: ignored. */
     void (*deadline)(void *opaque, unsigned n, uint64_t when);
-    /* A call to the layer below (ecall, SMC, HVC, diagnose). True: answered, the guest goes on after the instruction. NULL or false: the guest's own exception. */
+    /* A call to the layer below (ecall, SMC, HVC, diagnose). True: answered, the guest goes on
+     * after the instruction. NULL or false: the guest's own exception. */
     bool (*hypercall)(void *opaque, struct TranslateCpu *cpu, uint32_t number);
     /* I/O port access. False: bus error. NULL: no ports. */
     bool (*port)(void *opaque, uint32_t port, unsigned size, bool write, uint64_t *value);
     /* The vector of the interrupt to take (x86). NULL: none. */
     int (*acknowledge)(void *opaque);
-    /* The CPU waits for an interrupt: block until translate_kick, or until an interrupt is pending. NULL: returns at once. */
+    /* The CPU waits for an interrupt: block until translate_kick, or until an interrupt is
+     * pending. NULL: returns at once. */
     void (*idle)(void *opaque);
     /* The guest wants the whole machine or this CPU stopped or reset. NULL: ignored. */
     void (*power)(void *opaque, uint32_t what);
-    /* Semihosting call with the guest's two argument registers; result to be returned to it. NULL: the breakpoint exception. */
+    /* Semihosting call with the guest's two argument registers; result to be returned to it.
+     * NULL: the breakpoint exception. */
     bool (*semihost)(void *opaque, struct TranslateCpu *cpu);
-    /* A fence of other CPUs' instruction streams or address translations asked for by the guest: start..+size of address space. NULL: none needed. */
+    /* A fence of other CPUs' instruction streams or address translations asked for by the guest:
+     * start..+size of address space. NULL: none needed. */
     void (*remote_fence)(void *opaque, uint64_t start, uint64_t size);
 } GuestEnv;

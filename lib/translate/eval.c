@@ -218,7 +218,8 @@ static uint32_t flags_shift(unsigned code, uint64_t a, uint64_t b, uint32_t old,
 
 static bool flags_test(unsigned cond, uint32_t f)
 {
-    bool c = f & IR_FLAG_C, z = f & IR_FLAG_Z, s = f & IR_FLAG_S, o = f & IR_FLAG_O, p = f & IR_FLAG_P, r;
+    bool c = f & IR_FLAG_C, z = f & IR_FLAG_Z, s = f & IR_FLAG_S, o = f & IR_FLAG_O,
+         p = f & IR_FLAG_P, r;
     switch (cond >> 1) {
     case 0: r = o; break;
     case 1: r = c; break;
@@ -232,7 +233,8 @@ static bool flags_test(unsigned cond, uint32_t f)
     return r != (cond & 1);
 }
 
-static bool eval_flags(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
+static bool eval_flags(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
+                       const IrValue *c)
 {
     unsigned width = ir_type_bits(op->aux);
     uint64_t x = a->u & bits_mask(width), y = b->u & bits_mask(width);
@@ -319,7 +321,8 @@ static bool eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrVa
         if (op->code < IR_VADD || op->code > IR_VSAR)
             return false;
         for (unsigned i = 0; i < ir_type_bits(op->type) / 8 / size; i++)
-            lane_set(&v, i, size, lane_op(op, lane_get(a, i, size), lane_get(b, i, size), 8 * size));
+            lane_set(&v, i, size,
+                     lane_op(op, lane_get(a, i, size), lane_get(b, i, size), 8 * size));
         break;
     }
     *r = v;
@@ -386,7 +389,8 @@ static bool eval_sign(const IrOp *op, IrValue *r, const IrValue *a, const IrValu
 static uint64_t float_class(U128 v, unsigned exponent_bits, unsigned fraction_bits)
 {
     bool negative = v >> (exponent_bits + fraction_bits) & 1;
-    U128 exponent = v >> fraction_bits & mask_of(exponent_bits), fraction = v & mask_of(fraction_bits);
+    U128 exponent = v >> fraction_bits & mask_of(exponent_bits),
+         fraction = v & mask_of(fraction_bits);
     if (exponent == mask_of(exponent_bits)) {
         if (!fraction)
             return negative ? IR_CLASS_NEG_INF : IR_CLASS_POS_INF;

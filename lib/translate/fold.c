@@ -64,7 +64,8 @@ uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op)
         break;
     case IR_ZEXT:
         k = ir_type_bits(op->aux) + 1;
-        if (b->ops[op->a].code == IR_CMP || b->ops[op->a].code == IR_FCMP || b->ops[op->a].code == IR_FLAGS_TEST)
+        if (b->ops[op->a].code == IR_CMP || b->ops[op->a].code == IR_FCMP ||
+            b->ops[op->a].code == IR_FLAGS_TEST)
             k = 2;
         break;
     case IR_TRUNC:
@@ -144,7 +145,8 @@ static IrRef fold_rotate(IrBuilder *b, const IrOp *op)
     const IrOp *l = &b->ops[op->a], *r = &b->ops[op->b];
     IrType outer = IR_VOID;
     bool is_signed = false;
-    bool extended = (l->code == IR_SEXT || l->code == IR_ZEXT) && (r->code == IR_SEXT || r->code == IR_ZEXT);
+    bool extended =
+        (l->code == IR_SEXT || l->code == IR_ZEXT) && (r->code == IR_SEXT || r->code == IR_ZEXT);
     if (extended && l->aux == r->aux) {
         /* the left shift decides the upper bits, the right shift has none set */
         const IrOp *left = b->ops[l->a].code == IR_SHL ? l : r;
@@ -232,7 +234,12 @@ static IrRef fold_binary_const(IrBuilder *b, IrOp *op)
         if (c == ones)
             return op->a;
         if ((c == 0xff || c == 0xffff || c == 0xffffffff) && ir_is_live_slot_value(b, op->a))
-            return ir_zext(b, op->type, ir_trunc(b, int_of_bits(c == 0xff ? 8 : c == 0xffff ? 16 : 32), op->a));
+            return ir_zext(b, op->type,
+                           ir_trunc(b,
+                                    int_of_bits(c == 0xff     ? 8
+                                                : c == 0xffff ? 16
+                                                              : 32),
+                                    op->a));
         return 0;
     case IR_ANDN:
         return ir_binary_imm(b, IR_AND, op->a, (int64_t)~c);
@@ -282,7 +289,8 @@ static IrRef fold_binary(IrBuilder *b, IrOp *op)
     IrRef folded = 0;
     if (op->code == IR_OR || op->code == IR_XOR || op->code == IR_ADD)
         folded = fold_rotate(b, op);
-    if (!folded && (op->code == IR_OR || op->code == IR_XOR || op->code == IR_AND || op->code == IR_ANDN))
+    if (!folded &&
+        (op->code == IR_OR || op->code == IR_XOR || op->code == IR_AND || op->code == IR_ANDN))
         folded = fold_bitwise_extended(b, op);
     if (!folded && op->code == IR_AND && b->ops[op->b].code == IR_NOT)
         folded = ir_binary(b, IR_ANDN, op->a, b->ops[op->b].a);
@@ -336,7 +344,8 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
         op->sub = ir_cond_swap((IrCond)op->sub);
     }
     if (op->a == op->b) {
-        bool yes = op->sub == IR_EQ || op->sub == IR_GE || op->sub == IR_LE || op->sub == IR_GEU || op->sub == IR_LEU;
+        bool yes = op->sub == IR_EQ || op->sub == IR_GE || op->sub == IR_LE || op->sub == IR_GEU ||
+                   op->sub == IR_LEU;
         return ir_const(b, IR_I8, yes);
     }
     const IrOp *x = &b->ops[op->a];
@@ -357,7 +366,8 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
             return x->a;
     }
     /* compare in the narrow type what was extended from it in the same way */
-    if (x->code == IR_SEXT && b->ops[op->b].code == IR_SEXT && x->aux == b->ops[op->b].aux && x->aux == IR_I32)
+    if (x->code == IR_SEXT && b->ops[op->b].code == IR_SEXT && x->aux == b->ops[op->b].aux &&
+        x->aux == IR_I32)
         return ir_cmp(b, (IrCond)op->sub, x->a, b->ops[op->b].a);
     if (x->code == IR_SEXT && x->aux == IR_I32 && is_const(b, op->b) && op->aux == IR_I64 &&
         b->known[op->b] <= 32)

@@ -133,7 +133,8 @@ IrRef ir_const(IrBuilder *b, IrType type, uint64_t value)
     if (types[type].bits < 64)
         value &= bits_mask(types[type].bits);
     for (unsigned i = b->n; i-- > 1 && i + 12 > b->n;)
-        if (b->ops[i].code == IR_CONST && b->ops[i].type == type && (uint64_t)b->ops[i].imm == value)
+        if (b->ops[i].code == IR_CONST && b->ops[i].type == type &&
+            (uint64_t)b->ops[i].imm == value)
             return i;
         else if (b->ops[i].code == IR_LABEL)
             break;
@@ -148,7 +149,8 @@ IrRef ir_pc(IrBuilder *b, int64_t offset)
 IrRef ir_get(IrBuilder *b, unsigned slot)
 {
     if (!b->now[slot])
-        b->now[slot] = ir_append(b, (IrOp){.code = IR_GET, .type = b->guest->slots[slot].type, .imm = slot});
+        b->now[slot] =
+            ir_append(b, (IrOp){.code = IR_GET, .type = b->guest->slots[slot].type, .imm = slot});
     return b->now[slot];
 }
 
@@ -182,7 +184,8 @@ IrRef ir_cmp(IrBuilder *b, IrCond cond, IrRef a, IrRef c)
 
 IrRef ir_select(IrBuilder *b, IrRef cond, IrRef yes, IrRef no)
 {
-    return ir_op(b, (IrOp){.code = IR_SELECT, .type = b->ops[yes].type, .a = cond, .b = yes, .c = no});
+    return ir_op(b,
+                 (IrOp){.code = IR_SELECT, .type = b->ops[yes].type, .a = cond, .b = yes, .c = no});
 }
 
 IrRef ir_zext(IrBuilder *b, IrType type, IrRef a)
@@ -213,12 +216,16 @@ IrRef ir_bitcast(IrBuilder *b, IrType type, IrRef a)
 
 IrRef ir_extract(IrBuilder *b, IrRef a, unsigned pos, unsigned len)
 {
-    return ir_op(b, (IrOp){.code = IR_EXTRACT, .type = b->ops[a].type, .a = a, .imm = pos | len << 8});
+    return ir_op(b,
+                 (IrOp){.code = IR_EXTRACT, .type = b->ops[a].type, .a = a, .imm = pos | len << 8});
 }
 
 IrRef ir_deposit(IrBuilder *b, IrRef a, IrRef field, unsigned pos, unsigned len)
 {
-    return ir_op(b, (IrOp){.code = IR_DEPOSIT, .type = b->ops[a].type, .a = a, .b = field, .imm = pos | len << 8});
+    return ir_op(
+        b,
+        (IrOp){
+            .code = IR_DEPOSIT, .type = b->ops[a].type, .a = a, .b = field, .imm = pos | len << 8});
 }
 
 /* floating point */
@@ -235,21 +242,31 @@ IrRef ir_fop2(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrRound round)
 
 IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round)
 {
-    return ir_op(b, (IrOp){.code = IR_FMA, .type = b->ops[x].type, .sub = round, .a = x, .b = y, .c = z,
+    return ir_op(b, (IrOp){.code = IR_FMA,
+                           .type = b->ops[x].type,
+                           .sub = round,
+                           .a = x,
+                           .b = y,
+                           .c = z,
                            .imm = fma_flags});
 }
 
-IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round)
+IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend,
+             IrRound round)
 {
     return ir_fma_as(b, x, y, z, (negate_product ? IR_FMA_NEGATE_PRODUCT : 0u) |
                      (negate_addend ? IR_FMA_NEGATE_ADDEND : 0u), round);
 }
 
-IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less, unsigned equal,
-              unsigned greater, unsigned unordered)
+IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less,
+              unsigned equal, unsigned greater, unsigned unordered)
 {
-    uint64_t imm = less | (uint64_t)equal << 16 | (uint64_t)greater << 32 | (uint64_t)unordered << 48;
-    return ir_op(b, (IrOp){.code = IR_FREL, .type = type, .sub = signalling, .a = a, .b = c, .imm = (int64_t)imm});
+    uint64_t imm =
+        less | (uint64_t)equal << 16 | (uint64_t)greater << 32 | (uint64_t)unordered << 48;
+    return ir_op(
+        b,
+        (IrOp){
+            .code = IR_FREL, .type = type, .sub = signalling, .a = a, .b = c, .imm = (int64_t)imm});
 }
 
 IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule)
@@ -259,17 +276,20 @@ IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule)
 
 IrRef ir_fcmp(IrBuilder *b, IrFCond cond, IrRef a, IrRef c, bool signalling)
 {
-    return ir_op(b, (IrOp){.code = IR_FCMP, .type = IR_I8, .sub = cond, .a = a, .b = c, .imm = signalling});
+    return ir_op(
+        b, (IrOp){.code = IR_FCMP, .type = IR_I8, .sub = cond, .a = a, .b = c, .imm = signalling});
 }
 
 IrRef ir_ftoi(IrBuilder *b, IrType type, IrRef a, unsigned to_int_flags, IrRound round)
 {
-    return ir_op(b, (IrOp){.code = IR_FTOI, .type = type, .sub = round, .a = a, .imm = to_int_flags});
+    return ir_op(b,
+                 (IrOp){.code = IR_FTOI, .type = type, .sub = round, .a = a, .imm = to_int_flags});
 }
 
 IrRef ir_itof(IrBuilder *b, IrType type, IrRef a, bool is_unsigned, IrRound round)
 {
-    return ir_op(b, (IrOp){.code = IR_ITOF, .type = type, .sub = round, .a = a, .imm = is_unsigned});
+    return ir_op(b,
+                 (IrOp){.code = IR_ITOF, .type = type, .sub = round, .a = a, .imm = is_unsigned});
 }
 
 IrRef ir_ftof(IrBuilder *b, IrType type, IrRef a, IrRound round)
@@ -309,7 +329,8 @@ static IrRef split_base(IrBuilder *b, IrMem mem, IrRef base, int32_t *disp)
 {
     const IrOp *op = &b->ops[base];
     int64_t sum;
-    if (op->code == IR_ADD && op->type == IR_I64 && b->ops[op->b].code == IR_CONST && !(mem & IR_MEM_ADDR32)) {
+    if (op->code == IR_ADD && op->type == IR_I64 && b->ops[op->b].code == IR_CONST &&
+        !(mem & IR_MEM_ADDR32)) {
         sum = b->ops[op->b].imm + *disp;
         if (sum == (int32_t)sum && ir_is_live_slot_value(b, op->a)) {
             *disp = (int32_t)sum;
@@ -327,7 +348,9 @@ static int64_t mem_imm(IrMem mem, int32_t disp)
 /* Hosts reverse the bytes of integers alone. */
 static IrType reversed_as(IrType type, IrMem mem)
 {
-    return !(mem & IR_MEM_BE) || (type != IR_F32 && type != IR_F64) ? type : type == IR_F32 ? IR_I32 : IR_I64;
+    return !(mem & IR_MEM_BE) || (type != IR_F32 && type != IR_F64) ? type
+           : type == IR_F32                                         ? IR_I32
+                                                                    : IR_I64;
 }
 
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp)
@@ -365,7 +388,8 @@ IrRef ir_cas(IrBuilder *b, IrType type, IrMem mem, IrRef base, IrRef expected, I
 
 IrRef ir_load_linked(IrBuilder *b, IrType type, IrMem mem, IrRef base)
 {
-    return ir_op(b, (IrOp){.code = IR_LOAD_LINKED, .type = type, .a = base, .imm = mem_imm(mem, 0)});
+    return ir_op(b,
+                 (IrOp){.code = IR_LOAD_LINKED, .type = type, .a = base, .imm = mem_imm(mem, 0)});
 }
 
 IrRef ir_store_cond(IrBuilder *b, IrMem mem, IrRef base, IrRef value)
@@ -470,7 +494,9 @@ void ir_call_indirect(IrBuilder *b, IrRef address, int64_t return_offset)
         ir_call_direct(b, b->ops[address].imm, return_offset);
         return;
     }
-    ir_append(b, (IrOp){.code = IR_EXIT_CALL_IND, .a = address, .imm = (int64_t)((uint64_t)return_offset << 32)});
+    ir_append(b, (IrOp){.code = IR_EXIT_CALL_IND,
+                        .a = address,
+                        .imm = (int64_t)((uint64_t)return_offset << 32)});
     b->flow = IR_ENDED;
 }
 

@@ -53,10 +53,12 @@ typedef enum { /* numbered as x86 condition codes */
 
 typedef enum { IR_FEQ, IR_FLT, IR_FLE, IR_FUN } IrFCond; /* FUN: unordered */
 
-typedef enum { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM, IR_RDYN } IrRound; /* RMM: nearest, ties away; RDYN: as the FP environment says */
+/* RMM: nearest, ties away; RDYN: as the FP environment says */
+typedef enum { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM, IR_RDYN } IrRound;
 
 typedef enum {
-    IR_MINMAX_NUMBER, /* IEEE 754-2019 minimumNumber: a NaN loses, -0 < +0 (signalling NaN: invalid) */
+    /* IEEE 754-2019 minimumNumber: a NaN loses, -0 < +0 (signalling NaN: invalid) */
+    IR_MINMAX_NUMBER,
     IR_MINMAX_X86,    /* b if either is a NaN or both are zero */
     IR_MINMAX_NAN,    /* IEEE 754-2019 minimum: a NaN wins, -0 < +0 */
     IR_MINMAX_NUMBER_2008, /* IEEE 754-2008 minNum: as NUMBER, but a signalling NaN gives a NaN */
@@ -74,13 +76,14 @@ typedef enum { /* FTOI: saturates, and NaN gives 0, unless it says otherwise */
     IR_TOINT_NAN_MAX = 2,  /* NaN gives the largest value (RISC-V) */
     IR_TOINT_X86 = 4,      /* NaN and out of range give 1 << (width-1); unsigned: all ones */
     IR_TOINT_NAN_MIN = 8,  /* NaN gives the least value (Power, s390x) */
-    IR_TOINT_MODULO = 16,  /* out of range gives the low bits, NaN and infinity 0 (Alpha, Arm FJCVTZS) */
+    /* out of range gives the low bits, NaN and infinity 0 (Alpha, Arm FJCVTZS) */
+    IR_TOINT_MODULO = 16,
 } IrToInt;
 
 typedef enum { /* FCLASS, as the bits of RISC-V fclass */
-    IR_CLASS_NEG_INF = 1, IR_CLASS_NEG_NORMAL = 2, IR_CLASS_NEG_SUBNORMAL = 4, IR_CLASS_NEG_ZERO = 8,
-    IR_CLASS_POS_ZERO = 16, IR_CLASS_POS_SUBNORMAL = 32, IR_CLASS_POS_NORMAL = 64,
-    IR_CLASS_POS_INF = 128, IR_CLASS_SNAN = 256, IR_CLASS_QNAN = 512,
+    IR_CLASS_NEG_INF = 1, IR_CLASS_NEG_NORMAL = 2, IR_CLASS_NEG_SUBNORMAL = 4,
+    IR_CLASS_NEG_ZERO = 8, IR_CLASS_POS_ZERO = 16, IR_CLASS_POS_SUBNORMAL = 32,
+    IR_CLASS_POS_NORMAL = 64, IR_CLASS_POS_INF = 128, IR_CLASS_SNAN = 256, IR_CLASS_QNAN = 512,
 } IrFClass;
 
 typedef enum {
@@ -140,7 +143,8 @@ typedef enum {
     IR_HELPER_FPENV = 16,       /* reads or writes rounding mode or sticky flags */
 } IrHelperFlags;
 
-/* cpu is the guest's CPU struct. Arguments and result are 64-bit carriers of integers or float bits. */
+/* cpu is the guest's CPU struct. Arguments and result are 64-bit carriers of integers or float
+ * bits. */
 typedef uint64_t IrHelperFn(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 typedef struct IrHelper {
@@ -162,13 +166,15 @@ typedef struct IrGuest {
 #define IR_MAX_SLOTS 256
 #define IR_MAX_LABELS 64
 
-typedef enum { IR_NEXT, IR_JUMPED, IR_ENDED } IrFlow; /* after an instruction: falls through, goes on elsewhere in the region, ended */
+/* after an instruction: falls through, goes on elsewhere in the region, ended */
+typedef enum { IR_NEXT, IR_JUMPED, IR_ENDED } IrFlow;
 
 typedef struct IrBuilder {
     const IrGuest *guest;
     IrOp *ops;           /* ops[0] is a NOP */
     unsigned n;
-    uint8_t *known;      /* per op: value is a sign extension of its low `known` bits (64: unknown); see fold.c */
+    /* per op: value is a sign extension of its low `known` bits (64: unknown); see fold.c */
+    uint8_t *known;
     IrRef now[IR_MAX_SLOTS]; /* value of each slot at this point, 0 unknown */
     /* for front ends */
     uint64_t mode;       /* the guest's mode key, from its `mode` callback */
@@ -181,7 +187,8 @@ typedef struct IrBuilder {
     bool overflow;       /* too many operations: the region is cut before this instruction */
     /* Set by the region former: may an ir_jump go on in the region? */
     bool (*may_follow)(struct IrBuilder *b, int64_t offset);
-    /* Set by the region former: has the instruction at offset a label, or will it have one? NULL: none has. */
+    /* Set by the region former: has the instruction at offset a label, or will it have one?
+     * NULL: none has. */
     bool (*label_of)(struct IrBuilder *b, int64_t offset, unsigned *label);
     void *former;
 } IrBuilder;
@@ -196,7 +203,8 @@ void ir_insn(IrBuilder *b, int64_t offset, unsigned length);
 
 /* values */
 IrRef ir_const(IrBuilder *b, IrType type, uint64_t value);
-IrRef ir_pc(IrBuilder *b, int64_t offset); /* offset from the region's start; the current instruction is b->insn */
+/* offset from the region's start; the current instruction is b->insn */
+IrRef ir_pc(IrBuilder *b, int64_t offset);
 IrRef ir_get(IrBuilder *b, unsigned slot);
 void ir_put(IrBuilder *b, unsigned slot, IrRef value);
 IrRef ir_op(IrBuilder *b, IrOp op); /* any operation, folded; the functions below are short forms */
@@ -215,13 +223,15 @@ IrRef ir_deposit(IrBuilder *b, IrRef a, IrRef field, unsigned pos, unsigned len)
 /* floating point; `round` is IrRound */
 IrRef ir_fop1(IrBuilder *b, IrCode code, IrRef a, IrRound round);
 IrRef ir_fop2(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrRound round);
-IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend, IrRound round);
-IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round); /* IrFma */
+IrRef ir_fma(IrBuilder *b, IrRef x, IrRef y, IrRef z, bool negate_product, bool negate_addend,
+             IrRound round);
+/* IrFma */
+IrRef ir_fma_as(IrBuilder *b, IrRef x, IrRef y, IrRef z, unsigned fma_flags, IrRound round);
 IrRef ir_fminmax(IrBuilder *b, IrCode code, IrRef a, IrRef c, IrMinMax rule);
 IrRef ir_fcmp(IrBuilder *b, IrFCond cond, IrRef a, IrRef c, bool signalling);
 /* type i32 or flags; what the four relations give, 16 bits each */
-IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less, unsigned equal,
-              unsigned greater, unsigned unordered);
+IrRef ir_frel(IrBuilder *b, IrType type, IrRef a, IrRef c, bool signalling, unsigned less,
+              unsigned equal, unsigned greater, unsigned unordered);
 IrRef ir_ftoi(IrBuilder *b, IrType type, IrRef a, unsigned to_int_flags, IrRound round);
 IrRef ir_itof(IrBuilder *b, IrType type, IrRef a, bool is_unsigned, IrRound round);
 IrRef ir_ftof(IrBuilder *b, IrType type, IrRef a, IrRound round);
@@ -246,18 +256,21 @@ void ir_label(IrBuilder *b, unsigned label);
 void ir_br(IrBuilder *b, unsigned label);
 void ir_brcond(IrBuilder *b, IrRef cond, unsigned label);
 
-/* control between instructions; offsets are from the region's start. Each but ir_branch ends the instruction. */
+/* control between instructions; offsets are from the region's start. Each but ir_branch ends the
+ * instruction. */
 void ir_jump(IrBuilder *b, int64_t offset);
 void ir_branch(IrBuilder *b, IrRef cond, int64_t offset); /* leaves if cond, else falls through */
 void ir_jump_indirect(IrBuilder *b, IrRef address);
 void ir_call_direct(IrBuilder *b, int64_t offset, int64_t return_offset);
 void ir_call_indirect(IrBuilder *b, IrRef address, int64_t return_offset);
 void ir_return(IrBuilder *b, IrRef address);
-void ir_exit_mode(IrBuilder *b, int64_t offset); /* after what may change the mode or make an interrupt due */
+/* after what may change the mode or make an interrupt due */
+void ir_exit_mode(IrBuilder *b, int64_t offset);
 void ir_exit_mode_to(IrBuilder *b, IrRef address);
 void ir_raise(IrBuilder *b, uint32_t exception, IrRef value); /* for this instruction; ends it */
 
-/* Calls helper `index` of the guest with up to four arguments (0: none). Its value, or 0 when void. */
+/* Calls helper `index` of the guest with up to four arguments (0: none). Its value, or 0 when
+ * void. */
 IrRef ir_call(IrBuilder *b, unsigned index, IrRef a, IrRef c, IrRef d, IrRef e);
 
 /* facts */
@@ -275,5 +288,6 @@ static inline bool ir_type_is_float(IrType t) { return t >= IR_F16 && t <= IR_F1
 /* Appends the region as text, one operation a line. */
 struct _GString;
 void ir_print(const IrBuilder *b, struct _GString *out);
-/* Checks types, operands, label rules, ends. NULL when right, else a message to be freed by the caller. */
+/* Checks types, operands, label rules, ends. NULL when right, else a message to be freed by the
+ * caller. */
 char *ir_verify(const IrBuilder *b);

@@ -7,14 +7,17 @@
 /* Appends without folding. */
 IrRef ir_append(IrBuilder *b, IrOp op);
 
-/* fold.c: an older or simpler value equal to the pure operation *op, or 0; may rewrite *op in place. */
+/* fold.c: an older or simpler value equal to the pure operation *op, or 0; may rewrite *op in
+ * place. */
 IrRef ir_fold(IrBuilder *b, IrOp *op);
-/* The least k such that the value is the sign extension of its low k bits; the type's width when unknown. */
+/* The least k such that the value is the sign extension of its low k bits; the type's width when
+ * unknown. */
 uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op);
 /* Is it worth keeping this older value alive (it sits in a slot now, or is a constant)? */
 bool ir_is_live_slot_value(const IrBuilder *b, IrRef v);
 
-/* eval.c: the meaning of every pure operation. op's a, b, c are ignored; operands come as values. */
+/* eval.c: the meaning of every pure operation. op's a, b, c are ignored; operands come as
+ * values. */
 void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
 
 /* live.c: what the passes before code generation found. */
@@ -26,5 +29,6 @@ typedef struct IrLive {
 } IrLive;
 void ir_live_init(IrLive *l);
 void ir_live_clear(IrLive *l);
-/* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. Changes operands (see live.c). */
+/* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. Changes
+ * operands (see live.c). */
 void ir_live(IrLive *l, IrBuilder *b);

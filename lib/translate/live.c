@@ -33,7 +33,8 @@ static void use(IrLive *l, IrRef v, uint32_t at)
 {
     if (!v)
         return;
-    if (at > l->last[v]) /* not always the first seen: a fused operation uses it where its user is */
+    if (at >
+        l->last[v]) /* not always the first seen: a fused operation uses it where its user is */
         l->last[v] = at;
     l->uses[v]++;
 }
@@ -44,7 +45,8 @@ static bool is_barrier(const IrBuilder *b, const IrOp *op)
     if (ir_code_attr(op->code) & (IR_ATTR_M | IR_ATTR_E))
         return true;
     if (op->code == IR_CALL)
-        return b->guest->helpers[op->imm].flags & (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
+        return b->guest->helpers[op->imm].flags &
+               (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
     return op->code == IR_LABEL || op->code == IR_BR || op->code == IR_BRCOND;
 }
 
@@ -60,7 +62,8 @@ static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
     if (user->code == IR_SELECT && ((!ir_type_is_int(user->type) && user->type != IR_FLAGS) ||
                                     ir_type_bits(user->type) > 64))
         return false; /* done in C, which wants the condition as a value */
-    return (user->code == IR_EXIT_IF || user->code == IR_BRCOND || user->code == IR_SELECT) && user->a == v;
+    return (user->code == IR_EXIT_IF || user->code == IR_BRCOND || user->code == IR_SELECT) &&
+           user->a == v;
 }
 
 /* A narrower value is the low part of the wider register: users of a truncation take its source. */
@@ -103,7 +106,8 @@ void ir_live(IrLive *l, IrBuilder *b)
             if (!l->uses[i])
                 l->dead[i] = 1;
             continue;
-        } else if (op->code == IR_CALL && !l->uses[i] && b->guest->helpers[op->imm].flags & IR_HELPER_PURE) {
+        } else if (op->code == IR_CALL && !l->uses[i] &&
+                   b->guest->helpers[op->imm].flags & IR_HELPER_PURE) {
             l->dead[i] = 1; /* and its arguments with it */
             while (b->ops[i - 1].code == IR_ARG)
                 l->dead[--i] = 1;

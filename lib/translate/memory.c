@@ -90,7 +90,8 @@ void memory_protect(Translator *t, uint64_t phys_page)
     for (unsigned c = 0; c < t->cpus->len; c++) {
         TranslateCpu *cpu = t->cpus->pdata[c];
         for (unsigned m = 0; m < TRANSLATE_MMUS; m++) {
-            for (uint64_t used = __atomic_load_n(&cpu->tlb_used[m], __ATOMIC_RELAXED); used; used &= used - 1) {
+            for (uint64_t used = __atomic_load_n(&cpu->tlb_used[m], __ATOMIC_RELAXED); used;
+                 used &= used - 1) {
                 unsigned first = (unsigned)__builtin_ctzll(used) * TRANSLATE_TLB_GROUP;
                 for (unsigned i = first; i < first + TRANSLATE_TLB_GROUP; i++) {
                     TranslateTlbEntry *e = &cpu->tlb[m][i];
@@ -110,7 +111,8 @@ void translate_raise(TranslateCpu *cpu, uint32_t exception, uint64_t value)
     cpu->fault_pending = 1;
 }
 
-static void trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble what)
+static void trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
+                    TranslateTrouble what)
 {
     TranslateFault fault;
     if (cpu->fault_pending)
@@ -119,7 +121,8 @@ static void trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
     translate_raise(cpu, fault.exception, fault.value);
 }
 
-static bool walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map)
+static bool walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu,
+                 TranslateMap *map)
 {
     TranslateFault fault;
     if (!cpu->guest->walk) {
@@ -132,12 +135,14 @@ static bool walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, un
     return false;
 }
 
-/* One access within one page, after the TLB missed. host is NULL for device memory, phys is right then. */
-static bool resolve(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, uint8_t **host,
-                    uint64_t *phys, uint8_t **flags)
+/* One access within one page, after the TLB missed. host is NULL for device memory, phys is
+ * right then. */
+static bool resolve(TranslateCpu *cpu, uint64_t address, unsigned size, TranslateAccess access,
+                    unsigned mmu, uint8_t **host, uint64_t *phys, uint8_t **flags)
 {
     TranslateMap map;
     GuestPage page;
+    cpu->access_size = (uint8_t)size;
     if (!walk(cpu, address, access, mmu, &map))
         return false;
     *phys = map.phys;
@@ -208,20 +213,22 @@ static bool crosses(uint64_t address, unsigned size)
 }
 
 /* Raw little-endian bytes, within a page, size 1 to 8. */
-static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsigned mmu, uint64_t *value)
+static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsigned mmu,
+                       uint64_t *value)
 {
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     uint8_t *host, *flags;
     uint64_t phys;
     if (cpu->guest->direct_memory) {
-        *value = read_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size);
+        *value =
+            read_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size);
         return true;
     }
     if (tlb_hit(e->read, address)) {
         *value = read_host((uint8_t *)(uintptr_t)(e->addend + address), size);
         return true;
     }
-    if (!resolve(cpu, address, TRANSLATE_LOAD, mmu, &host, &phys, &flags))
+    if (!resolve(cpu, address, size, TRANSLATE_LOAD, mmu, &host, &phys, &flags))
         return false;
     if (host) {
         *value = read_host(host, size);
@@ -233,20 +240,22 @@ static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsig
     return false;
 }
 
-static bool store_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsigned mmu, uint64_t value)
+static bool store_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsigned mmu,
+                        uint64_t value)
 {
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     uint8_t *host, *flags;
     uint64_t phys;
     if (cpu->guest->direct_memory) {
-        write_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size, value);
+        write_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size,
+                   value);
         return true;
     }
     if (tlb_hit(e->write, address)) {
         write_host((uint8_t *)(uintptr_t)(e->addend + address), size, value);
         return true;
     }
-    if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, &phys, &flags))
+    if (!resolve(cpu, address, size, TRANSLATE_STORE, mmu, &host, &phys, &flags))
         return false;
     if (host) {
         write_host(host, size, value);
@@ -312,9 +321,10 @@ static void real_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t 
     uint8_t *host, *flags;
     uint64_t phys;
     if (!cpu->guest->direct_memory) {
-        if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, &phys, &flags))
+        if (!resolve(cpu, address, 1, TRANSLATE_STORE, mmu, &host, &phys, &flags))
             return;
-        if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), TRANSLATE_STORE, mmu, &host, &phys, &flags))
+        if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), 1, TRANSLATE_STORE, mmu, &host,
+                     &phys, &flags))
             return;
     }
     for (unsigned i = 0; i < size; i++)
@@ -343,14 +353,16 @@ static void real_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, cons
     if (!check_alignment(cpu, effective(address, mem), mem, TRANSLATE_STORE))
         return;
     if (!cpu->guest->direct_memory && crosses(effective(address, mem), size) &&
-        !resolve(cpu, last, TRANSLATE_STORE, ir_mem_mmu(mem), &host, &phys, &flags))
+        !resolve(cpu, last, 1, TRANSLATE_STORE, ir_mem_mmu(mem), &host, &phys, &flags))
         return;
     for (unsigned i = 0; i < size / 8 && !cpu->fault_pending; i++)
         real_store(cpu, address + 8 * i, part, value->w[mem & IR_MEM_BE ? size / 8 - 1 - i : i]);
 }
 
-/* Host address for an atomic on one aligned word, write permission checked; NULL with a fault pending. */
-static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *phys, uint8_t **flags)
+/* Host address for an atomic on one aligned word, write permission checked; NULL with a fault
+ * pending. */
+static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *phys,
+                            uint8_t **flags)
 {
     unsigned size = ir_mem_bytes(mem), mmu = ir_mem_mmu(mem);
     uint8_t *host;
@@ -364,7 +376,7 @@ static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     if (tlb_hit(e->write, address) && tlb_hit(e->read, address))
         return (uint8_t *)(uintptr_t)(e->addend + address);
-    if (!resolve(cpu, address, TRANSLATE_STORE, mmu, &host, phys, flags))
+    if (!resolve(cpu, address, size, TRANSLATE_STORE, mmu, &host, phys, flags))
         return NULL;
     if (!host)
         trouble(cpu, address, TRANSLATE_STORE, TRANSLATE_BUS_ERROR);
@@ -399,29 +411,35 @@ static bool host_cas(uint8_t *p, unsigned size, uint64_t *expected, uint64_t des
     switch (size) {
     case 1: {
         uint8_t e = (uint8_t)*expected;
-        bool ok = __atomic_compare_exchange_n(p, &e, (uint8_t)desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        bool ok = __atomic_compare_exchange_n(p, &e, (uint8_t)desired, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_SEQ_CST);
         *expected = e;
         return ok;
     }
     case 2: {
         uint16_t e = (uint16_t)*expected;
-        bool ok = __atomic_compare_exchange_n((uint16_t *)(void *)p, &e, (uint16_t)desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        bool ok = __atomic_compare_exchange_n((uint16_t *)(void *)p, &e, (uint16_t)desired, false,
+                                              __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         *expected = e;
         return ok;
     }
     case 4: {
         uint32_t e = (uint32_t)*expected;
-        bool ok = __atomic_compare_exchange_n((uint32_t *)(void *)p, &e, (uint32_t)desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        bool ok = __atomic_compare_exchange_n((uint32_t *)(void *)p, &e, (uint32_t)desired, false,
+                                              __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         *expected = e;
         return ok;
     }
     default:
-        return __atomic_compare_exchange_n((uint64_t *)(void *)p, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return __atomic_compare_exchange_n((uint64_t *)(void *)p, expected, desired, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
 }
 
-/* Returns what was there. Written out for x86-64, where clang without -mcx16 would call a function that nobody has. */
-static unsigned __int128 host_cas16(uint8_t *p, unsigned __int128 expected, unsigned __int128 desired)
+/* Returns what was there. Written out for x86-64, where clang without -mcx16 would call a
+ * function that nobody has. */
+static unsigned __int128 host_cas16(uint8_t *p, unsigned __int128 expected,
+                                    unsigned __int128 desired)
 {
 #ifdef __x86_64__
     uint64_t low = (uint64_t)expected, high = (uint64_t)(expected >> 64);
@@ -440,7 +458,8 @@ static uint64_t to_guest_order(uint64_t v, IrMem mem)
     return mem & IR_MEM_BE && ir_mem_bytes(mem) > 1 ? swap_value(v, ir_mem_bytes(mem)) : v;
 }
 
-static uint64_t real_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand)
+static uint64_t real_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem,
+                            uint64_t operand)
 {
     unsigned size = ir_mem_bytes(mem);
     uint64_t phys = 0, old;
@@ -450,14 +469,15 @@ static uint64_t real_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, 
     if (!host)
         return 0;
     old = read_host(host, size);
-    while (!host_cas(host, size, &old, to_guest_order(combine(what, to_guest_order(old, mem), operand, size), mem)))
+    while (!host_cas(host, size, &old,
+                     to_guest_order(combine(what, to_guest_order(old, mem), operand, size), mem)))
         ;
     atomic_done(cpu, phys, flags, size);
     return finish_load(old, mem);
 }
 
-static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
-                     const IrValue *desired)
+static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old,
+                     const IrValue *expected, const IrValue *desired)
 {
     unsigned size = ir_mem_bytes(mem);
     uint64_t phys = 0;
@@ -562,7 +582,8 @@ void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrV
     }
 }
 
-uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand)
+uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem,
+                       uint64_t operand)
 {
     operand &= bits_mask(8 * ir_mem_bytes(mem));
     IrValue in = {.w = {operand, what}}, out = {.w = {0}};
@@ -575,8 +596,8 @@ uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem
     return out.u;
 }
 
-void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected,
-                const IrValue *desired)
+void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old,
+                const IrValue *expected, const IrValue *desired)
 {
     /* compiled code leaves what it likes above the operands' bytes */
     unsigned bits = 8 * ir_mem_bytes(mem);
@@ -627,11 +648,13 @@ bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage
     TranslateMap map;
     if (cpu->guest->direct_memory) {
         *phys = address;
-        page->host = (uint8_t *)(uintptr_t)((address & ~PAGE_MASK) + cpu->translator->options.memory_base);
+        page->host =
+            (uint8_t *)(uintptr_t)((address & ~PAGE_MASK) + cpu->translator->options.memory_base);
         page->flags = NULL;
         page->writable = false;
         return true;
     }
+    cpu->access_size = 1;
     if (!walk(cpu, address, TRANSLATE_FETCH, cpu->guest->fetch_mmu(cpu), &map))
         return false;
     *phys = map.phys;
@@ -686,7 +709,8 @@ bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t 
     return cpu->env.store && cpu->env.store(cpu->env.opaque, phys, size, value);
 }
 
-bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected, uint64_t desired)
+bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected,
+                        uint64_t desired)
 {
     GuestPage page;
     if ((size != 4 && size != 8) || !is_aligned(phys, size))

@@ -18,7 +18,8 @@ static void print_memory(const IrOp *op, GString *out)
 
 static void print_op(const IrBuilder *b, IrRef i, GString *out)
 {
-    static const char *const conds[] = {"eq", "ne", "lt", "ge", "gt", "le", "ltu", "geu", "gtu", "leu"};
+    static const char *const conds[] = {"eq", "ne",  "lt",  "ge",  "gt",
+                                        "le", "ltu", "geu", "gtu", "leu"};
     const IrOp *op = &b->ops[i];
     unsigned attr = ir_code_attr(op->code);
     const IrRef refs[] = {op->a, op->b, op->c};
@@ -46,7 +47,8 @@ static void print_op(const IrBuilder *b, IrRef i, GString *out)
         g_string_append_printf(out, " %#" G_GINT64_MODIFIER "x", (uint64_t)op->imm);
         break;
     case IR_INSN:
-        g_string_append_printf(out, " +%" G_GINT64_MODIFIER "d length %u", (gint64)op->imm, op->sub);
+        g_string_append_printf(out, " +%" G_GINT64_MODIFIER "d length %u", (gint64)op->imm,
+                               op->sub);
         break;
     case IR_PC:
     case IR_EXIT:

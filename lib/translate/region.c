@@ -70,7 +70,8 @@ static bool form_insn(TranslateCpu *cpu, Region *r, Former *f, const uint8_t *st
 }
 
 /* Builds the IR from start[0..available). False: not one whole instruction there. */
-static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, unsigned max)
+static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available,
+                 unsigned max)
 {
     IrBuilder *b = &cpu->translator->builder;
     Former f = {.in_page = r->in_page};
@@ -92,7 +93,8 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
     return true;
 }
 
-/* The last instruction of the region in the builder that branches to its start; negative when it is no plain loop. */
+/* The last instruction of the region in the builder that branches to its start; negative when it
+ * is no plain loop. */
 static int64_t find_loop_end(const IrBuilder *b)
 {
     int64_t insn = 0, end = -1;
@@ -148,7 +150,8 @@ static int64_t next_label(const Former *f, int64_t pos)
 }
 
 /* Builds the IR of a loop whose last instruction is at `end`. False: it cannot be made as one. */
-static bool form_loop(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available, int64_t end)
+static bool form_loop(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned available,
+                      int64_t end)
 {
     IrBuilder *b = &cpu->translator->builder;
     Former f = {.in_page = r->in_page, .loop_end = end};
@@ -196,8 +199,10 @@ static void log_guest(TranslateCpu *cpu, const Region *r, const uint8_t *bytes)
 {
     g_autoptr(GString) s = g_string_new(NULL);
     const IrBuilder *b = &cpu->translator->builder;
-    g_string_append_printf(s, "IN: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER "x mode %#"
-                           G_GINT64_MODIFIER "x\n", cpu->pc, r->phys, r->mode);
+    g_string_append_printf(s,
+                           "IN: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER
+                           "x mode %#" G_GINT64_MODIFIER "x\n",
+                           cpu->pc, r->phys, r->mode);
     for (IrRef i = 1; i < b->n; i++) {
         const IrOp *op = &b->ops[i];
         if (op->code != IR_INSN)
@@ -226,8 +231,8 @@ static void log_ir(const IrBuilder *b, uint32_t mask, const char *title, const I
 static void log_host(const Translator *t, const Region *r)
 {
     g_autoptr(GString) s = g_string_new(NULL);
-    g_string_append_printf(s, "OUT: %u bytes at %p for physical %#" G_GINT64_MODIFIER "x\n", r->size,
-                           (void *)(t->code.run + r->entry), r->phys);
+    g_string_append_printf(s, "OUT: %u bytes at %p for physical %#" G_GINT64_MODIFIER "x\n",
+                           r->size, (void *)(t->code.run + r->entry), r->phys);
     for (uint32_t i = 0; i < r->size; i++)
         g_string_append_printf(s, "%02x%s", t->code.write[r->entry + i], i % 32 == 31 ? "\n" : " ");
     g_string_append_c(s, '\n');
@@ -241,7 +246,8 @@ static void free_region(Region *r)
     g_free(r);
 }
 
-/* A region too rich for the compiler's tables is made again from fewer instructions. False: no room. */
+/* A region too rich for the compiler's tables is made again from fewer instructions. False: no
+ * room. */
 static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned available)
 {
     Translator *t = cpu->translator;
@@ -263,8 +269,8 @@ static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned
     }
 }
 
-RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available, uint64_t phys2,
-                         Region **out)
+RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available,
+                         uint64_t phys2, Region **out)
 {
     Translator *t = cpu->translator;
     IrBuilder *b = &t->builder;

@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "translate/translate_priv.h"
 
-Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options, GError **error)
+Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options,
+                          GError **error)
 {
     Translator *t = g_new0(Translator, 1);
     t->guest = guest;
@@ -67,7 +68,8 @@ static size_t cpu_bytes(const TranslateGuest *g)
 
 TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
 {
-    TranslateCpu *cpu = mmap(NULL, cpu_bytes(t->guest), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    TranslateCpu *cpu =
+        mmap(NULL, cpu_bytes(t->guest), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     g_assert(cpu != MAP_FAILED);
     cpu->guest = t->guest;
     cpu->translator = t;
@@ -121,7 +123,9 @@ uint32_t translate_tag_new(TranslateCpu *cpu)
 {
     Translator *t = cpu->translator;
     uint32_t tag = __atomic_add_fetch(&t->last_tag, 1, __ATOMIC_SEQ_CST);
-    if (tag >= UINT32_MAX - 1) { /* all were used: at the next stop forget everything that was known under them */
+    if (tag >=
+        UINT32_MAX -
+            1) { /* all were used: at the next stop forget everything that was known under them */
         __atomic_store_n(&t->last_tag, 1, __ATOMIC_SEQ_CST);
         __atomic_store_n(&t->tags_ran_out, 1, __ATOMIC_SEQ_CST);
         return 1;
@@ -141,7 +145,8 @@ uint64_t translate_pc(TranslateCpu *cpu)
     const Region *r = cache_region_at(t, at);
     uint64_t base = 0;
     if (r)
-        base = (t->guest->direct_memory ? r->phys : cpu->pc_base + r->in_page) + (uint64_t)(int64_t)region_point(r, at - r->entry);
+        base = (t->guest->direct_memory ? r->phys : cpu->pc_base + r->in_page) +
+               (uint64_t)(int64_t)region_point(r, at - r->entry);
     g_mutex_unlock(&t->lock);
     return base;
 }
@@ -158,23 +163,27 @@ uint64_t link_target(const TranslateCpu *cpu, const Link *link)
 unsigned translate_fp_flags(TranslateCpu *cpu)
 {
     uint32_t m = cpu->mxcsr;
-    return (m & 1) | (m >> 1 & 30) | (cpu->fp.denormal_flag ? m << 4 & 32 : (uint32_t)cpu->fp_denormal << 5);
+    return (m & 1) | (m >> 1 & 30) |
+           (cpu->fp.denormal_flag ? m << 4 & 32 : (uint32_t)cpu->fp_denormal << 5);
 }
 
 void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags)
 {
-    cpu->mxcsr = (cpu->mxcsr & ~0x3fu) | (flags & 1) | (flags & 30) << 1 | (cpu->fp.denormal_flag ? flags >> 4 & 2 : 0);
+    cpu->mxcsr = (cpu->mxcsr & ~0x3fu) | (flags & 1) | (flags & 30) << 1 |
+                 (cpu->fp.denormal_flag ? flags >> 4 & 2 : 0);
     cpu->fp_denormal = !cpu->fp.denormal_flag && flags & TRANSLATE_FP_DENORMAL;
 }
 
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round)
 {
-    static const uint8_t rc[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2, [IR_RMM] = 0};
+    static const uint8_t rc[] = {
+        [IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2, [IR_RMM] = 0};
     cpu->round = round;
     cpu->mxcsr = (cpu->mxcsr & ~0x6000u) | (uint32_t)rc[round] << 13;
 }
 
-/* After the mode has changed. Other guests than SSE flush in C alone, so MXCSR does for none of them. */
+/* After the mode has changed. Other guests than SSE flush in C alone, so MXCSR does for none of
+ * them. */
 static void fp_enter_mode(TranslateCpu *cpu)
 {
     cpu->fp = translate_fp_rules(cpu->guest, cpu->mode);
@@ -262,7 +271,8 @@ static void mark_code(Translator *t, const GuestPage *page, uint64_t phys)
     memory_protect(t, phys & ~PAGE_MASK);
 }
 
-/* Looks for the region at cpu->pc, makes it if need be. NULL: a fault is pending, or the cache was reset (try again). */
+/* Looks for the region at cpu->pc, makes it if need be. NULL: a fault is pending, or the cache
+ * was reset (try again). */
 static Region *find(TranslateCpu *cpu)
 {
     Translator *t = cpu->translator;
@@ -293,7 +303,8 @@ static Region *find(TranslateCpu *cpu)
     }
     g_mutex_unlock(&t->lock);
     if (result == REGION_NEEDS_BYTES) {
-        /* across the page's end: the second page must be what the region was made from, each time */
+        /* across the page's end: the second page must be what the region was made from, each
+         * time */
         if (!fetch(cpu, (cpu->pc | PAGE_MASK) + 1, &phys2, &page2))
             return NULL;
         g_mutex_lock(&t->lock);
@@ -350,7 +361,8 @@ static void link_exit(TranslateCpu *cpu, uint32_t index, Region *r, uint64_t flu
     Link *link = &t->links[index];
     if (flushes != t->count.flushes) {
         /* both are gone */
-    } else if (!link->from->dead && !r->dead && link->from->mode == r->mode && link->misses < GUARD_MISSES) {
+    } else if (!link->from->dead && !r->dead && link->from->mode == r->mode &&
+               link->misses < GUARD_MISSES) {
         if (link->guard && link->to)
             link->misses++;
         cpu->count.links++;
@@ -364,8 +376,10 @@ static void link_exit(TranslateCpu *cpu, uint32_t index, Region *r, uint64_t flu
 
 static void log_entry(TranslateCpu *cpu, const Region *r)
 {
-    log_line(LOG_EXEC, "run %u: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER "x mode %#"
-             G_GINT64_MODIFIER "x", cpu->index, cpu->pc, r->phys, r->mode);
+    log_line(LOG_EXEC,
+             "run %u: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER
+             "x mode %#" G_GINT64_MODIFIER "x",
+             cpu->index, cpu->pc, r->phys, r->mode);
     if (log_enabled(LOG_CPU) && cpu->guest->dump) {
         g_autoptr(GString) s = g_string_new(NULL);
         cpu->guest->dump(cpu, s);
@@ -412,7 +426,8 @@ static void settle(TranslateCpu *cpu)
     __atomic_store_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
     cpu->guest->interrupt(cpu);
     if (cpu->idle) {
-        while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST) && !cpu->guest->wake(cpu) && cpu->env.idle)
+        while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST) && !cpu->guest->wake(cpu) &&
+               cpu->env.idle)
             cpu->env.idle(cpu->env.opaque);
         cpu->idle = false;
         __atomic_store_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
@@ -433,7 +448,8 @@ TranslateExit translate_run(TranslateCpu *cpu)
         unsettled = false;
         __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
         /* the kick of a stop asked for during settle is gone, the stop is not */
-        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || __atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) ||
+            __atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST))
             continue;
         if (G_UNLIKELY(__atomic_exchange_n(&t->tags_ran_out, 0, __ATOMIC_SEQ_CST)))
             flush_all(cpu);
@@ -462,13 +478,18 @@ TranslateExit translate_run(TranslateCpu *cpu)
 void translate_describe(TranslateCpu *cpu, GString *out)
 {
     Translator *t = cpu->translator;
-    g_string_append_printf(out, "cpu %u pc %#" G_GINT64_MODIFIER "x mode %#" G_GINT64_MODIFIER "x tag %u: %"
-                           G_GINT64_MODIFIER "u exits, %" G_GINT64_MODIFIER "u lookups, %" G_GINT64_MODIFIER
-                           "u links, %" G_GINT64_MODIFIER "u slow loads, %" G_GINT64_MODIFIER "u slow stores\n",
-                           cpu->index, cpu->pc, cpu->mode, cpu->tag, cpu->count.exits, cpu->count.misses,
-                           cpu->count.links, cpu->count.slow_loads, cpu->count.slow_stores);
-    g_string_append_printf(out, "translator: %" G_GINT64_MODIFIER "u regions, %" G_GINT64_MODIFIER
-                           "u guest bytes, %zu code bytes, %" G_GINT64_MODIFIER "u invalidated, %" G_GINT64_MODIFIER
-                           "u resets\n", t->count.translated, t->count.guest_bytes, t->code.used,
+    g_string_append_printf(out,
+                           "cpu %u pc %#" G_GINT64_MODIFIER "x mode %#" G_GINT64_MODIFIER
+                           "x tag %u: %" G_GINT64_MODIFIER "u exits, %" G_GINT64_MODIFIER
+                           "u lookups, %" G_GINT64_MODIFIER "u links, %" G_GINT64_MODIFIER
+                           "u slow loads, %" G_GINT64_MODIFIER "u slow stores\n",
+                           cpu->index, cpu->pc, cpu->mode, cpu->tag, cpu->count.exits,
+                           cpu->count.misses, cpu->count.links, cpu->count.slow_loads,
+                           cpu->count.slow_stores);
+    g_string_append_printf(out,
+                           "translator: %" G_GINT64_MODIFIER "u regions, %" G_GINT64_MODIFIER
+                           "u guest bytes, %zu code bytes, %" G_GINT64_MODIFIER
+                           "u invalidated, %" G_GINT64_MODIFIER "u resets\n",
+                           t->count.translated, t->count.guest_bytes, t->code.used,
                            t->count.invalidated, t->count.flushes);
 }

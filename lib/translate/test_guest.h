@@ -177,6 +177,7 @@ static bool test_insn(IrBuilder *b, const uint8_t *code, unsigned available)
 /* Virtual pages of the translated guest; physical ones are in another order. */
 enum { VA_DATA = 0x10000, VA_CODE = 0x20000, PAGES = 16 };
 static uint8_t test_page_map[256];  /* virtual page number to physical page; 0: none */
+static bool test_read_only[256];    /* virtual pages; before the machine runs */
 static uint8_t *test_ram_host;      /* PAGES + 1 pages; physical page p at p << 12 */
 static uint8_t test_page_flags[PAGES + 1];
 
@@ -188,8 +189,12 @@ static bool test_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess acces
         *fault = (TranslateFault){FAULT_PAGE, address};
         return false;
     }
+    if (access == TRANSLATE_STORE && test_read_only[page]) {
+        *fault = (TranslateFault){FAULT_PAGE, address};
+        return false;
+    }
     *map = (TranslateMap){(uint64_t)test_page_map[page] << GUEST_PAGE_BITS | (address & 4095), true,
-                          true, true, false};
+                          !test_read_only[page], true, false};
     return true;
 }
 
@@ -565,7 +570,7 @@ static void fix_branches(Insn *program, unsigned n)
 }
 
 /* Every operation by itself, in several encodings. */
-static void test_each(void)
+static inline void test_each(void)
 {
     for (unsigned w = 0; w < G_N_ELEMENTS(test_ways); w++) {
         Machine m = machine_new(test_ways[w].accel, test_ways[w].direct);
@@ -586,7 +591,7 @@ static void test_each(void)
 }
 
 /* Random programs. TEST_SEED runs one alone. */
-static void test_programs(void)
+static inline void test_programs(void)
 {
     const char *one = getenv("TEST_SEED"), *count = getenv("TEST_COUNT");
     guint32 from = one ? (guint32)strtoul(one, NULL, 0) : 1;

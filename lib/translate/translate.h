@@ -31,7 +31,8 @@ typedef struct TranslateFault {
 /* What a page-table walk found for one address. */
 typedef struct TranslateMap {
     uint64_t phys;           /* of the very address asked for */
-    bool read, write, execute; /* what may be cached; write only when no dirty bit is to be set first */
+    /* what may be cached; write only when no dirty bit is to be set first */
+    bool read, write, execute;
     bool global;             /* the same in all address spaces of this CPU */
 } TranslateMap;
 
@@ -63,7 +64,8 @@ typedef struct TranslateFp {
     uint8_t propagate;       /* without default_nan: SfPropagate of softfloat.h; 1 is as x86 */
     bool flush_inputs;       /* subnormal operands are zeros of their sign */
     bool flush_outputs;      /* tiny results are zeros of their sign */
-    bool denormal_flag;      /* TRANSLATE_FP_DENORMAL as x86 has it: else set only by operands that were flushed */
+    /* TRANSLATE_FP_DENORMAL as x86 has it: else set only by operands that were flushed */
+    bool denormal_flag;
 } TranslateFp;
 
 typedef struct TranslateGuest {
@@ -73,24 +75,32 @@ typedef struct TranslateGuest {
     size_t hot;              /* offset within it of the 256 bytes most used by code */
     unsigned insn_align;     /* log2 of instruction alignment */
     unsigned max_insn;       /* longest instruction in bytes, at most 16 */
-    bool direct_memory;      /* user mode: guest addresses are host addresses + Translator's base, no MMU */
+    /* user mode: guest addresses are host addresses + Translator's base, no MMU */
+    bool direct_memory;
     const uint16_t *int_pins, *float_pins; /* slots in order of dynamic frequency */
     unsigned n_int_pins, n_float_pins;
     TranslateFp fp;
-    /* Changes fp, a copy of the above, to the rules in that mode (Arm FPCR.DN and FZ, x86 MXCSR.DAZ and FTZ). NULL: always as above. */
+    /* Changes fp, a copy of the above, to the rules in that mode (Arm FPCR.DN and FZ, x86
+     * MXCSR.DAZ and FTZ). NULL: always as above. */
     void (*fp_rules)(uint64_t mode, TranslateFp *fp);
-    /* Sets cpu->mode and cpu->tag from the CPU's state. Called by the run loop before it looks for code whenever a mode exit was taken. */
+    /* Sets cpu->mode and cpu->tag from the CPU's state. Called by the run loop before it looks
+     * for code whenever a mode exit was taken. */
     void (*mode)(TranslateCpu *cpu);
-    /* Page-table walk. False: *fault says what to raise. May set accessed/dirty bits in memory. NULL: identity. */
-    bool (*walk)(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu, TranslateMap *map, TranslateFault *fault);
+    /* Page-table walk. False: *fault says what to raise. May set accessed/dirty bits in memory.
+     * NULL: identity. */
+    bool (*walk)(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu,
+                 TranslateMap *map, TranslateFault *fault);
     /* The fault to raise for trouble that the walk did not see. */
-    void (*trouble)(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble, TranslateFault *fault);
+    void (*trouble)(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
+                    TranslateTrouble trouble, TranslateFault *fault);
     /* MMU index for fetching in the current state. */
     unsigned (*fetch_mmu)(TranslateCpu *cpu);
-    /* Translates one instruction whose bytes are code[0..available); b->insn and b->mode are set. Calls ir_insn with its length
-     * first. Returns false if more bytes are needed than available (nothing emitted). */
+    /* Translates one instruction whose bytes are code[0..available); b->insn and b->mode are set.
+     * Calls ir_insn with its length first. Returns false if more bytes are needed than available
+     * (nothing emitted). */
     bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
-    /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the handler. */
+    /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the
+     * handler. */
     void (*raise)(TranslateCpu *cpu, TranslateFault fault);
     /* If an interrupt is pending and enabled, takes it (changes pc) and returns true. */
     bool (*interrupt)(TranslateCpu *cpu);
@@ -111,7 +121,8 @@ typedef enum {
  */
 struct TranslateCpu {
     /* for all */
-    uint64_t pc;             /* valid whenever compiled code is not running; helpers: see translate_pc */
+    /* valid whenever compiled code is not running; helpers: see translate_pc */
+    uint64_t pc;
     uint64_t mode;           /* everything of the state that translation depends on */
     uint32_t tag;            /* address-space tag as set by guest->mode, never 0 */
     bool idle;               /* set by a helper: wait for an interrupt at the next exit */
@@ -120,6 +131,8 @@ struct TranslateCpu {
     Translator *translator;
     unsigned index;          /* number of the CPU in its translator */
     void *user;              /* whoever created it */
+    /* bytes from the address on that guest->walk is asked about, within the page */
+    uint8_t access_size;
 
     /* the translator's own */
     uint32_t live_tag;       /* what code compares: tag, or 0 after a kick */
@@ -128,7 +141,8 @@ struct TranslateCpu {
     uint64_t pc_base;        /* guest address of the page (system) that code runs in */
     uint64_t exit_info;      /* of the last exit */
     struct TranslateJump *jump_table; /* TRANSLATE_JUMPS entries, this CPU's own */
-    uint64_t host_stack, stack_limit; /* rsp of the host frame while compiled code runs; how deep calls may go */
+    /* rsp of the host frame while compiled code runs; how deep calls may go */
+    uint64_t host_stack, stack_limit;
     uint32_t slow_info;      /* IrMem of that access */
     uint64_t slow_address, slow_value; /* to and from C for a memory access off the fast path */
     uint32_t exit_reason;
@@ -137,7 +151,8 @@ struct TranslateCpu {
     uint32_t linked_valid;
     uint8_t round;           /* IrRound that IR_RDYN means */
     TranslateFp fp;          /* the rules in the current mode */
-    uint8_t fp_denormal;     /* a subnormal operand was flushed; with fp.denormal_flag it is in mxcsr instead */
+    /* a subnormal operand was flushed; with fp.denormal_flag it is in mxcsr instead */
+    uint8_t fp_denormal;
     uint32_t kicked;         /* atomic */
     uint32_t stop;           /* atomic */
     uint32_t in_code;        /* compiled or interpreted code is running: pc is to be recovered */
@@ -148,8 +163,10 @@ struct TranslateCpu {
     uint64_t save[10];       /* temporaries across a call into C */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;
-    struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256]; /* pages executed under a tag */
-    IrValue cells[64];       /* values wider than a host register; operands of evaluated operations */
+    /* pages executed under a tag */
+    struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256];
+    /* values wider than a host register; operands of evaluated operations */
+    IrValue cells[64];
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
     uint64_t tlb_poison;     /* tag of unused entries */
     uint64_t tlb_used[TRANSLATE_MMUS]; /* a bit a group with anything in it */
@@ -165,7 +182,8 @@ typedef struct TranslateOptions {
 } TranslateOptions;
 
 /* The guest struct must outlive the translator. */
-Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options, GError **error);
+Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options,
+                          GError **error);
 void translate_free(Translator *t); /* after all its CPUs are freed; NULL is fine */
 
 /* env is copied. At most 1024 CPUs. */
@@ -175,14 +193,17 @@ void translate_cpu_free(TranslateCpu *cpu);
 /* Runs guest code from cpu->pc on the calling thread until translate_stop. */
 TranslateExit translate_run(TranslateCpu *cpu);
 
-/* Any thread: the CPU soon looks at its interrupts again (and wakes from idle by its environment's own means). */
+/* Any thread: the CPU soon looks at its interrupts again (and wakes from idle by its
+ * environment's own means). */
 void translate_kick(TranslateCpu *cpu);
 /* Any thread: translate_run returns soon. Sticky until it has. */
 void translate_stop(TranslateCpu *cpu);
 
-/* Any thread: guest RAM at phys..+size was written by other means than guest stores; drops the code made from it. */
+/* Any thread: guest RAM at phys..+size was written by other means than guest stores; drops the
+ * code made from it. */
 void translate_invalidate(Translator *t, uint64_t phys, uint64_t size);
-/* The CPU's own thread (guest fences, address-space changes): drop cached translations of addresses. */
+/* The CPU's own thread (guest fences, address-space changes): drop cached translations of
+ * addresses. */
 void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global);
 void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address);
 /* A tag never used before by any CPU of the translator: links are shared, and compare tags. */
@@ -192,21 +213,25 @@ uint32_t translate_tag_new(TranslateCpu *cpu);
 void translate_raise(TranslateCpu *cpu, uint32_t exception, uint64_t value);
 /* From helpers: address of the current guest instruction. */
 uint64_t translate_pc(TranslateCpu *cpu);
-/* From helpers and page-table walks, with guest MMU rules; false: a fault is pending (as translate_raise). value in guest order given by mem. */
+/* From helpers and page-table walks, with guest MMU rules; false: a fault is pending (as
+ * translate_raise). value in guest order given by mem. */
 bool translate_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
 bool translate_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
 /* Physical memory, little-endian unless mem says IR_MEM_BE; RAM or MMIO. False: bus error. */
 bool translate_phys_load(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t *value);
 bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t value);
-/* Compare and exchange of an aligned RAM word of 4 or 8 bytes, for page-table bits. False: not RAM or changed meanwhile. */
-bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected, uint64_t desired);
+/* Compare and exchange of an aligned RAM word of 4 or 8 bytes, for page-table bits. False: not
+ * RAM or changed meanwhile. */
+bool translate_phys_cas(TranslateCpu *cpu, uint64_t phys, unsigned size, uint64_t expected,
+                        uint64_t desired);
 
 /* The FP environment, outside compiled code or from an FPENV helper. */
 typedef enum { TRANSLATE_FP_INVALID = 1, TRANSLATE_FP_DIVZERO = 2, TRANSLATE_FP_OVERFLOW = 4, TRANSLATE_FP_UNDERFLOW = 8, TRANSLATE_FP_INEXACT = 16,
                TRANSLATE_FP_DENORMAL = 32 } TranslateFpFlags;
 unsigned translate_fp_flags(TranslateCpu *cpu);            /* sticky TranslateFpFlags */
 void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
-void translate_fp_set_round(TranslateCpu *cpu, IrRound round); /* RMM: IR_RDYN operations use soft float */
+/* RMM: IR_RDYN operations use soft float */
+void translate_fp_set_round(TranslateCpu *cpu, IrRound round);
 
 /* -d: text of what is known of a code address, for crash reports. */
 void translate_describe(TranslateCpu *cpu, GString *out);

@@ -43,7 +43,9 @@ struct Region {
     uint32_t size;      /* of code */
     uint32_t dead_exit; /* code offset that leaves for the dispatcher at the region's start */
     uint32_t in_page;   /* phys & PAGE_MASK */
-    int32_t first, last; /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the page */
+    /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the
+     * page */
+    int32_t first, last;
     uint64_t phys2;     /* physical page of what passes the page's end; 0 none */
     bool loop;          /* made as a loop: see region.c */
     bool dead;
@@ -81,13 +83,15 @@ typedef struct TranslateHost {
     const char *name;
     /* Emits what all regions share; false with *error when this host cannot. */
     bool (*start)(Translator *t, GError **error);
-    /* Compiles the builder's region to code at t->code.used, fills region's entry, size, points, links. */
+    /* Compiles the builder's region to code at t->code.used, fills region's entry, size, points,
+     * links. */
     CompileResult (*compile)(Translator *t, Region *region, const IrBuilder *b, const IrLive *live);
     /* Runs from code offset `entry` until an exit; returns it. */
     ExitReason (*run)(TranslateCpu *cpu, uint32_t entry);
     /*
-     * Points a link at its target, for which its guard shall accept tag; atomic towards running code. to NULL: back
-     * at its stub; with tag 1 its guard's failing also leads to the jump table from now on.
+     * Points a link at its target, for which its guard shall accept tag; atomic towards running
+     * code. to NULL: back at its stub; with tag 1 its guard's failing also leads to the jump table
+     * from now on.
      */
     void (*patch)(Translator *t, Link *link, Region *to, uint32_t tag);
     /* Makes whoever enters a dead region leave to the dispatcher. */
@@ -136,7 +140,8 @@ void cache_reset(Translator *t);                /* no CPU is running code */
 bool cache_start(Translator *t, GError **error);
 void cache_stop(Translator *t);
 void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
-/* Accesses (bits, in order of the code) of a region that compute their TLB index; kept when it is dropped. */
+/* Accesses (bits, in order of the code) of a region that compute their TLB index; kept when it
+ * is dropped. */
 uint64_t cache_indexed(Translator *t, const Region *r);
 void cache_set_indexed(Translator *t, const Region *r, uint64_t accesses);
 /* Without the lock: guest code wrote `size` bytes at phys, on a page flagged as code. */
@@ -144,12 +149,13 @@ void cache_guest_wrote(Translator *t, uint64_t phys, unsigned size);
 
 typedef enum { REGION_MADE, REGION_NO_ROOM, REGION_NEEDS_BYTES } RegionResult;
 /*
- * region.c: makes the region at cpu->pc (phys its physical address) from bytes[0..available). With the lock.
- * NO_ROOM: the cache must be reset. NEEDS_BYTES: the first instruction is longer than that; come again with
- * bytes of the next page as well, whose physical page is then phys2 (0 otherwise).
+ * region.c: makes the region at cpu->pc (phys its physical address) from bytes[0..available). With
+ * the lock. NO_ROOM: the cache must be reset. NEEDS_BYTES: the first instruction is longer than
+ * that; come again with bytes of the next page as well, whose physical page is then phys2 (0
+ * otherwise).
  */
-RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available, uint64_t phys2,
-                         Region **out);
+RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes, unsigned available,
+                         uint64_t phys2, Region **out);
 /* Guest offset of the instruction that code offset `host` belongs to. */
 int32_t region_point(const Region *r, uint32_t host);
 
@@ -158,11 +164,14 @@ uint64_t memory_load(TranslateCpu *cpu, uint64_t address, IrMem mem);
 void memory_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
 void memory_load_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *value);
 void memory_store_wide(TranslateCpu *cpu, uint64_t address, IrMem mem, const IrValue *value);
-uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem, uint64_t operand);
-void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old, const IrValue *expected, const IrValue *desired);
+uint64_t memory_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, IrMem mem,
+                       uint64_t operand);
+void memory_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *old,
+                const IrValue *expected, const IrValue *desired);
 uint64_t memory_load_linked(TranslateCpu *cpu, uint64_t address, IrMem mem);
 bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
-/* Executable page of address: false with a fault pending. host is NULL when the code is not in RAM (bytes then via phys). */
+/* Executable page of address: false with a fault pending. host is NULL when the code is not in
+ * RAM (bytes then via phys). */
 bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage *page);
 /* For a new CPU. */
 void memory_start(TranslateCpu *cpu);
@@ -173,7 +182,8 @@ void memory_protect(Translator *t, uint64_t phys_page);
 uint64_t link_target(const TranslateCpu *cpu, const Link *link);
 
 /* eval_fp.c: operations that need the FP environment. False: not one of them. */
-bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
+             const IrValue *c);
 
 /* The rules of floating point in a mode. */
 static inline TranslateFp translate_fp_rules(const TranslateGuest *g, uint64_t mode)
@@ -191,12 +201,15 @@ static inline bool translate_fp_is_sse(const TranslateFp *fp)
 
 /* host/interp.c */
 ExitReason interp_run(TranslateCpu *cpu, const Region *r);
-/* Any one operation that is no exit and no control, in C; used by the interpreter and by compiled code for rare operations. */
-void interp_op(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+/* Any one operation that is no exit and no control, in C; used by the interpreter and by
+ * compiled code for rare operations. */
+void interp_op(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
+               const IrValue *c);
 
 /*
- * verify.c: each region runs through the interpreter, which does and logs everything it asks of the outside, then
- * through compiled code, which is given the log. verify_run leaves the CPU as after one run.
+ * verify.c: each region runs through the interpreter, which does and logs everything it asks of the
+ * outside, then through compiled code, which is given the log. verify_run leaves the CPU as after
+ * one run.
  */
 typedef void VerifyHelper(TranslateCpu *cpu, const IrOp *op, IrValue *r);
 void verify_start(TranslateCpu *cpu);
@@ -204,8 +217,10 @@ ExitReason verify_run(TranslateCpu *cpu, Region *r);
 void verify_free(TranslateCpu *cpu);
 void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *helper);
 /* Memory accesses: true when the compiled run was answered from the log. */
-bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, IrValue *out);
-void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, const IrValue *out);
+bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in,
+                   IrValue *out);
+void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in,
+                   const IrValue *out);
 
 static inline void *guest_field(TranslateCpu *cpu, uint32_t offset)
 {

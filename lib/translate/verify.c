@@ -52,8 +52,8 @@ typedef struct TranslateVerify {
 } TranslateVerify;
 
 /*
- * The state that is saved, restored and compared: the head and the slots that only this thread writes, as runs of
- * bytes. A slot lies in its run at the same distance as in the CPU struct.
+ * The state that is saved, restored and compared: the head and the slots that only this thread
+ * writes, as runs of bytes. A slot lies in its run at the same distance as in the CPU struct.
  */
 static size_t state_size(const TranslateCpu *cpu)
 {
@@ -97,7 +97,8 @@ static void save_state(const TranslateCpu *cpu, uint8_t *to)
     h.linked_address = cpu->linked_address;
     h.linked_value = cpu->linked_value;
     h.linked_valid = cpu->linked_valid;
-    h.mxcsr = cpu->mxcsr & ~(cpu->fp.denormal_flag ? 0 : 2u); /* else the host's flag for subnormals is nobody's */
+    /* else the host's flag for subnormals is nobody's */
+    h.mxcsr = cpu->mxcsr & ~(cpu->fp.denormal_flag ? 0 : 2u);
     h.fault_pending = cpu->fault_pending;
     h.tag = cpu->tag;
     h.mode = cpu->mode;
@@ -197,7 +198,8 @@ static void take_fault(TranslateCpu *cpu, const Event *ev)
         cpu->fault = ev->fault;
 }
 
-bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, IrValue *out)
+bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in,
+                   IrValue *out)
 {
     TranslateVerify *v = cpu->verify;
     static const IrValue zero;
@@ -208,22 +210,29 @@ bool verify_replay(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem
         in = &zero;
     if (mem & IR_MEM_ADDR32) /* the halves above may differ: nobody sees them */
         address = (uint32_t)address;
-    if (ev->code != code || ev->address != address || ev->mem != mem || memcmp(&ev->in[0], in, sizeof *in))
-        differ(v, "%s at %#" G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x; the interpreter: %s at %#"
-               G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER "x\n", ir_code_name(code), address, mem, in->u,
-               ir_code_name(ev->code), ev->address, ev->mem, ev->in[0].u);
+    if (ev->code != code || ev->address != address || ev->mem != mem ||
+        memcmp(&ev->in[0], in, sizeof *in))
+        differ(v,
+               "%s at %#" G_GINT64_MODIFIER "x (mem %#x) of %#" G_GINT64_MODIFIER
+               "x; the interpreter: %s at %#" G_GINT64_MODIFIER
+               "x (mem %#x) of %#" G_GINT64_MODIFIER "x\n",
+               ir_code_name(code), address, mem, in->u, ir_code_name(ev->code), ev->address,
+               ev->mem, ev->in[0].u);
     if (out)
         *out = ev->out;
     take_fault(cpu, ev);
     return true;
 }
 
-void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in, const IrValue *out)
+void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem, const IrValue *in,
+                   const IrValue *out)
 {
     TranslateVerify *v = cpu->verify;
     if (v->nested)
         return;
-    Event ev = {.code = (uint8_t)code, .mem = mem, .address = mem & IR_MEM_ADDR32 ? (uint32_t)address : address};
+    Event ev = {.code = (uint8_t)code,
+                .mem = mem,
+                .address = mem & IR_MEM_ADDR32 ? (uint32_t)address : address};
     if (in)
         ev.in[0] = *in;
     if (out)
@@ -234,18 +243,20 @@ void verify_record(TranslateCpu *cpu, unsigned code, uint64_t address, IrMem mem
 }
 
 /*
- * What a helper that writes no slots left behind. Compiled code keeps its own slots: it may hold in a slot's place what
- * an overwritten PUT would have replaced.
+ * What a helper that writes no slots left behind. Compiled code keeps its own slots: it may hold in
+ * a slot's place what an overwritten PUT would have replaced.
  */
 static void load_state_but_slots(TranslateCpu *cpu, const uint8_t *state)
 {
     const IrGuest *g = &cpu->guest->ir;
     IrValue kept[IR_MAX_SLOTS];
     for (unsigned s = 0; s < g->n_slots; s++)
-        memcpy(&kept[s], guest_field(cpu, g->slots[s].offset), (ir_type_bits(g->slots[s].type) + 7) / 8);
+        memcpy(&kept[s], guest_field(cpu, g->slots[s].offset),
+               (ir_type_bits(g->slots[s].type) + 7) / 8);
     load_state(cpu, state);
     for (unsigned s = 0; s < g->n_slots; s++)
-        memcpy(guest_field(cpu, g->slots[s].offset), &kept[s], (ir_type_bits(g->slots[s].type) + 7) / 8);
+        memcpy(guest_field(cpu, g->slots[s].offset), &kept[s],
+               (ir_type_bits(g->slots[s].type) + 7) / 8);
 }
 
 void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *helper)
@@ -259,8 +270,8 @@ void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *he
     if (v->replay) {
         const Event *ev = next_event(v, IR_CALL);
         if (ev->code != IR_CALL || ev->address != (uint64_t)op->imm) {
-            differ(v, "calls %s; the interpreter: %s %" G_GINT64_MODIFIER "u\n", h->name, ir_code_name(ev->code),
-                   ev->address);
+            differ(v, "calls %s; the interpreter: %s %" G_GINT64_MODIFIER "u\n", h->name,
+                   ir_code_name(ev->code), ev->address);
             return;
         }
         uint64_t pc = cpu->pc;
@@ -276,8 +287,12 @@ void verify_call(TranslateCpu *cpu, const IrOp *op, IrValue *r, VerifyHelper *he
     v->nested++;
     helper(cpu, op, r);
     v->nested--;
-    Event ev = {.code = IR_CALL, .address = (uint64_t)op->imm, .out = *r, .fault_pending = cpu->fault_pending,
-                .fault = cpu->fault, .after = g_malloc(state_size(cpu))};
+    Event ev = {.code = IR_CALL,
+                .address = (uint64_t)op->imm,
+                .out = *r,
+                .fault_pending = cpu->fault_pending,
+                .fault = cpu->fault,
+                .after = g_malloc(state_size(cpu))};
     save_state(cpu, ev.after);
     g_array_append_val(v->events, ev);
 }
@@ -294,10 +309,11 @@ static void compare(TranslateCpu *cpu, const uint8_t *one, const uint8_t *two)
     memcpy(&a, one, sizeof a);
     memcpy(&b, two, sizeof b);
     if (a.pc != b.pc)
-        differ(v, "pc %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER "x\n", b.pc, a.pc);
+        differ(v, "pc %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER "x\n", b.pc,
+               a.pc);
     if (memcmp(&a, &b, sizeof a) && a.pc == b.pc)
-        differ(v, "head: mxcsr %#x fault %u:%u; the interpreter: mxcsr %#x fault %u:%u\n", b.mxcsr, b.fault_pending,
-               b.fault.exception, a.mxcsr, a.fault_pending, a.fault.exception);
+        differ(v, "head: mxcsr %#x fault %u:%u; the interpreter: mxcsr %#x fault %u:%u\n", b.mxcsr,
+               b.fault_pending, b.fault.exception, a.mxcsr, a.fault_pending, a.fault.exception);
     for (unsigned s = 0; s < cpu->guest->ir.n_slots; s++) {
         const IrSlot *slot = &cpu->guest->ir.slots[s];
         size_t at = sizeof a, n = (ir_type_bits(slot->type) + 7) / 8;
@@ -307,14 +323,18 @@ static void compare(TranslateCpu *cpu, const uint8_t *one, const uint8_t *two)
             if (slot->offset >= run->offset && slot->offset < run->offset + run->size) {
                 memcpy(&x, one + at + slot->offset - run->offset, n < 8 ? n : 8);
                 memcpy(&y, two + at + slot->offset - run->offset, n < 8 ? n : 8);
-                if (memcmp(one + at + slot->offset - run->offset, two + at + slot->offset - run->offset, n))
-                    differ(v, "%s = %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER "x\n", slot->name,
-                           y, x);
+                if (memcmp(one + at + slot->offset - run->offset,
+                           two + at + slot->offset - run->offset, n))
+                    differ(v,
+                           "%s = %#" G_GINT64_MODIFIER "x; the interpreter: %#" G_GINT64_MODIFIER
+                           "x\n",
+                           slot->name, y, x);
             }
             at += run->size;
         }
     }
-    /* What no slot names is written by helpers, which are replayed, and by page-table walks, which are not. */
+    /* What no slot names is written by helpers, which are replayed, and by page-table walks,
+     * which are not. */
 }
 
 static ExitReason run_compiled(TranslateCpu *cpu, const Region *r)
@@ -356,15 +376,18 @@ ExitReason verify_run(TranslateCpu *cpu, Region *r)
     if (memcmp(v->after, v->compiled, state_size(cpu)))
         compare(cpu, v->after, v->compiled);
     if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
-        v->differs = false; /* a kick makes it leave early, and comes with a change of shared slots */
+        /* a kick makes it leave early, and comes with a change of shared slots */
+        v->differs = false;
     v->replay = false;
     load_state(cpu, v->after);
     if (v->differs) {
         g_autoptr(GString) text = g_string_new(NULL);
         IrBuilder b = {.guest = &cpu->guest->ir, .ops = r->ops, .n = r->n_ops};
         ir_print(&b, text);
-        fprintf(stderr, "verify: region at pc %#" G_GINT64_MODIFIER "x (physical %#" G_GINT64_MODIFIER
-                "x): compiled code differs:\n%s%s", start, r->phys, v->report->str, text->str);
+        fprintf(stderr,
+                "verify: region at pc %#" G_GINT64_MODIFIER "x (physical %#" G_GINT64_MODIFIER
+                "x): compiled code differs:\n%s%s",
+                start, r->phys, v->report->str, text->str);
         fflush(stderr);
         abort();
     }

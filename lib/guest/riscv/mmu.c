@@ -73,7 +73,7 @@ static WalkResult find_leaf(Walk *w)
     for (unsigned level = levels; level-- > 0;) {
         unsigned shift = 12 + bits * level;
         uint64_t at = table + bits_get(a, shift, bits) * w->pte_size, pte;
-        if (!(riscv_pmp_allows(cpu, at, RISCV_S, &whole) & 1) ||
+        if (!(riscv_pmp_allows(cpu, at, w->pte_size, RISCV_S, &whole) & 1) ||
             !translate_phys_load(&w->cpu->base, at, IR_MEM_SIZE(w->pte_size == 4 ? 2 : 3), &pte))
             return WALK_ACCESS_FAULT;
         bool leaf = pte & (PTE_R | PTE_X);
@@ -126,7 +126,7 @@ static WalkResult touch(Walk *w)
         return WALK_OK;
     if (!(cpu->menvcfg & MENVCFG_ADUE))
         return WALK_PAGE_FAULT;
-    if (!(riscv_pmp_allows(cpu, w->pte_at, RISCV_S, &whole) & 2))
+    if (!(riscv_pmp_allows(cpu, w->pte_at, w->pte_size, RISCV_S, &whole) & 2))
         return WALK_ACCESS_FAULT;
     if (translate_phys_cas(&cpu->base, w->pte_at, w->pte_size, w->pte, want)) {
         w->pte = want;
@@ -201,7 +201,7 @@ bool riscv_walk(TranslateCpu *base, uint64_t address, TranslateAccess access, un
         riscv_space_note(cpu, w.address, w.size, access, priv, w.global);
     }
     if (cpu->props.pmp) {
-        can = riscv_pmp_allows(cpu, map->phys, priv, &whole);
+        can = riscv_pmp_allows(cpu, map->phys, cpu->base.access_size, priv, &whole);
         if (!(can & needs[access]))
             return fault_of(&w, false, fault);
         map->read &= whole && can & 1;

@@ -56,8 +56,9 @@ static void changed(RiscvCpu *cpu)
     riscv_spaces_renew(cpu);
 }
 
-unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole)
+unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, unsigned size, RiscvPriv priv, bool *whole)
 {
+    uint64_t end = phys + size - 1;
     uint64_t page = phys & ~(uint64_t)(GUEST_PAGE_SIZE - 1), last = page | (GUEST_PAGE_SIZE - 1);
     *whole = true;
     if (!cpu->props.pmp)
@@ -70,8 +71,11 @@ unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *wh
             continue;
         if (e->low > page || e->high < last)
             *whole = false;
-        if (phys >= e->low && phys <= e->high)
-            return priv == RISCV_M && !(cpu->pmpcfg[i] & PMP_L) ? 7 : cpu->pmpcfg[i] & 7;
+        if (end < e->low || phys > e->high)
+            continue;
+        if (phys < e->low || end > e->high)
+            return 0; /* an entry that matches must match the whole access */
+        return priv == RISCV_M && !(cpu->pmpcfg[i] & PMP_L) ? 7 : cpu->pmpcfg[i] & 7;
     }
     return priv == RISCV_M ? 7 : 0;
 }

@@ -118,6 +118,7 @@ static uint64_t helper_cbo(void *opaque, uint64_t address, uint64_t kind, uint64
     }
     if (cpu->base.mode & MODE_DATA_32)
         address = (uint32_t)address;
+    cpu->base.access_size = 1;
     if (!riscv_walk(&cpu->base, address, TRANSLATE_LOAD, MODE_MMU(cpu->base.mode), &map, &fault))
         translate_raise(&cpu->base, fault.exception + 2, fault.value); /* load faults are reported as those of stores */
     return 0;

@@ -114,7 +114,7 @@ bool riscv_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, uns
                 TranslateFault *fault);
 /* pmp.c: bits 1 read, 2 write, 4 execute that privilege level may do at phys; *whole: the same
    for all of its page */
-unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, RiscvPriv priv, bool *whole);
+unsigned riscv_pmp_allows(RiscvCpu *cpu, uint64_t phys, unsigned size, RiscvPriv priv, bool *whole);
 uint64_t riscv_pmp_read(const RiscvCpu *cpu, unsigned number);
 void riscv_pmp_write(RiscvCpu *cpu, unsigned number, uint64_t value);
 void riscv_pmp_reset(RiscvCpu *cpu);

@@ -366,6 +366,13 @@ static void test_pmp(gconstpointer accel)
                          cases[i].store ? 0 : RISCV_STORE_ACCESS);
         g_assert_cmpuint(pmp_try(m, RISCV_M, SW(A2, A0, 0), DATA + cases[i].at), ==, 0);
     }
+    /* an access that an entry matches only in part fails, for M too */
+    g_assert_cmpuint(pmp_try(m, RISCV_S, LOAD(3, A1, A0, 0), DATA + 0x2000), ==,
+                     RISCV_LOAD_ACCESS);
+    g_assert_cmpuint(pmp_try(m, RISCV_M, LOAD(3, A1, A0, 0), DATA + 0x2000), ==,
+                     RISCV_LOAD_ACCESS);
+    g_assert_cmpuint(pmp_try(m, RISCV_M, SD(A2, A0, 0), DATA + 0x301c), ==, RISCV_STORE_ACCESS);
+    g_assert_cmpuint(pmp_try(m, RISCV_M, LOAD(3, A1, A0, 0), DATA + 0x2008), ==, 0);
     /* locked: holds for M, cannot be changed, nor the address below a locked TOR */
     set_pmp(m, 1, 0x80 | 0x08 | 1, (DATA + 0x1000) >> 2);
     g_assert_cmpuint(pmp_try(m, RISCV_M, SW(A2, A0, 0), DATA), ==, RISCV_STORE_ACCESS);

@@ -35,8 +35,8 @@ static bool is_wide(unsigned type)
     return ir_type_bits(type) > 64;
 }
 
-static void run_memory(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
-                       const IrValue *c)
+static void run_memory(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a,
+                       const IrValue *b, const IrValue *c)
 {
     IrMem mem = (IrMem)op->imm;
     uint64_t address = a->u + (uint64_t)(op->imm >> 32);
@@ -61,7 +61,8 @@ static void run_memory(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrVa
         break;
     case IR_ATOMIC:
         memset(r, 0, sizeof *r);
-        r->u = memory_atomic(cpu, (IrAtomic)op->sub, address, mem, b->u) & bits_mask(ir_type_bits(op->type));
+        r->u = memory_atomic(cpu, (IrAtomic)op->sub, address, mem, b->u) &
+               bits_mask(ir_type_bits(op->type));
         break;
     case IR_CAS:
         memory_cas(cpu, address, mem, r, b, c);
@@ -79,7 +80,8 @@ static void run_memory(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrVa
     }
 }
 
-void interp_op(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
+void interp_op(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
+               const IrValue *c)
 {
     unsigned attr = ir_code_attr(op->code);
     if (attr & IR_ATTR_M)

@@ -12,7 +12,8 @@
 #define ROOM_PER_OP 200
 #define ROOM_REGION 4096
 
-/* In which slot's pinned register each value is best made: that of a PUT with nothing in between that could tell. */
+/* In which slot's pinned register each value is best made: that of a PUT with nothing in between
+ * that could tell. */
 static void find_puts(Emit *e)
 {
     const IrBuilder *b = e->b;
@@ -20,8 +21,9 @@ static void find_puts(Emit *e)
     for (IrRef j = 1; j < b->n; j++) {
         const IrOp *put = &b->ops[j];
         IrRef v = put->a;
-        if (put->code != IR_PUT || e->live->dead[j] || e->pin[put->imm] < 0 || e->put_to[v] != NO_SLOT ||
-            b->ops[v].type != b->guest->slots[put->imm].type || j - v > 8 || e->live->fused[v])
+        if (put->code != IR_PUT || e->live->dead[j] || e->pin[put->imm] < 0 ||
+            e->put_to[v] != NO_SLOT || b->ops[v].type != b->guest->slots[put->imm].type ||
+            j - v > 8 || e->live->fused[v])
             continue;
         bool ok = true;
         for (IrRef k = v + 1; k < j && ok; k++) {
@@ -29,7 +31,8 @@ static void find_puts(Emit *e)
             unsigned attr = ir_code_attr(op->code);
             if (e->live->dead[k])
                 continue;
-            ok = op->code == IR_GET || op->code == IR_PUT ? op->imm != put->imm : attr & (IR_ATTR_P | IR_ATTR_F);
+            ok = op->code == IR_GET || op->code == IR_PUT ? op->imm != put->imm
+                                                          : attr & (IR_ATTR_P | IR_ATTR_F);
         }
         if (ok)
             e->put_to[v] = (uint16_t)put->imm;
@@ -61,8 +64,8 @@ static unsigned operand_type(const IrOp *op, unsigned n)
         return n == 2 ? IR_I8 : op->aux;
     if (op->code >= IR_FLAGS_SHL && op->code <= IR_FLAGS_SAR)
         return n == 2 ? IR_I32 : op->aux;
-    if (op->code == IR_STORE || op->code == IR_ATOMIC || op->code == IR_CAS || op->code == IR_STORE_COND ||
-        op->code == IR_VINSERT)
+    if (op->code == IR_STORE || op->code == IR_ATOMIC || op->code == IR_CAS ||
+        op->code == IR_STORE_COND || op->code == IR_VINSERT)
         return IR_VOID; /* C masks by access or lane size */
     return op->aux;
 }
@@ -298,7 +301,8 @@ static void emit_op(Emit *e, IrRef i)
     default:
         if (ir_code_attr(op->code) & IR_ATTR_M)
             e->insn_dirty = true;
-        if (!emit_exit(e, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) && !emit_int(e, i, op))
+        if (!emit_exit(e, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) &&
+            !emit_int(e, i, op))
             emit_eval(e, i, op);
         break;
     }
@@ -388,7 +392,8 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     uint8_t *body_end = e->a.p;
     e->locked = 0;
     emit_cold(e);
-    memcpy(body_end - 4, saved, 4); /* emit_cold patched the jump that this exit does not have yet */
+    /* emit_cold patched the jump that this exit does not have yet */
+    memcpy(body_end - 4, saved, 4);
     if (e->no_room || e->a.p >= e->limit)
         return COMPILE_NO_ROOM;
     if (e->failed)

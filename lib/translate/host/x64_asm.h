@@ -49,7 +49,8 @@ static inline void put_opcode(Asm *a, uint32_t opcode)
 
 static inline void put_rex(Asm *a, unsigned pre, bool w, int reg, int index, int base, bool force)
 {
-    unsigned rex = 0x40 | (unsigned)w << 3 | (unsigned)(reg >> 3) << 2 | (unsigned)(index >> 3) << 1 | (unsigned)base >> 3;
+    unsigned rex = 0x40 | (unsigned)w << 3 | (unsigned)(reg >> 3) << 2 |
+                   (unsigned)(index >> 3) << 1 | (unsigned)base >> 3;
     if (pre)
         put8(a, pre);
     if (rex != 0x40 || force)
@@ -97,7 +98,8 @@ static inline void op_rr8(Asm *a, bool w, uint32_t opcode, int reg, int rm)
     put8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
 }
 
-static inline void op_rm(Asm *a, unsigned pre, bool w, uint32_t opcode, int reg, int base, int32_t disp)
+static inline void op_rm(Asm *a, unsigned pre, bool w, uint32_t opcode, int reg, int base,
+                         int32_t disp)
 {
     put_rex(a, pre, w, reg, 0, base, false);
     put_opcode(a, opcode);
@@ -111,8 +113,8 @@ static inline void op_rm8(Asm *a, uint32_t opcode, int reg, int base, int32_t di
     put_mem(a, reg, base, disp);
 }
 
-static inline void op_rx(Asm *a, unsigned pre, bool w, uint32_t opcode, int reg, int base, int index, unsigned scale,
-                         int32_t disp)
+static inline void op_rx(Asm *a, unsigned pre, bool w, uint32_t opcode, int reg, int base,
+                         int index, unsigned scale, int32_t disp)
 {
     put_rex(a, pre, w, reg, index, base, false);
     put_opcode(a, opcode);
@@ -214,7 +216,8 @@ static inline void setcc(Asm *a, unsigned cc, int dst)
 }
 
 /* VEX encodings; map 1: 0f, 2: 0f38, 3: 0f3a; pp 0 none, 1 66, 2 f3, 3 f2 */
-static inline void put_vex(Asm *a, unsigned map, unsigned pp, bool w, bool l, int reg, int index, int base, int vvvv)
+static inline void put_vex(Asm *a, unsigned map, unsigned pp, bool w, bool l, int reg, int index,
+                           int base, int vvvv)
 {
     if (map == 1 && !w && index < 8 && base < 8) {
         put8(a, 0xc5);
@@ -222,19 +225,21 @@ static inline void put_vex(Asm *a, unsigned map, unsigned pp, bool w, bool l, in
         return;
     }
     put8(a, 0xc4);
-    put8(a, (unsigned)(reg < 8) << 7 | (unsigned)(index < 8) << 6 | (unsigned)(base < 8) << 5 | map);
+    put8(a,
+         (unsigned)(reg < 8) << 7 | (unsigned)(index < 8) << 6 | (unsigned)(base < 8) << 5 | map);
     put8(a, (unsigned)w << 7 | (unsigned)(~vvvv & 15) << 3 | (unsigned)l << 2 | pp);
 }
 
-static inline void vex_rr(Asm *a, unsigned map, unsigned pp, bool w, unsigned opcode, int reg, int vvvv, int rm)
+static inline void vex_rr(Asm *a, unsigned map, unsigned pp, bool w, unsigned opcode, int reg,
+                          int vvvv, int rm)
 {
     put_vex(a, map, pp, w, false, reg, 0, rm, vvvv);
     put8(a, opcode);
     put8(a, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
 }
 
-static inline void vex_rm(Asm *a, unsigned map, unsigned pp, bool w, unsigned opcode, int reg, int vvvv, int base,
-                          int32_t disp)
+static inline void vex_rm(Asm *a, unsigned map, unsigned pp, bool w, unsigned opcode, int reg,
+                          int vvvv, int base, int32_t disp)
 {
     put_vex(a, map, pp, w, false, reg, 0, base, vvvv);
     put8(a, opcode);
@@ -275,8 +280,14 @@ static inline void pop(Asm *a, unsigned r)
 static inline void put_nops(Asm *a, unsigned n)
 {
     static const uint8_t nops[9][9] = {
-        {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0},
-        {0x66, 0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0}, {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
+        {0x90},
+        {0x66, 0x90},
+        {0x0f, 0x1f, 0x00},
+        {0x0f, 0x1f, 0x40, 0},
+        {0x0f, 0x1f, 0x44, 0, 0},
+        {0x66, 0x0f, 0x1f, 0x44, 0, 0},
+        {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
+        {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
         {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
     };
     while (n) {

@@ -101,7 +101,10 @@ static Link *new_link(Emit *e, int64_t offset, uint32_t *index)
     *index = t->n_links++;
     Link *l = &t->links[*index];
     int64_t target = (int64_t)e->r->in_page + offset;
-    *l = (Link){.from = e->r, .page = target & ~(int64_t)PAGE_MASK, .offset = (uint32_t)(target & (int64_t)PAGE_MASK), .loop = e->r->loop && offset == 0};
+    *l = (Link){.from = e->r,
+                .page = target & ~(int64_t)PAGE_MASK,
+                .offset = (uint32_t)(target & (int64_t)PAGE_MASK),
+                .loop = e->r->loop && offset == 0};
     return l;
 }
 
@@ -229,34 +232,10 @@ static void emit_exit_if(Emit *e, const IrOp *op)
 /* rax: the address. Through the jump table; a call if `ra` holds a return address. */
 static void emit_lookup(Emit *e, unsigned ra)
 {
-    Asm *a = &e->a;
-    unsigned align = e->t->guest->insn_align;
-    _Static_assert(sizeof(TranslateJump) == 16, "the index is shifted by 4");
-    mov_rr(a, false, RCX, RAX);
-    shift_ri(a, false, SH_SHL, RCX, 4 - align);
-    alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
-    alu_rm(a, true, ALU_ADD, RCX, RBP, CPU_DISP(e, jump_table));
-    op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
-    Cold *c = add_cold(e, COLD_RAX_MISS);
-    put8(a, 0x0f);
-    put8(a, 0x80 | CC_NE);
-    put32(a, 0);
-    c->from = a->p;
-    load(a, false, RDX, RCX, 8);
-    alu_rm(a, false, ALU_CMP, RDX, RBP, CPU_DISP(e, live_tag));
-    c = add_cold(e, COLD_RAX_MISS);
-    put8(a, 0x0f);
-    put8(a, 0x80 | CC_NE);
-    put32(a, 0);
-    c->from = a->p;
-    load(a, false, RDX, RCX, 12);
-    if (!direct(e)) {
-        alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
-        store(a, true, RBP, CPU_DISP(e, pc_base), RAX);
-    }
+    x64_lookup(&e->a, e->t, e->k);
     if (ra != NO_REG)
         push(&e->a, ra);
-    op_rr(a, 0, false, 0xff, ra != NO_REG ? 2 : 4, RDX); /* call rdx, jmp rdx */
+    op_rr(&e->a, 0, false, 0xff, ra != NO_REG ? 2 : 4, RDX); /* call rdx, jmp rdx */
 }
 
 /* The return address of a call in a register: where the front end has put it already, or r14. */
@@ -273,7 +252,8 @@ static unsigned return_address(Emit *e, int32_t offset)
     return R14;
 }
 
-/* Behind a call: rax is the address that the return wants, the stack has the one that was pushed. */
+/* Behind a call: rax is the address that the return wants, the stack has the one that was
+ * pushed. */
 static void emit_return_site(Emit *e, int32_t offset)
 {
     Asm *a = &e->a;
@@ -418,11 +398,9 @@ void emit_cold_exit(Emit *e, Cold *c)
         emit_call_thunk(e, e->k->reset_stack);
         break;
     case COLD_PC_MISS:
+    default:
         emit_pc(e, RAX, c->disp);
-        /* fallthrough */
-    default: /* COLD_RAX_MISS */
-        store(a, true, RBP, CPU_DISP(e, pc), RAX);
-        emit_jump_thunk(e, e->k->exit_miss);
+        emit_jump_thunk(e, e->k->miss);
         break;
     }
 }

@@ -112,7 +112,8 @@ static bool emit_div(Emit *e, IrRef i, const IrOp *op)
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
     unsigned d = def_reg_not(e, i, reg_bit(RAX) | reg_bit(RDX));
     bool never_zero = is_const(e, op->b) && op_of(e, op->b)->imm != 0;
-    bool never_minus = never_zero && bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type)) != -1;
+    bool never_minus =
+        never_zero && bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type)) != -1;
     uint8_t *minus = NULL, *zero = NULL, *done_minus = NULL, *done_zero = NULL;
     mov_rr(&e->a, w, RAX, (int)a);
     if (is_signed && !never_minus) {
@@ -159,8 +160,9 @@ static bool emit_div(Emit *e, IrRef i, const IrOp *op)
 static bool emit_shift(Emit *e, IrRef i, const IrOp *op)
 {
     static const struct { uint8_t sh, pp; } ops[] = {
-        [IR_SHL - IR_SHL] = {SH_SHL, 1}, [IR_SHR - IR_SHL] = {SH_SHR, 3}, [IR_SAR - IR_SHL] = {SH_SAR, 2},
-        [IR_ROL - IR_SHL] = {SH_ROL, 0}, [IR_ROR - IR_SHL] = {SH_ROR, 0},
+        [IR_SHL - IR_SHL] = {SH_SHL, 1}, [IR_SHR - IR_SHL] = {SH_SHR, 3},
+        [IR_SAR - IR_SHL] = {SH_SAR, 2}, [IR_ROL - IR_SHL] = {SH_ROL, 0},
+        [IR_ROR - IR_SHL] = {SH_ROR, 0},
     };
     bool w = is_64(op->type), rotate = op->code == IR_ROL || op->code == IR_ROR;
     unsigned sh = ops[op->code - IR_SHL].sh, width = ir_type_bits(op->type);
@@ -187,14 +189,16 @@ static bool emit_shift(Emit *e, IrRef i, const IrOp *op)
     }
     if (rotate) {
         take_reg(e, RCX);
-        unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg_not(e, i, reg_bit(RCX) | reg_bit(b));
+        unsigned a = use_reg(e, op->a), b = use_reg(e, op->b),
+                 d = def_reg_not(e, i, reg_bit(RCX) | reg_bit(b));
         mov_rr(&e->a, false, RCX, (int)b);
         mov_if(e, w, d, a);
         op_rr(&e->a, 0, w, 0xd3, (int)sh, (int)d);
         return true;
     }
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
-    vex_rr(&e->a, 2, ops[op->code - IR_SHL].pp, w, 0xf7, (int)d, (int)b, (int)a); /* shlx, shrx, sarx */
+    /* shlx, shrx, sarx */
+    vex_rr(&e->a, 2, ops[op->code - IR_SHL].pp, w, 0xf7, (int)d, (int)b, (int)a);
     return true;
 }
 
@@ -258,8 +262,8 @@ static bool emit_extension(Emit *e, IrRef i, const IrOp *op)
     }
     unsigned a = use_reg(e, op->a), d = def_reg(e, i), made = op_of(e, op->a)->code;
     /* 32-bit operations leave the upper half clear already */
-    if (op->code == IR_ZEXT && op_of(e, op->a)->type == IR_I32 && op->aux == IR_I32 && d == a && made != IR_GET &&
-        made != IR_CALL && made != IR_TRUNC)
+    if (op->code == IR_ZEXT && op_of(e, op->a)->type == IR_I32 && op->aux == IR_I32 && d == a &&
+        made != IR_GET && made != IR_CALL && made != IR_TRUNC)
         return true;
     extend(e, op->code == IR_SEXT, ir_type_bits(op->aux), is_64(op->type), d, a);
     return true;
@@ -316,7 +320,8 @@ static void emit_cmp(Emit *e, const IrOp *op, unsigned alu)
     alu_rr(&e->a, w, alu, (int)a, (int)b);
 }
 
-/* Sets the host's flags as the flag-producing operation says. For ADC and SBC the host carry is loaded first. */
+/* Sets the host's flags as the flag-producing operation says. For ADC and SBC the host carry is
+ * loaded first. */
 static bool produce_flags(Emit *e, const IrOp *op)
 {
     unsigned bits = ir_type_bits(op->aux), alu;
@@ -324,7 +329,8 @@ static bool produce_flags(Emit *e, const IrOp *op)
         return false;
     switch (op->code) {
     case IR_FLAGS_SUB:
-        emit_cmp(e, op, ALU_CMP); /* compared with 0 it tests: carry and overflow clear either way */
+        /* compared with 0 it tests: carry and overflow clear either way */
+        emit_cmp(e, op, ALU_CMP);
         return true;
     case IR_FLAGS_LOGIC: {
         unsigned a = use_reg(e, op->a);
@@ -362,14 +368,16 @@ static bool emit_flags(Emit *e, IrRef i, const IrOp *op)
     put_rex(&e->a, 0, false, 0, 0, (int)d, false);
     put8(&e->a, 0x58 | (d & 7)); /* pop d */
     alu_ri(&e->a, false, ALU_AND, (int)d,
-           IR_FLAG_C | IR_FLAG_P | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O | (op->code == IR_FLAGS_LOGIC ? 0 : IR_FLAG_A));
+           IR_FLAG_C | IR_FLAG_P | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O |
+               (op->code == IR_FLAGS_LOGIC ? 0 : IR_FLAG_A));
     return true;
 }
 
 /* From a flags value in a register to a host condition. */
 static unsigned test_packed(Emit *e, unsigned cond, unsigned f)
 {
-    static const uint16_t masks[] = {IR_FLAG_O, IR_FLAG_C, IR_FLAG_Z, IR_FLAG_C | IR_FLAG_Z, IR_FLAG_S, IR_FLAG_P};
+    static const uint16_t masks[] = {IR_FLAG_O, IR_FLAG_C, IR_FLAG_Z, IR_FLAG_C | IR_FLAG_Z,
+                                     IR_FLAG_S, IR_FLAG_P};
     unsigned half = cond >> 1;
     if (half < 6) {
         op_rr(&e->a, 0, false, 0xf7, 0, (int)f); /* test f, imm32 */
@@ -451,7 +459,8 @@ static bool emit_select(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-/* The field is turned to the top while the new one is shifted in behind it, then all is turned back. */
+/* The field is turned to the top while the new one is shifted in behind it, then all is turned
+ * back. */
 static bool emit_deposit(Emit *e, IrRef i, const IrOp *op)
 {
     bool w = is_64(op->type);

@@ -17,9 +17,11 @@ static void move(Emit *e, unsigned slot, unsigned r, bool to_memory)
     Asm *a = &e->a;
     int32_t disp = slot_disp(e, slot);
     if (r >= 16)
-        vex_rm(a, 1, to_memory ? 1 : 2, false, to_memory ? 0xd6 : 0x7e, (int)r - 16, 0, RBP, disp); /* vmovq */
+        /* vmovq */
+        vex_rm(a, 1, to_memory ? 1 : 2, false, to_memory ? 0xd6 : 0x7e, (int)r - 16, 0, RBP, disp);
     else
-        op_rm(a, 0, is_64(e->b->guest->slots[slot].type), to_memory ? 0x89 : 0x8b, (int)r, RBP, disp);
+        op_rm(a, 0, is_64(e->b->guest->slots[slot].type), to_memory ? 0x89 : 0x8b, (int)r, RBP,
+              disp);
 }
 
 static void swap_in(Emit *e)
@@ -30,10 +32,9 @@ static void swap_in(Emit *e)
     }
 }
 
-/* In the other order: what one swap put aside, a later one may have brought back. */
 static void swap_out(Emit *e)
 {
-    for (unsigned i = e->n_swaps; i-- > 0;) {
+    for (unsigned i = 0; i < e->n_swaps; i++) {
         if (e->swaps[i].dirty)
             move(e, e->swaps[i].in, e->swaps[i].reg, true);
         move(e, e->swaps[i].out, e->swaps[i].reg, false);
@@ -52,7 +53,8 @@ static void count_uses(const Emit *e, uint16_t uses[IR_MAX_SLOTS], bool written[
     }
 }
 
-/* The slot most used that has no register, or that least used which has; of a class. NO_SLOT: none. */
+/* The slot most used that has no register, or that least used which has; of a class. NO_SLOT:
+ * none. */
 static unsigned pick(const Emit *e, const uint16_t *uses, bool is_float, bool pinned)
 {
     const IrGuest *g = e->b->guest;
@@ -68,6 +70,7 @@ static unsigned pick(const Emit *e, const uint16_t *uses, bool is_float, bool pi
     return found;
 }
 
+/* What is put aside is used least of all, so it is not brought back: no slot is in two swaps. */
 static void choose(Emit *e, const uint16_t *uses, const bool *written, bool is_float)
 {
     while (e->n_swaps < G_N_ELEMENTS(e->swaps)) {
@@ -75,7 +78,10 @@ static void choose(Emit *e, const uint16_t *uses, const bool *written, bool is_f
         if (in == NO_SLOT || out == NO_SLOT || uses[in] < LEAST_USES || uses[in] <= uses[out] + 1u)
             return;
         Swap *s = &e->swaps[e->n_swaps++];
-        *s = (Swap){.reg = (uint8_t)e->loop_pin[out], .dirty = written[in], .in = (uint16_t)in, .out = (uint16_t)out};
+        *s = (Swap){.reg = (uint8_t)e->loop_pin[out],
+                    .dirty = written[in],
+                    .in = (uint16_t)in,
+                    .out = (uint16_t)out};
         e->loop_pin[in] = (int8_t)s->reg;
         e->loop_pin[out] = -1;
     }

@@ -14,8 +14,14 @@
  *
  * A guess need not be right, for any entry whose tag matches will do. Where
  * guesses fail too often (columns of a matrix, hash tables) the region is made
- * again with the index computed in line at that place. User mode uses the address as it is (plus a base). Everything else (a miss, device
- * memory, page crossing, code pages) is memory.c's, called from cold code.
+ * again with the index computed in line at that place.
+ *
+ * The first of some accesses off one base value checks the range of them all and
+ * keeps the addend; those after it only test that it is one (bit 0 clear). Where
+ * the range crosses pages each access looks its own page up, in cold code.
+ *
+ * User mode uses the address as it is (plus a base). Everything else (a miss,
+ * device memory, page crossing, code pages) is memory.c's, called from cold code.
  */
 #include "translate/host/x64_priv.h"
 
@@ -33,7 +39,8 @@ static int32_t tlb_disp(const Emit *e, unsigned mmu, bool is_store)
     if (e->t->options.accel == TRANSLATE_VERIFY)
         mmu = TRANSLATE_MMUS - 1; /* always empty: every access goes through the log */
     return CPU_DISP(e, tlb) + (int32_t)(mmu * sizeof(TranslateTlbEntry) * TRANSLATE_TLB_SIZE) +
-           (int32_t)(is_store ? offsetof(TranslateTlbEntry, write) : offsetof(TranslateTlbEntry, read));
+           (int32_t)(is_store ? offsetof(TranslateTlbEntry, write)
+                              : offsetof(TranslateTlbEntry, read));
 }
 
 static int32_t hint_disp(const Emit *e, uint32_t hint, size_t field)
@@ -77,12 +84,15 @@ static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold
 }
 
 /* t2: offset in the page if the tag matched; cc of a failed check of `size` bytes there */
-static unsigned emit_tag_check(Emit *e, unsigned t1, unsigned t2, int32_t size, IrMem mem, bool is_store)
+static unsigned emit_tag_check(Emit *e, unsigned t1, unsigned t2, int32_t size, IrMem mem,
+                               bool is_store)
 {
     Asm *a = &e->a;
-    op_rx(a, 0, true, ALU_XOR << 3 | 3, (int)t2, RBP, (int)t1, 0, tlb_disp(e, ir_mem_mmu(mem), is_store));
+    op_rx(a, 0, true, ALU_XOR << 3 | 3, (int)t2, RBP, (int)t1, 0,
+          tlb_disp(e, ir_mem_mmu(mem), is_store));
     if (mem & IR_MEM_ALIGNED && size > 1) {
-        op_rr(a, 0, true, 0xf7, 0, (int)t2); /* test: no bits above the page's, none below the size */
+        /* test: no bits above the page's, none below the size */
+        op_rr(a, 0, true, 0xf7, 0, (int)t2);
         put32(a, (uint32_t)(~(int32_t)PAGE_MASK | (size - 1)));
         return CC_NE;
     }
@@ -108,18 +118,23 @@ static void emit_addend(Emit *e, unsigned t1, IrMem mem)
 static bool may_share(const IrOp *op)
 {
     IrMem mem = (IrMem)op->imm;
-    return (op->code == IR_LOAD || op->code == IR_STORE) && !(mem & (IR_MEM_ALIGNED | IR_MEM_ADDR32)) &&
-           ir_mem_log2(mem) <= 3;
+    return (op->code == IR_LOAD || op->code == IR_STORE) &&
+           !(mem & (IR_MEM_ALIGNED | IR_MEM_ADDR32)) && ir_mem_log2(mem) <= 3;
 }
 
-/* What lies ahead off the same base and within reach; `page` becomes the range of it all. True if there is any. */
+/* What lies ahead off the same base and within reach; `page` becomes the range of it all. True
+ * if there is any. */
 static bool look_ahead(const Emit *e, IrRef i, SharedPage *page)
 {
     const IrOp *first = op_of(e, i);
     IrMem mem = (IrMem)first->imm;
     int32_t disp = (int32_t)(first->imm >> 32);
-    *page = (SharedPage){.base = first->a, .last = i, .low = disp, .high = disp + (int32_t)ir_mem_bytes(mem),
-                         .mmu = (uint8_t)ir_mem_mmu(mem), .write = first->code == IR_STORE};
+    *page = (SharedPage){.base = first->a,
+                         .last = i,
+                         .low = disp,
+                         .high = disp + (int32_t)ir_mem_bytes(mem),
+                         .mmu = (uint8_t)ir_mem_mmu(mem),
+                         .write = first->code == IR_STORE};
     for (IrRef j = i + 1; j < e->b->n && j < page->last + SHARE_REACH; j++) {
         const IrOp *op = op_of(e, j);
         if (op->code == IR_LABEL || op->code == IR_CALL || op->code == IR_BR)
@@ -145,7 +160,8 @@ static int find_shared(const Emit *e, const IrOp *op)
     int32_t disp = (int32_t)(op->imm >> 32);
     for (int n = 0; n < SHARED_PAGES && may_share(op); n++) {
         const SharedPage *s = &e->shared[n];
-        if (s->base == op->a && disp >= s->low && disp + (int32_t)ir_mem_bytes((IrMem)op->imm) <= s->high &&
+        if (s->base == op->a && disp >= s->low &&
+            disp + (int32_t)ir_mem_bytes((IrMem)op->imm) <= s->high &&
             s->mmu == ir_mem_mmu((IrMem)op->imm) && (s->write || op->code == IR_LOAD))
             return n;
     }
@@ -194,8 +210,9 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     IrMem mem = (IrMem)op->imm;
     int32_t disp = (int32_t)(op->imm >> 32);
     bool direct = e->t->guest->direct_memory;
-    *cold = direct && (!(mem & IR_MEM_ALIGNED) || ir_mem_bytes(mem) == 1) ? NULL
-                                                                          : add_cold(e, is_store ? COLD_STORE : COLD_LOAD);
+    *cold = direct && (!(mem & IR_MEM_ALIGNED) || ir_mem_bytes(mem) == 1)
+                ? NULL
+                : add_cold(e, is_store ? COLD_STORE : COLD_LOAD);
     if (direct)
         return direct_address(e, base, disp, mem, *cold);
     Cold *c = *cold;
@@ -248,7 +265,8 @@ static void mem_op(Emit *e, unsigned pre, bool w, uint32_t opcode, unsigned reg,
 static void mem_op_float(Emit *e, unsigned pp, unsigned opcode, unsigned x, Host h)
 {
     Asm *a = &e->a;
-    put_vex(a, 1, pp, false, false, (int)x - 16, h.index == NO_REG ? 0 : (int)h.index, (int)h.base, 0);
+    put_vex(a, 1, pp, false, false, (int)x - 16, h.index == NO_REG ? 0 : (int)h.index, (int)h.base,
+            0);
     put8(a, opcode);
     if (h.index == NO_REG)
         put_mem(a, (int)x - 16, (int)h.base, h.disp);
@@ -320,7 +338,8 @@ static bool emit_load(Emit *e, IrRef i, const IrOp *op)
     IrMem mem = (IrMem)op->imm;
     Cold *c;
     bool is_float = is_float_type(op->type);
-    if (ir_mem_log2(mem) > 3 || is_wide_type(op->type) || (is_float && mem & IR_MEM_BE) || op->type == IR_F16)
+    if (ir_mem_log2(mem) > 3 || is_wide_type(op->type) || (is_float && mem & IR_MEM_BE) ||
+        op->type == IR_F16)
         return false;
     unsigned base = use_reg(e, op->a), d = def_reg(e, i);
     Host host = emit_address(e, i, base, false, &c);
@@ -334,7 +353,8 @@ static void emit_store_gpr(Emit *e, IrMem mem, unsigned v, Host to)
     bool be = mem & IR_MEM_BE;
     unsigned log2 = ir_mem_log2(mem);
     if (log2 == 0) {
-        put_rex(&e->a, 0, false, (int)v, to.index == NO_REG ? 0 : (int)to.index, (int)to.base, v >= 4);
+        put_rex(&e->a, 0, false, (int)v, to.index == NO_REG ? 0 : (int)to.index, (int)to.base,
+                v >= 4);
         put8(&e->a, 0x88);
         if (to.index == NO_REG)
             put_mem(&e->a, (int)v, (int)to.base, to.disp);
@@ -359,7 +379,8 @@ static bool emit_store(Emit *e, IrRef i, const IrOp *op)
     const IrOp *value = op_of(e, op->b);
     Cold *c;
     bool is_float = is_float_type(value->type);
-    if (ir_mem_log2(mem) > 3 || is_wide_type(value->type) || (is_float && mem & IR_MEM_BE) || value->type == IR_F16)
+    if (ir_mem_log2(mem) > 3 || is_wide_type(value->type) || (is_float && mem & IR_MEM_BE) ||
+        value->type == IR_F16)
         return false;
     unsigned base = use_reg(e, op->a), v = use_reg(e, op->b);
     Host host = emit_address(e, i, base, true, &c);
@@ -368,8 +389,10 @@ static bool emit_store(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-/* Looks `size` bytes at base + disp up where they belong in the TLB: t1 is their entry then. Returns the jump if not. */
-static uint8_t *cold_lookup(Emit *e, const Cold *c, unsigned t1, unsigned t2, int32_t disp, int32_t size)
+/* Looks `size` bytes at base + disp up where they belong in the TLB: t1 is their entry then.
+ * Returns the jump if not. */
+static uint8_t *cold_lookup(Emit *e, const Cold *c, unsigned t1, unsigned t2, int32_t disp,
+                            int32_t size)
 {
     Asm *a = &e->a;
     emit_effective(e, t1, c->base, disp, c->info);
@@ -404,7 +427,8 @@ static void emit_guess_again(Emit *e, const Cold *c)
     store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
     if (c->site < 64) {
         alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
-        alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), X64_WRONG_GUESSES);
+        alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)),
+               X64_WRONG_GUESSES);
         put8(a, 0x0f); /* jb: back to where it is used */
         put8(a, 0x80 | CC_B);
         put32(a, (uint32_t)(c->hit - (a->p + 4)));
@@ -416,13 +440,15 @@ static void emit_guess_again(Emit *e, const Cold *c)
     land_here(e, miss);
 }
 
-/* The access by itself, where it does not lie in one page with those that it shares a check with. */
+/* The access by itself, where it does not lie in one page with those that it shares a check
+ * with. */
 static void emit_access_alone(Emit *e, const Cold *c)
 {
     Asm *a = &e->a;
     unsigned t1 = c->regs[0], t2 = c->regs[1];
     if (c->member) {
-        for (t2 = RAX; t2 == c->base || t2 == c->reg || t2 == t1; t2++) /* one of rax, rcx, rdx, rbx */
+        for (t2 = RAX; t2 == c->base || t2 == c->reg || t2 == t1;
+             t2++) /* one of rax, rcx, rdx, rbx */
             ;
         push(a, t2);
     }
@@ -451,9 +477,11 @@ void emit_cold_memory(Emit *e, Cold *c)
         emit_guess_again(e, c);
     if (c->member || c->span > c->size)
         emit_access_alone(e, c);
-    /* a scratch register that is neither base nor value: any temporary is free to be changed if put back */
+    /* a scratch register that is neither base nor value: any temporary is free to be changed if
+     * put back */
     if (c->disp || c->info & IR_MEM_ADDR32) {
-        unsigned t = c->base == RAX || c->reg == RAX ? (c->base == RCX || c->reg == RCX ? RDX : RCX) : RAX;
+        unsigned t =
+            c->base == RAX || c->reg == RAX ? (c->base == RCX || c->reg == RCX ? RDX : RCX) : RAX;
         store(a, true, RBP, CPU_DISP(e, slow_value), (int)t);
         lea(a, !(c->info & IR_MEM_ADDR32), (int)t, c->base, c->disp);
         store(a, true, RBP, CPU_DISP(e, slow_address), (int)t);

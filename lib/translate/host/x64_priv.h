@@ -30,8 +30,11 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
-    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call, wrong_guesses;
-    uint32_t lookup;      /* rax: address to jump to through the jump table; all temporaries are free */
+    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call,
+        wrong_guesses;
+    uint32_t miss;        /* rax: address that the dispatcher is to find */
+    /* rax: address to jump to through the jump table; all temporaries are free */
+    uint32_t lookup;
     uint32_t underflow;   /* the same with the stack of calls begun anew */
     uint32_t reset_stack; /* called: begins the stack of calls anew and returns; changes rcx, rdx */
     uint32_t pool;        /* constants of x64_fp.c */
@@ -40,7 +43,7 @@ typedef struct X64Thunks {
     uint8_t n_int, n_float;
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_RAX_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -51,7 +54,8 @@ typedef struct Cold {
     int32_t disp;
     uint32_t info;
     uint32_t hint;     /* memory: number of its guess */
-    uint8_t *hit;      /* memory: where to go on when the page is in the TLB after all; NULL: no TLB */
+    /* memory: where to go on when the page is in the TLB after all; NULL: no TLB */
+    uint8_t *hit;
     int32_t guest;
     bool swapped;      /* pins are the loop's there: see x64_loop.c */
     bool member;       /* memory: trusts regs[0] to hold the page's addend, 1 if it does not */
@@ -63,8 +67,8 @@ typedef struct Cold {
 #define MAX_COLD 700
 
 /*
- * A page that some accesses off one base value have in common: the first checks it for all of them and leaves its
- * addend in a register, or 1 there if they are not all in one page.
+ * A page that some accesses off one base value have in common: the first checks it for all of them
+ * and leaves its addend in a register, or 1 there if they are not all in one page.
  */
 typedef struct SharedPage {
     IrRef base;      /* 0: none */
@@ -151,16 +155,21 @@ static inline int32_t code_offset(const Emit *e) { return (int32_t)(e->a.p - e->
 
 /* x64_regs.c */
 void regs_reset(Emit *e);
-unsigned use_reg(Emit *e, IrRef v);            /* a register (general or xmm, as its type) that holds v; locked */
-bool use_imm(Emit *e, IrRef v, int32_t *imm);  /* v is a constant that fits a sign-extended 32-bit immediate for its type */
-bool use_mem(Emit *e, IrRef v, int32_t *disp); /* v is only in memory off rbp, with all bits of its type there */
-unsigned def_reg(Emit *e, IrRef v);            /* register to make v in; operands that die may be overwritten by it */
+/* a register (general or xmm, as its type) that holds v; locked */
+unsigned use_reg(Emit *e, IrRef v);
+/* v is a constant that fits a sign-extended 32-bit immediate for its type */
+bool use_imm(Emit *e, IrRef v, int32_t *imm);
+/* v is only in memory off rbp, with all bits of its type there */
+bool use_mem(Emit *e, IrRef v, int32_t *disp);
+/* register to make v in; operands that die may be overwritten by it */
+unsigned def_reg(Emit *e, IrRef v);
 unsigned def_reg_not(Emit *e, IrRef v, uint32_t avoid);
 unsigned temp_gpr(Emit *e);                    /* scratch for this operation; locked */
 unsigned temp_xmm(Emit *e);
 void take_reg(Emit *e, unsigned r);            /* scratch r itself: its value is moved away */
 void end_op(Emit *e, IrRef a, IrRef b, IrRef c); /* unlocks, frees what died */
-void save_slot(Emit *e, unsigned slot);        /* the slot is about to change: its value moves if still needed */
+/* the slot is about to change: its value moves if still needed */
+void save_slot(Emit *e, unsigned slot);
 void save_all_slots(Emit *e);
 void drop_values(Emit *e);                     /* at labels */
 void drop_shared(Emit *e, unsigned n);         /* a shared page's addend */
@@ -180,7 +189,8 @@ bool emit_int(Emit *e, IrRef i, const IrOp *op);
 bool emit_float(Emit *e, IrRef i, const IrOp *op);
 bool emit_memory(Emit *e, IrRef i, const IrOp *op);
 bool emit_exit(Emit *e, const IrOp *op);
-unsigned emit_condition(Emit *e, IrRef v);     /* sets host flags from a bool value; returns the condition code */
+/* sets host flags from a bool value; returns the condition code */
+unsigned emit_condition(Emit *e, IrRef v);
 void emit_eval(Emit *e, IrRef i, const IrOp *op);
 void emit_pc(Emit *e, unsigned dst, int64_t offset);
 void emit_call_thunk(Emit *e, uint32_t thunk);
@@ -193,6 +203,9 @@ void emit_cold_exit(Emit *e, Cold *c);
 
 /* x64_thunk.c */
 bool x64_start(Translator *t, GError **error);
+/* Looks rax up in the jump table: rdx is where to go then, and pc_base moves. To the dispatcher
+ * if it is not there. */
+void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k);
 ExitReason x64_run(TranslateCpu *cpu, uint32_t entry);
 void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag);
 void x64_kill(Translator *t, Region *region);

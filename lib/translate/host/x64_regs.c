@@ -155,7 +155,8 @@ void take_reg(Emit *e, unsigned r)
     e->locked |= reg_bit(r);
 }
 
-/* What is known of an f32's upper half comes back from a cell, where all of its 64 bits are, but not from a slot. */
+/* What is known of an f32's upper half comes back from a cell, where all of its 64 bits are, but
+ * not from a slot. */
 static void load_home(Emit *e, IrRef v, unsigned r, int32_t disp, bool cell)
 {
     unsigned type = op_of(e, v)->type;
@@ -206,7 +207,8 @@ unsigned use_reg(Emit *e, IrRef v)
     else if (e->cell[v] != NO_CELL)
         load_home(e, v, r, cell_disp(e, e->cell[v]), true);
     else
-        g_error("x64: value %u (%s) has no home at %u (last use %u)", v, ir_code_name(op->code), e->at, e->live->last[v]);
+        g_error("x64: value %u (%s) has no home at %u (last use %u)", v, ir_code_name(op->code),
+                e->at, e->live->last[v]);
     e->held[r] = v;
     e->reg[v] = (uint8_t)r;
     return r;
@@ -225,7 +227,8 @@ bool use_imm(Emit *e, IrRef v, int32_t *imm)
 bool use_mem(Emit *e, IrRef v, int32_t *disp)
 {
     unsigned r, bits = ir_type_bits(op_of(e, v)->type);
-    if (e->reg[v] != NO_REG || is_const(e, v) || op_of(e, v)->code == IR_PC || bits < 32 || bits > 64)
+    if (e->reg[v] != NO_REG || is_const(e, v) || op_of(e, v)->code == IR_PC || bits < 32 ||
+        bits > 64)
         return false;
     if (e->slot[v] != NO_SLOT) {
         if (pin_of(e, e->slot[v], &r) || e->live->uses[v] > 1)

@@ -16,7 +16,8 @@
 #include "base/error.h"
 
 #define SAVED_TEMPS 4
-static const uint8_t saved_temps[SAVED_TEMPS] = {RAX, RCX, RDX, NO_REG}; /* r14, r15 are C's to keep */
+/* r14, r15 are C's to keep */
+static const uint8_t saved_temps[SAVED_TEMPS] = {RAX, RCX, RDX, NO_REG};
 
 static int32_t field(const X64Thunks *k, size_t offset)
 {
@@ -39,7 +40,8 @@ static void pins(Asm *a, const X64Thunks *k, const IrGuest *g, bool to_memory)
         if (r < 0)
             continue;
         if (r < 16)
-            op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP, disp);
+            op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP,
+                  disp);
         else if (to_memory)
             vex_rm(a, 1, 1, false, 0xd6, r - 16, 0, RBP, disp); /* vmovq */
         else
@@ -51,7 +53,8 @@ static void temps(Asm *a, const X64Thunks *k, bool to_memory)
 {
     for (unsigned i = 0; i < SAVED_TEMPS; i++)
         if (saved_temps[i] != NO_REG)
-            op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP, FIELD(k, save) + (int32_t)(8 * i));
+            op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP,
+                  FIELD(k, save) + (int32_t)(8 * i));
     for (unsigned x = 0; x < 6; x++) {
         int32_t disp = FIELD(k, save) + (int32_t)(8 * (SAVED_TEMPS + x));
         if (to_memory)
@@ -103,30 +106,51 @@ static void bottom(Translator *t, Asm *a, const X64Thunks *k)
     put8(a, 0x50);
 }
 
-static uint32_t make_lookup(Translator *t, Asm *a, const X64Thunks *k)
+static void jump_to(Asm *a, const Translator *t, uint32_t target)
 {
-    bool system = !t->guest->direct_memory;
+    put8(a, 0xe9);
+    put32(a, target - (uint32_t)(a->p + 4 - t->code.write));
+}
+
+static void jcc_to(Asm *a, const Translator *t, unsigned cc, uint32_t target)
+{
+    put8(a, 0x0f);
+    put8(a, 0x80 | cc);
+    put32(a, target - (uint32_t)(a->p + 4 - t->code.write));
+}
+
+static uint32_t make_miss(Translator *t, Asm *a, const X64Thunks *k)
+{
     uint32_t at = begin(t, a);
+    store(a, true, RBP, FIELD(k, pc), RAX);
+    jump_to(a, t, k->exit_miss);
+    return at;
+}
+
+void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k)
+{
+    _Static_assert(sizeof(TranslateJump) == 16, "the index is shifted by 4");
     mov_rr(a, false, RCX, RAX);
     shift_ri(a, false, SH_SHL, RCX, 4 - t->guest->insn_align);
     alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
     alu_rm(a, true, ALU_ADD, RCX, RBP, FIELD(k, jump_table));
     op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
-    uint8_t *miss1 = jump_short(a, CC_NE);
+    jcc_to(a, t, CC_NE, k->miss);
     load(a, false, RDX, RCX, 8);
     alu_rm(a, false, ALU_CMP, RDX, RBP, FIELD(k, live_tag));
-    uint8_t *miss2 = jump_short(a, CC_NE);
+    jcc_to(a, t, CC_NE, k->miss);
     load(a, false, RDX, RCX, 12);
-    if (system) {
+    if (!t->guest->direct_memory) {
         alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
         store(a, true, RBP, FIELD(k, pc_base), RAX);
     }
+}
+
+static uint32_t make_lookup(Translator *t, Asm *a, const X64Thunks *k)
+{
+    uint32_t at = begin(t, a);
+    x64_lookup(a, t, k);
     op_rr(a, 0, false, 0xff, 4, RDX);
-    land(a, miss1);
-    land(a, miss2);
-    store(a, true, RBP, FIELD(k, pc), RAX);
-    put8(a, 0xe9);
-    put32(a, k->exit_miss - (uint32_t)(a->p + 4 - t->code.write));
     return at;
 }
 
@@ -139,8 +163,7 @@ static uint32_t make_underflow(Translator *t, Asm *a, const X64Thunks *k)
     put8(a, 0x50);
     put8(a, 0x50);
     mov_rr(a, true, RAX, RCX);
-    put8(a, 0xe9);
-    put32(a, k->lookup - (uint32_t)(a->p + 4 - t->code.write));
+    jump_to(a, t, k->lookup);
     return at;
 }
 
@@ -261,10 +284,12 @@ static bool host_is_able(GError **error)
 {
     unsigned a, b, c, d;
     bool ok = __get_cpuid(1, &a, &b, &c, &d) && c & bit_FMA && c & bit_AVX && c & bit_MOVBE;
-    ok = ok && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 && b & bit_BMI && b & bit_BMI2;
+    ok = ok && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 && b & bit_BMI &&
+         b & bit_BMI2;
     ok = ok && __get_cpuid(0x80000001, &a, &b, &c, &d) && c & bit_LZCNT;
     if (!ok)
-        return fail(error, "the compiler needs a host CPU with AVX2, FMA, BMI2, LZCNT and MOVBE (x86-64-v3); use -accel interp");
+        return fail(error, "the compiler needs a host CPU with AVX2, FMA, BMI2, LZCNT and MOVBE "
+                           "(x86-64-v3); use -accel interp");
     return true;
 }
 
@@ -291,6 +316,7 @@ bool x64_start(Translator *t, GError **error)
     k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
     k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
     k->exit_raise = make_exit(t, &a, k, EXIT_RAISE);
+    k->miss = make_miss(t, &a, k);
     k->lookup = make_lookup(t, &a, k);
     k->underflow = make_underflow(t, &a, k);
     k->reset_stack = make_reset_stack(t, &a, k);
@@ -308,7 +334,10 @@ ExitReason x64_run(TranslateCpu *cpu, uint32_t entry)
 {
     Translator *t = cpu->translator;
     const X64Thunks *k = t->host_data;
-    union { const void *p; uint64_t (*fn)(TranslateCpu *, uint64_t); } enter = {.p = t->code.run + k->enter};
+    union {
+        const void *p;
+        uint64_t (*fn)(TranslateCpu *, uint64_t);
+    } enter = {.p = t->code.run + k->enter};
     cpu->exit_info = 0;
     return (ExitReason)enter.fn(cpu, (uint64_t)(uintptr_t)(t->code.run + entry));
 }
@@ -324,17 +353,21 @@ void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag)
     if (to) {
         uint32_t target = link->loop && link->from == to ? to->loop_top : to->entry + 5;
         if (link->guard) {
-            /* nobody may pass the guard for the old target into the new one's jump: shut, move, open */
-            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+            /* nobody may pass the guard for the old target into the new one's jump: shut, move,
+             * open */
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu,
+                             __ATOMIC_SEQ_CST);
             set_rel32(t, link->jump, target);
-            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag, __ATOMIC_SEQ_CST);
+            __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), tag,
+                             __ATOMIC_SEQ_CST);
         } else {
             set_rel32(t, link->jump, target);
         }
         return;
     }
     if (link->guard) {
-        __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu, __ATOMIC_SEQ_CST);
+        __atomic_store_n((uint32_t *)(void *)(t->code.write + link->guard), 0xffffffffu,
+                         __ATOMIC_SEQ_CST);
         set_rel32(t, link->fallback, tag ? link->lookup : link->retry);
     }
     set_rel32(t, link->jump, link->stub);
