@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "chardev/chardev_priv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static const ChardevType *const chardev_types[] = {
@@ -11,70 +13,106 @@ static const ChardevType *const chardev_types[] = {
 #undef CHARDEV
 };
 
-/* What users may write because QEMU takes it, and we do not yet. */
-static const char *const known_elsewhere[] = { "pty", "unix", "tcp", "udp", "telnet", "websocket",
-                                               "vc", "pipe", "chardev", "msmouse", "braille" };
-
-Chardev *chardev_new(const ChardevType *type, const char *arg, bool shared, GError **error)
+Chardev *chardev_new(const ChardevType *type, const char *label, const ChardevHost *host,
+                     Options *options, GError **error)
 {
+    g_autoptr(Options) none = options ? NULL : options_parse("", NULL, NULL);
     Chardev *c = g_new0(Chardev, 1);
     c->type = type;
+    c->label = g_strdup(label);
+    if (host)
+        c->host = *host;
     g_mutex_init(&c->lock);
-    if (type->open && !type->open(c, arg, shared, error)) {
+    if (type->open ? !type->open(c, options ? options : none, error)
+                   : options && !options_done(options, error)) {
         chardev_free(c);
         return NULL;
     }
     return c;
 }
 
-static const ChardevType *find_type(const char *name, size_t len)
+static const ChardevType *find_type(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(chardev_types); i++) {
         const ChardevType *t = chardev_types[i];
-        if (t->usage && strlen(t->name) == len && !memcmp(t->name, name, len))
+        if (t->usage && !strcmp(t->name, name))
             return t;
     }
     return NULL;
 }
 
-Chardev *chardev_open(const char *spec, const ChardevHost *host, GError **error)
+static ChardevSink *open_log(const char *path, bool append, GError **error)
 {
-    const char *rest = spec;
-    bool shared = g_str_has_prefix(spec, "mon:");
-    if (shared)
-        rest += strlen("mon:");
-    if (!strcmp(rest, "none"))
-        rest = "null";
-    const char *colon = strchr(rest, ':');
-    size_t name_len = colon ? (size_t)(colon - rest) : strlen(rest);
-    const ChardevType *type = find_type(rest, name_len);
+    int fd = open(path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC) | O_CLOEXEC | O_NOCTTY,
+                  0666);
+    if (fd < 0)
+        fail_errno(error, errno, "cannot write the log %s", path);
+    return fd < 0 ? NULL : chardev_sink_new(fd, true);
+}
+
+Chardev *chardev_open_options(const char *text, const char *label, const ChardevHost *host,
+                              bool *mux, GError **error)
+{
+    bool append = false, shared = false;
+    g_autoptr(Options) o = options_parse(text, "backend", error);
+    const char *name = o ? options_need(o, "backend", error) : NULL;
+    if (!name)
+        return NULL;
+    const ChardevType *type = find_type(name);
     if (!type) {
-        for (size_t i = 0; i < G_N_ELEMENTS(known_elsewhere); i++) {
-            if (strlen(known_elsewhere[i]) == name_len &&
-                !memcmp(known_elsewhere[i], rest, name_len)) {
-                fail_usage(error, "'%s': the %s back end is not there yet "
-                           "(there are: null, stdio, file:PATH, mon:stdio)", spec,
-                           known_elsewhere[i]);
-                return NULL;
-            }
-        }
-        fail_usage(error, "'%s': no such character back end "
-                   "(there are: null, none, stdio, file:PATH, mon:stdio)", spec);
+        g_autofree char *spec = g_strconcat(name, ":", NULL);
+        /* it says what it knows of that name */
+        g_autofree char *short_form = chardev_expand(spec, error);
+        if (short_form)
+            fail_usage(error, "'%s' is a form of -serial; here it is socket", name);
         return NULL;
     }
-    Chardev *back = chardev_new(type, colon ? colon + 1 : NULL, shared, error);
-    if (!back) {
+    options_get(o, "id");
+    const char *log = options_get(o, "logfile");
+    if (!options_get_bool(o, "logappend", &append, error) ||
+        (mux && !options_get_bool(o, "mux", &shared, error)))
+        return NULL;
+    if (mux)
+        *mux = shared;
+    ChardevSink *sink = log ? open_log(log, append, error) : NULL;
+    if (log && !sink)
+        return NULL;
+    Chardev *c = chardev_new(type, label, host, o, error);
+    if (c)
+        c->log = sink;
+    else
+        chardev_sink_free(sink);
+    return c;
+}
+
+Chardev *chardev_open(const char *spec, const ChardevHost *host, GError **error)
+{
+    bool shared = g_str_has_prefix(spec, "mon:");
+    const char *rest = spec + (shared ? strlen("mon:") : 0);
+    g_autofree char *text = chardev_expand(rest, error);
+    g_autofree char *full = !text ? NULL : shared && !strcmp(rest, "stdio")
+                            ? g_strconcat(text, ",signal=off", NULL) : g_strdup(text);
+    Chardev *c = full ? chardev_open_options(full, spec, host, NULL, error) : NULL;
+    if (!c) {
         prefix(error, "'%s'", spec);
         return NULL;
     }
-    return shared ? chardev_mux_new(back, host) : back;
+    if (!shared)
+        return c;
+    ChardevMux *mux = chardev_mux_new(c, host);
+    Chardev *port = chardev_mux_port(mux);
+    chardev_mux_unref(mux);
+    return port;
 }
 
 size_t chardev_write(Chardev *c, const void *buf, size_t len)
 {
-    if (!c || !c->type->write || !len)
+    if (!c || !len)
         return len;
-    return c->type->write(c, buf, len);
+    size_t taken = c->type->write ? c->type->write(c, buf, len) : len;
+    if (c->log)
+        chardev_sink_write(c->log, buf, taken);
+    return taken;
 }
 
 static gboolean on_accept(gpointer opaque)
@@ -110,7 +148,8 @@ void chardev_set_handlers(Chardev *c, ChardevCanReceive can_receive, ChardevRece
     c->receive = receive;
     c->event = event;
     c->opaque = opaque;
-    chardev_send_event(c, CHARDEV_EVENT_OPENED);
+    if (!c->away)
+        chardev_send_event(c, CHARDEV_EVENT_OPENED);
     if (can_receive && receive)
         chardev_accept_input(c);
 }
@@ -132,11 +171,46 @@ void chardev_send_event(Chardev *c, ChardevEvent event)
         c->event(c->opaque, event);
 }
 
+void chardev_set_away(Chardev *c, bool away)
+{
+    if (c->away == away)
+        return;
+    c->away = away;
+    chardev_send_event(c, away ? CHARDEV_EVENT_CLOSED : CHARDEV_EVENT_OPENED);
+}
+
+bool chardev_is_open(const Chardev *c)
+{
+    return c && !c->away;
+}
+
+char *chardev_describe(const Chardev *c)
+{
+    return c->type->describe ? c->type->describe(c) : g_strdup(c->type->name);
+}
+
+void chardev_notice(const Chardev *c, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    g_autofree char *line = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    if (c->host.notice)
+        c->host.notice(c->host.opaque, line);
+}
+
+bool chardev_cancelled(const Chardev *c)
+{
+    return c->host.cancelled && c->host.cancelled(c->host.opaque);
+}
+
 bool chardev_flush(Chardev *c, int timeout_ms, GError **error)
 {
-    if (!c || !c->type->flush)
-        return true;
-    return c->type->flush(c, timeout_ms, error);
+    if (!c || (c->type->flush && !c->type->flush(c, timeout_ms, error)))
+        return !c;
+    if (c->log && !chardev_sink_flush(c->log, timeout_ms, error))
+        return prefix(error, "the log");
+    return true;
 }
 
 void chardev_free(Chardev *c)
@@ -151,6 +225,8 @@ void chardev_free(Chardev *c)
     g_mutex_unlock(&c->lock);
     if (c->type->close)
         c->type->close(c);
+    chardev_sink_free(c->log);
+    g_free(c->label);
     g_mutex_clear(&c->lock);
     g_free(c);
 }
@@ -160,10 +236,11 @@ char *chardev_help(void)
     GString *s = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(chardev_types); i++) {
         if (chardev_types[i]->usage)
-            g_string_append_printf(s, "  %-12s %s\n", chardev_types[i]->usage,
+            g_string_append_printf(s, "  %-44s %s\n", chardev_types[i]->usage,
                                    chardev_types[i]->summary);
     }
-    g_string_append_printf(s, "  %-12s %s\n", "mon:stdio",
-                           "stdio with the Ctrl-a keys (Ctrl-a h shows them, Ctrl-a x quits)");
+    g_string_append_printf(s, "  %-44s %s\n", "chardev:ID", "one that -chardev has made");
+    g_string_append_printf(s, "  %-44s %s\n", "mon:SPEC",
+                           "with the Ctrl-a keys (Ctrl-a h shows them, Ctrl-a x quits)");
     return g_string_free(s, FALSE);
 }

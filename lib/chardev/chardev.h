@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Character devices: the host end of a serial line. A front end (a UART model, a
- * console, SBI's debug console) writes bytes and is told of bytes that arrive; a back
- * end (stdio, a file, nothing, a memory buffer) carries them. The grammar of
- * `-serial SPEC` lives here. chardevs.def lists the back ends.
+ * console, SBI's debug console, a monitor) writes bytes and is told of bytes that arrive; a
+ * back end (stdio, a file, a socket, nothing, a memory buffer) carries them. The grammars of
+ * `-chardev` and `-serial SPEC` live here. chardevs.def lists the back ends.
  *
  * Threads: chardev_write and chardev_accept_input may be called on any thread, also
  * under a device's lock. Handlers run on the thread of the default GLib main context,
@@ -22,9 +22,13 @@ typedef struct Chardev Chardev;
 #define CHARDEV_BUFFER_MAX ((size_t)4 << 20)
 
 typedef enum {
-    CHARDEV_EVENT_OPENED, /* a peer is there (sent once when handlers are set, for these back ends) */
-    CHARDEV_EVENT_CLOSED, /* no more input will come: end of file, peer gone */
-    CHARDEV_EVENT_BREAK,  /* line break (Ctrl-a b on a multiplexed terminal) */
+    CHARDEV_EVENT_OPENED, /* a peer is there; sent also when handlers are set and one is */
+    /* No more input will come now: end of file, peer gone. A peer of a socket or pty may come
+       again; what the last one had sent and the front end had no room for still arrives. */
+    CHARDEV_EVENT_CLOSED,
+    CHARDEV_EVENT_BREAK,     /* line break (Ctrl-a b on a multiplexed terminal, telnet's) */
+    CHARDEV_EVENT_FOCUS_IN,  /* of several users of one back end, this one gets the input now */
+    CHARDEV_EVENT_FOCUS_OUT,
 } ChardevEvent;
 
 /* How many bytes the front end takes now; input waits in the back end while it is 0. */
@@ -33,19 +37,49 @@ typedef size_t (*ChardevCanReceive)(void *opaque);
 typedef void (*ChardevReceive)(void *opaque, const uint8_t *buf, size_t len);
 typedef void (*ChardevEventFn)(void *opaque, ChardevEvent event);
 
-/* What a back end may ask of the tool. Any member may be NULL: then the keys say so. */
+/* What a back end may ask of the tool. All on the main thread; any member may be NULL. */
 typedef struct ChardevHost {
-    void (*quit)(void *opaque); /* Ctrl-a x; main thread */
+    void (*quit)(void *opaque); /* Ctrl-a x; NULL: the keys say that there is nothing to quit */
+    /* A line for the user: which pty it is, that a peer is waited for. NULL: not told. */
+    void (*notice)(void *opaque, const char *line);
+    /* While a peer is waited for at the start: true gives up. NULL: never. */
+    bool (*cancelled)(void *opaque);
+    /* mon:SPEC was opened in a table: port is the monitor's end, borrowed. NULL: no monitor. */
+    void (*monitor)(void *opaque, Chardev *port);
     void *opaque;
 } ChardevHost;
 
 /*
- * Opens what a user writes after -serial: null, none (as null), stdio, file:PATH,
- * mon:SPEC (mon:stdio: with the Ctrl-a keys). host is copied and may be NULL. stdio can be
- * open only once in a process; a terminal on standard input goes raw until
- * chardev_free, exit() or a fatal signal.
+ * Opens what a user writes after -serial or -monitor, chardev_help lists it. host is copied and may
+ * be NULL. stdio can be open only once in a process; a terminal on standard input goes raw
+ * until chardev_free, exit() or a fatal signal. A socket that waits for its peer runs the default
+ * main context meanwhile.
  */
 Chardev *chardev_open(const char *spec, const ChardevHost *host, GError **error);
+
+/* ---- All of a machine's ---------------------------------------------------- */
+
+/* What -chardev and -serial have opened, by name. It owns every Chardev it hands out. */
+typedef struct ChardevTable ChardevTable;
+
+ChardevTable *chardev_table_new(const ChardevHost *host);
+void chardev_table_free(ChardevTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChardevTable, chardev_table_free)
+
+/* -chardev BACKEND,id=ID[,mux=on][,logfile=PATH][,logappend=on][,KEY=VALUE...] */
+bool chardev_table_add(ChardevTable *table, const char *text, GError **error);
+/* The back end of that id for one more front end: the only one, or with mux=on one of several,
+   of which Ctrl-a c chooses; the first has the input at the start. */
+Chardev *chardev_table_get(ChardevTable *table, const char *id, GError **error);
+/* As chardev_open, and chardev:ID; label ("serial0") is the name it gets in the table. */
+Chardev *chardev_table_open(ChardevTable *table, const char *label, const char *spec,
+                            GError **error);
+/* Forgets a back end that no front end has. */
+bool chardev_table_remove(ChardevTable *table, const char *id, GError **error);
+/* "serial0: filename=pty:/dev/pts/3" lines; newly allocated. */
+char *chardev_table_info(const ChardevTable *table);
+
+/* ---- For tests, and for a monitor ------------------------------------------ */
 
 /* A back end for tests: what the front end writes is kept, input is given by hand. */
 Chardev *chardev_memory_new(void);
@@ -54,10 +88,19 @@ GBytes *chardev_memory_take_output(Chardev *c);
 /* Queues input and delivers what the front end takes, at once, on this thread. */
 void chardev_memory_input(Chardev *c, const void *buf, size_t len);
 
+/* The oldest bytes of a ringbuf, at most max, newly allocated; they are forgotten. NULL and an
+   error if c is another kind. */
+GBytes *chardev_ringbuf_read(Chardev *c, size_t max, GError **error);
+/* Input for the front end of a ringbuf. All or nothing. */
+bool chardev_ringbuf_input(Chardev *c, const void *buf, size_t len, GError **error);
+
+/* ---- For front ends -------------------------------------------------------- */
+
 /*
  * Sends bytes. Returns at once while fewer than CHARDEV_BUFFER_MAX wait; past that waits up
  * to a tenth of a second for room. Returns how many were taken, the rest is lost unless the
- * caller keeps it. c may be NULL (everything is taken and dropped).
+ * caller keeps it. With no peer on a socket or pty everything is taken and dropped; what was taken
+ * while one was there and has not left goes to the next. c may be NULL (all is dropped).
  */
 size_t chardev_write(Chardev *c, const void *buf, size_t len);
 
@@ -77,6 +120,11 @@ bool chardev_flush(Chardev *c, int timeout_ms, GError **error);
 /* Flushes for up to a second, restores the terminal, closes. NULL is fine. */
 void chardev_free(Chardev *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chardev, chardev_free)
+
+/* A peer is there, or the back end has no such thing. NULL: false. */
+bool chardev_is_open(const Chardev *c);
+/* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
+char *chardev_describe(const Chardev *c);
 
 /* One line a back end: "  file:PATH    ..."; newly allocated. */
 char *chardev_help(void);

@@ -1,3 +1,3 @@
-# character back ends: null, stdio, file, memory; the Ctrl-a keys of a shared terminal; -serial SPEC
+# character back ends (stdio, file, pipe, pty, socket, ringbuf...), the Ctrl-a keys, -chardev and -serial
 chardev_uses := base
 chardev_pkgs := glib-2.0

@@ -8,7 +8,7 @@ typedef struct Memory {
     GByteArray *in; /* main thread only */
 } Memory;
 
-static bool memory_open(Chardev *c, const char *arg, bool shared, GError **error)
+static bool memory_open(Chardev *c, Options *o, GError **error)
 {
     Memory *m = g_new0(Memory, 1);
     g_mutex_init(&m->lock);
@@ -60,7 +60,7 @@ const ChardevType memory_chardev = {
 
 Chardev *chardev_memory_new(void)
 {
-    return chardev_new(&memory_chardev, NULL, false, NULL);
+    return chardev_new(&memory_chardev, "memory", NULL, NULL, NULL);
 }
 
 GBytes *chardev_memory_take_output(Chardev *c)

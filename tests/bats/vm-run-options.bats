@@ -164,7 +164,7 @@ one_line()
 }
 
 @test "what is not there yet says so" {
-    for args in -S '-netdev user,id=n' '-device virtio-net-device' '-device nvme' '-display gtk' '-monitor stdio' '-serial pty'; do
+    for args in -S '-device virtio-net-device' '-device nvme' '-display gtk' '-monitor stdio' '-serial vc' '-netdev user,id=n' '-nic user' '-netdev vde,id=n'; do
         run vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line
@@ -172,9 +172,18 @@ one_line()
     done
 }
 
+@test "wrong words of -netdev, -nic and -net are one line" {
+    for args in '-netdev user' '-netdev usr,id=n' '-netdev user,id=n,hostfwd=tcp:1' '-net user' \
+        '-nic user,mac=1' '-netdev stream,id=n,addr.type=unix,addr.path=/x,colour=red' '-netdev hubport,id=n,hubid=0'; do
+        run vm-run $args -kernel "$d/Image"
+        [ "$status" -eq 2 ]
+        one_line
+    done
+}
+
 @test "the lists go to standard output" {
     for args in '-M help' '-machine help' '-cpu help' '-accel help' '-d help' '-serial help' \
-        '-drive help' '-device help' '-device virtio-blk-device,help'; do
+        '-drive help' '-device help' '-device virtio-blk-device,help' '-chardev help' '-netdev help'; do
         run vm-run $args
         [ "$status" -eq 0 ]
         [ -n "$output" ]

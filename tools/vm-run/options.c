@@ -50,7 +50,8 @@ static const Option run_options[] = {
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
-    { "serial", LIST, AT(serial), "SPEC", "stdio, mon:stdio, file:PATH, null; one a port" },
+    { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
+    { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
     { "display", TEXT, AT(display), "none", "no display" },
     { "monitor", TEXT, AT(monitor), "none", "no monitor" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
@@ -67,9 +68,9 @@ static const Option run_options[] = {
     { "S", REFUSED, 0, NULL, "a start in the stopped state needs a monitor or debugger port, "
       "which is not there yet" },
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
-    { "netdev", REFUSED, 0, "SPEC", "networks are not there yet" },
-    { "nic", REFUSED, 0, "SPEC", "networks are not there yet" },
-    { "chardev", REFUSED, 0, "SPEC", "-chardev is not there yet; use -serial" },
+    { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
+    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
+    { "net", LIST, AT(net), "none", "no network card" },
     { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
@@ -142,7 +143,7 @@ static bool check(const RunOptions *o, GError **error)
 {
     if (o->display && strcmp(o->display, "none"))
         return fail_usage(error, "-display %s: only none is there yet", o->display);
-    if (o->monitor && strcmp(o->monitor, "none"))
+    if (o->monitor && strcmp(o->monitor, "none") && strcmp(o->monitor, "null"))
         return fail_usage(error, "-monitor %s: only none is there yet", o->monitor);
     return true;
 }
@@ -167,6 +168,10 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     o->blockdev = g_ptr_array_new_with_free_func(g_free);
     o->device = g_ptr_array_new_with_free_func(g_free);
     o->object = g_ptr_array_new_with_free_func(g_free);
+    o->chardev = g_ptr_array_new_with_free_func(g_free);
+    o->netdev = g_ptr_array_new_with_free_func(g_free);
+    o->nic = g_ptr_array_new_with_free_func(g_free);
+    o->net = g_ptr_array_new_with_free_func(g_free);
     o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];

@@ -8,8 +8,9 @@
 typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
         *monitor;
-    GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device,
-        *object; /* char *, in the order given */
+    /* char *, in the order given */
+    GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device, *object, *chardev,
+        *netdev, *nic, *net;
     bool snapshot, nographic, no_reboot, nodefaults, help, version;
     /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
     const char *called_arch;

@@ -6,6 +6,8 @@
  * SBI hooks: they note what the guest wants and leave the rest to an idle call here.
  */
 #include "run.h"
+#include "chardev.h"
+#include "net.h"
 #include "software.h"
 
 #include "base/error.h"
@@ -37,7 +39,9 @@ typedef struct {
     Machine *machine;
     MachineEntry entry;
     FirmwareRiscv *sbi;
-    GPtrArray *serials;
+    NetTable *nets;
+    ChardevTable *chardevs;
+    GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
     GMainLoop *loop;
     int status;
     bool interrupted; /* the user wants an end, whatever the guest is doing */
@@ -82,12 +86,16 @@ static bool print_lists(const Run *r)
         text = cpu_accel_help();
     } else if (asks_help(o->debug)) {
         text = log_help();
-    } else if (o->serial->len && asks_help(o->serial->pdata[0])) {
+    } else if ((o->serial->len && asks_help(o->serial->pdata[0])) ||
+               (o->chardev->len && asks_help(o->chardev->pdata[0]))) {
         text = chardev_help();
     } else if (o->drive->len && asks_help(o->drive->pdata[0])) {
         text = block_help();
     } else if (o->device->len && (text = machine_device_help(o->device->pdata[0])) && *text) {
         /* text is the list */
+    } else if ((o->netdev->len && asks_help(o->netdev->pdata[0])) ||
+               (o->nic->len && asks_help(o->nic->pdata[0]))) {
+        text = net_help();
     } else if (asks_help(o->cpu)) {
         print_isas(r, NULL);
         return true;
@@ -321,25 +329,29 @@ static bool dump_tree(Run *r, GError **error)
                                        (gssize)g_bytes_get_size(tree), error);
 }
 
-static bool open_serials(Run *r, GError **error)
+static void on_notice(void *opaque, const char *line)
 {
-    const RunOptions *o = r->o;
-    ChardevHost host = { on_quit_key, r };
-    r->serials = g_ptr_array_new_with_free_func((GDestroyNotify)chardev_free);
-    if (!o->serial->len && !o->nographic && (o->nodefaults || o->display))
-        return true;
-    for (guint i = 0; i < MAX(o->serial->len, 1); i++) {
-        const char *spec = o->serial->len ? o->serial->pdata[i] : "mon:stdio";
-        if (!strcmp(spec, "none"))
-            continue;
-        Chardev *c = chardev_open(spec, &host, error);
-        if (!c)
-            return prefix(error, "-serial");
-        g_ptr_array_add(r->serials, c);
-        if (!machine_set_serial(r->machine, i, c, error))
-            return prefix(error, "-serial");
-    }
-    return true;
+    ((Run *)opaque)->warn(line);
+}
+
+static bool on_cancelled(void *opaque)
+{
+    return ((Run *)opaque)->interrupted;
+}
+
+static Chardev *chardev_of(void *opaque, const char *id, GError **error)
+{
+    return chardev_table_get(opaque, id, error);
+}
+
+static bool open_chardevs(Run *r, GError **error)
+{
+    ChardevHost host = { .quit = on_quit_key, .notice = on_notice, .cancelled = on_cancelled,
+                         .opaque = r };
+    r->chardevs = chardev_table_new(&host);
+    r->serials = g_ptr_array_new();
+    machine_set_chardev_source(r->machine, chardev_of, r->chardevs);
+    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error);
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -391,7 +403,9 @@ static bool check_software(const Run *r, GError **error)
 
 static bool start(Run *r, GError **error)
 {
-    if (!check_software(r, error) || !add_devices(r, error) || !open_serials(r, error) ||
+    r->nets = net_table_new();
+    if (!check_software(r, error) || !nets_open(r->o, r->nets, error) ||
+        !open_chardevs(r, error) || !add_devices(r, error) ||
         !machine_start(r->machine, on_power, r, error))
         return false;
     BusSpace *space = machine_space(r->machine);
@@ -458,6 +472,8 @@ static void run_clear(Run *r)
     machine_options_free(r->options);
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
+    chardev_table_free(r->chardevs);
+    net_table_free(r->nets);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
     g_mutex_clear(&r->lock);
@@ -492,6 +508,10 @@ static bool run(Run *r, GError **error)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         g_source_remove(sources[i]);
+    if (!ok && r->interrupted) { /* while it waited for somebody to connect */
+        g_clear_error(error);
+        return true;
+    }
     return ok;
 }
 

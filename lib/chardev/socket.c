@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socket: one peer at a time over a stream socket, unix (path=), TCP (host= port=) or one that was
+ * inherited (fd=), as a server, which listens again when the peer has gone, or as a client,
+ * which with reconnect=SECONDS connects again. telnet=on speaks enough of RFC 854 (binary, remote
+ * echo, character at a time, break) for a telnet client to be a terminal.
+ *
+ * Names are looked up once, at the start. Left out: TLS, websocket, tn3270.
+ */
+#include "base/error.h"
+#include "chardev/chardev_priv.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { SE = 240, BREAK = 243, SB = 250, WILL = 251, DONT = 254, IAC = 255 };
+
+typedef struct {
+    struct sockaddr_storage addr;
+    socklen_t len;
+} Address;
+
+typedef struct {
+    ChardevStream *stream;
+    bool server, wait, telnet, nodelay;
+    unsigned reconnect; /* seconds; 0: never */
+    char *path, *host, *port;
+    bool made_path;     /* it is ours to remove */
+    GArray *addresses;  /* of Address; a client tries them in order */
+    guint next;
+    int listen_fd, connect_fd; /* or -1 */
+    GSource *source;    /* of listen_fd or connect_fd, or the time until the next attempt */
+    int error;          /* why the last attempt to connect failed */
+    enum { TEXT, COMMAND, OPTION, SUB, SUB_COMMAND } state; /* of the telnet input */
+} Socket;
+
+static void clear_source(Socket *s)
+{
+    if (s->source) {
+        g_source_destroy(s->source);
+        g_clear_pointer(&s->source, g_source_unref);
+    }
+}
+
+static void set_source(Chardev *c, GSource *source, GSourceFunc func)
+{
+    Socket *s = c->priv;
+    clear_source(s);
+    s->source = source;
+    g_source_set_callback(source, func, c, NULL);
+    g_source_attach(source, NULL);
+}
+
+/* ---- Telnet ---------------------------------------------------------------- */
+
+static size_t telnet_filter(Chardev *c, uint8_t *buf, size_t len)
+{
+    Socket *s = c->priv;
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t b = buf[i];
+        switch (s->state) {
+        case TEXT:
+            if (b == IAC)
+                s->state = COMMAND;
+            else
+                buf[n++] = b;
+            break;
+        case COMMAND:
+            s->state = b == SB ? SUB : b >= WILL && b <= DONT ? OPTION : TEXT;
+            if (b == IAC)
+                buf[n++] = b;
+            else if (b == BREAK)
+                chardev_send_event(c, CHARDEV_EVENT_BREAK);
+            break;
+        case OPTION: /* the answers to what we have announced: nothing follows from them */
+            s->state = TEXT;
+            break;
+        case SUB:
+            if (b == IAC)
+                s->state = SUB_COMMAND;
+            break;
+        case SUB_COMMAND:
+            s->state = b == SE ? TEXT : SUB;
+            break;
+        }
+    }
+    return n;
+}
+
+static void telnet_hello(Socket *s)
+{
+    enum { BINARY = 0, ECHO_BACK = 1, NO_GO_AHEAD = 3, DO = 253 };
+    static const uint8_t hello[] = { IAC, WILL, ECHO_BACK, IAC, WILL, NO_GO_AHEAD,
+                                     IAC, WILL, BINARY, IAC, DO, BINARY };
+    s->state = TEXT;
+    chardev_stream_push(s->stream, hello, sizeof hello);
+}
+
+static size_t telnet_write(Socket *s, const uint8_t *buf, size_t len)
+{
+    static const uint8_t escaped[] = { IAC, IAC };
+    size_t done = 0;
+    while (done < len) {
+        const uint8_t *iac = memchr(buf + done, IAC, len - done);
+        size_t run = iac ? (size_t)(iac - buf) - done : len - done;
+        size_t n = run ? chardev_stream_write(s->stream, buf + done, run) : 0;
+        done += n;
+        if (n < run)
+            break;
+        if (!iac)
+            continue;
+        size_t taken = chardev_stream_write(s->stream, escaped, 2);
+        if (!taken)
+            break;
+        chardev_stream_push(s->stream, escaped, 2 - taken);
+        done++;
+    }
+    return done;
+}
+
+/* ---- Peers ----------------------------------------------------------------- */
+
+static void attach(Chardev *c, int fd)
+{
+    Socket *s = c->priv;
+    int on = 1;
+    if (s->nodelay)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    chardev_stream_attach(s->stream, fd, true);
+    if (s->telnet)
+        telnet_hello(s);
+}
+
+static gboolean on_accept(gint listen_fd, GIOCondition condition, gpointer opaque)
+{
+    Chardev *c = opaque;
+    Socket *s = c->priv;
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return G_SOURCE_CONTINUE; /* it left before we looked */
+    clear_source(s); /* others wait in the queue until this one has gone */
+    attach(c, fd);
+    return G_SOURCE_REMOVE;
+}
+
+static void start_listening(Chardev *c)
+{
+    Socket *s = c->priv;
+    set_source(c, g_unix_fd_source_new(s->listen_fd, G_IO_IN), G_SOURCE_FUNC(on_accept));
+}
+
+static void try_next(Chardev *c);
+
+static gboolean on_connected(gint fd, GIOCondition condition, gpointer opaque)
+{
+    Chardev *c = opaque;
+    Socket *s = c->priv;
+    socklen_t len = sizeof s->error;
+    s->connect_fd = -1;
+    clear_source(s);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &s->error, &len))
+        s->error = errno;
+    if (!s->error) {
+        attach(c, fd);
+    } else {
+        close(fd);
+        try_next(c);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_retry(gpointer opaque)
+{
+    Chardev *c = opaque;
+    Socket *s = c->priv;
+    s->next = 0;
+    clear_source(s);
+    try_next(c);
+    return G_SOURCE_REMOVE;
+}
+
+/* Connects to the next address; after the last, waits or gives up with s->error. */
+static void try_next(Chardev *c)
+{
+    Socket *s = c->priv;
+    while (s->next < s->addresses->len) {
+        const Address *a = &g_array_index(s->addresses, Address, s->next++);
+        int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && !connect(fd, (const struct sockaddr *)&a->addr, a->len)) {
+            s->error = 0;
+            attach(c, fd);
+            return;
+        }
+        s->error = errno;
+        if (fd >= 0 && errno == EINPROGRESS) {
+            s->connect_fd = fd;
+            set_source(c, g_unix_fd_source_new(fd, G_IO_OUT | G_IO_HUP | G_IO_ERR),
+                       G_SOURCE_FUNC(on_connected));
+            return;
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    if (s->reconnect)
+        set_source(c, g_timeout_source_new_seconds(s->reconnect), on_retry);
+}
+
+static void on_gone(Chardev *c)
+{
+    Socket *s = c->priv;
+    if (s->listen_fd >= 0)
+        start_listening(c);
+    else if (s->reconnect)
+        set_source(c, g_timeout_source_new_seconds(s->reconnect), on_retry);
+}
+
+/* Runs the main loop until a peer is there or none can come. */
+static bool wait_for_peer(Chardev *c, GError **error)
+{
+    Socket *s = c->priv;
+    while (!chardev_stream_attached(s->stream)) {
+        if (!s->source)
+            return fail_errno(error, s->error, "cannot connect");
+        if (chardev_cancelled(c))
+            return fail(error, "nobody has connected");
+        g_main_context_iteration(NULL, TRUE);
+    }
+    return true;
+}
+
+/* ---- Opening --------------------------------------------------------------- */
+
+static bool unix_address(Socket *s, GError **error)
+{
+    Address a = { .len = sizeof(struct sockaddr_un) };
+    struct sockaddr_un *un = (struct sockaddr_un *)&a.addr;
+    un->sun_family = AF_UNIX;
+    if (!*s->path || strlen(s->path) >= sizeof un->sun_path)
+        return fail_usage(error, "the path '%s' of a socket has 1 to %zu bytes", s->path,
+                          sizeof un->sun_path - 1);
+    memcpy(un->sun_path, s->path, strlen(s->path));
+    g_array_append_val(s->addresses, a);
+    return true;
+}
+
+static bool tcp_addresses(Socket *s, bool ipv4, bool ipv6, GError **error)
+{
+    struct addrinfo hints = {
+        .ai_family = ipv4 == ipv6 ? AF_UNSPEC : ipv4 ? AF_INET : AF_INET6,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = s->server ? AI_PASSIVE : 0,
+    };
+    struct addrinfo *list = NULL;
+    int e = getaddrinfo(*s->host ? s->host : NULL, s->port, &hints, &list);
+    if (e)
+        return fail(error, "%s port %s: %s", *s->host ? s->host : "any address", s->port,
+                    e == EAI_SYSTEM ? g_strerror(errno) : gai_strerror(e));
+    for (const struct addrinfo *i = list; i; i = i->ai_next) {
+        Address a = { .len = i->ai_addrlen };
+        memcpy(&a.addr, i->ai_addr, i->ai_addrlen);
+        g_array_append_val(s->addresses, a);
+    }
+    freeaddrinfo(list);
+    return true;
+}
+
+/* Nobody answers at a path that is in use: what listened there was killed. */
+static bool remove_stale(const Address *a, const char *path)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)&a->addr, a->len) &&
+                 errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return stale && !unlink(path);
+}
+
+static bool listen_at(Socket *s, const Address *a, GError **error)
+{
+    int on = 1, fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const struct sockaddr *addr = (const struct sockaddr *)&a->addr;
+    if (fd < 0)
+        return fail_errno(error, errno, "cannot make a socket");
+    if (!s->path)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool bound = !bind(fd, addr, a->len);
+    int bind_error = errno;
+    if (!bound && bind_error == EADDRINUSE && s->path)
+        bound = remove_stale(a, s->path) && !bind(fd, addr, a->len);
+    if (!bound || listen(fd, 1)) {
+        fail_errno(error, bound ? errno : bind_error, "cannot listen on %s",
+                   s->path ? s->path : s->port);
+        close(fd);
+        return false;
+    }
+    s->made_path = s->path != NULL;
+    s->listen_fd = fd;
+    return true;
+}
+
+static bool take_fd(Chardev *c, const char *text, GError **error)
+{
+    Socket *s = c->priv;
+    guint64 fd;
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT, &fd, NULL))
+        return fail_usage(error, "fd=%s: a number is wanted", text);
+    if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len))
+        return fail_errno(error, errno, "fd=%s", text);
+    if (listens && !s->server)
+        return fail_usage(error, "fd=%s listens: it goes with server=on", text);
+    if (!listens && s->server)
+        return fail_usage(error, "fd=%s does not listen: it goes without server=on", text);
+    g_unix_set_fd_nonblocking((int)fd, TRUE, NULL);
+    if (listens)
+        s->listen_fd = (int)fd;
+    else
+        attach(c, (int)fd);
+    return true;
+}
+
+static bool start_server(Chardev *c, GError **error)
+{
+    Socket *s = c->priv;
+    for (guint i = 0; s->listen_fd < 0 && i < s->addresses->len; i++) {
+        g_clear_error(error);
+        listen_at(s, &g_array_index(s->addresses, Address, i), error);
+    }
+    if (s->listen_fd < 0)
+        return false;
+    start_listening(c);
+    if (!s->wait)
+        return true;
+    g_autofree char *where = chardev_describe(c);
+    chardev_notice(c, "waiting for connection on: %s", where);
+    return wait_for_peer(c, error);
+}
+
+static bool read_options(Socket *s, Options *o, const char **fd, bool *ipv4, bool *ipv6,
+                         GError **error)
+{
+    uint64_t reconnect = 0;
+    bool websocket = false, wait_given = options_has(o, "wait");
+    s->path = g_strdup(options_get(o, "path"));
+    s->host = g_strdup(options_get(o, "host"));
+    s->port = g_strdup(options_get(o, "port"));
+    *fd = options_get(o, "fd");
+    *ipv4 = *ipv6 = false;
+    s->wait = true;
+    if (!options_get_bool(o, "server", &s->server, error) ||
+        !options_get_bool(o, "wait", &s->wait, error) ||
+        !options_get_bool(o, "telnet", &s->telnet, error) ||
+        !options_get_bool(o, "websocket", &websocket, error) ||
+        !options_get_bool(o, "nodelay", &s->nodelay, error) ||
+        !options_get_bool(o, "ipv4", ipv4, error) || !options_get_bool(o, "ipv6", ipv6, error) ||
+        !options_get_number(o, "reconnect", 0, 86400, &reconnect, error))
+        return false;
+    if (websocket || options_has(o, "tls-creds"))
+        return fail_usage(error, "%s is not there yet", websocket ? "websocket" : "TLS");
+    if (!options_done(o, error))
+        return false;
+    s->reconnect = (unsigned)reconnect;
+    if (!!s->path + !!*fd + (s->host || s->port) != 1)
+        return fail_usage(error, "a socket has one of path=, port= with host=, and fd=");
+    if (!s->path && !*fd && (!s->port || !*s->port))
+        return fail_usage(error, "port=... is missing");
+    if (s->server && s->reconnect)
+        return fail_usage(error, "reconnect= is for clients: a server listens again by itself");
+    if (!s->server && wait_given)
+        return fail_usage(error, "wait= is for servers (server=on)");
+    if (*fd && s->reconnect)
+        return fail_usage(error, "reconnect= needs an address, fd= has none");
+    if (!s->path && !*fd && !s->host)
+        s->host = g_strdup("");
+    return true;
+}
+
+static bool socket_open(Chardev *c, Options *o, GError **error)
+{
+    Socket *s = g_new0(Socket, 1);
+    const char *fd;
+    bool ipv4, ipv6;
+    c->priv = s;
+    s->listen_fd = s->connect_fd = -1;
+    s->addresses = g_array_new(FALSE, TRUE, sizeof(Address));
+    s->stream = chardev_stream_new(c, on_gone);
+    if (!read_options(s, o, &fd, &ipv4, &ipv6, error))
+        return false;
+    if (s->telnet)
+        chardev_stream_set_filter(s->stream, telnet_filter);
+    if (fd ? !take_fd(c, fd, error)
+           : s->path ? !unix_address(s, error) : !tcp_addresses(s, ipv4, ipv6, error))
+        return false;
+    if (s->server)
+        return start_server(c, error);
+    if (fd)
+        return true;
+    try_next(c);
+    return s->reconnect || wait_for_peer(c, error);
+}
+
+static size_t socket_write(Chardev *c, const uint8_t *buf, size_t len)
+{
+    Socket *s = c->priv;
+    return s->telnet ? telnet_write(s, buf, len) : chardev_stream_write(s->stream, buf, len);
+}
+
+static void socket_accept_input(Chardev *c)
+{
+    Socket *s = c->priv;
+    chardev_stream_accept(s->stream);
+}
+
+static bool socket_flush(Chardev *c, int timeout_ms, GError **error)
+{
+    Socket *s = c->priv;
+    return chardev_stream_flush(s->stream, timeout_ms, error);
+}
+
+static char *socket_describe(const Chardev *c)
+{
+    const Socket *s = c->priv;
+    const char *server = s->server ? ",server=on" : "";
+    const char *scheme = s->telnet ? "telnet" : s->path ? "unix" : s->port ? "tcp" : "fd";
+    if (s->path)
+        return g_strdup_printf("%s:%s%s", scheme, s->path, server);
+    if (s->port)
+        return g_strdup_printf(strchr(s->host, ':') ? "%s:[%s]:%s%s" : "%s:%s:%s%s", scheme,
+                               s->host, s->port, server);
+    return g_strdup_printf("%s:%s", scheme, server);
+}
+
+static void socket_close(Chardev *c)
+{
+    Socket *s = c->priv;
+    clear_source(s);
+    chardev_stream_free(s->stream);
+    if (s->connect_fd >= 0)
+        close(s->connect_fd);
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
+    if (s->made_path)
+        unlink(s->path);
+    g_array_unref(s->addresses);
+    g_free(s->path);
+    g_free(s->host);
+    g_free(s->port);
+    g_free(s);
+}
+
+const ChardevType socket_chardev = {
+    .name = "socket",
+    .usage = "unix:PATH, tcp:HOST:PORT, telnet:HOST:PORT",
+    .summary = "a stream socket; ,server=on[,wait=off] listens",
+    .open = socket_open,
+    .write = socket_write,
+    .accept_input = socket_accept_input,
+    .flush = socket_flush,
+    .describe = socket_describe,
+    .close = socket_close,
+};
