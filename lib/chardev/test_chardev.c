@@ -1,49 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Back ends and the Ctrl-a keys. */
 #include "base/error.h"
-#include "chardev/chardev_priv.h"
+#include "chardev/test_front.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct Front {
-    size_t room;
-    GString *got;
-    int closed, breaks, quits, focus_in, focus_out;
-} Front;
-
-static size_t front_can_receive(void *opaque)
-{
-    return ((Front *)opaque)->room;
-}
-
-static void front_receive(void *opaque, const uint8_t *buf, size_t len)
-{
-    Front *f = opaque;
-    g_assert_cmpuint(len, <=, f->room);
-    f->room -= len;
-    g_string_append_len(f->got, (const char *)buf, (gssize)len);
-}
-
-static void front_event(void *opaque, ChardevEvent event)
-{
-    Front *f = opaque;
-    f->closed += event == CHARDEV_EVENT_CLOSED;
-    f->breaks += event == CHARDEV_EVENT_BREAK;
-    f->focus_in += event == CHARDEV_EVENT_FOCUS_IN;
-    f->focus_out += event == CHARDEV_EVENT_FOCUS_OUT;
-}
-
 static void front_quit(void *opaque)
 {
     ((Front *)opaque)->quits++;
-}
-
-static void run_idle(void)
-{
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
 }
 
 static void test_memory(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Back ends whose peer comes and goes: sockets, pty, FIFOs. The peer is this program too. */
 #include "base/error.h"
-#include "chardev/chardev_priv.h"
+#include "chardev/test_front.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,33 +12,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-typedef struct {
-    size_t room;
-    GString *got;
-    int opened, closed, breaks;
-} Front;
-
-static size_t front_can_receive(void *opaque)
-{
-    return ((Front *)opaque)->room;
-}
-
-static void front_receive(void *opaque, const uint8_t *buf, size_t len)
-{
-    Front *f = opaque;
-    g_assert_cmpuint(len, <=, f->room);
-    f->room -= len;
-    g_string_append_len(f->got, (const char *)buf, (gssize)len);
-}
-
-static void front_event(void *opaque, ChardevEvent event)
-{
-    Front *f = opaque;
-    f->opened += event == CHARDEV_EVENT_OPENED;
-    f->closed += event == CHARDEV_EVENT_CLOSED;
-    f->breaks += event == CHARDEV_EVENT_BREAK;
-}
 
 static void front_init(Front *f, Chardev *c, size_t room)
 {
@@ -56,12 +29,6 @@ static void front_init(Front *f, Chardev *c, size_t room)
                 g_usleep(500);                                                                     \
         }                                                                                          \
     } while (0)
-
-static void run_idle(void)
-{
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-}
 
 static char *temp_dir(void)
 {

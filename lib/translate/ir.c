@@ -77,6 +77,7 @@ void ir_builder_init(IrBuilder *b, const IrGuest *guest)
     b->guest = guest;
     b->ops = g_new0(IrOp, IR_MAX_OPS + 8);
     b->known = g_new0(uint8_t, IR_MAX_OPS + 8);
+    b->truncated = g_new0(IrRef, IR_MAX_OPS + 8);
     g_assert(guest->n_slots <= IR_MAX_SLOTS);
     ir_builder_reset(b);
 }
@@ -86,6 +87,7 @@ void ir_builder_reset(IrBuilder *b)
     b->n = 1;
     memset(b->now, 0, sizeof b->now);
     b->n_labels = 0;
+    b->label_at = 0;
     b->overflow = false;
     b->flow = IR_NEXT;
     b->insn = 0;
@@ -95,6 +97,7 @@ void ir_builder_clear(IrBuilder *b)
 {
     g_clear_pointer(&b->ops, g_free);
     g_clear_pointer(&b->known, g_free);
+    g_clear_pointer(&b->truncated, g_free);
 }
 
 IrRef ir_append(IrBuilder *b, IrOp op)
@@ -105,6 +108,7 @@ IrRef ir_append(IrBuilder *b, IrOp op)
     }
     b->ops[b->n] = op;
     b->known[b->n] = ir_known_bits(b, &op);
+    b->truncated[b->n] = 0;
     return b->n++;
 }
 
@@ -203,10 +207,10 @@ IrRef ir_trunc(IrBuilder *b, IrType type, IrRef a)
     if (b->ops[a].type == type)
         return a;
     /* a truncation costs nothing; the same one again lets rules see that two values are one */
-    for (unsigned i = b->n; i-- > a && i + 100 > b->n && b->ops[i].code != IR_LABEL;)
-        if (b->ops[i].code == IR_TRUNC && b->ops[i].a == a && b->ops[i].type == type)
-            return i;
-    return ir_unary(b, IR_TRUNC, type, a);
+    IrRef again = b->truncated[a];
+    if (again > b->label_at && b->ops[again].type == type)
+        return again;
+    return b->truncated[a] = ir_unary(b, IR_TRUNC, type, a);
 }
 
 IrRef ir_bitcast(IrBuilder *b, IrType type, IrRef a)
@@ -417,7 +421,7 @@ unsigned ir_label_new(IrBuilder *b)
 
 void ir_label(IrBuilder *b, unsigned label)
 {
-    ir_append(b, (IrOp){.code = IR_LABEL, .imm = label});
+    b->label_at = ir_append(b, (IrOp){.code = IR_LABEL, .imm = label});
     memset(b->now, 0, sizeof b->now);
 }
 

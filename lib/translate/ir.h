@@ -175,6 +175,8 @@ typedef struct IrBuilder {
     unsigned n;
     /* per op: value is a sign extension of its low `known` bits (64: unknown); see fold.c */
     uint8_t *known;
+    IrRef *truncated;    /* per op: a truncation of it made since the last label, or 0 */
+    IrRef label_at;      /* the last LABEL */
     IrRef now[IR_MAX_SLOTS]; /* value of each slot at this point, 0 unknown */
     /* for front ends */
     uint64_t mode;       /* the guest's mode key, from its `mode` callback */

@@ -508,13 +508,7 @@ static void adjust(Insn *i, GRand *r)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    test_guest_setup(ops, G_N_ELEMENTS(ops));
-    test_adjust = adjust;
-    test_max_length = 15;
-    g_test_add_func("/translate/x86/each", test_each);
-    g_test_add_func("/translate/x86/programs", test_programs);
-    return g_test_run();
+    return x86_main(argc, argv, ops, G_N_ELEMENTS(ops), adjust);
 }
 
 #else

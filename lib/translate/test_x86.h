@@ -231,4 +231,16 @@ static inline void oracle_jmp(State *s, const Insn *i) { s->skip = 1; }
 
 #define OP(name, flags) {#name, emit_##name, oracle_##name, flags}
 
+static int x86_main(int argc, char **argv, const Op *ops, unsigned n,
+                    void (*adjust)(Insn *i, GRand *r))
+{
+    g_test_init(&argc, &argv, NULL);
+    test_guest_setup(ops, n);
+    test_adjust = adjust;
+    test_max_length = 15;
+    g_test_add_func("/translate/x86/each", test_each);
+    g_test_add_func("/translate/x86/programs", test_programs);
+    return g_test_run();
+}
+
 #endif

@@ -15,19 +15,6 @@ enum {
     EVENT_WRAP = 1 << 15,
 };
 
-static uint16_t load16(const uint8_t *p)
-{
-    uint16_t v = __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE);
-    return ld_le16(&v);
-}
-
-static void store16(uint8_t *p, uint16_t value)
-{
-    uint16_t v;
-    st_le16(&v, value);
-    __atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_RELEASE);
-}
-
 static uint8_t *desc_at(const Vring *ring, unsigned i)
 {
     return ring->desc + (size_t)VRING_DESC_SIZE * i;
@@ -35,7 +22,7 @@ static uint8_t *desc_at(const Vring *ring, unsigned i)
 
 static bool available(const Vring *ring, unsigned i, bool wrap)
 {
-    uint16_t flags = load16(desc_at(ring, i) + 14);
+    uint16_t flags = vring_load16(desc_at(ring, i) + 14);
     return !!(flags & VRING_DESC_AVAIL) == wrap && !!(flags & VRING_DESC_USED) != wrap;
 }
 
@@ -92,7 +79,7 @@ void vring_packed_push(Vring *ring, const VringChain *chain, uint32_t written)
         flags |= VRING_DESC_WRITE;
     st_le32(p + 8, written);
     st_le16(p + 12, chain->id);
-    store16(p + 14, flags);
+    vring_store16(p + 14, flags);
     bus_dma_unmap(ring->space, ring->config.desc + (uint64_t)VRING_DESC_SIZE * ring->at.used,
                   VRING_DESC_SIZE);
     advance(ring, &ring->at.used, &ring->at.used_wrap, chain->count);
@@ -106,13 +93,13 @@ bool vring_packed_flush(Vring *ring)
         return false;
     ring->pending = 0;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    uint16_t flags = load16(ring->driver + 2) & 3;
+    uint16_t flags = vring_load16(ring->driver + 2) & 3;
     if (flags == EVENT_DISABLE)
         return false;
     if (flags != EVENT_DESC || !(ring->config.flags & VRING_EVENT_IDX))
         return true;
     /* Positions count on over the wrap, as if the event were in this lap or the one before. */
-    uint16_t word = load16(ring->driver);
+    uint16_t word = vring_load16(ring->driver);
     int now = ring->at.used, event = word & (EVENT_WRAP - 1);
     if (!!(word & EVENT_WRAP) != ring->at.used_wrap)
         event -= ring->config.size;
@@ -122,13 +109,13 @@ bool vring_packed_flush(Vring *ring)
 bool vring_packed_notify(Vring *ring, bool on)
 {
     if (!on) {
-        store16(ring->device + 2, EVENT_DISABLE);
+        vring_store16(ring->device + 2, EVENT_DISABLE);
     } else if (ring->config.flags & VRING_EVENT_IDX) {
-        store16(ring->device,
+        vring_store16(ring->device,
                 (uint16_t)(ring->at.avail | (ring->at.avail_wrap ? EVENT_WRAP : 0)));
-        store16(ring->device + 2, EVENT_DESC);
+        vring_store16(ring->device + 2, EVENT_DESC);
     } else {
-        store16(ring->device + 2, EVENT_ENABLE);
+        vring_store16(ring->device + 2, EVENT_ENABLE);
     }
     bus_dma_unmap(ring->space, ring->config.device, 4);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -14,24 +14,10 @@ enum {
     USED_NO_NOTIFY = 1,
 };
 
-/* The index words carry the order of everything else. */
-static uint16_t load16(const uint8_t *p)
-{
-    uint16_t v = __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE);
-    return ld_le16(&v);
-}
-
-static void store16(uint8_t *p, uint16_t value)
-{
-    uint16_t v;
-    st_le16(&v, value);
-    __atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_RELEASE);
-}
-
 VringResult vring_split_pop(Vring *ring, VringChain *chain)
 {
     uint16_t size = ring->config.size;
-    uint16_t ready = (uint16_t)(load16(ring->driver + 2) - ring->at.avail);
+    uint16_t ready = (uint16_t)(vring_load16(ring->driver + 2) - ring->at.avail);
     if (!ready)
         return VRING_EMPTY;
     if (ready > size || ring->in_flight >= size) {
@@ -77,7 +63,7 @@ void vring_split_push(Vring *ring, const VringChain *chain, uint32_t written)
     st_le32(p + 4, written);
     ring->at.used++;
     ring->dirty_count++;
-    store16(ring->device + 2, ring->at.used);
+    vring_store16(ring->device + 2, ring->at.used);
 }
 
 bool vring_split_flush(Vring *ring)
@@ -90,8 +76,8 @@ bool vring_split_flush(Vring *ring)
     /* What was pushed must be seen before it is asked whether the driver wants to know. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!(ring->config.flags & VRING_EVENT_IDX))
-        return !(load16(ring->driver) & AVAIL_NO_INTERRUPT);
-    uint16_t event = load16(ring->driver + 4 + 2 * ring->config.size);
+        return !(vring_load16(ring->driver) & AVAIL_NO_INTERRUPT);
+    uint16_t event = vring_load16(ring->driver + 4 + 2 * ring->config.size);
     bool wanted = !ring->signalled_valid || vring_passed(event, ring->at.used, ring->signalled);
     ring->signalled = ring->at.used;
     ring->signalled_valid = true;
@@ -105,11 +91,11 @@ bool vring_split_notify(Vring *ring, bool on)
         if (!on)
             return false; /* an event index that has been passed stays quiet */
         offset = 4 + 8 * (uint64_t)ring->config.size;
-        store16(ring->device + offset, ring->at.avail);
+        vring_store16(ring->device + offset, ring->at.avail);
     } else {
-        store16(ring->device, on ? 0 : USED_NO_NOTIFY);
+        vring_store16(ring->device, on ? 0 : USED_NO_NOTIFY);
     }
     bus_dma_unmap(ring->space, ring->config.device + offset, 2);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return on && load16(ring->driver + 2) != ring->at.avail;
+    return on && vring_load16(ring->driver + 2) != ring->at.avail;
 }

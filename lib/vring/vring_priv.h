@@ -2,6 +2,7 @@
 /* Between the two kinds of ring and the walk through descriptors. */
 #pragma once
 
+#include "base/bytes.h"
 #include "vring/vring.h"
 
 enum {
@@ -38,6 +39,20 @@ bool vring_walk_add(VringWalk *walk, const VringDesc *d);
 /* All elements of the table that d refers to. */
 bool vring_walk_table(VringWalk *walk, const VringDesc *d);
 void vring_walk_end(VringWalk *walk);
+
+/* The words of a ring that carry the order of everything else. */
+static inline uint16_t vring_load16(const uint8_t *p)
+{
+    uint16_t v = __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE);
+    return ld_le16(&v);
+}
+
+static inline void vring_store16(uint8_t *p, uint16_t value)
+{
+    uint16_t v;
+    st_le16(&v, value);
+    __atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_RELEASE);
+}
 
 /* Did the index pass event when it went from old to now? (2.7.7.2) */
 static inline bool vring_passed(uint16_t event, uint16_t now, uint16_t old)
