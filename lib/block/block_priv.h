@@ -185,3 +185,8 @@ bool block_options_bool(struct json_object *options, const char *path, bool *val
 /* A deep copy. */
 struct json_object *block_options_copy(struct json_object *options);
 struct json_object *block_options_json(const char *text, GError **error);
+
+/* A format that block_probe knows by its first bytes though there is no driver for it yet. */
+bool block_format_known(const char *name);
+/* Says that there is no such driver, and what was meant or is not there yet; false. */
+bool block_unknown_driver(const char *name, GError **error);

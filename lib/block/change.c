@@ -235,7 +235,7 @@ bool block_create(BlockGraph *graph, const char *driver, struct json_object *opt
     const BlockDriver *d = block_driver_find(graph, driver);
 
     if (!d)
-        return fail_usage(error, "no driver or format is called '%s'", driver);
+        return block_unknown_driver(driver, error);
     if (!d->create)
         return fail_usage(error, "images of format %s cannot be made", driver);
     return d->create(graph, options, error);

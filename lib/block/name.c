@@ -123,6 +123,15 @@ static const struct {
     { "bochs", 0, 24, "Bochs Virtual HD Image" "\0" },
 };
 
+bool block_format_known(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(magics); i++) {
+        if (!strcmp(magics[i].format, name))
+            return true;
+    }
+    return false;
+}
+
 static const BlockDriver *best(const BlockDriver *now, int *score, const BlockDriver *d,
                                const uint8_t *head, size_t len, const char *file)
 {

@@ -457,13 +457,15 @@ static const char *protocol_for(struct json_object *options)
     return !stat(file, &st) && S_ISBLK(st.st_mode) ? "host_device" : "file";
 }
 
-static bool unknown_driver(BlockGraph *graph, const char *name, GError **error)
+bool block_unknown_driver(const char *name, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
 
     for (unsigned i = 0; block_driver_nth(i); i++)
         g_ptr_array_add(names, (char *)block_driver_nth(i)->name);
     g_ptr_array_add(names, NULL);
+    if (block_format_known(name))
+        return fail_usage(error, "format '%s' is not there yet", name);
     const char *near = option_nearest(name, (const char *const *)names->pdata);
     if (near)
         return fail_usage(error, "no driver or format is called '%s' (did you mean '%s'?)", name,
@@ -502,7 +504,7 @@ BlockNode *block_node_open(BlockGraph *graph, struct json_object *options, Block
         return open_guessed(graph, options, inherit, depth, error);
     const BlockDriver *driver = block_driver_find(graph, name);
     if (!driver) {
-        unknown_driver(graph, name, error);
+        block_unknown_driver(name, error);
         return NULL;
     }
     return open_driver(graph, driver, options, inherit, depth, error);

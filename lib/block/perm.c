@@ -131,6 +131,17 @@ void block_user_drop(BlockUser *user)
     g_free(user);
 }
 
+/* Has the new user's permissions taken; without them there is no user. */
+static BlockUser *settle(BlockUser *user, BlockNode *node, GError **error)
+{
+    if (block_perm_update(node, error))
+        return user;
+    user->perm = 0;
+    user->shared = BLOCK_SHARE_ALL;
+    block_user_drop(user);
+    return NULL;
+}
+
 BlockUser *block_attach(BlockNode *node, const BlockAttach *attach, GError **error)
 {
     BlockUser *user = user_new(node, attach->name ? attach->name : "user");
@@ -140,12 +151,7 @@ BlockUser *block_attach(BlockNode *node, const BlockAttach *attach, GError **err
     user->resized = attach->resized;
     user->opaque = attach->opaque;
     atomic_store(&user->writethrough, attach->writethrough);
-    if (block_perm_update(node, error))
-        return user;
-    user->perm = 0;
-    user->shared = BLOCK_SHARE_ALL;
-    block_user_drop(user);
-    return NULL;
+    return settle(user, node, error);
 }
 
 BlockUser *block_child_attach(BlockNode *parent, const BlockChildSlot *slot, BlockNode *node,
@@ -159,12 +165,7 @@ BlockUser *block_child_attach(BlockNode *parent, const BlockChildSlot *slot, Blo
     perm_by_role(parent, slot->role, 0, BLOCK_SHARE_ALL, &user->perm, &user->shared);
     if (parent->driver->child_perm)
         parent->driver->child_perm(parent, slot, 0, BLOCK_SHARE_ALL, &user->perm, &user->shared);
-    if (block_perm_update(node, error))
-        return user;
-    user->perm = 0;
-    user->shared = BLOCK_SHARE_ALL;
-    block_user_drop(user);
-    return NULL;
+    return settle(user, node, error);
 }
 
 void block_detach(BlockUser *user)
