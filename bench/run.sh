@@ -143,6 +143,7 @@ for n in $names $jobs; do
         job-*) sum=$(tail -n 1 "$log") clock= ;;
         *) read -r _ sum clock <"$log" ;;
         esac
+        [ -n "$sum" ] || die "$n says nothing natively: see $log"
         printf '%s\tnative\t%s\t%s\n' "$n" "$s" "$clock" >>$out/results.tsv
         for who in $machines; do
             log=$out/log/$n.$who.$i

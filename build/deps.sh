@@ -5,11 +5,11 @@
 packages='
 build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zlib1g-dev libzstd-dev
 build  liburing-dev libslirp-dev
-test   bats mandoc bsdextrautils device-tree-compiler cpio gzip debian-archive-keyring
+test   bats mandoc bsdextrautils device-tree-compiler cpio gzip xz-utils debian-archive-keyring
 test   libmpfr-dev
 test   qemu-utils
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
-guest  cpio gzip debian-archive-keyring
+guest  cpio gzip xz-utils debian-archive-keyring
 bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
 soak   clang
 '

@@ -217,7 +217,7 @@ initrd()
 }
 
 # The modules of initrd-io in the order they are loaded; those built in are not found.
-io_modules="virtio_mmio virtio_blk virtio-rng crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
+io_modules="virtio_mmio virtio_blk virtio-rng virtio_console crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
 
 io_init_script()
 {

@@ -175,6 +175,20 @@ check_rewrite()
     [[ $output == *lathe*lathe*"STATUS 0"* ]]
 }
 
+@test "a named port and a console carry bytes to back ends of -chardev" {
+    job 'cat /sys/class/virtio-ports/*/name
+        port=$(grep -l org.lathe.test /sys/class/virtio-ports/*/name | cut -d / -f 5)
+        seq 1 20000 >/dev/$port
+        echo "from the console" >/dev/hvc0' \
+        -chardev file,id=p,path=port -chardev file,id=c,path=console -device virtio-serial-device \
+        -device virtconsole,chardev=c -device virtserialport,chardev=p,name=org.lathe.test
+    [[ $output == *org.lathe.test*"STATUS 0"* ]]
+    cmp port <(seq 1 20000)
+    grep -q "from the console" console
+    usage -device virtio-serial-device -device virtserialport,chardev=nowhere
+    [[ $output == *nowhere* ]]
+}
+
 @test "wrong words are one line that says which" {
     usage -drive file=none.img,format=raw
     [[ $output == *none.img* ]]
@@ -191,6 +205,8 @@ check_rewrite()
     [[ $output == *"'d0' is already in use"* ]]
     usage -drive file=disk.img,format=raw,if=none,id=d0 -drive file=disk.img,format=raw,if=none,id=d0
     [[ $output == *d0* ]]
+    usage -drive file=disk.img,format=qcow2
+    [[ $output == *"'qcow2' is not there yet"* ]]
     usage -drive file=disk.img,format=raw,if=floppy
     [[ $output == *if=virtio* ]]
     usage -device virtio-rng-device,rng=r9
