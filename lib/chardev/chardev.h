@@ -76,6 +76,8 @@ Chardev *chardev_table_open(ChardevTable *table, const char *label, const char *
                             GError **error);
 /* Forgets a back end that no front end has. */
 bool chardev_table_remove(ChardevTable *table, const char *id, GError **error);
+/* A line break towards the front end that has the input. */
+bool chardev_table_break(ChardevTable *table, const char *id, GError **error);
 /* "serial0: filename=pty:/dev/pts/3" lines; newly allocated. */
 char *chardev_table_info(const ChardevTable *table);
 

@@ -189,6 +189,11 @@ static const ChardevType port_type = {
     .close = port_close,
 };
 
+Chardev *chardev_mux_back(ChardevMux *mux)
+{
+    return mux->back;
+}
+
 char *chardev_mux_describe(const ChardevMux *mux)
 {
     g_autofree char *back = chardev_describe(mux->back);

@@ -139,6 +139,7 @@ struct DeviceType {
 struct Device {
     const DeviceType *type;
     char *id; /* unique in its machine; for messages and saved state */
+    const Device *slot; /* what it was plugged into; NULL: part of the board */
     DeviceEnv env;
     bool started;
     GArray *out;       /* BusIrq, by output number */
@@ -164,6 +165,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
 /* Sets a property from text, checking type and range. Usage errors name device and property. */
 bool device_set(Device *dev, const char *name, const char *value, GError **error);
 bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error);
+/* What a property is now, as device_set would take it ("" for what is not set); newly allocated. */
+char *device_get(const Device *dev, const DeviceProp *prop);
 /* NULL is "no back end". Borrowed: must outlive the device. */
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
 bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error);

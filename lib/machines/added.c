@@ -339,6 +339,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
     Device *slot = set_props(m, dev, options, error) ? slot_find(m, type->slot, bus, error) : NULL;
     if (!slot || !slot->type->plug(slot, dev, error))
         return false;
+    dev->slot = slot;
     g_ptr_array_add(m->added, g_steal_pointer(&dev));
     return true;
 }

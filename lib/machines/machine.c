@@ -339,6 +339,15 @@ bool machine_reset(Machine *m, MachineEntry *entry, GError **error)
                    : fail(error, "there is nothing to boot again");
 }
 
+bool machine_power_button(Machine *m, GError **error)
+{
+    if (!m->type->power_button)
+        return fail(error, "machine '%s' has no power button; shut the guest down from within, or "
+                    "quit", m->type->name);
+    m->type->power_button(m);
+    return true;
+}
+
 BusSpace *machine_space(Machine *m)
 {
     return m->space;

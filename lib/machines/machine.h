@@ -162,6 +162,8 @@ struct MachineType {
     /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
     bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
                   GError **error);
+    /* Tells the guest that the power button was pressed. NULL: the board has none. */
+    void (*power_button)(Machine *m);
 };
 
 /* Types for an ISA, NULL-terminated, newly allocated (g_free). isa NULL: all. */
@@ -218,6 +220,9 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
 /* Devices to their power-on state, and the software placed anew (with a new random seed). vCPUs
    must be stopped; they then start again at *entry. */
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
+
+/* The user presses the board's power button, if there is one. */
+bool machine_power_button(Machine *m, GError **error);
 
 BusSpace *machine_space(Machine *m);
 BusClock *machine_clock(Machine *m);

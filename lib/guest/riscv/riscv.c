@@ -224,12 +224,14 @@ const GuestIsa riscv64_isa = {
     .name = "riscv64", .summary = "RISC-V, 64 bits", .elf_machines = machines, .elf_class = 64, .regs = regs64,
     .translate = TRANSLATE("riscv64"), .list_models = riscv_list_models64, .configure = riscv_configure,
     .reset = reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
+    .registers = riscv_registers, .find_page = riscv_find_page,
 };
 
 const GuestIsa riscv32_isa = {
     .name = "riscv32", .summary = "RISC-V, 32 bits", .elf_machines = machines, .elf_class = 32, .regs = regs32,
     .translate = TRANSLATE("riscv32"), .list_models = riscv_list_models32, .configure = riscv_configure,
     .reset = reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
+    .registers = riscv_registers, .find_page = riscv_find_page,
 };
 
 /* for firmware */
