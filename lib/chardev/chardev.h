@@ -125,6 +125,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chardev, chardev_free)
 
 /* A peer is there, or the back end has no such thing. NULL: false. */
 bool chardev_is_open(const Chardev *c);
+/* False for one of several users of a back end while another has its input. NULL: false. */
+bool chardev_has_focus(const Chardev *c);
 /* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
 char *chardev_describe(const Chardev *c);
 

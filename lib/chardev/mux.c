@@ -189,6 +189,11 @@ static const ChardevType port_type = {
     .close = port_close,
 };
 
+bool chardev_has_focus(const Chardev *c)
+{
+    return c && (c->type != &port_type || focused(((const Port *)c->priv)->mux) == c);
+}
+
 Chardev *chardev_mux_back(ChardevMux *mux)
 {
     return mux->back;
