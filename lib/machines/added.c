@@ -336,9 +336,13 @@ static bool device_add(Machine *m, Options *options, GError **error)
     if (machine_device(m, id))
         return fail_usage(error, "Duplicate device ID '%s'", id);
     g_autoptr(Device) dev = device_new(type, id);
-    Device *slot = set_props(m, dev, options, error) ? slot_find(m, type->slot, bus, error) : NULL;
-    if (!slot || !slot->type->plug(slot, dev, error))
+    Device *slot = machine_globals_apply(m, dev, error) && set_props(m, dev, options, error) ? slot_find(m, type->slot, bus, error) : NULL;
+    if (!slot || !machine_boot_order_add(m, dev, options_get(options, "bootindex"), error))
         return false;
+    if (!slot->type->plug(slot, dev, error)) {
+        machine_boot_order_remove(m, dev);
+        return false;
+    }
     dev->slot = slot;
     g_ptr_array_add(m->added, g_steal_pointer(&dev));
     return true;

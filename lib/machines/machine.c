@@ -224,6 +224,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->space = bus_space_new("memory", false);
     m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
     m->pending = g_ptr_array_new_with_free_func(g_free);
+    machine_globals_init(m);
     machine_added_init(m);
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
@@ -236,6 +237,7 @@ void machine_free(Machine *m)
     if (!m)
         return;
     machine_added_clear(m);
+    machine_globals_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);

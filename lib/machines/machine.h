@@ -204,6 +204,9 @@ void machine_set_chardev_source(Machine *m,
 /* Then the devices: those of drives, and "DRIVER,id=,bus=,PROPERTY=..." of -device. */
 bool machine_add_pending(Machine *m, GError **error);
 bool machine_add_device(Machine *m, const char *text, GError **error);
+/* -global: "DRIVER.PROPERTY=VALUE" or "driver=,property=,value=": what that property of devices of
+   that kind is unless they say otherwise; of the board's at once, of others when they are added. */
+bool machine_add_global(Machine *m, const char *text, GError **error);
 /* For "help" the list of devices, for "DRIVER,help" its properties; "" when text asks for no help or
    for a device that is not there, NULL when it makes no sense. Newly allocated. */
 char *machine_device_help(const char *text);
@@ -220,6 +223,14 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
 /* Devices to their power-on state, and the software placed anew (with a new random seed). vCPUs
    must be stopped; they then start again at *entry. */
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
+
+/* The devices that were given a bootindex=, lowest first, for whatever tells firmware. */
+typedef struct {
+    uint32_t index;
+    const Device *device;
+} MachineBootDevice;
+/* Of MachineBootDevice; borrowed. */
+const GArray *machine_boot_order(const Machine *m);
 
 /* The user presses the board's power button, if there is one. */
 bool machine_power_button(Machine *m, GError **error);

@@ -28,8 +28,19 @@ struct Machine {
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *chardev_opaque;
+    GArray *boot_order; /* MachineBootDevice, lowest first */
+    GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 };
+
+/* globals.c */
+void machine_globals_init(Machine *m);
+void machine_globals_clear(Machine *m);
+/* What -global says of a device just made. */
+bool machine_globals_apply(const Machine *m, Device *dev, GError **error);
+/* A device was given this bootindex=, which has been checked; NULL: none. */
+bool machine_boot_order_add(Machine *m, const Device *dev, const char *value, GError **error);
+void machine_boot_order_remove(Machine *m, const Device *dev);
 
 void machine_added_init(Machine *m);
 /* Added devices, then their back ends. */

@@ -28,6 +28,19 @@ static bool run_mtree(void *ctx, const MonitorArgs *args, GString *out, GError *
     return true;
 }
 
+/* What bus= of -device calls the bus that dev is. */
+static char *bus_name(const Machine *m, const Device *dev)
+{
+    unsigned n = 0;
+    for (guint i = 0; i < m->devices->len; i++) {
+        const Device *other = g_array_index(m->devices, MachineDevice, i).device;
+        if (other == dev)
+            return g_strdup_printf("%s-bus.%u", dev->type->name, n);
+        n += !g_strcmp0(other->type->offers, dev->type->offers);
+    }
+    return g_strdup_printf("%s.0", dev->id);
+}
+
 /* Recursion ends since a device is plugged in once, into one that was there before. */
 static void show_device(const Machine *m, const Device *dev, int indent, GString *out)
 {
@@ -45,8 +58,9 @@ static void show_device(const Machine *m, const Device *dev, int indent, GString
     }
     if (!dev->type->offers)
         return;
-    g_string_append_printf(out, "%*sbus: %s.0\n%*stype %s\n", indent + 2, "", dev->id, indent + 4,
-                           "", dev->type->offers);
+    g_autofree char *bus = bus_name(m, dev);
+    g_string_append_printf(out, "%*sbus: %s\n%*stype %s\n", indent + 2, "", bus, indent + 4, "",
+                           dev->type->offers);
     for (guint i = 0; i < m->added->len; i++) {
         const Device *child = g_ptr_array_index(m->added, i);
         if (child->slot == dev)

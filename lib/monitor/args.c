@@ -169,8 +169,8 @@ static unsigned needed_after(const GArray *items, guint i)
     return n;
 }
 
-static bool take_value(Monitor *m, const Item *item, const char **text, MonitorArgs *args,
-                       GError **error)
+static bool take_value(Monitor *m, const Item *item, bool more, const char **text,
+                       MonitorArgs *args, GError **error)
 {
     uint64_t number = 0;
     if (item->kind == REST) {
@@ -179,7 +179,7 @@ static bool take_value(Monitor *m, const Item *item, const char **text, MonitorA
         return true;
     }
     if (item->kind == EXPRESSION) {
-        if (!monitor_expression(m, text, &number, error))
+        if (!monitor_expression(m, text, more, &number, error))
             return prefix(error, "%s", item->name);
         if (**text && !strchr(" \t", **text))
             return fail_usage(error, "%s: '%.20s' makes no sense there", item->name, *text);
@@ -250,7 +250,7 @@ bool monitor_args_parse(Monitor *m, const MonitorCommand *c, const char *text, M
         }
         if (!*text || (item->optional && words_left(text) <= needed_after(items, i)))
             continue;
-        if (!take_value(m, item, &text, args, error))
+        if (!take_value(m, item, i + 1 < items->len, &text, args, error))
             return false;
     }
     text += strspn(text, " \t");

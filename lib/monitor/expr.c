@@ -14,6 +14,7 @@ typedef struct {
     Monitor *m;
     const char *p;
     unsigned depth;
+    bool more; /* another argument follows: in "8 /tmp/x" and "8 -f" it does not divide, subtract */
     GError **error;
 } Parser;
 
@@ -134,20 +135,22 @@ static bool binary(Parser *x, int least, uint64_t *value)
         int level = 0, op;
         blanks(x);
         op = operator_at(x->p, &level);
-        if (!op || level <= least) {
+        const char *behind = x->p + (op == '<' || op == '>' ? 2 : 1);
+        bool apart = x->more && !x->depth && x->p > before && op && !strchr(" \t", *behind);
+        if (!op || level <= least || apart) {
             x->p = before;
             return true;
         }
-        x->p += op == '<' || op == '>' ? 2 : 1;
+        x->p = behind;
         uint64_t right;
         if (!binary(x, level, &right) || !apply(x, op, value, right))
             return false;
     }
 }
 
-bool monitor_expression(Monitor *m, const char **text, uint64_t *value, GError **error)
+bool monitor_expression(Monitor *m, const char **text, bool more, uint64_t *value, GError **error)
 {
-    Parser x = { m, *text, 0, error };
+    Parser x = { m, *text, 0, more, error };
     if (!binary(&x, 0, value))
         return false;
     *text = x.p;

@@ -82,8 +82,10 @@ bool monitor_call(Monitor *m, const char *name, const MonitorArgs *args, GString
 char **monitor_complete(Monitor *m, const char *line);
 
 /* Evaluates: numbers (0x, decimal, 0 octal, 'c'), $names, + - * / % & | ^ << >> ~ ( ), 64 bits
-   wrapping, C's precedence. *text is moved past it. */
-bool monitor_expression(Monitor *m, const char **text, uint64_t *value, GError **error);
+   wrapping, C's precedence. *text is moved past it. more: a blank before an operator and none
+   behind it begins another argument. */
+bool monitor_expression(Monitor *m, const char **text, bool more, uint64_t *value,
+                        GError **error);
 
 /* ---- Sessions -------------------------------------------------------------------- */
 

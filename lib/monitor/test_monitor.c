@@ -116,6 +116,9 @@ static void test_args(void)
     SAYS("fwd \"a b\" two", "T id=a b addr=7 size=8 fmt=- a=0 rest=two\n");
     CONTAINS("fwd \"a b", "is missing at the end");
     SAYS("save 8 + 8 4k f", "T id=f addr=16 size=4096 fmt=- a=0 rest=-\n");
+    SAYS("save 8 4k /tmp/x", "T id=/tmp/x addr=8 size=4096 fmt=- a=0 rest=-\n");
+    SAYS("save 8-2 4k -f", "T id=-f addr=6 size=4096 fmt=- a=0 rest=-\n");
+    SAYS("x 8 -2", "T id=- addr=6 size=8 fmt=- a=0 rest=-\n");
     CONTAINS("save 8 x f", "!save: size: ");
     SAYS("log -a x  y ", "T id=- addr=7 size=8 fmt=- a=1 rest=x  y \n");
     SAYS("info reg -a", "T id=- addr=7 size=8 fmt=- a=1 rest=-\n");

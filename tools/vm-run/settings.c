@@ -122,6 +122,16 @@ static bool parse_name(Settings *s, const char *text, GError **error)
     return options_done(o, error) || prefix(error, "-name %s", text);
 }
 
+bool settings_timestamps(const RunOptions *o, bool *timestamps, GError **error)
+{
+    *timestamps = false;
+    if (!o->msg)
+        return true;
+    g_autoptr(Options) words = options_parse(o->msg, NULL, error);
+    return (words && options_get_bool(words, "timestamp", timestamps, error) &&
+            options_done(words, error)) || prefix(error, "-msg %s", o->msg);
+}
+
 bool settings_parse(Settings *s, const RunOptions *o, GError **error)
 {
     *s = (Settings){ .reboot_ends = o->no_reboot, .shutdown_pauses = o->no_shutdown };

@@ -21,4 +21,6 @@ typedef struct {
 
 /* Usage errors that name the option. */
 bool settings_parse(Settings *s, const RunOptions *o, GError **error);
+/* Whether -msg wants the time before each message; a usage error if it makes no sense. */
+bool settings_timestamps(const RunOptions *o, bool *timestamps, GError **error);
 void settings_clear(Settings *s);

@@ -139,6 +139,10 @@ static bool add_devices(Run *r, GError **error)
     const RunOptions *o = r->o;
     Machine *m = r->machine;
     block_graph_on_warning(machine_block(m), on_block_warning, r);
+    for (guint i = 0; i < o->global->len; i++) {
+        if (!machine_add_global(m, o->global->pdata[i], error))
+            return false;
+    }
     for (guint i = 0; i < o->blockdev->len; i++) {
         if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
             return false;

@@ -198,7 +198,8 @@ static void dump(TranslateCpu *base, GString *out)
     {"medeleg", FIELD(medeleg), size}, {"mideleg", FIELD(mideleg), size}, {"mie", FIELD(mie), size}, \
     {"mcounteren", FIELD(mcounteren), 4}, {"scounteren", FIELD(scounteren), 4}, {"menvcfg", FIELD(menvcfg), 8}, \
     {"senvcfg", FIELD(senvcfg), size}, {"stimecmp", FIELD(stimecmp), 8}, {"mhartid", FIELD(hart), size}, \
-    {"pmpcfg0", FIELD(pmpcfg), size}, {"pmpaddr0", FIELD(pmpaddr), size}, {"priv", FIELD(priv), 4}, {NULL, 0, 0}
+    {"pmpcfg0", FIELD(pmpcfg), size}, {"pmpaddr0", FIELD(pmpaddr), size}, {"priv", FIELD(priv), 4}, \
+    XR("s0", 8, size), {NULL, 0, 0}
 
 static const GuestReg regs64[] = {REGS(8)};
 static const GuestReg regs32[] = {REGS(4)};
