@@ -36,12 +36,13 @@ void machine_globals_clear(Machine *m)
 
 /* ---- -global ------------------------------------------------------------------ */
 
-/* By its whole name or, on boards without PCI, its short one. */
+/* By its whole name ("virtio-blk-device"), a short one or the one of its form on PCI. */
 static bool is_driver(const DeviceType *type, const char *driver)
 {
-    size_t len = strlen(driver);
-    return !strncmp(type->name, driver, len) &&
-           (!type->name[len] || !strcmp(type->name + len, "-device"));
+    const char *pci = strstr(driver, "-pci");
+    size_t len = pci && pci > driver + strlen("virtio") ? (size_t)(pci - driver) : strlen(driver);
+    return !strcmp(type->name, driver) ||
+           (!strncmp(type->name, driver, len) && !strcmp(type->name + len, "-device"));
 }
 
 static const DeviceType *find_driver(const char *driver, GError **error)
@@ -59,10 +60,20 @@ static const DeviceType *find_driver(const char *driver, GError **error)
     return NULL;
 }
 
-static bool apply(const MachineGlobal *g, Device *dev, GError **error)
+static bool apply(const MachineGlobal *g, Device *dev, Device *proxy, GError **error)
 {
-    return !is_driver(dev->type, g->driver) ||
-           device_set(dev, g->property, g->value, error) || prefix(error, "-global %s", g->text);
+    if (!is_driver(dev->type, g->driver) && !(proxy && is_driver(proxy->type, g->driver)))
+        return true;
+    Device *owner = proxy && device_prop(proxy->type, g->property, NULL) ? proxy : dev;
+    return device_set(owner, g->property, g->value, error) || prefix(error, "-global %s", g->text);
+}
+
+/* Of the type, or of the function in front of it if it is named in its form on PCI. */
+static bool has_prop(const DeviceType *type, const MachineGlobal *g, GError **error)
+{
+    const DeviceType *proxy = strstr(g->driver, "-pci") ? device_type_find("virtio-pci") : NULL;
+    return (proxy && device_prop(proxy, g->property, NULL)) ||
+           device_prop(type, g->property, error);
 }
 
 /* "DRIVER.PROPERTY=VALUE", where names have no dots; else the long form. */
@@ -90,19 +101,19 @@ bool machine_add_global(Machine *m, const char *text, GError **error)
     g->text = g_strdup(text);
     g_ptr_array_add(m->globals, g);
     const DeviceType *type = parse(g, text, error) ? find_driver(g->driver, error) : NULL;
-    if (!type || !device_prop(type, g->property, error))
+    if (!type || !has_prop(type, g, error))
         return prefix(error, "-global %s", text);
     for (guint i = 0; i < m->devices->len; i++) {
-        if (!apply(g, g_array_index(m->devices, MachineDevice, i).device, error))
+        if (!apply(g, g_array_index(m->devices, MachineDevice, i).device, NULL, error))
             return false;
     }
     return true;
 }
 
-bool machine_globals_apply(const Machine *m, Device *dev, GError **error)
+bool machine_globals_apply(const Machine *m, Device *dev, Device *proxy, GError **error)
 {
     for (guint i = 0; i < m->globals->len; i++) {
-        if (!apply(g_ptr_array_index(m->globals, i), dev, error))
+        if (!apply(g_ptr_array_index(m->globals, i), dev, proxy, error))
             return false;
     }
     return true;

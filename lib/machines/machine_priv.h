@@ -31,21 +31,39 @@ struct Machine {
     GArray *boot_order; /* MachineBootDevice, lowest first */
     GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
+
+    DeviceEnv env;      /* of all devices, once started */
+    unsigned anonymous; /* devices without an id so far */
+    GMutex eject_lock;
+    GPtrArray *ejecting; /* GSource; under eject_lock, as the guest lets go on any thread */
+    void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
+    void *removed_opaque;
 };
 
 /* globals.c */
 void machine_globals_init(Machine *m);
 void machine_globals_clear(Machine *m);
-/* What -global says of a device just made. */
-bool machine_globals_apply(const Machine *m, Device *dev, GError **error);
+/* What -global says of a device just made, and of the PCI function in front of it, or NULL. */
+bool machine_globals_apply(const Machine *m, Device *dev, Device *proxy, GError **error);
 /* A device was given this bootindex=, which has been checked; NULL: none. */
 bool machine_boot_order_add(Machine *m, const Device *dev, const char *value, GError **error);
 void machine_boot_order_remove(Machine *m, const Device *dev);
 
-void machine_added_init(Machine *m);
-/* Added devices, then their back ends. */
+/* backends.c */
+void machine_backends_init(Machine *m);
+/* No device may be using them any more. */
+void machine_backends_clear(Machine *m);
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* The device is about to go: others may use its drives. */
+void machine_release_backends(Machine *m, Device *dev);
+
+/* plug.c */
+bool machine_added_start(Machine *m, GError **error);
 void machine_added_clear(Machine *m);
-bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
+void machine_ejected(void *opaque, Device *dev);
+/* What bus= calls a slot; newly allocated. */
+char *machine_bus_name(const Machine *m, const Device *slot);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

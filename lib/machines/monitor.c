@@ -28,19 +28,6 @@ static bool run_mtree(void *ctx, const MonitorArgs *args, GString *out, GError *
     return true;
 }
 
-/* What bus= of -device calls the bus that dev is. */
-static char *bus_name(const Machine *m, const Device *dev)
-{
-    unsigned n = 0;
-    for (guint i = 0; i < m->devices->len; i++) {
-        const Device *other = g_array_index(m->devices, MachineDevice, i).device;
-        if (other == dev)
-            return g_strdup_printf("%s-bus.%u", dev->type->name, n);
-        n += !g_strcmp0(other->type->offers, dev->type->offers);
-    }
-    return g_strdup_printf("%s.0", dev->id);
-}
-
 /* Recursion ends since a device is plugged in once, into one that was there before. */
 static void show_device(const Machine *m, const Device *dev, int indent, GString *out)
 {
@@ -58,12 +45,12 @@ static void show_device(const Machine *m, const Device *dev, int indent, GString
     }
     if (!dev->type->offers)
         return;
-    g_autofree char *bus = bus_name(m, dev);
+    g_autofree char *bus = machine_bus_name(m, dev);
     g_string_append_printf(out, "%*sbus: %s\n%*stype %s\n", indent + 2, "", bus, indent + 4, "",
                            dev->type->offers);
     for (guint i = 0; i < m->added->len; i++) {
         const Device *child = g_ptr_array_index(m->added, i);
-        if (child->slot == dev)
+        if (child->bus == dev)
             show_device(m, child, indent + 4, out);
     }
 }
@@ -81,17 +68,12 @@ static bool run_qtree(void *ctx, const MonitorArgs *args, GString *out, GError *
 
 static bool run_device_add(void *ctx, const MonitorArgs *args, GString *out, GError **error)
 {
-    return fail(error, "machine '%s' has no bus that takes devices while it runs",
-                ((Machine *)ctx)->type->name);
+    return machine_add_device(ctx, monitor_arg(args, "options"), error);
 }
 
 static bool run_device_del(void *ctx, const MonitorArgs *args, GString *out, GError **error)
 {
-    const char *id = monitor_arg(args, "id");
-    if (!machine_device(ctx, id))
-        return fail_usage(error, "Device '%s' not found", id);
-    return fail(error, "Device '%s' is on a bus that gives up no devices while the machine runs",
-                id);
+    return machine_remove_device(ctx, monitor_arg(args, "id"), error);
 }
 
 /* The first word is where a PCI card would go; it counts for nothing with if=none. */
@@ -102,8 +84,7 @@ static bool run_drive_add(void *ctx, const MonitorArgs *args, GString *out, GErr
     if (!options)
         return false;
     if (g_strcmp0(options_get(options, "if"), "none"))
-        return fail_usage(error, "if=none is wanted: a device of its own would need a bus that "
-                          "takes it while the machine runs");
+        return fail_usage(error, "if=none is wanted; device_add then makes the device");
     return machine_add_drive(ctx, text, false, error);
 }
 
@@ -122,7 +103,7 @@ const MonitorCommand machine_commands[] = {
     { "info qtree", NULL, NULL, "devices, their properties, what is plugged into them",
       run_qtree },
     { "device_add", NULL, "options...", "plugs a device in, as -device", run_device_add },
-    { "device_del", NULL, "id", "takes a device out", run_device_del },
+    { "device_del", NULL, "id", "asks the guest to let a device go", run_device_del },
     { "drive_add", NULL, "[addr] options", "opens a disk for device_add (if=none,id=ID,file=...)",
       run_drive_add },
     { "object_add", NULL, "options...", "makes an object, as -object", run_object_add },
