@@ -304,12 +304,26 @@ sees_boots()
         'drive_add 0 file=x' 'log nosuch' 'chardev-remove serial0' x 'cpu 9' quit
     echo "$output"
     for text in "unknown command: 'frobnicate'" "did you mean 'info status'" 'no power button' \
-        'no bus that takes devices while it runs' "Device 'nosuch' not found" \
+        'no free slot takes devices' "Device 'nosuch' not found" \
         'no netdev with user networking' 'there are two' 'on or off is wanted' '(no link)' \
         "there is no disk 'd'" 'if=none is wanted' "unknown log category 'nosuch'" \
         'serial0 is in use' "'addr' is missing" 'there is no CPU 9'; do
         [[ $output == *"$text"* ]] || { echo "missing: $text"; return 1; }
     done
+    ended
+}
+
+@test "a device is plugged in, seen and asked to go while the machine runs" {
+    truncate -s 2M a.img
+    start -device pcie-root-port,id=rp
+    sees boot
+    monitor 'drive_add 0 if=none,id=d,file=a.img,format=raw' \
+        'device_add virtio-blk-pci,drive=d,id=vd,bus=rp,bootindex=1' 'info qtree' 'info block' \
+        'device_add virtio-rng-pci,bus=rp' 'device_add virtio-blk-pci,drive=d' 'device_del rp'
+    echo "$output"
+    [[ $output == *'dev: virtio-blk-device, id "vd"'*'d (#block'*a.img* ]]
+    [ "$(grep -c '^Error: ' <<<"$output")" -eq 3 ]
+    monitor 'device_del vd' quit
     ended
 }
 
@@ -380,6 +394,7 @@ END
     [ ! -e run.pid ]
     refused 1 "-pidfile $PWD/no/such: No such file" -pidfile "$PWD/no/such"
     echo 99999 >run.pid
+    rm serial
     start -pidfile run.pid
     sees boot
     kill "$(cat run.pid)"

@@ -59,14 +59,14 @@ static const Option run_options[] = {
     { "mon", LIST, AT(mon), "chardev=ID", NULL },
     { "S", FLAG, AT(stopped), NULL, "wait for the monitor's cont before the guest starts" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
-    { "nodefaults", FLAG, AT(nodefaults), NULL, "no serial port unless asked for" },
+    { "nodefaults", FLAG, AT(nodefaults), NULL, NULL },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
     { "D", TEXT, AT(log_file), "FILE", "log to a file" },
     { "version", FLAG, AT(version), NULL, NULL },
     { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
     { "help", FLAG, AT(help), NULL, NULL },
     { "h", FLAG, AT(help), NULL, "this help (also -help)" },
-    { "no-shutdown", FLAG, AT(no_shutdown), NULL, "stop, rather than exit, when the guest powers off" },
+    { "no-shutdown", FLAG, AT(no_shutdown), NULL, NULL },
     { "action", LIST, AT(action), "EVENT=WHAT", NULL },
     { "name", TEXT, AT(name), "NAME", NULL },
     { "uuid", TEXT, AT(uuid), "UUID", NULL },
@@ -74,10 +74,10 @@ static const Option run_options[] = {
     { "rtc", TEXT, AT(rtc), "base=WHAT", NULL },
     { "boot", LIST, AT(boot), "order=X", NULL },
     { "global", LIST, AT(global), "DRIVER.PROP=V", NULL },
-    { "readconfig", CONFIG, 0, "FILE", "options as groups in a file" },
+    { "readconfig", CONFIG, 0, "FILE", NULL },
     { "daemonize", FLAG, AT(daemonize), NULL, "go to the background once the machine is up" },
-    { "pidfile", TEXT, AT(pidfile), "FILE", "hold this file, with the process id in it" },
-    { "sandbox", LIST, AT(sandbox), "on[,KEY=V]", "give up system calls: spawn=deny and more" },
+    { "pidfile", TEXT, AT(pidfile), "FILE", NULL },
+    { "sandbox", LIST, AT(sandbox), "on[,KEY=V]", NULL },
     { "runas", TEXT, AT(runas), "USER", NULL },
     { "chroot", TEXT, AT(chroot), "DIR", NULL },
     { "no-user-config", IGNORED, 0, NULL, NULL },
@@ -244,8 +244,8 @@ char *run_options_help(const char *program)
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
     }
     g_string_append_printf(s,
-                           "One dash or two. Exit status: 0 power-off, the guest's own code if it "
-                           "gave one,\n1 failed, 2 misused.\n\nexamples:\n"
+                           "One dash or two; the manual page has more. Exit status: 0 power-off, "
+                           "the guest's own\ncode if it gave one, 1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"
                            "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "
