@@ -8,6 +8,7 @@ setup_file()
 {
     command -v riscv64-linux-gnu-gcc >/dev/null || skip "riscv64-linux-gnu-gcc is not installed"
     command -v python3 >/dev/null || skip "python3 is not installed"
+    command -v socat >/dev/null || skip "socat is not installed"
     export GUEST=$BATS_FILE_TMPDIR/guest
     cat >"$GUEST.S" <<'END'
 .globl _start
