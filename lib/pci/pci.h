@@ -174,6 +174,8 @@ bool pci_loaded(PciFunction *fn, GError **error);
 
 /* The level of the function's interrupt pin. */
 void pci_intx(PciFunction *fn, bool level);
+/* The pin as a line to connect to. */
+BusIrq pci_intx_line(PciFunction *fn);
 /* A message, if the guest has turned MSI-X on. */
 void pci_msix_send(PciFunction *fn, unsigned vector);
 bool pci_msix_on(const PciFunction *fn);
