@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands about CPUs; see cpu/monitor.h. Whatever looks at a CPU's state stops all CPUs meanwhile. Memory
- * is read past the devices: MMIO is not touched, since looking must change nothing.
+ * Commands about CPUs; see cpu/monitor.h. Whatever looks at a CPU's state stops all CPUs
+ * meanwhile. Memory is read past the devices: MMIO is not touched, since looking must change
+ * nothing.
  */
 #include "cpu/monitor.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The arguments of a command: from a line by the grammar in its table, and by name; see monitor.h. */
+/* The arguments of a command: from a line by the grammar in its table, and by name. */
 #include "base/error.h"
 #include "base/size.h"
 #include "monitor/monitor_priv.h"

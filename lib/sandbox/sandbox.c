@@ -146,7 +146,7 @@ static bool add_all(const SandboxOptions *o, scmp_filter_ctx ctx, uint32_t end, 
     /* Being less important is everybody's right. */
     if (!e && o->no_resource_control)
         e = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sched_setscheduler), 1,
-                             SCMP_A1(SCMP_CMP_NE, SCHED_IDLE));
+                             SCMP_A1(SCMP_CMP_NE, SCHED_IDLE, 0));
     return !e || fail_errno(error, -e, "clone");
 }
 

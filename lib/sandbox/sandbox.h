@@ -2,7 +2,7 @@
 /*
  * Giving up system calls. A tool that is set up and about to serve a guest or a peer installs a
  * filter (seccomp, all threads of the process): what no tool of ours ever asks of the kernel then
- * ends the process with SIGSYS, should somebody have taken it over. The grammar of -sandbox is here.
+ * ends the process with SIGSYS, should somebody have taken it over. -sandbox's grammar is here.
  *
  * It is a list of what is refused, not of what is allowed: libraries under us (C library, TLS,
  * slirp) are free to ask for anything new and harmless.

@@ -500,6 +500,33 @@ END
     [[ $output =~ ^20[0-9-]+T[0-9:]+\.[0-9]+Z\ vm-run:\ .*nosuch ]]
 }
 
+@test "-chroot and -runas hold once the machine is up" {
+    [ "$(id -u)" -eq 0 ] || skip "only root may"
+    mkdir jail
+    start -chroot jail -runas 65534:65533 -pidfile run.pid
+    sees boot
+    daemon=$(cat run.pid)
+    [ "$(readlink "/proc/$daemon/root")" = "$PWD/jail" ]
+    [[ $(grep ^Uid: "/proc/$daemon/status") == *65534*65534*65534* ]]
+    [[ $(grep ^Gid: "/proc/$daemon/status") == *65533*65533*65533* ]]
+    [ "$(awk '/^Groups:/ { print $2 }' "/proc/$daemon/status")" = 65533 ]
+    monitor 'info status' quit
+    [[ $output == *running* ]]
+    ended
+    refused 1 "-chroot $PWD/none: " -chroot "$PWD/none"
+}
+
+@test "-rtc says what the guest's clock shows" {
+    cd "$BATS_TEST_DIRNAME/../.."
+    kernel=$(build/guest.sh kernel riscv64) && initrd=$(build/guest.sh initrd riscv64) ||
+        skip "no guest can be fetched"
+    script=$(printf 'cat /sys/class/rtc/rtc0/date' | base64 -w0)
+    run timeout 120 vm-run -kernel "$kernel" -initrd "$initrd" -nographic -rtc base=2001-02-03,clock=vm \
+        -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$script" </dev/null
+    echo "$output" | tail -5
+    [[ $output == *2001-02-03* ]]
+}
+
 @test "under -sandbox each thread has the filter and the guest runs as before" {
     grep -q '^Seccomp:' /proc/self/status || skip "this kernel tells nothing of filters"
     truncate -s 2M a.img

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's monitors: sessions of lib/monitor on character back ends, the tables joined, and the commands
- * that are about the run itself. One seat is one back end's end; each has a session of its own.
+ * The machine's monitors: sessions of lib/monitor on character back ends, the tables joined, and
+ * the commands that are about the run itself. Each seat is at one back end, with its own session.
  */
 #include "monitor.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One machine from options to exit status: made, started, ended. What happens to it in between is in
- * state.c. All of this is the main thread.
+ * One machine from options to exit status: made, started, ended. What happens to it in between is
+ * in state.c. All of this is the main thread.
  */
 #include "run_priv.h"
 #include "monitor.h"

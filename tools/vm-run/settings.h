@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What -action, -no-reboot, -no-shutdown, -rtc, -uuid, -boot and -name ask for, read and checked. */
+/* What -action, -no-reboot, -no-shutdown, -rtc, -uuid, -boot and -name ask for, checked. */
 #pragma once
 
 #include "options.h"
