@@ -91,9 +91,11 @@ static bool run_logfile(void *ctx, const MonitorArgs *args, GString *out, GError
 {
     Run *r = ctx;
     /* CPUs write to the log that is to be closed */
-    cpu_group_pause(r->cpus);
+    bool held = !cpu_group_is_paused(r->cpus);
+    if (held)
+        cpu_group_pause(r->cpus);
     bool ok = log_open(monitor_arg(args, "file"), error);
-    if (r->state == STATE_RUNNING)
+    if (held)
         cpu_group_resume(r->cpus);
     return ok;
 }
