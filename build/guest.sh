@@ -8,7 +8,7 @@
 #       lathe.mode=test          START, the md5 of 1 MiB of zeros, DONE, power off (default)
 #       lathe.mode=shell         a shell on the console
 #       lathe.mode=jobs lathe.cmd=BASE64   runs that script, prints "STATUS n", powers off
-#   guest.sh initrd-io ARCH      the same with modules for disks, random bytes and ext4 loaded
+#   guest.sh initrd-io ARCH      the same with modules for disks, network cards, random bytes and ext4 loaded
 #   guest.sh installer ARCH      Debian's installer: the kernel, then its initrd (two lines)
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
@@ -217,7 +217,7 @@ initrd()
 }
 
 # The modules of initrd-io in the order they are loaded; those built in are not found.
-io_modules="virtio_mmio virtio_blk virtio-rng virtio_console crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
+io_modules="virtio_mmio virtio_blk virtio-rng virtio_console failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
 
 io_init_script()
 {

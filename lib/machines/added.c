@@ -193,6 +193,7 @@ static const char *full_name(const char *name)
         {"virtio-blk", "virtio-blk-device"},
         {"virtio-rng", "virtio-rng-device"},
         {"virtio-serial", "virtio-serial-device"},
+        {"virtio-net", "virtio-net-device"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         if (strcmp(name, names[i][0]) == 0)
@@ -203,8 +204,8 @@ static const char *full_name(const char *name)
 static const DeviceType *type_find(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-net-device", "virtio-scsi-device", "virtio-balloon-device",
-        "virtio-gpu-device", "virtio-9p-device", "virtio-net", "virtio-scsi",
+        "virtio-scsi-device", "virtio-balloon-device",
+        "virtio-gpu-device", "virtio-9p-device", "virtio-scsi",
         "nvme", "e1000e", "loader", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (const DeviceType *const *t = device_types(); *t; t++) {
@@ -286,6 +287,7 @@ static bool set_props(Machine *m, Device *dev, Options *options, GError **error)
         bool ok = p->kind == DEVICE_DRIVE     ? set_drive(m, dev, key, value, error)
                   : p->kind == DEVICE_RNG     ? set_rng(m, dev, key, value, error)
                   : p->kind == DEVICE_CHARDEV ? set_chardev(m, dev, key, value, error)
+                  : p->kind == DEVICE_NET     ? machine_set_net(m, dev, key, value, error)
                                               : device_set(dev, key, value, error);
         if (!ok)
             return false;
@@ -337,6 +339,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
         return fail_usage(error, "Duplicate device ID '%s'", id);
     g_autoptr(Device) dev = device_new(type, id);
     Device *slot = set_props(m, dev, options, error) ? slot_find(m, type->slot, bus, error) : NULL;
+    machine_give_mac(m, dev);
     if (!slot || !slot->type->plug(slot, dev, error))
         return false;
     g_ptr_array_add(m->added, g_steal_pointer(&dev));
@@ -389,7 +392,8 @@ char *machine_device_help(const char *text)
     static const char *const kinds[] = {[DEVICE_BOOL] = "bool", [DEVICE_U32] = "uint32",
                                         [DEVICE_U64] = "uint64", [DEVICE_STRING] = "str",
                                         [DEVICE_CHARDEV] = "chardev", [DEVICE_DRIVE] = "drive",
-                                        [DEVICE_RNG] = "rng"};
+                                        [DEVICE_RNG] = "rng", [DEVICE_NET] = "netdev",
+                                        [DEVICE_MAC] = "mac"};
     g_string_append_printf(s, "%s options:\n", type->name);
     for (const DeviceProp *p = type->props; p && p->name; p++)
         g_string_append_printf(s, "  %s=<%s> - %s%s%s%s\n", p->name, kinds[p->kind], p->help,

@@ -27,6 +27,8 @@ struct Machine {
     GPtrArray *rngs;   /* MachineRng */
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    NetBackend *(*net_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *net_opaque;
     void *chardev_opaque;
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 };
@@ -34,6 +36,10 @@ struct Machine {
 void machine_added_init(Machine *m);
 /* Added devices, then their back ends. */
 void machine_added_clear(Machine *m);
+/* netdev=value of a device. */
+bool machine_set_net(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* A network card without an address gets the next that is free. */
+void machine_give_mac(const Machine *m, Device *dev);
 bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
 
 /* The row of that id, which must exist. */

@@ -105,6 +105,8 @@ bool net_table_remove(NetTable *table, const char *id, GError **error);
 const GPtrArray *net_table_nics(const NetTable *table);
 /* -nic none or -net none was given: no card but what -device adds. */
 bool net_table_no_default(const NetTable *table);
+/* The name of the nth -netdev that was given to no card; NULL: there are no more. */
+const char *net_table_unused(const NetTable *table, unsigned n);
 /* One line a back end, "n0: TYPE..."; newly allocated. */
 char *net_table_info(const NetTable *table);
 

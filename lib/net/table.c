@@ -169,6 +169,16 @@ bool net_table_no_default(const NetTable *table)
     return table->none;
 }
 
+const char *net_table_unused(const NetTable *table, unsigned n)
+{
+    for (guint i = 0; i < table->backends->len; i++) {
+        const NetBackend *b = table->backends->pdata[i];
+        if (!b->taken && n-- == 0)
+            return net_id(b);
+    }
+    return NULL;
+}
+
 char *net_table_info(const NetTable *table)
 {
     GString *s = g_string_new(NULL);

@@ -105,6 +105,10 @@ VringResult vring_pop(Vring *ring, VringChain *chain);
 /* Gives it back with the number of bytes written to its writable part, from its start. Memory
    written is marked (bus_dma_unmap). The driver may look at once, but is not told. */
 void vring_push(Vring *ring, VringChain *chain, uint32_t written);
+/* The same for count of them, in order; the driver sees all of them or none. */
+void vring_push_all(Vring *ring, VringChain *chains, const uint32_t *written, unsigned count);
+/* Makes the last one popped and not yet taken back the next to pop, untouched. */
+void vring_unpop(Vring *ring, const VringChain *chain);
 /* After one or more pushes: true if the driver wants an interrupt for them. */
 bool vring_flush(Vring *ring);
 

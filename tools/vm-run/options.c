@@ -68,8 +68,8 @@ static const Option run_options[] = {
     { "S", REFUSED, 0, NULL, "a start in the stopped state needs a monitor or debugger port, "
       "which is not there yet" },
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
-    { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
-    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
+    { "netdev", LIST, AT(netdev), "SPEC", "a network back end, for -device (help: list)" },
+    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end" },
     { "net", LIST, AT(net), "none", "no network card" },
     { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
     { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
