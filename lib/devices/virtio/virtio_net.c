@@ -70,7 +70,7 @@ void virtio_net_announce(VirtioNet *n)
 static void card_state_reset(VirtioNet *n)
 {
     pthread_mutex_lock(&n->lock);
-    virtio_net_filter_reset(&n->filter, n->mac, false);
+    virtio_net_filter_reset(&n->filter, n->mac);
     __atomic_store_n(&n->active, 1, __ATOMIC_RELAXED);
     n->guest_offloads = 0;
     n->status = !n->backend || net_link(n->backend) ? NET_S_LINK_UP : 0;

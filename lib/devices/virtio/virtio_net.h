@@ -97,7 +97,7 @@ void virtio_net_unstarve(VirtioNet *n);
 
 /* ---- Choosing: under lock -------------------------------------------------------- */
 
-void virtio_net_filter_reset(NetFilter *f, const uint8_t mac[6], bool vlans);
+void virtio_net_filter_reset(NetFilter *f, const uint8_t mac[6]);
 /* Of a saved state. */
 bool virtio_net_filter_valid(const NetFilter *f);
 /* The driver wants the packet that begins with these bytes. */

@@ -11,11 +11,10 @@
 
 enum { ETHER = 14, ETHER_VLAN = 0x8100, ETHER_IPV4 = 0x0800, ETHER_IPV6 = 0x86dd };
 
-void virtio_net_filter_reset(NetFilter *f, const uint8_t mac[6], bool vlans)
+void virtio_net_filter_reset(NetFilter *f, const uint8_t mac[6])
 {
     *f = (NetFilter){.promisc = 1};
     memcpy(f->mac, mac, sizeof f->mac);
-    memset(f->vlans, vlans ? 0 : 0xff, sizeof f->vlans);
 }
 
 bool virtio_net_filter_valid(const NetFilter *f)
