@@ -145,7 +145,7 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
     INITRD=$initrd guest "mkdir -p /root/.ssh; chmod 700 /root /root/.ssh
         echo '$(cat key.pub)' >/root/.ssh/authorized_keys
         mkdir -p /dev/pts; mount -t devpts devpts /dev/pts
-        dropbear -R -s -E; while [ ! -e /tmp/end ]; do sleep 1; done" \
+        /usr/sbin/dropbear -R -s -E; while [ ! -e /tmp/end ]; do sleep 1; done" \
         -nic "user,hostfwd=tcp:127.0.0.1:$p-:22" >log 2>&1 &
     pids="$pids $!"
     remote() { timeout 30 ssh -i key -p "$p" -o StrictHostKeyChecking=no -o UserKnownHostsFile=known \
