@@ -6,7 +6,8 @@
  *
  * Threads: net_send, net_receive_again and net_link may be called on any thread, also under a
  * device's lock. A card's functions are called on the thread of the default GLib main context,
- * never from within net_send. Everything else belongs to the main thread.
+ * never from within net_send (but see any_thread). net_set_header may be called on any thread to
+ * change features alone. Everything else belongs to the main thread.
  */
 #pragma once
 
@@ -37,6 +38,8 @@ typedef struct {
     /* A packet for the guest, borrowed. False: there is no room, the back end keeps it until
        net_receive_again. NULL: packets are dropped. */
     bool (*receive)(void *opaque, const struct iovec *iov, unsigned count);
+    /* receive may be called on any thread, one at a time, also from within net_send of any card. */
+    bool any_thread;
     /* After net_send has said false: there is room again. */
     void (*room)(void *opaque);
     /* The link went up or down: net_set_link, or a peer came or left. */

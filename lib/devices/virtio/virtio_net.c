@@ -194,7 +194,8 @@ static bool check_props(const VirtioNet *n, GError **error)
 
 static bool card_start(Device *dev, GError **error)
 {
-    static const NetCard card = {virtio_net_receive, virtio_net_room, card_link_changed};
+    static const NetCard card = {.receive = virtio_net_receive, .any_thread = true,
+                                 .room = virtio_net_room, .link = card_link_changed};
     static const uint8_t first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}, none[6];
     VirtioNet *n = (VirtioNet *)dev;
     pthread_mutex_init(&n->lock, NULL);

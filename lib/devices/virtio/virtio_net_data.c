@@ -4,7 +4,7 @@
  * buffers and the back end's; its header is the back end's where that has them, else one that says
  * nothing.
  *
- * To the guest: on the main thread, under the card's lock. A packet that finds too few buffers takes
+ * To the guest: on any thread, under the card's lock. A packet that finds too few buffers takes
  * none; the back end keeps it, and offers it again when the driver has added some. From the guest:
  * on each transmit queue's own thread; a packet that the back end has no room for stays in its queue.
  */
