@@ -27,20 +27,40 @@ struct Machine {
     GPtrArray *rngs;   /* MachineRng */
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *chardev_opaque;
     NetBackend *(*net_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *net_opaque;
-    void *chardev_opaque;
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
+
+    DeviceEnv env;      /* of all devices, once started */
+    unsigned anonymous; /* devices without an id so far */
+    GMutex eject_lock;
+    GPtrArray *ejecting; /* GSource; under eject_lock, as the guest lets go on any thread */
+    void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
+    void *removed_opaque;
 };
 
-void machine_added_init(Machine *m);
-/* Added devices, then their back ends. */
+/* backends.c */
+void machine_backends_init(Machine *m);
+/* No device may be using them any more. */
+void machine_backends_clear(Machine *m);
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* The device is about to go: others may use its drives and network back ends. */
+void machine_release_backends(Machine *m, Device *dev);
+
+/* plug.c */
+bool machine_added_start(Machine *m, GError **error);
 void machine_added_clear(Machine *m);
+void machine_ejected(void *opaque, Device *dev);
+/* What bus= calls a slot; newly allocated. */
+char *machine_bus_name(const Machine *m, const Device *slot);
+
+/* nics.c */
 /* netdev=value of a device. */
 bool machine_set_net(Machine *m, Device *dev, const char *key, const char *value, GError **error);
 /* A network card without an address gets the next that is free. */
 void machine_give_mac(const Machine *m, Device *dev);
-bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -2,7 +2,7 @@
 /*
  * RISC-V "virt": the memory map and device tree that QEMU's board of that name has, so that the same
  * kernels, firmware and command lines work. Reserved in the map, and not in the tree until they are
- * there: the platform bus, fw_cfg, flash, PCIe.
+ * there: the platform bus, fw_cfg, flash.
  */
 #include "machines/riscv_boot_priv.h"
 
@@ -29,6 +29,8 @@ static const MachineMap virt_map[] = {
     {.id = "test", .device = "sifive-test", .addr = 0x100000, .size = 0x1000},
     {.id = "uart0", .device = "uart16550", .addr = 0x10000000, .size = 0x100, .irq = 10},
     {.id = "rtc", .device = "goldfish_rtc", .addr = 0x101000, .size = 0x1000, .irq = 11},
+    {.id = "pcie", .device = "gpex-pcihost", .addr = 0x30000000, .size = 0x10000000, .irq = 32,
+     .irqs = 4},
     {.id = "poweroff", .device = "syscon-power"},
     {.id = "reboot", .device = "syscon-power"},
     /* Not devices of ours, or not yet. */
@@ -39,7 +41,6 @@ static const MachineMap virt_map[] = {
     {.id = "platform-bus", .addr = 0x4000000, .size = 0x2000000},
     {.id = "fw-cfg", .addr = 0x10100000, .size = 0x18},
     {.id = "flash", .addr = 0x20000000, .size = 0x4000000},
-    {.id = "pcie-ecam", .addr = 0x30000000, .size = 0x10000000},
     {.id = "pcie-mmio", .addr = 0x40000000, .size = 0x40000000},
     {.id = "dram", .addr = 0x80000000},
     {.id = NULL},
@@ -50,6 +51,21 @@ static bool set_power_node(Machine *m, const char *id, bool reboot, uint32_t val
     Device *dev = machine_device(m, id);
     return device_set(dev, "reboot", reboot ? "on" : "off", error) &&
            device_set_u64(dev, "value", value, error);
+}
+
+/* Above all RAM, at a multiple of its size. */
+static bool set_pcie(Machine *m, GError **error)
+{
+    const uint64_t high = 16 * 1024 * MIB;
+    const MachineMap *pio = machine_row(m, "pcie-pio"), *mmio = machine_row(m, "pcie-mmio");
+    uint64_t ram_end = m->type->ram_base + m->options->ram_max;
+    Device *dev = machine_device(m, "pcie");
+    return device_set_u64(dev, "pio_base", pio->addr, error) &&
+           device_set_u64(dev, "pio_size", pio->size, error) &&
+           device_set_u64(dev, "mmio_base", mmio->addr, error) &&
+           device_set_u64(dev, "mmio_size", mmio->size, error) &&
+           device_set_u64(dev, "mmio64_base", (ram_end + high - 1) & ~(high - 1), error) &&
+           device_set_u64(dev, "mmio64_size", high, error);
 }
 
 static bool virt_build(Machine *m, GError **error)
@@ -63,7 +79,7 @@ static bool virt_build(Machine *m, GError **error)
            device_set_u64(clint, "frequency", TIMEBASE_HZ, error) &&
            device_set(clint, "aclint", aclint ? "on" : "off", error) &&
            device_set_u64(machine_device(m, "plic"), "contexts", 2 * harts, error) &&
-           set_power_node(m, "poweroff", false, FINISHER_PASS, error) &&
+           set_pcie(m, error) && set_power_node(m, "poweroff", false, FINISHER_PASS, error) &&
            set_power_node(m, "reboot", true, FINISHER_RESET, error);
 }
 
@@ -163,9 +179,10 @@ static void virt_fdt(const Machine *m, Fdt *tree)
         const MachineDevice *md = &g_array_index(m->devices, MachineDevice, i - 1);
         bool power = g_str_equal(md->row->device, "syscon-power");
         uint32_t irq = (uint32_t)md->row->irq;
+        const uint32_t irqs[] = { irq, irq + 1, irq + 2, irq + 3 };
         DeviceFdt ctx = {
-            .tree = tree, .parent = power ? "" : "/soc", .intc = plic, .interrupts = &irq,
-            .interrupt_count = irq != 0, .cpu_intc = intc, .cpu_count = harts, .regmap = test,
+            .tree = tree, .parent = power ? "" : "/soc", .intc = plic, .interrupts = irqs,
+            .interrupt_count = !irq ? 0 : md->row->irqs ? (size_t)md->row->irqs : 1, .cpu_intc = intc, .cpu_count = harts, .regmap = test,
             .phandle = g_str_equal(md->row->id, "plic")   ? plic
                        : g_str_equal(md->row->id, "test") ? test
                                                           : 0,
@@ -197,8 +214,8 @@ const MachineType riscv_virt_type = {
     .max_cpus = VIRT_MAX_CPUS,
     .ram_base = 0x80000000,
     .ram_min = 4 * MIB,
-    /* Physical addresses have 56 bits. */
-    .ram_limit = (UINT64_C(1) << 56) - 0x80000000,
+    /* Physical addresses have 56 bits; PCI's high memory comes after RAM. */
+    .ram_limit = (UINT64_C(1) << 55) - 0x80000000,
     .ram_default = 128 * MIB,
     .is_default = true,
     .build = virt_build,

@@ -102,6 +102,8 @@ bool net_table_add_nic(NetTable *table, const char *text, GError **error);
 bool net_table_add_net(NetTable *table, const char *text, GError **error);
 /* The back end for one card; each is given out once. */
 NetBackend *net_table_get(NetTable *table, const char *id, GError **error);
+/* The card is gone: net_table_get gives it out again. */
+void net_release(NetBackend *b);
 /* Forgets a back end, which must have no card. */
 bool net_table_remove(NetTable *table, const char *id, GError **error);
 /* Of NetNic, borrowed. */

@@ -144,6 +144,11 @@ NetBackend *net_table_get(NetTable *table, const char *id, GError **error)
     return b;
 }
 
+void net_release(NetBackend *b)
+{
+    b->taken = false;
+}
+
 bool net_table_remove(NetTable *table, const char *id, GError **error)
 {
     NetBackend *b = find(table, id);

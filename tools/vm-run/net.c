@@ -26,15 +26,11 @@ bool nets_open(const RunOptions *o, NetTable *table, GError **error)
     return true;
 }
 
-/* The one place that knows what a card is when no model is named: the board's usual kind. */
+/* The one place that knows what a card is when no model is named. Its name without a suffix takes the
+   form that the board prefers. */
 static const char *card_model(const char *model)
 {
-    static const char *const usual[] = { "virtio", "virtio-net" };
-    for (size_t i = 0; model && i < G_N_ELEMENTS(usual); i++) {
-        if (!strcmp(model, usual[i]))
-            model = NULL;
-    }
-    return model ? model : "virtio-net-device";
+    return !model || !strcmp(model, "virtio") ? "virtio-net" : model;
 }
 
 static NetBackend *backend_of(void *opaque, const char *id, GError **error)

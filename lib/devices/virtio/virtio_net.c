@@ -115,6 +115,18 @@ static void card_read_config(VirtioDevice *v, uint8_t *c)
     c[16] = duplex_of(n);
 }
 
+/* The address alone, and that only of old: others have a command for it. */
+static void card_write_config(VirtioDevice *v, uint32_t offset, const uint8_t *bytes, uint32_t len)
+{
+    VirtioNet *n = net_of(v);
+    if (!v->legacy || virtio_has(v, VIRTIO_F(NET_F_CTRL_MAC_ADDR)))
+        return;
+    pthread_mutex_lock(&n->lock);
+    for (uint32_t i = 0; i < len && offset + i < sizeof n->filter.mac; i++)
+        n->filter.mac[offset + i] = bytes[i];
+    pthread_mutex_unlock(&n->lock);
+}
+
 static const VirtioType card_virtio = {
     .name = "virtio-net",
     .id = 1,
@@ -123,6 +135,7 @@ static const VirtioType card_virtio = {
     .reset = card_virtio_reset,
     .notify = card_notify,
     .read_config = card_read_config,
+    .write_config = card_write_config,
 };
 
 /* Features that are there only with what these back-end features stand for. */

@@ -58,7 +58,7 @@ static size_t length_of(const struct iovec *iov, unsigned count)
 /* Both ways. */
 static size_t header_size(const VirtioNet *n)
 {
-    /* A legacy driver without MRG_RXBUF, once there is a transport for one, has no num_buffers. */
+    /* A legacy driver without MRG_RXBUF has no num_buffers. */
     return virtio_has(&n->v, VIRTIO_F_VERSION_1 | VIRTIO_F(NET_F_MRG_RXBUF)) ? HEADER
                                                                              : HEADER_NUM_BUFFERS;
 }
@@ -214,6 +214,18 @@ static void note_flow(VirtioNet *n, unsigned pair, const VringChain *chain)
     __atomic_store_n(&n->flows[flow], (uint8_t)pair, __ATOMIC_RELAXED);
 }
 
+/* The driver's header is shorter than the back end's. */
+static bool tx_longer_header(VirtioNet *n, VringChain *chain)
+{
+    uint8_t header[HEADER] = {0};
+    vring_chain_take(chain, header, header_size(n));
+    g_autofree struct iovec *iov = g_new(struct iovec, chain->out_count + 1);
+    iov[0] = (struct iovec){header, sizeof header};
+    for (unsigned i = 0; i < chain->out_count; i++)
+        iov[i + 1] = chain->out[i];
+    return net_send(n->backend, iov, chain->out_count + 1);
+}
+
 /* False: the back end has no room. */
 static bool tx_send(VirtioNet *n, unsigned pair, VringChain *chain)
 {
@@ -226,6 +238,8 @@ static bool tx_send(VirtioNet *n, unsigned pair, VringChain *chain)
         return true;
     if (__atomic_load_n(&n->active, __ATOMIC_RELAXED) > 1)
         note_flow(n, pair, chain);
+    if (n->header && header_size(n) < HEADER)
+        return tx_longer_header(n, chain);
     if (!n->header)
         vring_chain_take(chain, header, header_size(n));
     return net_send(n->backend, chain->out, chain->out_count);
