@@ -230,7 +230,7 @@ initrd()
 # "base" is always loaded.
 io_modules="
 base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
-base virtio_console failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
 "

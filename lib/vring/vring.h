@@ -68,12 +68,13 @@ typedef struct {
     /* Bytes from the start of the writable part that were written, if more than vring_push is
        told: they count as changed memory. */
     uint64_t touched;
+    VringRange *ranges; /* the writable part as the guest gave it: only to be read */
+    unsigned range_count;
 
     /* vring's own */
     uint16_t id, count;
     struct iovec *iov;
-    VringRange *ranges; /* of the writable part, as the guest gave it */
-    unsigned iov_room, range_count, range_room;
+    unsigned iov_room, range_room;
 } VringChain;
 
 typedef struct Vring Vring;
