@@ -128,7 +128,8 @@ static inline void offer(Card *c, unsigned q, unsigned head)
 {
     uint8_t *p = at(c, RING(q) + 0x1000);
     uint16_t *idx = (uint16_t *)(void *)(p + 2);
-    st_le16(p + 4 + 2 * SIZE, *idx); /* an interrupt for each */
+    /* an interrupt for each */
+    __atomic_store_n((uint16_t *)(void *)(p + 4 + 2 * SIZE), *idx, __ATOMIC_RELAXED);
     st_le16(p + 4 + 2 * (*idx % SIZE), (uint16_t)head);
     __atomic_store_n(idx, (uint16_t)(*idx + 1), __ATOMIC_RELEASE);
     wr(c, 0x50, q);

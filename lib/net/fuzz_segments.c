@@ -6,6 +6,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void on_cut(void *opaque, const uint8_t *packet, size_t length)
+{
+    g_assert(length && length <= *(size_t *)opaque);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     NetMerge m;
@@ -21,8 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 g_assert(net_merge_end(&m, 12, &length) && length > 12 && length <= NET_PACKET_MAX);
             net_merge_begin(&m, p, n, ~0u);
         }
-        if (n > NET_HEADER_MAX)
+        if (n > NET_HEADER_MAX) {
+            net_cut(p, p + NET_HEADER_MAX, n - NET_HEADER_MAX, on_cut, &n);
             net_checksum_finish(p, p + NET_HEADER_MAX, n - NET_HEADER_MAX);
+        }
         data += n;
         size -= n;
     }

@@ -103,6 +103,11 @@ typedef struct {
 
 /* Does what the virtio-net header asks for; false when it makes no sense. */
 bool net_checksum_finish(const uint8_t *header, uint8_t *packet, size_t length);
+/* It is a large TCP segment over IPv6. */
+bool net_is_large6(const uint8_t *header);
+/* Cuts such a one up into finished packets, borrowed; false when its header makes no sense. */
+bool net_cut(const uint8_t *header, const uint8_t *packet, size_t length,
+             void (*each)(void *opaque, const uint8_t *packet, size_t length), void *opaque);
 /* The header of a packet whose checksums are right. */
 void net_header_checked(uint8_t *header, size_t header_length);
 void net_merge_init(NetMerge *m);

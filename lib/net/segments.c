@@ -2,7 +2,7 @@
 /*
  * Offloads of virtio-net (Virtio 1.2, 5.1.6) done here, for back ends whose other end knows no
  * header: checksums that the guest left unfinished, and TCP segments joined to a large one, which
- * costs a guest as much as a small one. Segments are joined as GRO does it: in order, of one
+ * costs a guest as much as a small one; and large ones cut. Segments are joined as GRO does it: in order, of one
  * size but for the last, with the same acknowledgement; the header has what is needed to take the
  * packet apart again.
  */
@@ -13,7 +13,7 @@
 
 enum { NEEDS_CSUM = 1, DATA_VALID = 2, GSO_TCPV4 = 1, GSO_TCPV6 = 4 };
 enum { ETHER = 14, IPV4 = 20, IPV6 = 40, TCP = 20, TCP_CHECKSUM = 16, PROTOCOL_TCP = 6 };
-enum { TCP_PSH = 8, TCP_ACK = 16 };
+enum { TCP_FIN = 1, TCP_PSH = 8, TCP_ACK = 16, TCP_CWR = 128, GSO_ECN = 128 };
 #define IP_LENGTH_MAX 65535
 
 /* The sum of 16-bit words in any byte order that is the same for all; not folded. */
@@ -53,6 +53,51 @@ bool net_checksum_finish(const uint8_t *header, uint8_t *packet, size_t length)
     if (!sum)
         sum = UINT16_MAX; /* 0 means none in UDP, and is the same elsewhere */
     memcpy(packet + at, &sum, sizeof sum);
+    return true;
+}
+
+/* ---- Cutting ----------------------------------------------------------------------- */
+
+bool net_is_large6(const uint8_t *header)
+{
+    return (header[1] & ~GSO_ECN) == GSO_TCPV6;
+}
+
+/* The sum of what stands for the IP header in a TCP checksum; ip is that header. */
+static uint64_t pseudo_sum(const uint8_t *ip, bool ipv6, size_t tcp_length)
+{
+    uint8_t pseudo[4] = { 0, PROTOCOL_TCP, 0, 0 };
+    st_be16(pseudo + 2, (uint16_t)tcp_length);
+    return sum_of(ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, sum_of(pseudo, sizeof pseudo, 0));
+}
+
+bool net_cut(const uint8_t *header, const uint8_t *packet, size_t length,
+             void (*each)(void *opaque, const uint8_t *packet, size_t length), void *opaque)
+{
+    size_t size = ld_le16(header + 4), tcp = ld_le16(header + 6);
+    if (!(header[0] & NEEDS_CSUM) || !size || tcp < ETHER + IPV6 || tcp + TCP > length ||
+        ld_be16(packet + 12) != 0x86dd)
+        return false;
+    size_t data = tcp + 4u * (packet[tcp + 12] >> 4), room = data + MIN(size, length);
+    if (data < tcp + TCP || data >= length)
+        return false;
+    g_autofree uint8_t *cut = g_malloc(room);
+    memcpy(cut, packet, data);
+    for (size_t at = data; at < length; at += size) {
+        size_t n = MIN(size, length - at);
+        bool last = at + n == length;
+        memcpy(cut + data, packet + at, n);
+        st_be16(cut + ETHER + 4, (uint16_t)(data + n - ETHER - IPV6));
+        st_be32(cut + tcp + 4, ld_be32(packet + tcp + 4) + (uint32_t)(at - data));
+        cut[tcp + 13] = (uint8_t)(packet[tcp + 13] & ~(last ? 0 : TCP_FIN | TCP_PSH) &
+                                  ~(at == data ? 0 : TCP_CWR));
+        memset(cut + tcp + TCP_CHECKSUM, 0, 2);
+        size_t tcp_length = data + n - tcp;
+        uint16_t sum = (uint16_t)~fold(sum_of(cut + tcp, tcp_length,
+                                              pseudo_sum(cut + ETHER, true, tcp_length)));
+        memcpy(cut + tcp + TCP_CHECKSUM, &sum, sizeof sum);
+        each(opaque, cut, data + n);
+    }
     return true;
 }
 
@@ -133,21 +178,16 @@ static void set_large_header(NetMerge *m, uint8_t *header)
 {
     const NetSegment *s = &m->at;
     uint8_t *ip = m->packet + ETHER, *tcp = m->packet + s->tcp;
-    uint8_t pseudo[4] = { 0, PROTOCOL_TCP, 0, 0 };
     size_t tcp_length = s->length - s->tcp;
-    st_be16(pseudo + 2, (uint16_t)tcp_length);
-    uint64_t sum = sum_of(pseudo, sizeof pseudo, 0);
     if (s->ipv6) {
         st_be16(ip + 4, (uint16_t)tcp_length);
-        sum = sum_of(ip + 8, 32, sum);
     } else {
         st_be16(ip + 2, (uint16_t)(s->length - ETHER));
         memset(ip + 10, 0, 2);
         uint16_t check = (uint16_t)~fold(sum_of(ip, IPV4, 0));
         memcpy(ip + 10, &check, sizeof check);
-        sum = sum_of(ip + 12, 8, sum);
     }
-    uint16_t partial = fold(sum);
+    uint16_t partial = fold(pseudo_sum(ip, s->ipv6, tcp_length));
     memcpy(tcp + TCP_CHECKSUM, &partial, sizeof partial);
     header[0] = NEEDS_CSUM;
     header[1] = s->ipv6 ? GSO_TCPV6 : GSO_TCPV4;

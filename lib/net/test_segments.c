@@ -113,6 +113,59 @@ static void test_joined(void)
     joined(true);
 }
 
+typedef struct {
+    unsigned count;
+    size_t data;
+    uint8_t flags;
+} Cuts;
+
+static void on_cut(void *opaque, const uint8_t *p, size_t length)
+{
+    Cuts *c = opaque;
+    g_assert_cmpuint(tcp_sum(p, length, true), ==, 0xffff);
+    g_assert_cmpuint(ld_be16(p + 18), ==, length - 54);
+    g_assert_cmpuint(ld_be32(p + 58), ==, (uint32_t)(UINT32_MAX - 2000 + c->data));
+    for (size_t i = 74; i < length; i++)
+        g_assert_cmpuint(p[i], ==, (uint8_t)((UINT32_MAX - 2000 + c->data + i - 74) * 31));
+    c->count++;
+    c->data += length - 74;
+    c->flags = p[67];
+}
+
+/* What was joined is cut again. */
+static void test_cut(void)
+{
+    NetMerge m;
+    Cuts c = {0};
+    uint8_t p[2000];
+    Segment s = {true, UINT32_MAX - 2000, 77, 80, 16};
+    size_t length;
+    net_merge_init(&m);
+    g_assert_true(net_merge_begin(&m, p, make(p, &s, 1000), ALL));
+    for (unsigned i = 1; i < 4; i++) {
+        s.seq += 1000;
+        s.flags = i == 3 ? 24 : 16;
+        g_assert_true(net_merge_add(&m, p, make(p, &s, i == 3 ? 10 : 1000)));
+    }
+    const uint8_t *packet = net_merge_end(&m, 12, &length) + 12;
+    uint8_t header[12];
+    memcpy(header, packet - 12, 12);
+    g_assert_true(net_is_large6(header));
+    g_assert_true(net_cut(header, packet, length - 12, on_cut, &c));
+    g_assert_cmpuint(c.count, ==, 4);
+    g_assert_cmpuint(c.data, ==, 3010);
+    g_assert_cmpuint(c.flags, ==, 24);
+    for (size_t n = 0; n <= 74; n++)
+        g_assert_false(net_cut(header, packet, n, on_cut, &c));
+    st_le16(header + 4, 0);
+    g_assert_false(net_cut(header, packet, length - 12, on_cut, &c));
+    st_le16(header + 4, 1000);
+    st_le16(header + 6, 0xffff);
+    g_assert_false(net_cut(header, packet, length - 12, on_cut, &c));
+    g_assert_cmpuint(c.count, ==, 4);
+    net_merge_clear(&m);
+}
+
 static void test_single(void)
 {
     NetMerge m;
@@ -199,6 +252,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/net/segments/joined", test_joined);
+    g_test_add_func("/net/segments/cut", test_cut);
     g_test_add_func("/net/segments/single", test_single);
     g_test_add_func("/net/segments/apart", test_apart);
     g_test_add_func("/net/segments/checksums", test_checksums);

@@ -7,9 +7,9 @@
  * libslirp is used under a lock: cards send on any thread, everything else is on the main thread.
  * What it has for the guest comes while we hold the lock.
  *
- * Offloads: libslirp takes packets of any size with their checksums right, and sends TCP segments of
- * the guest's size; so large ones from the guest go through as they are, and those to it are
- * joined (segments.c) as long as one call of libslirp lasts.
+ * Offloads: libslirp takes packets with their checksums right, over IPv4 of any size, and sends TCP
+ * segments of the guest's size; so large ones from the guest go through as they are (over IPv6 they are
+ * cut), and those to it are joined (segments.c) as long as one call of libslirp lasts.
  */
 #include "base/error.h"
 #include "net/net_priv.h"
@@ -502,6 +502,11 @@ static bool user_open(NetBackend *b, Options *o, GError **error)
     return true;
 }
 
+static void input(void *opaque, const uint8_t *packet, size_t length)
+{
+    slirp_input(((User *)opaque)->slirp, packet, (int)length);
+}
+
 static bool user_send(NetBackend *b, const struct iovec *iov, unsigned count, size_t length)
 {
     User *u = b->priv;
@@ -515,10 +520,15 @@ static bool user_send(NetBackend *b, const struct iovec *iov, unsigned count, si
             memcpy(flat + at, iov[i].iov_base, iov[i].iov_len);
         data = flat;
     }
-    if (length <= header || (header && !net_checksum_finish(flat, flat + header, length - header)))
+    bool large6 = header && length > header && net_is_large6(flat);
+    if (length <= header ||
+        (header && !large6 && !net_checksum_finish(flat, flat + header, length - header)))
         return true;
     g_mutex_lock(&u->lock);
-    slirp_input(u->slirp, data + header, (int)(length - header));
+    if (large6)
+        net_cut(flat, flat + header, length - header, input, u);
+    else
+        input(u, data + header, length - header);
     flush(u);
     g_mutex_unlock(&u->lock);
     on_notify(u); /* it may wait for other sockets now */

@@ -8,7 +8,7 @@ setup_file()
         skip "no guest can be fetched"
     cat >"$BATS_FILE_TMPDIR/server.py" <<'END'
 # Serves the folder; what is POSTed becomes the file "posted". The port is the first line.
-import http.server
+import http.server, socket, sys
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args): pass
     def do_POST(self):
@@ -21,7 +21,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 left -= len(data)
         self.send_response(200)
         self.end_headers()
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if sys.argv[1:] == ['6'] else socket.AF_INET
+server = Server(('::1' if sys.argv[1:] == ['6'] else '127.0.0.1', 0), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
 END
@@ -59,10 +61,10 @@ job()
     echo "$output" | tail -n 40
 }
 
-# server: sets $port to that of a server of this folder
+# serve [6]: sets $port to that of a server of this folder, over IPv6
 serve()
 {
-    python3 "$BATS_FILE_TMPDIR/server.py" >port 2>server.log &
+    python3 "$BATS_FILE_TMPDIR/server.py" "$@" >port 2>server.log &
     pids="$pids $!"
     for _ in $(seq 100); do
         [ ! -s port ] || break
@@ -118,6 +120,18 @@ sum_of() { md5sum "$@" | cut -d ' ' -f 1; }
         [[ $output == *"$sum  /tmp/f"*"STATUS 0"* ]]
         [ "$(sum_of posted)" = "$sum" ]
     done
+}
+
+@test "files are whole over IPv6" {
+    python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' || skip "no IPv6 here"
+    serve 6
+    head -c 9000000 /dev/urandom | base64 -w0 >file
+    sum=$(sum_of file)
+    job "n=0; until ip -6 addr show eth0 | grep -q fec0; do n=\$((n + 1)); [ \$n -lt 30 ] || exit 8; sleep 1; done
+        sleep 2; wget -q -O /tmp/f 'http://[fec0::2]:$port/file' && md5sum /tmp/f
+        wget -q -O /dev/null --post-file=/tmp/f 'http://[fec0::2]:$port/'" -nic user
+    [[ $output == *"$sum  /tmp/f"*"STATUS 0"* ]]
+    [ "$(sum_of posted)" = "$sum" ]
 }
 
 @test "hostfwd leads to a guest's server" {
