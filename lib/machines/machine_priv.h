@@ -30,6 +30,8 @@ struct Machine {
     void *chardev_opaque;
     NetBackend *(*net_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *net_opaque;
+    GArray *boot_order; /* MachineBootDevice, lowest first */
+    GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 
     DeviceEnv env;      /* of all devices, once started */
@@ -39,6 +41,15 @@ struct Machine {
     void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
     void *removed_opaque;
 };
+
+/* globals.c */
+void machine_globals_init(Machine *m);
+void machine_globals_clear(Machine *m);
+/* What -global says of a device just made, and of the PCI function in front of it, or NULL. */
+bool machine_globals_apply(const Machine *m, Device *dev, Device *proxy, GError **error);
+/* A device was given this bootindex=, which has been checked; NULL: none. */
+bool machine_boot_order_add(Machine *m, const Device *dev, const char *value, GError **error);
+void machine_boot_order_remove(Machine *m, const Device *dev);
 
 /* backends.c */
 void machine_backends_init(Machine *m);

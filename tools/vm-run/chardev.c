@@ -6,6 +6,16 @@
 
 #include <string.h>
 
+/* Whether the terminal is taken by a monitor of its own, or nobody is there. */
+static bool no_terminal(const RunOptions *o)
+{
+    for (guint i = 0; i < o->monitor->len; i++) {
+        if (g_str_has_suffix(o->monitor->pdata[i], "stdio"))
+            return !o->nographic;
+    }
+    return o->daemonize;
+}
+
 bool chardevs_open(const RunOptions *o, ChardevTable *table, Machine *machine, GPtrArray *serials,
                    GError **error)
 {
@@ -13,7 +23,7 @@ bool chardevs_open(const RunOptions *o, ChardevTable *table, Machine *machine, G
         if (!chardev_table_add(table, o->chardev->pdata[i], error))
             return prefix(error, "-chardev");
     }
-    if (!o->serial->len && !o->nographic && (o->nodefaults || o->display))
+    if (!o->serial->len && !o->nographic && (o->nodefaults || o->display || no_terminal(o)))
         return true;
     for (guint i = 0; i < MAX(o->serial->len, 1); i++) {
         const char *spec = o->serial->len ? o->serial->pdata[i] : "mon:stdio";

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One machine from options to exit status: made, started, rebooted when the guest asks, ended.
- *
- * Threads: all of this is the main thread, but for run_power: it notes what the guest wants and
- * leaves the rest to an idle call.
+ * One machine from options to exit status: made, started, ended. What happens to it in between is
+ * in state.c. All of this is the main thread.
  */
 #include "run_priv.h"
+#include "monitor.h"
+#include "process.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -14,69 +14,6 @@
 #include <stdio.h>
 
 #define FLUSH_SLICE_MS 200
-
-/* ---- What the guest asks for ------------------------------------------------------- */
-
-static void quit(Run *r, int status)
-{
-    r->status = status;
-    g_main_loop_quit(r->loop);
-}
-
-static bool reboot(Run *r, GError **error)
-{
-    cpu_group_pause(r->cpus);
-    cpu_group_all_off(r->cpus);
-    g_mutex_lock(&r->lock);
-    r->wished = false;
-    g_mutex_unlock(&r->lock);
-    if (!machine_reset(r->machine, &r->entry, error))
-        return prefix(error, "reboot");
-    cpus_start(r);
-    return true;
-}
-
-static gboolean on_wish(gpointer opaque)
-{
-    Run *r = opaque;
-    g_mutex_lock(&r->lock);
-    bool wished = r->wished;
-    DevicePower wish = r->wish;
-    uint32_t code = r->code;
-    g_mutex_unlock(&r->lock);
-    if (!wished)
-        return G_SOURCE_REMOVE;
-    if (wish == DEVICE_POWER_OFF || (wish == DEVICE_POWER_RESET && r->o->no_reboot))
-        quit(r, 0);
-    else if (wish == DEVICE_POWER_FAIL)
-        quit(r, code & 0xff ? (int)(code & 0xff) : 1); /* an exit status has 8 bits */
-    else if (!reboot(r, &r->error))
-        quit(r, 1);
-    return G_SOURCE_REMOVE;
-}
-
-void run_power(void *opaque, DevicePower what, uint32_t code)
-{
-    Run *r = opaque;
-    g_mutex_lock(&r->lock);
-    bool first = !r->wished;
-    if (first) {
-        r->wished = true;
-        r->wish = what;
-        r->code = code;
-    }
-    g_mutex_unlock(&r->lock);
-    if (first) {
-        cpu_group_halt(r->cpus);
-        g_idle_add_full(G_PRIORITY_DEFAULT, on_wish, r, NULL);
-    }
-}
-
-void run_interrupt(void *opaque)
-{
-    ((Run *)opaque)->interrupted = true;
-    quit(opaque, 0);
-}
 
 static gboolean on_signal(gpointer opaque)
 {
@@ -88,9 +25,10 @@ static gboolean on_signal(gpointer opaque)
 
 static void run_loop(Run *r)
 {
-    bus_clock_start(r->clock);
-    cpus_start(r);
-    g_main_loop_run(r->loop);
+    monitors_start(r);
+    state_begin(r);
+    if (!r->interrupted)
+        g_main_loop_run(r->loop);
     cpu_group_pause(r->cpus);
     bus_clock_stop(r->clock);
 }
@@ -118,12 +56,14 @@ static bool flush_serials(Run *r, GError **error)
 
 static void run_clear(Run *r)
 {
+    monitors_stop(r);
     cpu_group_end(r->cpus);
     firmware_riscv_free(r->sbi);
     machine_free(r->machine);
     cpu_group_free(r->cpus);
     bus_clock_free(r->clock);
     machine_options_free(r->options);
+    settings_clear(&r->settings);
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
     chardev_table_free(r->chardevs);
@@ -133,7 +73,7 @@ static void run_clear(Run *r)
     g_mutex_clear(&r->lock);
 }
 
-static bool run(Run *r, GError **error)
+static bool run(Run *r, Process *process, GError **error)
 {
     uint32_t mask = 0;
     if (r->o->debug && (!log_parse(r->o->debug, &mask, error)))
@@ -149,7 +89,7 @@ static bool run(Run *r, GError **error)
     guint sources[G_N_ELEMENTS(signals)];
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         sources[i] = g_unix_signal_add(signals[i], on_signal, r);
-    bool ok = setup_start(r, error);
+    bool ok = setup_start(r, error) && process_ready(process, error);
     if (ok) {
         run_loop(r);
         if (r->error) {
@@ -167,6 +107,19 @@ static bool run(Run *r, GError **error)
     return ok;
 }
 
+/* In the process that runs it, with options that make sense. */
+static bool run_here(Run *r, Process *process, int *status, GError **error)
+{
+    bool parent;
+    if (!process_detach(process, &parent, status, error))
+        return false;
+    if (parent)
+        return true;
+    bool ok = run(r, process, error);
+    *status = r->status;
+    return ok;
+}
+
 bool run_machine(const RunOptions *o, void (*warn)(const char *line), int *status, GError **error)
 {
     Run r = { .o = o, .warn = warn };
@@ -174,8 +127,10 @@ bool run_machine(const RunOptions *o, void (*warn)(const char *line), int *statu
         return fflush(stdout) ? fail(error, "cannot write to standard output") : true;
     g_mutex_init(&r.lock);
     r.loop = g_main_loop_new(NULL, FALSE);
-    bool ok = run(&r, error);
-    *status = r.status;
+    Process *process = settings_parse(&r.settings, o, error)
+                           ? process_new(o, &r.settings, error) : NULL;
+    bool ok = process && run_here(&r, process, status, error);
     run_clear(&r);
+    process_free(process);
     return ok;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "run.h"
+#include "settings.h"
 #include "software.h"
 
 #include "chardev/chardev.h"
@@ -17,9 +18,23 @@
 #include "net/net.h"
 
 typedef struct Run Run;
+typedef struct RunMonitor RunMonitor;
+
+typedef enum {
+    STATE_PRELAUNCH, /* -S: nothing has run yet */
+    STATE_RUNNING,
+    STATE_PAUSED,
+    STATE_SHUTDOWN,  /* the guest powered off */
+    STATE_PANICKED,  /* the guest failed */
+} RunState;
 
 struct Run {
     const RunOptions *o;
+    Settings settings;
+    RunState state;
+    bool launched;     /* the CPUs have been started since the last reset */
+    GPtrArray *seats;  /* of monitor.c; NULL: none */
+    RunMonitor *monitor;
     void (*warn)(const char *line);
     Software software;
     const GuestIsa *isa;
@@ -61,7 +76,14 @@ bool cpus_firmware(Run *r, GError **error);
 /* The CPUs at the entry that the board has prepared; the group is paused. */
 void cpus_start(Run *r);
 
-/* ---- run.c */
+/* ---- state.c */
+/* "running", "paused"...: as `info status` says it. */
+const char *state_text(const Run *r);
+/* The machine is up; it runs unless -S says that it is to wait. */
+void state_begin(Run *r);
+bool state_cont(Run *r, GError **error);
+void state_stop(Run *r);
+bool state_reset(Run *r, GError **error);
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
 /* The user wants an end. opaque is a Run. */

@@ -2,6 +2,7 @@
 /* From options to a machine that is ready to run. */
 #include "run_priv.h"
 #include "chardev.h"
+#include "monitor.h"
 #include "net.h"
 
 #include "base/error.h"
@@ -80,6 +81,7 @@ static bool make_machine(Run *r, GError **error)
         .opaque = r,
     };
     r->clock = bus_clock_new();
+    bus_clock_set_wall(r->clock, r->settings.rtc_ahead, r->settings.rtc_follows);
     r->machine = machine_new(r->options, &cpus, r->clock, error);
     return r->machine != NULL;
 }
@@ -117,11 +119,12 @@ static Chardev *chardev_of(void *opaque, const char *id, GError **error)
 static bool open_chardevs(Run *r, GError **error)
 {
     ChardevHost host = { .quit = run_interrupt, .notice = on_notice, .cancelled = on_cancelled,
-                         .opaque = r };
+                         .monitor = monitors_want_terminal(r) ? monitors_take : NULL, .opaque = r };
     r->chardevs = chardev_table_new(&host);
     r->serials = g_ptr_array_new();
     machine_set_chardev_source(r->machine, chardev_of, r->chardevs);
-    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error);
+    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
+           monitors_open(r, error);
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -136,6 +139,10 @@ static bool add_devices(Run *r, GError **error)
     const RunOptions *o = r->o;
     Machine *m = r->machine;
     block_graph_on_warning(machine_block(m), on_block_warning, r);
+    for (guint i = 0; i < o->global->len; i++) {
+        if (!machine_add_global(m, o->global->pdata[i], error))
+            return false;
+    }
     for (guint i = 0; i < o->blockdev->len; i++) {
         if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
             return false;
