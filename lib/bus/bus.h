@@ -155,6 +155,10 @@ bool bus_find_ram(BusSpace *space, uint64_t addr, BusRamRef *out);
    and calls the code hook for those that hold code, at every address they are visible at. */
 void bus_ram_written(BusSpace *space, uint64_t addr, uint64_t len);
 
+/* The guest has no use for the whole pages within addr .. addr + len: their memory goes back to the
+   host, and they read as zeros. What is not RAM is passed over. Counts as written. */
+void bus_ram_discard(BusSpace *space, uint64_t addr, uint64_t len);
+
 /* written: called after a write to a page flagged BUS_PAGE_CODE, on the writing thread, once for
    each contiguous stretch and each address it is visible at. NULL: nobody cares. One hook a space;
    set before vCPUs run. */

@@ -17,6 +17,7 @@
 #include "bus/bus.h"
 #include "chardev/chardev.h"
 #include "fdt/fdt.h"
+#include "net/net.h"
 #include "pci/pci.h"
 #include "state/state.h"
 #include "virtio/virtio.h"
@@ -34,6 +35,8 @@ typedef enum {
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
     DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive */
     DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
+    DEVICE_NET,     /* NetBackend *, borrowed; set with device_set_net */
+    DEVICE_MAC,     /* uint8_t[6]: 52:54:00:12:34:56; all zero is one that the machine gives */
 } DevicePropKind;
 
 /* A disk as -drive or -blockdev gave it, for the device that shows it to the guest. */
@@ -206,6 +209,7 @@ char *device_get(const Device *dev, const DeviceProp *prop);
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
 bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error);
 bool device_set_rng(Device *dev, const char *name, const DeviceRng *rng, GError **error);
+bool device_set_net(Device *dev, const char *name, NetBackend *backend, GError **error);
 /* What a type says of a property; NULL with *error (and the nearest name) if there is none. */
 const DeviceProp *device_prop(const DeviceType *type, const char *name, GError **error);
 

@@ -162,6 +162,11 @@ void machine_release_backends(Machine *m, Device *dev)
 {
     for (const DeviceProp *p = dev->type->props; p && p->name; p++) {
         const DeviceDrive *drive = NULL;
+        NetBackend *net = NULL;
+        if (p->kind == DEVICE_NET)
+            memcpy(&net, (char *)dev + p->offset, sizeof net);
+        if (net)
+            net_release(net);
         if (p->kind == DEVICE_DRIVE)
             memcpy(&drive, (char *)dev + p->offset, sizeof drive);
         for (guint i = 0; drive && i < m->drives->len; i++) {

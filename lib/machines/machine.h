@@ -202,6 +202,10 @@ bool machine_add_object(Machine *m, const char *text, GError **error);
 void machine_set_chardev_source(Machine *m,
                                 Chardev *(*get)(void *opaque, const char *id, GError **error),
                                 void *opaque);
+/* Where -device finds the NetBackend of netdev=ID; borrowed, and must outlive the machine. */
+void machine_set_net_source(Machine *m,
+                            NetBackend *(*get)(void *opaque, const char *id, GError **error),
+                            void *opaque);
 /* Then the devices: those of drives, and "DRIVER,id=,bus=,PROPERTY=..." of -device. */
 bool machine_add_pending(Machine *m, GError **error);
 bool machine_add_device(Machine *m, const char *text, GError **error);

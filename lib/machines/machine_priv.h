@@ -28,6 +28,8 @@ struct Machine {
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *chardev_opaque;
+    NetBackend *(*net_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *net_opaque;
     GArray *boot_order; /* MachineBootDevice, lowest first */
     GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
@@ -55,7 +57,7 @@ void machine_backends_init(Machine *m);
 void machine_backends_clear(Machine *m);
 bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
 bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error);
-/* The device is about to go: others may use its drives. */
+/* The device is about to go: others may use its drives and network back ends. */
 void machine_release_backends(Machine *m, Device *dev);
 
 /* plug.c */
@@ -64,6 +66,12 @@ void machine_added_clear(Machine *m);
 void machine_ejected(void *opaque, Device *dev);
 /* What bus= calls a slot; newly allocated. */
 char *machine_bus_name(const Machine *m, const Device *slot);
+
+/* nics.c */
+/* netdev=value of a device. */
+bool machine_set_net(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* A network card without an address gets the next that is free. */
+void machine_give_mac(const Machine *m, Device *dev);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -82,7 +82,7 @@ static void list_names(GPtrArray *names)
 static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-net", "virtio-scsi", "virtio-balloon", "virtio-gpu", "virtio-9p", "vhost-user-fs",
+        "virtio-scsi", "virtio-gpu", "virtio-9p", "vhost-user-fs",
         "e1000e", "loader", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
@@ -126,6 +126,7 @@ static bool set_prop(Machine *m, Device *dev, const char *key, const char *value
     case DEVICE_DRIVE: return machine_set_drive(m, dev, key, value, error);
     case DEVICE_RNG: return machine_set_rng(m, dev, key, value, error);
     case DEVICE_CHARDEV: return set_chardev(m, dev, key, value, error);
+    case DEVICE_NET: return machine_set_net(m, dev, key, value, error);
     default: return device_set(dev, key, value, error);
     }
 }
@@ -285,6 +286,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
         machine_release_backends(m, dev);
         return false;
     }
+    machine_give_mac(m, dev);
     return plug(m, g_steal_pointer(&dev), g_steal_pointer(&proxy), slot, error);
 }
 
@@ -403,7 +405,8 @@ static void list_props(GString *s, const DeviceType *type)
     static const char *const kinds[] = {[DEVICE_BOOL] = "bool", [DEVICE_U32] = "uint32",
                                         [DEVICE_U64] = "uint64", [DEVICE_STRING] = "str",
                                         [DEVICE_CHARDEV] = "chardev", [DEVICE_DRIVE] = "drive",
-                                        [DEVICE_RNG] = "rng"};
+                                        [DEVICE_RNG] = "rng", [DEVICE_NET] = "netdev",
+                                        [DEVICE_MAC] = "mac"};
     for (const DeviceProp *p = type->props; p && p->name; p++)
         g_string_append_printf(s, "  %s=<%s> - %s%s%s%s\n", p->name, kinds[p->kind], p->help,
                                p->def ? " (default: " : "", p->def ? p->def : "",

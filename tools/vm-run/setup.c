@@ -163,12 +163,13 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_object(m, o->object->pdata[i], error))
             return false;
     }
-    if (!machine_add_pending(m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))
             return false;
     }
+    nets_check_used(r->nets, r->warn);
     return !r->exec || exec_connect(r->exec, r->chardevs, m, run_exec_ended, r, error);
 }
 
