@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* -chardev, -serial and what they default to. */
 #include "chardev.h"
+#include "exec.h"
 
 #include "base/error.h"
 
@@ -23,10 +24,12 @@ bool chardevs_open(const RunOptions *o, ChardevTable *table, Machine *machine, G
         if (!chardev_table_add(table, o->chardev->pdata[i], error))
             return prefix(error, "-chardev");
     }
-    if (!o->serial->len && !o->nographic && (o->nodefaults || o->display || no_terminal(o)))
+    if (!o->serial->len && !o->exec && !o->nographic && (o->nodefaults || o->display || no_terminal(o)))
         return true;
     for (guint i = 0; i < MAX(o->serial->len, 1); i++) {
-        const char *spec = o->serial->len ? o->serial->pdata[i] : "mon:stdio";
+        const char *spec = o->serial->len ? o->serial->pdata[i]
+                           : o->exec      ? "chardev:" EXEC_CONSOLE
+                                          : "mon:stdio";
         g_autofree char *label = g_strdup_printf("serial%u", i);
         if (!strcmp(spec, "none")) {
             g_ptr_array_add(serials, NULL);

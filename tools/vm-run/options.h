@@ -7,7 +7,7 @@
 
 typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
-        *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
+        *exec, *root, *timeout, *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
     /* char *, in the order given */
     GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device, *object, *chardev,
         *netdev, *nic, *net, *monitor, *mon, *action, *global, *boot, *sandbox;

@@ -15,10 +15,52 @@
 
 #define FLUSH_SLICE_MS 200
 
+typedef struct {
+    Run *r;
+    int signal;
+    guint source;
+} Signal;
+
 static gboolean on_signal(gpointer opaque)
 {
-    run_interrupt(opaque);
+    const Signal *s = opaque;
+    s->r->signal = s->signal;
+    run_interrupt(s->r);
     return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_timeout(gpointer opaque)
+{
+    Run *r = opaque;
+    r->timed_out = true;
+    r->status = EXEC_TIMEOUT;
+    g_main_loop_quit(r->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* Seconds, with a fraction. */
+static bool start_timeout(Run *r, GError **error)
+{
+    if (!r->o->timeout)
+        return true;
+    char *end;
+    double seconds = g_ascii_strtod(r->o->timeout, &end);
+    if (end == r->o->timeout || *end || !(seconds > 0) || seconds > 1e6)
+        return fail_usage(error, "--timeout=%s: expected a number of seconds", r->o->timeout);
+    g_timeout_add((guint)(seconds * 1000), on_timeout, r);
+    return true;
+}
+
+/* What the exit status says with --exec: how the command ended, or why nobody knows. */
+static void exec_status(Run *r)
+{
+    g_autoptr(GError) error = NULL;
+    Chardev *console = !r->o->serial->len && r->serials->len ? r->serials->pdata[0] : NULL;
+    if (exec_result(r->exec, console, &r->status, &error))
+        return;
+    if (!r->interrupted)
+        r->warn(r->timed_out ? "the time of --timeout is over" : error->message);
+    r->status = r->timed_out ? EXEC_TIMEOUT : r->interrupted ? 128 + r->signal : EXEC_FAILED;
 }
 
 /* ---- Running and ending -------------------------------------------------------------------- */
@@ -68,6 +110,7 @@ static void run_clear(Run *r)
     g_clear_pointer(&r->serials, g_ptr_array_unref);
     chardev_table_free(r->chardevs);
     net_table_free(r->nets);
+    exec_free(r->exec);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
     g_mutex_clear(&r->lock);
@@ -85,11 +128,10 @@ static bool run(Run *r, Process *process, GError **error)
         return false;
     if (r->options->dumpdtb)
         return setup_dump_tree(r, error);
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    guint sources[G_N_ELEMENTS(signals)];
+    Signal signals[] = { { r, SIGINT, 0 }, { r, SIGTERM, 0 }, { r, SIGHUP, 0 } };
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        sources[i] = g_unix_signal_add(signals[i], on_signal, r);
-    bool ok = setup_start(r, error) && process_ready(process, error);
+        signals[i].source = g_unix_signal_add(signals[i].signal, on_signal, &signals[i]);
+    bool ok = start_timeout(r, error) && setup_start(r, error) && process_ready(process, error);
     if (ok) {
         run_loop(r);
         if (r->error) {
@@ -97,9 +139,11 @@ static bool run(Run *r, Process *process, GError **error)
             ok = false;
         }
         ok = ok && flush_serials(r, error);
+        if (ok && r->exec)
+            exec_status(r);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        g_source_remove(sources[i]);
+        g_source_remove(signals[i].source);
     if (!ok && r->interrupted) { /* while it waited for somebody to connect */
         g_clear_error(error);
         return true;

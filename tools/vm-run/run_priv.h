@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "exec.h"
 #include "run.h"
 #include "settings.h"
 #include "software.h"
@@ -49,9 +50,12 @@ struct Run {
     NetTable *nets;
     ChardevTable *chardevs;
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
+    Exec *exec; /* NULL: no --exec */
     GMainLoop *loop;
     int status;
     bool interrupted; /* the user wants an end, whatever the guest is doing */
+    bool timed_out;
+    int signal;       /* that interrupted it, or 0 */
     GError *error;    /* what ended the loop */
 
     GMutex lock; /* of what follows: the guest's wish that is on its way */
@@ -86,5 +90,7 @@ void state_stop(Run *r);
 bool state_reset(Run *r, GError **error);
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
+/* --exec's command has ended: the guest gets some time to power off. opaque is a Run. */
+void run_exec_ended(void *opaque);
 /* The user wants an end. opaque is a Run. */
 void run_interrupt(void *opaque);

@@ -134,7 +134,7 @@ bool settings_timestamps(const RunOptions *o, bool *timestamps, GError **error)
 
 bool settings_parse(Settings *s, const RunOptions *o, GError **error)
 {
-    *s = (Settings){ .reboot_ends = o->no_reboot, .shutdown_pauses = o->no_shutdown };
+    *s = (Settings){ .reboot_ends = o->no_reboot || o->exec, .shutdown_pauses = o->no_shutdown };
     for (guint i = 0; i < o->action->len; i++) {
         if (!parse_action(s, o->action->pdata[i], error))
             return false;

@@ -46,6 +46,9 @@ static bool parse_machine(Run *r, GError **error)
         if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
             return false;
     }
+    if (r->exec && !o->memory->len &&
+        !machine_options_parse_memory(r->options, EXEC_MEMORY, error))
+        return false;
     for (guint i = 0; i < o->memory->len; i++) {
         if (!machine_options_parse_memory(r->options, o->memory->pdata[i], error))
             return false;
@@ -88,8 +91,11 @@ static bool make_machine(Run *r, GError **error)
 
 bool setup_machine(Run *r, GError **error)
 {
-    return software_load(&r->software, r->o, error) &&
-           (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
+    if (!software_load(&r->software, r->o, error))
+        return false;
+    if ((r->o->exec || r->o->root) && !(r->exec = exec_new(r->o, &r->software, error)))
+        return false;
+    return (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
            make_machine(r, error);
 }
 
@@ -123,6 +129,8 @@ static bool open_chardevs(Run *r, GError **error)
     r->chardevs = chardev_table_new(&host);
     r->serials = g_ptr_array_new();
     machine_set_chardev_source(r->machine, chardev_of, r->chardevs);
+    if (r->exec && !exec_console(r->chardevs, error))
+        return false;
     return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
            monitors_open(r, error);
 }
@@ -162,7 +170,7 @@ static bool add_devices(Run *r, GError **error)
             return false;
     }
     nets_check_used(r->nets, r->warn);
-    return true;
+    return !r->exec || exec_connect(r->exec, r->chardevs, m, run_exec_ended, r, error);
 }
 
 static bool check_software(const Run *r, GError **error)

@@ -17,6 +17,8 @@
 
 #include "base/error.h"
 
+enum { POWER_OFF_SECONDS = 10 };
+
 static void quit(Run *r, int status)
 {
     r->status = status;
@@ -158,6 +160,17 @@ void run_power(void *opaque, DevicePower what, uint32_t code)
         cpu_group_halt(r->cpus);
         g_idle_add_full(G_PRIORITY_DEFAULT, on_wish, r, NULL);
     }
+}
+
+static gboolean on_overdue(gpointer opaque)
+{
+    quit(opaque, 0);
+    return G_SOURCE_REMOVE;
+}
+
+void run_exec_ended(void *opaque)
+{
+    g_timeout_add_seconds(POWER_OFF_SECONDS, on_overdue, opaque);
 }
 
 void run_interrupt(void *opaque)
