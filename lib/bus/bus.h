@@ -224,6 +224,9 @@ void bus_clock_start(BusClock *clock);
 void bus_clock_stop(BusClock *clock);
 void bus_clock_set(BusClock *clock, int64_t ns); /* stopped only: for restoring a state */
 void bus_clock_advance(BusClock *clock, int64_t ns);
+bool bus_clock_is_manual(const BusClock *clock);
+/* When the first timer that is set falls due; INT64_MAX: none is. */
+int64_t bus_clock_deadline(BusClock *clock);
 /* Nanoseconds since 1970 UTC, by the host; on a manual clock, 2000-01-01 plus virtual time. Goes
    on while the clock is stopped. */
 int64_t bus_clock_wall(BusClock *clock);
