@@ -80,6 +80,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusSpace, bus_space_free)
    base and size are multiples of 4096. Fails with a system error when the host refuses. */
 BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                        BusRamFlags flags, int priority, GError **error);
+/* Guest writes to a ROM go to ops->write with that opaque in place of being ignored (reads stay
+   memory; ops->read is not used): a flash chip. ops is borrowed. Before vCPUs run; DMA is still
+   ignored. */
+void bus_rom_set_write(BusRegion *rom, const BusOps *ops, void *opaque);
 BusRegion *bus_mmio_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                         const BusOps *ops, void *opaque, int priority, GError **error);
 /* Another view of target's bytes offset .. offset + size. target is in the same space, and is
