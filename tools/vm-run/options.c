@@ -160,18 +160,11 @@ static const char *arch_of_name(char *argv0)
 RunOptions *run_options_parse(int argc, char **argv, GError **error)
 {
     g_autoptr(RunOptions) o = g_new0(RunOptions, 1);
-    o->machine = g_ptr_array_new_with_free_func(g_free);
-    o->smp = g_ptr_array_new_with_free_func(g_free);
-    o->memory = g_ptr_array_new_with_free_func(g_free);
-    o->serial = g_ptr_array_new_with_free_func(g_free);
-    o->drive = g_ptr_array_new_with_free_func(g_free);
-    o->blockdev = g_ptr_array_new_with_free_func(g_free);
-    o->device = g_ptr_array_new_with_free_func(g_free);
-    o->object = g_ptr_array_new_with_free_func(g_free);
-    o->chardev = g_ptr_array_new_with_free_func(g_free);
-    o->netdev = g_ptr_array_new_with_free_func(g_free);
-    o->nic = g_ptr_array_new_with_free_func(g_free);
-    o->net = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
+        GPtrArray **list = (GPtrArray **)((char *)o + run_options[i].offset);
+        if (run_options[i].kind == LIST && !*list)
+            *list = g_ptr_array_new_with_free_func(g_free);
+    }
     o->called_arch = argc ? arch_of_name(argv[0]) : NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
@@ -212,8 +205,8 @@ void run_options_free(RunOptions *o)
     for (size_t i = 0; i < G_N_ELEMENTS(run_options); i++) {
         if (run_options[i].kind == TEXT)
             g_clear_pointer((char **)((char *)o + run_options[i].offset), g_free);
-        else if (run_options[i].kind == LIST && run_options[i].summary)
-            g_ptr_array_unref(*(GPtrArray **)((char *)o + run_options[i].offset));
+        else if (run_options[i].kind == LIST)
+            g_clear_pointer((GPtrArray **)((char *)o + run_options[i].offset), g_ptr_array_unref);
     }
     g_free(o);
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* From options to a machine that is ready to run. */
+#include "run_priv.h"
+#include "chardev.h"
+#include "net.h"
+
+#include "base/error.h"
+#include "block/block.h"
+
+#include <string.h>
+
+#define RISCV_TIMEBASE_HZ 10000000
+#define RISCV_COMMAND_LINE_MAX 1024 /* Linux: COMMAND_LINE_SIZE, with its final NUL */
+
+static const char *cpu_prop(const Run *r, const char *name)
+{
+    return g_hash_table_lookup(r->cpu_props, name);
+}
+
+static uint32_t cpu_prop_u32(const Run *r, const char *name)
+{
+    const char *text = cpu_prop(r, name);
+    return text ? (uint32_t)g_ascii_strtoull(text, NULL, 0) : 0;
+}
+
+/* An ISA with just one board needs no -M, but under names that promise otherwise. */
+static void choose_board(Run *r)
+{
+    g_autofree const MachineType **types = machine_types(r->isa->name);
+    if (!r->options->type && !r->o->called_arch && types[0] && !types[1])
+        r->options->type = types[0];
+}
+
+static bool parse_machine(Run *r, GError **error)
+{
+    const RunOptions *o = r->o;
+    if (!(r->options = machine_options_new(r->isa->name, error)))
+        return false;
+    for (guint i = 0; i < o->machine->len; i++) {
+        if (!machine_options_parse_machine(r->options, r->isa->name, o->machine->pdata[i], error))
+            return false;
+    }
+    choose_board(r);
+    for (guint i = 0; i < o->smp->len; i++) {
+        if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
+            return false;
+    }
+    for (guint i = 0; i < o->memory->len; i++) {
+        if (!machine_options_parse_memory(r->options, o->memory->pdata[i], error))
+            return false;
+    }
+    if (!machine_options_check(r->options, error))
+        return false;
+    const char *accel = o->accel ? o->accel : r->options->accel;
+    return !accel || cpu_accel_parse(&r->accel, accel, error);
+}
+
+static bool make_machine(Run *r, GError **error)
+{
+    g_autoptr(GString) props = g_string_new(NULL);
+    r->cpus = cpu_group_new(r->isa, r->options->smp.cpus, r->o->cpu, &r->accel, error);
+    if (!r->cpus)
+        return false;
+    r->isa->describe(cpu_state(cpu_group_cpu(r->cpus, 0)), props);
+    r->cpu_props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_auto(GStrv) lines = g_strsplit(props->str, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        const char *equals = strchr(*line, '=');
+        if (equals)
+            g_hash_table_replace(r->cpu_props, g_strndup(*line, (gsize)(equals - *line)),
+                                 g_strdup(equals + 1));
+    }
+    MachineCpus cpus = {
+        .isa = cpu_prop(r, "riscv,isa"),
+        .mmu_type = cpu_prop(r, "mmu-type"),
+        .compatible = cpu_prop(r, "compatible"),
+        .cbom_block_size = cpu_prop_u32(r, "riscv,cbom-block-size"),
+        .cboz_block_size = cpu_prop_u32(r, "riscv,cboz-block-size"),
+        .line = cpus_line,
+        .opaque = r,
+    };
+    r->clock = bus_clock_new();
+    r->machine = machine_new(r->options, &cpus, r->clock, error);
+    return r->machine != NULL;
+}
+
+bool setup_machine(Run *r, GError **error)
+{
+    return software_load(&r->software, r->o, error) &&
+           (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
+           make_machine(r, error);
+}
+
+bool setup_dump_tree(Run *r, GError **error)
+{
+    const MachineBoot *boot = r->software.kernel ? &r->software.boot : NULL;
+    g_autoptr(GBytes) tree = machine_fdt(r->machine, boot, error);
+    return tree && g_file_set_contents(r->options->dumpdtb, g_bytes_get_data(tree, NULL),
+                                       (gssize)g_bytes_get_size(tree), error);
+}
+
+static void on_notice(void *opaque, const char *line)
+{
+    ((Run *)opaque)->warn(line);
+}
+
+static bool on_cancelled(void *opaque)
+{
+    return ((Run *)opaque)->interrupted;
+}
+
+static Chardev *chardev_of(void *opaque, const char *id, GError **error)
+{
+    return chardev_table_get(opaque, id, error);
+}
+
+static bool open_chardevs(Run *r, GError **error)
+{
+    ChardevHost host = { .quit = run_interrupt, .notice = on_notice, .cancelled = on_cancelled,
+                         .opaque = r };
+    r->chardevs = chardev_table_new(&host);
+    r->serials = g_ptr_array_new();
+    machine_set_chardev_source(r->machine, chardev_of, r->chardevs);
+    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error);
+}
+
+static void on_block_warning(void *opaque, const char *text)
+{
+    g_autofree char *line = g_strdup_printf("warning: %s", text);
+    ((Run *)opaque)->warn(line);
+}
+
+/* Back ends first, then what refers to them. */
+static bool add_devices(Run *r, GError **error)
+{
+    const RunOptions *o = r->o;
+    Machine *m = r->machine;
+    block_graph_on_warning(machine_block(m), on_block_warning, r);
+    for (guint i = 0; i < o->blockdev->len; i++) {
+        if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
+            return false;
+    }
+    for (guint i = 0; i < o->drive->len; i++) {
+        if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
+            return false;
+    }
+    for (guint i = 0; i < o->object->len; i++) {
+        if (!machine_add_object(m, o->object->pdata[i], error))
+            return false;
+    }
+    if (!machine_add_pending(m, error))
+        return false;
+    for (guint i = 0; i < o->device->len; i++) {
+        if (!machine_add_device(m, o->device->pdata[i], error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_software(const Run *r, GError **error)
+{
+    const MachineBoot *b = &r->software.boot;
+    if (!b->kernel && !b->firmware)
+        return fail_usage(error, "nothing to run: give -kernel or -bios (-help has examples)");
+    if (b->append && strlen(b->append) >= RISCV_COMMAND_LINE_MAX) {
+        g_autofree char *line = g_strdup_printf(
+            "warning: -append has %zu bytes, Linux on RISC-V reads %d", strlen(b->append),
+            RISCV_COMMAND_LINE_MAX - 1);
+        r->warn(line);
+    }
+    return true;
+}
+
+bool setup_start(Run *r, GError **error)
+{
+    r->nets = net_table_new();
+    if (!check_software(r, error) || !nets_open(r->o, r->nets, error) ||
+        !open_chardevs(r, error) || !add_devices(r, error) ||
+        !machine_start(r->machine, run_power, r, error) ||
+        !machine_boot(r->machine, &r->software.boot, &r->entry, error))
+        return false;
+    cpu_group_connect(r->cpus, machine_space(r->machine), r->clock, RISCV_TIMEBASE_HZ, NULL);
+    return cpus_firmware(r, error) && cpu_group_start(r->cpus, error);
+}
