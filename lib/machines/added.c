@@ -53,6 +53,10 @@ void machine_added_clear(Machine *m)
 {
     while (m->added->len)
         g_ptr_array_remove_index(m->added, m->added->len - 1);
+}
+
+void machine_backends_clear(Machine *m)
+{
     g_ptr_array_unref(m->added);
     g_ptr_array_unref(m->drives);
     g_ptr_array_unref(m->rngs);
@@ -99,15 +103,15 @@ static char *drive_id(const Machine *m, const char *kind)
 
 static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own, GError **error)
 {
-    bool none = parsed->interface == BLOCK_IF_NONE;
+    bool none = parsed->interface == BLOCK_IF_NONE, flash = parsed->interface == BLOCK_IF_PFLASH;
     *own = parsed->interface == BLOCK_IF_VIRTIO || parsed->interface == BLOCK_IF_DEFAULT;
-    if (!none && !*own)
+    if (!none && !*own && !(flash && machine_device(m, "pflash0")))
         return fail_usage(error,
                           "machine '%s' has no such interface; use if=virtio, or if=none with "
                           "-device",
                           m->type->name);
     g_autofree char *id = parsed->id ? g_strdup(parsed->id)
-                                     : drive_id(m, none ? "none" : "virtio");
+                                     : drive_id(m, none ? "none" : flash ? "pflash" : "virtio");
     if (drive_find(m, id))
         return fail_usage(error, "Duplicate ID '%s' for drive", id);
     if (snapshot) {
@@ -123,6 +127,15 @@ static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own,
     d->drive.werror = parsed->werror;
     d->drive.rerror = parsed->rerror;
     d->drive.serial = parsed->serial;
+    if (flash) {
+        int given = parsed->unit >= 0 ? parsed->unit : parsed->index;
+        int unit = given >= 0 ? given : m->flash[0]; /* none given: the first that is free */
+        d->used = true;
+        if (!machine_flash_drive(m, (unsigned)unit, &d->drive, error)) {
+            g_ptr_array_remove_index(m->drives, m->drives->len - 1);
+            return false;
+        }
+    }
     d->parsed = parsed;
     return true;
 }
@@ -205,7 +218,7 @@ static const DeviceType *type_find(const char *name, GError **error)
     static const char *const later[] = {
         "virtio-net-device", "virtio-scsi-device", "virtio-balloon-device",
         "virtio-gpu-device", "virtio-9p-device", "virtio-net", "virtio-scsi",
-        "nvme", "e1000e", "loader", NULL};
+        "nvme", "e1000e", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (const DeviceType *const *t = device_types(); *t; t++) {
         if (!(*t)->slot)
@@ -228,7 +241,7 @@ static const DeviceType *type_find(const char *name, GError **error)
     return NULL;
 }
 
-static bool set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error)
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error)
 {
     MachineDrive *d = drive_find(m, value);
     if (!d) {
@@ -283,7 +296,7 @@ static bool set_props(Machine *m, Device *dev, Options *options, GError **error)
         const DeviceProp *p = device_prop(dev->type, key, error);
         if (!p)
             return false;
-        bool ok = p->kind == DEVICE_DRIVE     ? set_drive(m, dev, key, value, error)
+        bool ok = p->kind == DEVICE_DRIVE     ? machine_set_drive(m, dev, key, value, error)
                   : p->kind == DEVICE_RNG     ? set_rng(m, dev, key, value, error)
                   : p->kind == DEVICE_CHARDEV ? set_chardev(m, dev, key, value, error)
                                               : device_set(dev, key, value, error);
@@ -327,6 +340,8 @@ static Device *slot_find(const Machine *m, const char *kind, const char *bus, GE
 static bool device_add(Machine *m, Options *options, GError **error)
 {
     const char *driver = options_need(options, "driver", error);
+    if (driver && !strcmp(driver, "loader"))
+        return machine_add_loader(m, options, error);
     const DeviceType *type = driver ? type_find(driver, error) : NULL;
     if (!type)
         return false;

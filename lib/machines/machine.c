@@ -225,6 +225,8 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
     m->pending = g_ptr_array_new_with_free_func(g_free);
     machine_added_init(m);
+    machine_loaders_init(m);
+    m->fw_cfg = fw_cfg_new();
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
     machine_free(m);
@@ -239,7 +241,10 @@ void machine_free(Machine *m)
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);
+    machine_backends_clear(m);
     g_array_free(m->devices, TRUE);
+    fw_cfg_free(m->fw_cfg);
+    machine_loaders_clear(m);
     bus_space_free(m->space);
     g_free((char *)m->cpus.isa);
     g_free((char *)m->cpus.mmu_type);
@@ -266,7 +271,7 @@ bool machine_start(Machine *m,
     if (m->started)
         return fail(error, "the machine has been started already");
     m->started = true;
-    if (!m->type->wire(m, error))
+    if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
     DeviceEnv env = {m->space, m->clock, power, opaque};
     for (guint i = 0; i < m->devices->len; i++)
@@ -326,7 +331,10 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
     if (!m->type->layout(m, boot, entry, error))
         return false;
     g_autoptr(GBytes) fdt = tree_build(m, boot, entry, error);
-    return fdt && m->type->place(m, boot, fdt, entry, error);
+    if (!fdt || !m->type->place(m, boot, fdt, entry, error))
+        return false;
+    machine_fw_cfg_boot(m, boot);
+    return machine_loaders_place(m, entry, error);
 }
 
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error)

@@ -2,6 +2,7 @@
 /* What the boards see of a Machine, and helpers for them. */
 #pragma once
 
+#include "devices/misc/fw_cfg.h"
 #include "machines/machine.h"
 
 typedef struct {
@@ -9,6 +10,7 @@ typedef struct {
     Device *device;
 } MachineDevice;
 
+typedef struct Options Options;
 typedef struct MachineDrive MachineDrive;
 typedef struct MachineRng MachineRng;
 
@@ -28,13 +30,35 @@ struct Machine {
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *chardev_opaque;
+    FwCfg *fw_cfg;
+    bool flash[2];      /* it has contents of a drive */
+    GPtrArray *loaders; /* MachineLoader */
+    GArray *starts;     /* MachineCpuStart, of loaders */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 };
 
 void machine_added_init(Machine *m);
-/* Added devices, then their back ends. */
+/* Added devices; then, when those of the board are gone too, what they used. */
 void machine_added_clear(Machine *m);
+void machine_backends_clear(Machine *m);
 bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
+
+/* ---- loader.c: -device loader */
+void machine_loaders_init(Machine *m);
+void machine_loaders_clear(Machine *m);
+bool machine_add_loader(Machine *m, Options *options, GError **error);
+/* After everything else is in memory; fills entry's starts. */
+bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error);
+
+/* ---- fw_cfg.c */
+void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot);
+
+/* ---- flash.c: drives of the boards' flashes, devices "pflash0" and "pflash1" */
+bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GError **error);
+/* -M pflash0= and pflash1=. */
+bool machine_flash_props(Machine *m, GError **error);
+/* A property of kind DEVICE_DRIVE from the name of a drive or node. */
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -15,6 +15,7 @@ typedef enum {
     FLAG,    /* bool at offset */
     TEXT,    /* char * at offset */
     LIST,    /* GPtrArray * at offset */
+    FLASH,   /* the same, of a board's flash */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
     REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
@@ -48,6 +49,8 @@ static const Option run_options[] = {
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", "rng-builtin or rng-random, for virtio-rng-device" },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
+    { "pflash", FLASH, AT(drive), "FILE", "contents of the board's flash (-drive if=pflash)" },
+    { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", "a file for firmware: file=FILE or string=TEXT" },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
@@ -56,6 +59,8 @@ static const Option run_options[] = {
     { "monitor", TEXT, AT(monitor), "none", "no monitor" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
     { "nodefaults", FLAG, AT(nodefaults), NULL, "no serial port unless asked for" },
+    { "qtest", TEXT, AT(qtest), "SPEC", "a test drives the machine: stdio, unix:PATH (-accel qtest)" },
+    { "qtest-log", TEXT, AT(qtest_log), "FILE", "log what the test and the machine say" },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
     { "D", TEXT, AT(log_file), "FILE", "log to a file" },
     { "version", FLAG, AT(version), NULL, NULL },
@@ -106,9 +111,9 @@ static bool unknown(const char *word, GError **error)
 }
 
 /* A disk image by its name alone. */
-static void add_disk(GPtrArray *drives, const char *file)
+static void add_disk(GPtrArray *drives, const char *how, const char *file)
 {
-    GString *text = g_string_new("media=disk,file=");
+    GString *text = g_string_new(how);
     for (const char *p = file; *p; p++)
         g_string_append_printf(text, *p == ',' ? ",," : "%c", *p);
     g_ptr_array_add(drives, g_string_free(text, FALSE));
@@ -129,7 +134,10 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
         break;
     case DISK:
-        add_disk(*(GPtrArray **)at, value);
+        add_disk(*(GPtrArray **)at, "media=disk,file=", value);
+        break;
+    case FLASH:
+        add_disk(*(GPtrArray **)at, "if=pflash,format=raw,file=", value);
         break;
     case IGNORED:
         break;
@@ -169,7 +177,7 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
-            add_disk(o->drive, word);
+            add_disk(o->drive, "media=disk,file=", word);
             continue;
         }
         bool two = word[1] == '-';

@@ -7,10 +7,10 @@
 
 typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
-        *monitor;
+        *monitor, *qtest, *qtest_log;
     /* char *, in the order given */
     GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device, *object, *chardev,
-        *netdev, *nic, *net;
+        *netdev, *nic, *net, *fw_cfg;
     bool snapshot, nographic, no_reboot, nodefaults, help, version;
     /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
     const char *called_arch;

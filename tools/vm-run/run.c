@@ -6,6 +6,7 @@
  * leaves the rest to an idle call.
  */
 #include "run_priv.h"
+#include "qtest.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -25,8 +26,10 @@ static void quit(Run *r, int status)
 
 static bool reboot(Run *r, GError **error)
 {
-    cpu_group_pause(r->cpus);
-    cpu_group_all_off(r->cpus);
+    if (!r->accel.none) {
+        cpu_group_pause(r->cpus);
+        cpu_group_all_off(r->cpus);
+    }
     g_mutex_lock(&r->lock);
     r->wished = false;
     g_mutex_unlock(&r->lock);
@@ -67,9 +70,15 @@ void run_power(void *opaque, DevicePower what, uint32_t code)
     }
     g_mutex_unlock(&r->lock);
     if (first) {
-        cpu_group_halt(r->cpus);
+        if (!r->accel.none)
+            cpu_group_halt(r->cpus);
         g_idle_add_full(G_PRIORITY_DEFAULT, on_wish, r, NULL);
     }
+}
+
+void run_end(Run *r)
+{
+    quit(r, 0);
 }
 
 void run_interrupt(void *opaque)
@@ -91,7 +100,8 @@ static void run_loop(Run *r)
     bus_clock_start(r->clock);
     cpus_start(r);
     g_main_loop_run(r->loop);
-    cpu_group_pause(r->cpus);
+    if (!r->accel.none)
+        cpu_group_pause(r->cpus);
     bus_clock_stop(r->clock);
 }
 
@@ -118,10 +128,12 @@ static bool flush_serials(Run *r, GError **error)
 
 static void run_clear(Run *r)
 {
+    qtest_server_stop(r->qtest);
     cpu_group_end(r->cpus);
     firmware_riscv_free(r->sbi);
     machine_free(r->machine);
     cpu_group_free(r->cpus);
+    qtest_server_free(r->qtest);
     bus_clock_free(r->clock);
     machine_options_free(r->options);
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);

@@ -34,6 +34,7 @@ struct Run {
     NetTable *nets;
     ChardevTable *chardevs;
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
+    struct QtestServer *qtest; /* NULL: no -qtest */
     GMainLoop *loop;
     int status;
     bool interrupted; /* the user wants an end, whatever the guest is doing */
@@ -64,5 +65,7 @@ void cpus_start(Run *r);
 /* ---- run.c */
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
+/* It is over, with exit status 0. Main thread. */
+void run_end(Run *r);
 /* The user wants an end. opaque is a Run. */
 void run_interrupt(void *opaque);
