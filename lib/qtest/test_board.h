@@ -25,10 +25,7 @@
 #define FLASH UINT64_C(0x20000000)
 #define SLOTS 8
 
-static inline uint64_t slot_addr(unsigned n) /* 1 .. 8 */
-{
-    return UINT64_C(0x10000000) + n * UINT64_C(0x1000);
-}
+#define SLOT(n) (UINT64_C(0x10000000) + (n) * UINT64_C(0x1000)) /* 1 .. 8 */
 
 typedef struct {
     Machine *m;
@@ -209,7 +206,7 @@ enum {
     VM_DRIVER = 0x90, VM_USED = 0xa0, VM_GENERATION = 0xfc, VM_CONFIG = 0x100,
 };
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
-enum { RING_SIZE = 16 };
+enum { RING_SIZE = 8 };
 
 /* A queue's three parts, a page apart. */
 typedef struct {
