@@ -8,7 +8,8 @@
 #       lathe.mode=test          START, the md5 of 1 MiB of zeros, DONE, power off (default)
 #       lathe.mode=shell         a shell on the console
 #       lathe.mode=jobs lathe.cmd=BASE64   runs that script, prints "STATUS n", powers off
-#   guest.sh initrd-io ARCH      the same with modules for disks, random bytes and ext4 loaded
+#   guest.sh initrd-io ARCH      the same with modules for virtio and ext4 loaded, and further groups
+#                                of modules if the command line says lathe.load=GROUP[,GROUP...]
 #   guest.sh installer ARCH      Debian's installer: the kernel, then its initrd (two lines)
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
@@ -216,18 +217,54 @@ initrd()
     echo "$out"
 }
 
-# The modules of initrd-io in the order they are loaded; those built in are not found.
-io_modules="virtio_mmio virtio_blk virtio-rng virtio_console crc16 crc32c_generic libcrc32c mbcache jbd2 ext4"
+# The modules of initrd-io, a group a line in the order they are loaded; those built in are not found.
+# "base" is always loaded.
+io_modules="
+base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
+base virtio_console crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+nvme nvme-keyring nvme-auth nvme-core nvme
+scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
+"
 
 io_init_script()
 {
     cat <<'END'
 #!/bin/busybox sh
-for m in /modules/*.ko; do
-    /bin/busybox insmod $m || echo "cannot load $m"
+b=/bin/busybox
+$b mkdir -p /proc
+$b mount -t proc proc /proc
+groups=base
+for word in $($b cat /proc/cmdline); do
+    case $word in
+    lathe.load=*) groups="base $(echo "${word#*=}" | $b tr , ' ')" ;;
+    esac
 done
+for g in $groups; do
+    for m in /modules/$g/*.ko; do
+        $b insmod $m || echo "cannot load $m"
+    done
+done
+$b umount /proc
 exec /init.tiny
 END
+}
+
+# io_unpack DIR PACKAGE: the modules of that kernel into folders named after their groups.
+io_unpack()
+{
+    find "$2" -name '*.ko*' >"$tmp/all"
+    n=10
+    for word in $(echo "$io_modules" | sed 's/^\([a-z0-9]*\) /=\1 /'); do
+        case $word in
+        =*) mkdir -p "$1/${word#=}"; group=$1/${word#=}; continue ;;
+        esac
+        ko=$(grep "/$word\.ko" "$tmp/all" | head -n 1) || :
+        case $ko in
+        *.xz) xz -dc "$ko" >"$group/$n-$word.ko" ;;
+        ?*) cp "$ko" "$group/$n-$word.ko" ;;
+        esac
+        n=$((n + 1))
+    done
 }
 
 initrd_io()
@@ -242,15 +279,7 @@ initrd_io()
         command -v xz >/dev/null || die "xz is needed"
         tmp=$cache/tmp.$$
         mkdir -p "$tmp/root/modules"
-        n=10
-        for m in $io_modules; do
-            ko=$(find "$cache/$1/${known%%/*}" -name "$m.ko*" | head -n 1)
-            case $ko in
-            *.xz) xz -dc "$ko" >"$tmp/root/modules/$n-$m.ko" ;;
-            ?*) cp "$ko" "$tmp/root/modules/$n-$m.ko" ;;
-            esac
-            n=$((n + 1))
-        done
+        io_unpack "$tmp/root/modules" "$cache/$1/${known%%/*}"
         io_init_script >"$tmp/root/init"
         init_script >"$tmp/root/init.tiny"
         chmod 755 "$tmp/root/init" "$tmp/root/init.tiny"

@@ -144,6 +144,9 @@ void device_free(Device *dev)
 {
     if (!dev)
         return;
+    DevicePci *pci = dev->type->pci ? dev->type->pci(dev) : NULL;
+    if (pci)
+        pci_hide(&pci->fn);
     for (guint i = 0; i < dev->places->len; i++) {
         Place *place = g_ptr_array_index(dev->places, i);
         if (place->region)
@@ -151,6 +154,12 @@ void device_free(Device *dev)
     }
     if (dev->started && dev->type->stop)
         dev->type->stop(dev);
+    if (pci) {
+        pci_clear(&pci->fn);
+        pci_unplug(&pci->fn);
+    }
+    if (dev->type->discard)
+        dev->type->discard(dev);
     for (const DeviceProp *p = dev->type->props; p && p->name; p++)
         if (p->kind == DEVICE_STRING)
             g_free(*(char **)(void *)((char *)dev + p->offset));
@@ -355,13 +364,33 @@ bool device_start(Device *dev, const DeviceEnv *env, GError **error)
         ok = place->region != NULL;
     }
     bus_update_end(env->space);
+    if (ok && dev->type->pci)
+        pci_show(&dev->type->pci(dev)->fn);
     if (ok)
         device_reset(dev);
     return ok;
 }
 
+bool device_bar(Device *dev, unsigned bar, PciBarKind kind, uint64_t size, unsigned region,
+                uint64_t offset, GError **error)
+{
+    Place *place = g_ptr_array_index(dev->places, region);
+    BusSpace *space = dev->env.space;
+    bus_update_begin(space);
+    place->region = bus_mmio_new(space, dev->id, 0, MIN(place->decl->size, size - offset),
+                                 &place->ops, place, 0, error);
+    if (place->region)
+        bus_region_enable(place->region, false);
+    bus_update_end(space);
+    if (place->region)
+        pci_bar(&dev->type->pci(dev)->fn, bar, kind, size, place->region, offset);
+    return place->region != NULL;
+}
+
 void device_reset(Device *dev)
 {
+    if (dev->type->pci)
+        pci_reset(&dev->type->pci(dev)->fn);
     if (!dev->type->reset)
         return;
     if (enter(dev)) {
@@ -383,6 +412,8 @@ bool device_load(Device *dev, const uint8_t *data, size_t len, size_t *pos, GErr
 {
     device_lock(dev);
     bool ok = state_load(dev->type->saved, dev, data, len, pos, error);
+    if (ok && dev->type->pci)
+        ok = pci_loaded(&dev->type->pci(dev)->fn, error);
     if (ok && dev->type->loaded)
         ok = dev->type->loaded(dev, error);
     device_unlock(dev);

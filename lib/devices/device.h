@@ -17,6 +17,7 @@
 #include "bus/bus.h"
 #include "chardev/chardev.h"
 #include "fdt/fdt.h"
+#include "pci/pci.h"
 #include "state/state.h"
 #include "virtio/virtio.h"
 
@@ -90,6 +91,20 @@ typedef enum {
     DEVICE_POWER_RESET,
 } DevicePower;
 
+/* A model's place on a PCI bus; part of its state struct. */
+typedef struct {
+    PciFunction fn;
+    char *addr; /* as the user gave it, or NULL */
+    bool multifunction;
+} DevicePci;
+
+/* Entries of a table of properties; member is the DevicePci of Type. */
+#define DEVICE_PCI_PROPS(Type, member)                                                             \
+    {"addr", DEVICE_STRING, offsetof(Type, member.addr), NULL, 0, 0,                               \
+     "slot and function on the bus, such as 3 or 3.1"},                                            \
+        {"multifunction", DEVICE_BOOL, offsetof(Type, member.multifunction), "off", 0, 0,          \
+         "further functions share its slot"}
+
 /* What a running device gets from the machine. All borrowed; must outlive the device. */
 typedef struct {
     BusSpace *space; /* DMA goes here */
@@ -98,6 +113,10 @@ typedef struct {
        notes the request. NULL: requests are ignored. */
     void (*power)(void *opaque, DevicePower what, uint32_t code);
     void *opaque;
+    /* The guest has let go of a device that a bus was asked to eject; any thread, locks may be held:
+       it is taken out later. NULL: nothing is ever ejected. */
+    void (*ejected)(void *opaque, Device *dev);
+    void *ejected_opaque;
 } DeviceEnv;
 
 struct DeviceType {
@@ -108,15 +127,20 @@ struct DeviceType {
     const DeviceRegion *regions; /* NULL: none, as for a device that is description only */
     const StateField *saved;     /* NULL: nothing to save */
     const char *slot;   /* -device plugs it into a slot of this kind; NULL: part of a board */
-    const char *offers; /* it is a slot, or several, of this kind; NULL: none */
+    const char *offers; /* it is a slot, or a bus with several, of this kind; NULL: none */
+    /* With offers: what bus= calls it; "%u" is its number among those of its type, "%s" its id. NULL:
+       "%s.0" */
+    const char *bus_name;
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
     bool (*start)(Device *dev, GError **error);
     /* To the state after power-on; also once after start. vCPUs are stopped. NULL: nothing. */
     void (*reset)(Device *dev);
-    /* Undoes start, also a half-done one; before the device is freed. NULL: nothing. */
+    /* Undoes start, also a half-done one. NULL: nothing. */
     void (*stop)(Device *dev);
+    /* Frees what was made before start, by plug for instance; last of all. NULL: nothing. */
+    void (*discard)(Device *dev);
     /* Before saved fields are written: brings them up to date. NULL: they are. */
     void (*saving)(Device *dev);
     /* After saved fields were loaded: check them (a saved state is not trusted) and drive the
@@ -134,6 +158,17 @@ struct DeviceType {
     bool (*plug)(Device *slot, Device *dev, GError **error);
     /* With offers: whether there is no room for one more. */
     bool (*plugged)(const Device *slot);
+    /* With offers: a device plugged while the machine runs has been started. NULL: the bus takes none
+       then. */
+    void (*inserted)(Device *slot, Device *dev);
+    /* With offers: asks the guest to let a device go; env.ejected follows when it has. NULL: the bus
+       lets none go. */
+    bool (*eject)(Device *slot, Device *dev, GError **error);
+    /* With offers: takes it out; it will be freed. NULL: as inserted. */
+    void (*unplug)(Device *slot, Device *dev);
+    /* The PCI side of a model whose slot is "pci". start makes the function, with device_bar for
+       its regions; it is shown, reset, hidden and freed here. NULL: not on PCI. */
+    DevicePci *(*pci)(Device *dev);
 };
 
 /* Somebody who looks on as lines change: called with each level that is driven, changed or not, on the
@@ -147,6 +182,7 @@ struct Device {
     const DeviceType *type;
     char *id; /* unique in its machine; for messages and saved state */
     DeviceEnv env;
+    Device *bus; /* what it is plugged into, or NULL */
     bool started;
     GArray *out;       /* BusIrq, by output number */
     GPtrArray *places; /* DevicePlace of device_priv.h, one a region */
@@ -193,6 +229,11 @@ void device_irq(Device *dev, unsigned n, bool level);
 void device_place(Device *dev, unsigned region, uint64_t base);
 /* Where region n was placed, or UINT64_MAX. */
 uint64_t device_base(const Device *dev, unsigned region);
+
+/* Region n of the type's table becomes a part, at offset, of a BAR of the device's PCI function; in
+   start. size is the BAR's. */
+bool device_bar(Device *dev, unsigned bar, PciBarKind kind, uint64_t size, unsigned region,
+                uint64_t offset, GError **error);
 
 /* Maps the placed regions into env->space, starts and resets. env is copied. */
 bool device_start(Device *dev, const DeviceEnv *env, GError **error);

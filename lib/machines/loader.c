@@ -132,6 +132,18 @@ bool machine_add_loader(Machine *m, Options *options, GError **error)
     return true;
 }
 
+void machine_loader_help(GString *s)
+{
+    g_string_append(s, "loader options:\n"
+                    "  file=<str> - an ELF file, a boot image or raw bytes\n"
+                    "  force-raw=<bool> - the file is raw whatever is in it\n"
+                    "  addr=<uint64> - where it goes\n"
+                    "  data=<uint64> - what to put there in place of a file\n"
+                    "  data-len=<uint8> - how many bytes of it, 1 to 8\n"
+                    "  data-be=<bool> - most significant byte first\n"
+                    "  cpu-num=<uint32> - the CPU that starts there\n");
+}
+
 bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error)
 {
     for (guint i = 0; i < m->loaders->len; i++) {

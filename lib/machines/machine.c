@@ -113,8 +113,8 @@ void machine_connect_irqs(Machine *m, const char *controller)
     Device *intc = machine_device(m, controller);
     for (guint i = 0; i < m->devices->len; i++) {
         MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
-        if (md->row->irq)
-            device_connect(md->device, 0, device_input(intc, md->row->irq));
+        for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
+            device_connect(md->device, (unsigned)n, device_input(intc, md->row->irq + n));
     }
 }
 
@@ -224,9 +224,12 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->space = bus_space_new("memory", false);
     m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
     m->pending = g_ptr_array_new_with_free_func(g_free);
-    machine_added_init(m);
     machine_loaders_init(m);
     m->fw_cfg = fw_cfg_new();
+    m->added = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
+    m->ejecting = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
+    g_mutex_init(&m->eject_lock);
+    machine_backends_init(m);
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
     machine_free(m);
@@ -237,6 +240,10 @@ void machine_free(Machine *m)
 {
     if (!m)
         return;
+    for (guint i = 0; i < m->ejecting->len; i++)
+        g_source_destroy(g_ptr_array_index(m->ejecting, i));
+    g_ptr_array_unref(m->ejecting);
+    g_mutex_clear(&m->eject_lock);
     machine_added_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
@@ -270,14 +277,16 @@ bool machine_start(Machine *m,
 {
     if (m->started)
         return fail(error, "the machine has been started already");
-    m->started = true;
     if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
-    DeviceEnv env = {m->space, m->clock, power, opaque};
+    m->env = (DeviceEnv){m->space, m->clock, power, opaque, machine_ejected, m};
     for (guint i = 0; i < m->devices->len; i++)
-        if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &env, error))
+        if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &m->env, error))
             return false;
-    return machine_added_start(m, &env, error);
+    if (!machine_added_start(m, error))
+        return false;
+    m->started = true;
+    return true;
 }
 
 /* ---- Boot ---------------------------------------------------------------- */

@@ -140,6 +140,7 @@ typedef struct {
                            more region of the device made by an earlier row of the same id */
     uint64_t addr, size; /* size 0: nothing is placed */
     int irq;            /* input of the board's interrupt controller, or 0 */
+    int irqs;           /* outputs that are connected there, from irq on; 0: one */
 } MachineMap;
 
 typedef struct {
@@ -216,6 +217,11 @@ bool machine_add_device(Machine *m, const char *text, GError **error);
 /* -fw_cfg [name=]NAME,file=FILE|string=TEXT. *note, newly allocated or NULL, is what the user should
    know though it worked. */
 bool machine_add_fw_cfg(Machine *m, const char *text, char **note, GError **error);
+/* While the machine runs, -device works where a bus takes devices then (a root port's slot). This asks
+   the guest to let such a device go; when it has, the device is freed on the default main context. */
+bool machine_remove_device(Machine *m, const char *id, GError **error);
+/* removed: called then, on the main thread. */
+void machine_on_removed(Machine *m, void (*removed)(void *opaque, const char *id), void *opaque);
 /* For "help" the list of devices, for "DRIVER,help" its properties; "" when text asks for no help or
    for a device that is not there, NULL when it makes no sense. Newly allocated. */
 char *machine_device_help(const char *text);

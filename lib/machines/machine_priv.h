@@ -35,18 +35,36 @@ struct Machine {
     GPtrArray *loaders; /* MachineLoader */
     GArray *starts;     /* MachineCpuStart, of loaders */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
+
+    DeviceEnv env;      /* of all devices, once started */
+    unsigned anonymous; /* devices without an id so far */
+    GMutex eject_lock;
+    GPtrArray *ejecting; /* GSource; under eject_lock, as the guest lets go on any thread */
+    void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
+    void *removed_opaque;
 };
 
-void machine_added_init(Machine *m);
-/* Added devices; then, when those of the board are gone too, what they used. */
-void machine_added_clear(Machine *m);
+/* backends.c */
+void machine_backends_init(Machine *m);
+/* No device may be using them any more. */
 void machine_backends_clear(Machine *m);
-bool machine_added_start(Machine *m, const DeviceEnv *env, GError **error);
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* The device is about to go: others may use its drives. */
+void machine_release_backends(Machine *m, Device *dev);
+
+/* plug.c */
+bool machine_added_start(Machine *m, GError **error);
+void machine_added_clear(Machine *m);
+void machine_ejected(void *opaque, Device *dev);
+/* What bus= calls a slot; newly allocated. */
+char *machine_bus_name(const Machine *m, const Device *slot);
 
 /* ---- loader.c: -device loader */
 void machine_loaders_init(Machine *m);
 void machine_loaders_clear(Machine *m);
 bool machine_add_loader(Machine *m, Options *options, GError **error);
+void machine_loader_help(GString *s);
 /* After everything else is in memory; fills entry's starts. */
 bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error);
 
@@ -57,8 +75,6 @@ void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot);
 bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GError **error);
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
-/* A property of kind DEVICE_DRIVE from the name of a drive or node. */
-bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -2,7 +2,7 @@
 /*
  * RISC-V "virt": the memory map and device tree that QEMU's board of that name has, so that the same
  * kernels, firmware and command lines work. Reserved in the map, and not in the tree until they are
- * there: the platform bus, PCIe.
+ * there: the platform bus.
  */
 #include "machines/riscv_boot_priv.h"
 
@@ -32,6 +32,8 @@ static const MachineMap virt_map[] = {
     {.id = "fw-cfg", .device = "fw-cfg-mmio", .addr = 0x10100000, .size = 0x18},
     {.id = "pflash0", .device = "cfi.pflash01", .addr = 0x20000000, .size = 0x2000000},
     {.id = "pflash1", .device = "cfi.pflash01", .addr = 0x22000000, .size = 0x2000000},
+    {.id = "pcie", .device = "gpex-pcihost", .addr = 0x30000000, .size = 0x10000000, .irq = 32,
+     .irqs = 4},
     {.id = "poweroff", .device = "syscon-power"},
     {.id = "reboot", .device = "syscon-power"},
     /* Not devices of ours, or not yet. */
@@ -40,7 +42,6 @@ static const MachineMap virt_map[] = {
     {.id = "sswi", .addr = 0x2f00000, .size = 0x4000},
     {.id = "pcie-pio", .addr = 0x3000000, .size = 0x10000},
     {.id = "platform-bus", .addr = 0x4000000, .size = 0x2000000},
-    {.id = "pcie-ecam", .addr = 0x30000000, .size = 0x10000000},
     {.id = "pcie-mmio", .addr = 0x40000000, .size = 0x40000000},
     {.id = "dram", .addr = 0x80000000},
     {.id = NULL},
@@ -51,6 +52,21 @@ static bool set_power_node(Machine *m, const char *id, bool reboot, uint32_t val
     Device *dev = machine_device(m, id);
     return device_set(dev, "reboot", reboot ? "on" : "off", error) &&
            device_set_u64(dev, "value", value, error);
+}
+
+/* Above all RAM, at a multiple of its size. */
+static bool set_pcie(Machine *m, GError **error)
+{
+    const uint64_t high = 16 * 1024 * MIB;
+    const MachineMap *pio = machine_row(m, "pcie-pio"), *mmio = machine_row(m, "pcie-mmio");
+    uint64_t ram_end = m->type->ram_base + m->options->ram_max;
+    Device *dev = machine_device(m, "pcie");
+    return device_set_u64(dev, "pio_base", pio->addr, error) &&
+           device_set_u64(dev, "pio_size", pio->size, error) &&
+           device_set_u64(dev, "mmio_base", mmio->addr, error) &&
+           device_set_u64(dev, "mmio_size", mmio->size, error) &&
+           device_set_u64(dev, "mmio64_base", (ram_end + high - 1) & ~(high - 1), error) &&
+           device_set_u64(dev, "mmio64_size", high, error);
 }
 
 static bool virt_build(Machine *m, GError **error)
@@ -65,7 +81,7 @@ static bool virt_build(Machine *m, GError **error)
            device_set_u64(clint, "frequency", TIMEBASE_HZ, error) &&
            device_set(clint, "aclint", aclint ? "on" : "off", error) &&
            device_set_u64(machine_device(m, "plic"), "contexts", 2 * harts, error) &&
-           set_power_node(m, "poweroff", false, FINISHER_PASS, error) &&
+           set_pcie(m, error) && set_power_node(m, "poweroff", false, FINISHER_PASS, error) &&
            set_power_node(m, "reboot", true, FINISHER_RESET, error);
 }
 
@@ -181,9 +197,11 @@ static void virt_fdt(const Machine *m, Fdt *tree)
         bool top = g_str_equal(md->row->device, "syscon-power") ||
                    g_str_equal(md->row->device, "fw-cfg-mmio");
         uint32_t irq = (uint32_t)md->row->irq;
+        const uint32_t irqs[] = { irq, irq + 1, irq + 2, irq + 3 };
         DeviceFdt ctx = {
-            .tree = tree, .parent = top ? "" : "/soc", .intc = plic, .interrupts = &irq,
-            .interrupt_count = irq != 0, .cpu_intc = intc, .cpu_count = harts, .regmap = test,
+            .tree = tree, .parent = top ? "" : "/soc", .intc = plic, .interrupts = irqs,
+            .interrupt_count = !irq ? 0 : md->row->irqs ? (size_t)md->row->irqs : 1,
+            .cpu_intc = intc, .cpu_count = harts, .regmap = test,
             .phandle = g_str_equal(md->row->id, "plic")   ? plic
                        : g_str_equal(md->row->id, "test") ? test
                                                           : 0,
@@ -218,8 +236,8 @@ const MachineType riscv_virt_type = {
     .max_cpus = VIRT_MAX_CPUS,
     .ram_base = 0x80000000,
     .ram_min = 4 * MIB,
-    /* Physical addresses have 56 bits. */
-    .ram_limit = (UINT64_C(1) << 56) - 0x80000000,
+    /* Physical addresses have 56 bits; PCI's high memory comes after RAM. */
+    .ram_limit = (UINT64_C(1) << 55) - 0x80000000,
     .ram_default = 128 * MIB,
     .is_default = true,
     .build = virt_build,

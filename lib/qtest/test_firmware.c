@@ -133,12 +133,12 @@ static void test_fw_cfg_dma(void)
     g_assert_cmphex(dma(&b, DMA_SELECT | DMA_WRITE | key, BUFFER, 4), ==, DMA_ERROR);
     g_assert_cmphex(dma(&b, DMA_SELECT | DMA_WRITE | 0xffffu << 16, BUFFER, 4), ==, DMA_ERROR);
     /* Outside of memory, over its end, onto the device itself. */
-    g_assert_cmphex(dma(&b, DMA_SELECT | DMA_READ | key, 0x50000000, 4), ==, DMA_ERROR);
+    g_assert_cmphex(dma(&b, DMA_SELECT | DMA_READ | key, 0x28000000, 4), ==, DMA_ERROR);
     g_assert_cmphex(dma(&b, DMA_SELECT | DMA_READ | key, RAM + RAM_SIZE - 2, 4), ==, DMA_ERROR);
     g_assert_cmphex(dma(&b, DMA_READ, RAM, UINT32_MAX), ==, DMA_ERROR);
     dma(&b, DMA_SELECT | DMA_READ | key, FW_CFG + 8, 16);
     wq(&b, FW_CFG + 0x10, GUINT64_SWAP_LE_BE(FW_CFG));
-    wq(&b, FW_CFG + 0x10, GUINT64_SWAP_LE_BE(UINT64_C(0x50000000)));
+    wq(&b, FW_CFG + 0x10, GUINT64_SWAP_LE_BE(UINT64_C(0x28000000)));
     wq(&b, FW_CFG + 0x10, UINT64_MAX);
     select_key(&b, 0);
     g_assert_cmphex(rl(&b, FW_CFG), ==, 0x554d4551);
@@ -428,7 +428,7 @@ static void test_loader(void)
     }
     /* Where there is no memory the boot fails, and says so. */
     g_autoptr(GError) error = NULL;
-    g_assert_true(machine_add_device(b.m, "loader,addr=0x50000000,data=1,data-len=1", NULL));
+    g_assert_true(machine_add_device(b.m, "loader,addr=0x28000000,data=1,data-len=1", NULL));
     g_assert_false(machine_reset(b.m, &b.entry, &error));
     board_close(&b);
     g_unlink(file);

@@ -24,7 +24,8 @@ static const struct {
     {CLINT + 0xbff8, 8}, {RTC, 0x1000},     {RTC, 0x20},      {FINISHER, 0x1000},
     {FW_CFG, 0x18},      {FLASH, 0x4000000}, {FLASH, 0x100},  {0x1000, 0xf000},
     {0x0, 0x100},        {SLOT(1), 0x8000}, {SLOT(5), 0x140}, {SLOT(6), 0x140},
-    {SLOT(7), 0x140},    {SLOT(8), 0x140},  {RAM - 8, 16},    {RAM + RAM_SIZE - 8, 16},
+    {0x30000000, 0x10000000}, {0x30000000, 0x10000}, {0x30008000, 0x100}, {0x30010000, 0x100},
+    {0x40000000, 0x20000}, {0x3000000, 0x100}, {SLOT(7), 0x140},    {SLOT(8), 0x140},  {RAM - 8, 16},    {RAM + RAM_SIZE - 8, 16},
 };
 
 static uint32_t below(Poker *p, uint32_t n)
@@ -172,7 +173,8 @@ static void test_poke(void)
         "-blockdev driver=null-co,node-name=n,size=1M", "-device virtio-blk-device,drive=n,id=blk",
         "-device virtio-rng-device,id=rng", "-device virtio-serial-device,id=ser",
         "-device virtconsole,chardev=c,id=con", "-blockdev driver=null-co,node-name=m,size=64k",
-        "-device virtio-blk-device,drive=m,id=blk2", NULL};
+        "-device virtio-blk-device,drive=m,id=blk2", "-device virtio-rng-pci,id=rng2",
+        "-device virtio-serial-pci,id=ser2", "-device pcie-root-port,id=rp", NULL};
     const char *seconds = g_getenv("POKE_SECONDS"), *seed_text = g_getenv("POKE_SEED");
     guint32 seed = seed_text ? (guint32)strtoul(seed_text, NULL, 0) : (guint32)g_get_real_time();
     gint64 end = g_get_monotonic_time() + (seconds ? atoi(seconds) : 3) * G_USEC_PER_SEC;

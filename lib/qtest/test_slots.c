@@ -169,7 +169,7 @@ static void test_blk_hostile(void)
         uint32_t len;
     } data[] = {
         {"no length", DATA, 0},
-        {"outside of memory", 0x50000000, 512},
+        {"outside of memory", 0x28000000, 512},
         {"over its end", RAM + RAM_SIZE - 256, 512},
         {"wrapping around", UINT64_MAX - 255, 512},
         {"onto the device itself", BLK, 512},
@@ -239,7 +239,7 @@ static void test_ring_hostile(void)
 /* The rings are where there is no memory, or leave it. */
 static void test_ring_unmapped(void)
 {
-    static const uint64_t where[] = {0, 0x50000000, RAM + RAM_SIZE - 0x1000, UINT64_C(1) << 40,
+    static const uint64_t where[] = {0, 0x28000000, RAM + RAM_SIZE - 0x1000, UINT64_C(1) << 40,
                                      0xfffffffffffff000, BLK & ~UINT64_C(0xfff), FLASH, 0x1000};
     Board b;
     board_open(&b, devices);
@@ -301,7 +301,7 @@ static void test_rng(void)
     virtio_begin(&b, RNG);
     r = ring_open(&b, RNG, 0, RING);
     wl(&b, RNG + VM_STATUS, 15);
-    ring_desc(&r, 0, 0x50000000, 64, DESC_WRITE, 0);
+    ring_desc(&r, 0, 0x28000000, 64, DESC_WRITE, 0);
     ring_offer(&r, 0);
     g_usleep(5000);
     board_close(&b);

@@ -89,6 +89,7 @@ static void reset_locked(VirtioDevice *v)
         v->queues[i].config = (VringConfig){.size = v->queues[i].max_size};
     }
     v->accepted = 0;
+    v->legacy = false;
     __atomic_store_n(&v->status, 0, __ATOMIC_RELEASE);
     if (v->transport)
         v->transport->reset(v->transport_opaque);
@@ -102,6 +103,20 @@ void virtio_reset(VirtioDevice *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+void virtio_unplug(VirtioDevice *v)
+{
+    if (!v->type)
+        return;
+    virtio_pause(v);
+    v->transport = NULL;
+    virtio_resume(v);
+}
+
+void virtio_set_legacy(VirtioDevice *v)
+{
+    v->legacy = true;
+}
+
 void virtio_set_status(VirtioDevice *v, uint8_t status)
 {
     uint8_t before = virtio_status(v);
@@ -111,10 +126,12 @@ void virtio_set_status(VirtioDevice *v, uint8_t status)
     }
     /* Bits are only added (2.1.1), and NEEDS_RESET is ours. */
     status = (uint8_t)((status & ~VIRTIO_NEEDS_RESET) | before);
-    bool sane = !(v->accepted & ~v->offered) && v->accepted & VIRTIO_F_VERSION_1;
+    bool sane = !(v->accepted & ~v->offered) && (v->legacy || v->accepted & VIRTIO_F_VERSION_1);
+    if (v->legacy) /* there is no agreeing on features in a step of its own */
+        v->accepted &= v->offered;
     if (!(before & VIRTIO_FEATURES_OK) && status & VIRTIO_FEATURES_OK && !sane)
         status &= (uint8_t)~VIRTIO_FEATURES_OK;
-    bool ok = status & ~before & VIRTIO_DRIVER_OK && status & VIRTIO_FEATURES_OK;
+    bool ok = status & ~before & VIRTIO_DRIVER_OK && (v->legacy || status & VIRTIO_FEATURES_OK);
     if (ok && v->type->driver_ok)
         v->type->driver_ok(v);
     __atomic_fetch_or(&v->status, status, __ATOMIC_ACQ_REL);
@@ -154,7 +171,7 @@ void virtio_enable_queue(VirtioDevice *v, unsigned queue, bool enable)
     if (enable == q->enabled)
         return;
     if (enable) {
-        if (!(virtio_status(v) & VIRTIO_FEATURES_OK))
+        if (!v->legacy && !(virtio_status(v) & VIRTIO_FEATURES_OK))
             virtio_break(v, "a queue is enabled before the features are agreed on");
         else if (!queue_on(v, q, NULL))
             virtio_break(v, q->config.size > q->max_size ? "a ring is too large" : q->ring.broken);
@@ -163,6 +180,20 @@ void virtio_enable_queue(VirtioDevice *v, unsigned queue, bool enable)
     virtio_pause(v);
     queue_off(q);
     virtio_resume(v);
+}
+
+void virtio_set_queue_page(VirtioDevice *v, unsigned queue, uint64_t addr, uint64_t align)
+{
+    VirtioQueue *q = &v->queues[queue];
+    virtio_enable_queue(v, queue, false);
+    q->config = (VringConfig){ .size = q->config.size };
+    if (!addr)
+        return;
+    uint64_t n = q->config.size, used = addr + VRING_DESC_SIZE * n + 2 * (3 + n);
+    q->config.desc = addr;
+    q->config.driver = addr + VRING_DESC_SIZE * n;
+    q->config.device = (used + align - 1) & ~(align - 1);
+    virtio_enable_queue(v, queue, true);
 }
 
 /* ---- Configuration ------------------------------------------------------------ */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What all virtio devices share (Virtio 1.2, 2 and 3): feature negotiation, status, queues, each
- * served on a thread of its own, configuration and its changes, reset. Modern devices only
- * (VIRTIO_F_VERSION_1 must be accepted).
+ * served on a thread of its own, configuration and its changes, reset. A driver that comes by a legacy
+ * interface (2.2.3) need not accept VIRTIO_F_VERSION_1; others must.
  *
  *   VirtioType      what one kind of device does; in lib/devices.
  *   VirtioDevice    the state of one; part of a device model's struct.
  *   VirtioTransport how interrupts reach the driver; set by what the device is plugged into.
  *   VirtioMmio      the registers of a virtio-mmio slot (4.2).
+ *   VirtioPci       the registers, capabilities and interrupts of a PCI function (4.1).
  *
  * Threads. A transport calls from vCPU threads, under VirtioDevice.lock but for virtio_kick. A
  * queue's notify runs on that queue's thread. virtio_pop, _push, _flush and _quiet are for any
@@ -16,6 +17,7 @@
  */
 #pragma once
 
+#include "pci/pci.h"
 #include "state/state.h"
 #include "vring/vring.h"
 
@@ -98,6 +100,7 @@ struct VirtioDevice {
     void *transport_opaque;
     BusSpace *space;
     uint64_t offered, accepted;
+    bool legacy; /* the driver uses a legacy interface; until reset */
     uint32_t config_size;
     VirtioQueue *queues;
     uint32_t queue_count;
@@ -125,6 +128,8 @@ void virtio_init(VirtioDevice *v, const VirtioType *type, BusSpace *space, unsig
 void virtio_clear(VirtioDevice *v);
 /* Reset by the machine. vCPUs are stopped. */
 void virtio_reset(VirtioDevice *v);
+/* What it is plugged into goes away: no more interrupts. Nothing is in flight when it returns. */
+void virtio_unplug(VirtioDevice *v);
 /* Brings the queues' threads and what is in flight to rest, and lets them go on; they nest. Not from
    a queue's thread. */
 void virtio_pause(VirtioDevice *v);
@@ -167,6 +172,10 @@ void virtio_set_status(VirtioDevice *v, uint8_t status);
 /* 32 bits of the feature words; what was not offered is remembered, and refused with FEATURES_OK. */
 void virtio_set_features(VirtioDevice *v, unsigned word, uint32_t bits);
 void virtio_enable_queue(VirtioDevice *v, unsigned queue, bool enable);
+/* The driver uses the legacy interface from now on. */
+void virtio_set_legacy(VirtioDevice *v);
+/* A legacy queue: one stretch of memory (2.7.2), aligned at align. 0 turns it off. */
+void virtio_set_queue_page(VirtioDevice *v, unsigned queue, uint64_t addr, uint64_t align);
 /* Any offset and length; what is outside reads as 0. */
 void virtio_read_config(VirtioDevice *v, uint64_t offset, uint8_t *bytes, uint32_t len);
 void virtio_write_config(VirtioDevice *v, uint64_t offset, const uint8_t *bytes, uint32_t len);
@@ -192,3 +201,48 @@ void virtio_mmio_reset(VirtioMmio *m);
 /* offset below 0x1000, size 1, 2, 4 or 8. Any thread. */
 uint64_t virtio_mmio_read(VirtioMmio *m, uint64_t offset, unsigned size);
 void virtio_mmio_write(VirtioMmio *m, uint64_t offset, uint64_t value, unsigned size);
+
+/* ---- PCI ------------------------------------------------------------------------- */
+
+enum { VIRTIO_PCI_BAR_SIZE = 0x4000, VIRTIO_PCI_NO_VECTOR = 0xffff };
+
+/* The registers of a function; zeroed at first. */
+typedef struct {
+    VirtioDevice *v;
+    PciFunction *fn;
+    bool modern;       /* the capabilities of Virtio 1.0 */
+    unsigned window;   /* offset of the capability that reaches the BAR from configuration space */
+    unsigned bar;      /* of the modern registers */
+    uint32_t device_features_sel, driver_features_sel;
+    uint16_t queue_sel;
+    uint16_t config_vector, vectors[VIRTIO_MAX_QUEUES];
+    uint8_t isr;       /* under irq_lock, with the pin */
+    pthread_mutex_t irq_lock;
+} VirtioPci;
+
+#define VIRTIO_PCI_SAVED(Type, member)                                                             \
+    STATE_FIELD(Type, member.device_features_sel, 1),                                              \
+        STATE_FIELD(Type, member.driver_features_sel, 1), STATE_FIELD(Type, member.queue_sel, 1),  \
+        STATE_FIELD(Type, member.config_vector, 1), STATE_ARRAY(Type, member.vectors, 1),          \
+        STATE_FIELD(Type, member.isr, 1)
+
+/* The ids by which a driver knows a device of that type (4.1.2); transitional: those of a device that
+   legacy drivers find too. */
+void virtio_pci_ids(PciIds *ids, const VirtioType *type, bool transitional);
+/* v has been initialized, fn made with pci_init, not shown. bar: -1, or the BAR of the modern
+   registers (VIRTIO_PCI_BAR_SIZE bytes), whose capabilities this adds. */
+void virtio_pci_plug(VirtioPci *p, VirtioDevice *v, PciFunction *fn, int bar);
+/* Undoes plug. */
+void virtio_pci_unplug(VirtioPci *p);
+/* Registers and interrupts to power-on; the device is reset by itself. */
+void virtio_pci_reset(VirtioPci *p);
+/* Modern registers: offset below VIRTIO_PCI_BAR_SIZE. Any thread. */
+uint64_t virtio_pci_read(VirtioPci *p, uint64_t offset, unsigned size);
+void virtio_pci_write(VirtioPci *p, uint64_t offset, uint64_t value, unsigned size);
+/* The I/O ports of a legacy device; size of their BAR. Any thread. */
+uint64_t virtio_pci_legacy_read(VirtioPci *p, uint64_t offset, unsigned size);
+void virtio_pci_legacy_write(VirtioPci *p, uint64_t offset, uint64_t value, unsigned size);
+uint64_t virtio_pci_legacy_size(const VirtioDevice *v);
+/* For PciOps: the window in configuration space. */
+void virtio_pci_reading(VirtioPci *p, unsigned offset, unsigned len);
+void virtio_pci_written(VirtioPci *p, unsigned offset, unsigned len);

@@ -1,3 +1,3 @@
 # virtio: features, status, queues with their threads; the MMIO transport
-virtio_uses := base bus state vring
+virtio_uses := base bus pci state vring
 virtio_pkgs := glib-2.0

@@ -217,3 +217,33 @@ check_rewrite()
     usage -object rng-builtin,id=r $(printf -- '-device virtio-rng-device,rng=r %.0s' {1..9})
     [[ $output == *"no slot is free"* ]]
 }
+
+# on_pci DEVICE...: a disk on PCI is written, read back, and where it sits is told.
+on_pci()
+{
+    job 'ls -l /sys/bus/virtio/devices/virtio0; dd if=/dev/urandom of=/tmp/x bs=1M count=4 2>/dev/null
+        dd if=/tmp/x of=/dev/vda bs=1M conv=fsync 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches
+        [ "$(md5sum </tmp/x)" = "$(head -c 4194304 /dev/vda | md5sum)" ] && echo SAME' \
+        -drive file=disk.img,format=raw,if=none,id=d "$@"
+    [[ "$output" == *SAME* ]]
+}
+
+@test "a disk on PCI works with modern drivers, with legacy ones, and behind a root port" {
+    on_pci -device virtio-blk-pci,drive=d,addr=7
+    [[ "$output" == *0000:00:07.0* ]]
+    on_pci -device virtio-blk-pci,drive=d,disable-modern=on
+    on_pci -device pcie-root-port,id=rp,slot=1 -device virtio-blk,drive=d,bus=rp
+    [[ "$output" == *0000:01:00.0* ]]
+}
+
+@test "PCI places that are taken or not there, and modes that exclude each other, are one line" {
+    local d="-drive file=disk.img,format=raw,if=none,id=d"
+    usage $d -device virtio-blk-pci,drive=d,addr=0
+    [[ "$output" == *"slot 0 function 0 of pcie.0 is not free"* ]]
+    usage $d -device virtio-blk-pci,drive=d,addr=20
+    [[ "$output" == *"addr=20: expected SLOT or SLOT.FUNCTION"* ]]
+    usage $d -device virtio-blk-pci,drive=d,bus=rp9
+    [[ "$output" == *"Bus 'rp9' not found; there are pcie.0"* ]]
+    usage $d -device virtio-blk-pci,drive=d,disable-modern=on,disable-legacy=on
+    [[ "$output" == *"neither modern nor legacy"* ]]
+}

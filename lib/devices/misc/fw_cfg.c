@@ -252,6 +252,26 @@ static void advance(FwCfgMmio *f, uint32_t len)
     f->offset = len > UINT32_MAX - f->offset ? UINT32_MAX : f->offset + len;
 }
 
+/* Only memory: filling a wide window of registers would keep a CPU for seconds. data NULL: zeros. */
+static bool dma_put(BusSpace *space, uint64_t addr, const uint8_t *data, uint64_t len)
+{
+    while (len) {
+        uint64_t n = len;
+        void *host = bus_dma_map(space, addr, &n, true);
+        if (!host)
+            return false;
+        if (data)
+            memcpy(host, data, n);
+        else
+            memset(host, 0, n);
+        bus_dma_unmap(space, addr, n);
+        addr += n;
+        data = data ? data + n : NULL;
+        len -= n;
+    }
+    return true;
+}
+
 static bool dma_write_entry(FwCfgMmio *f, uint64_t addr, uint32_t len)
 {
     Entry *e = f->key & KEY_LOCAL || (f->key & KEY_MASK) >= KEYS || !f->table
@@ -273,8 +293,7 @@ static bool dma_transfer(FwCfgMmio *f, uint32_t control, uint64_t addr, uint32_t
         size_t left;
         const uint8_t *data = rest(f, &left);
         uint32_t n = (uint32_t)MIN(left, len);
-        ok = bus_dma_write(space, addr, data, n) == BUS_OK &&
-             bus_dma_fill(space, addr + n, 0, len - n) == BUS_OK;
+        ok = dma_put(space, addr, data, n) && dma_put(space, addr + n, NULL, len - n);
     } else if (control & DMA_WRITE) {
         ok = dma_write_entry(f, addr, len);
     }

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* The back ends that a user adds to a machine: -drive, -blockdev, -object. plug.c has the devices. */
+#include "machines/machine_priv.h"
+
+#include "base/error.h"
+#include "base/option.h"
+
+#include <string.h>
+
+struct MachineDrive {
+    BlockDrive *parsed; /* NULL: of -blockdev */
+    BlockNode *node;    /* a reference */
+    char *id;
+    bool used; /* by a device */
+    DeviceDrive drive;
+};
+
+struct MachineRng {
+    DeviceRng rng; /* its strings are owned */
+};
+
+static void drive_free(gpointer p)
+{
+    MachineDrive *d = p;
+    block_node_unref(d->node);
+    block_drive_free(d->parsed);
+    g_free(d->id);
+    g_free(d);
+}
+
+static void rng_free(gpointer p)
+{
+    MachineRng *r = p;
+    g_free((char *)r->rng.id);
+    g_free((char *)r->rng.filename);
+    g_free(r);
+}
+
+void machine_backends_init(Machine *m)
+{
+    m->block = block_graph_new();
+    m->drives = g_ptr_array_new_with_free_func(drive_free);
+    m->rngs = g_ptr_array_new_with_free_func(rng_free);
+}
+
+void machine_backends_clear(Machine *m)
+{
+    g_ptr_array_unref(m->drives);
+    g_ptr_array_unref(m->rngs);
+    block_graph_free(m->block);
+}
+
+BlockGraph *machine_block(Machine *m)
+{
+    return m->block;
+}
+
+/* ---- Drives ---------------------------------------------------------------- */
+
+static MachineDrive *drive_find(const Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->drives->len; i++) {
+        MachineDrive *d = g_ptr_array_index(m->drives, i);
+        if (strcmp(d->id, id) == 0)
+            return d;
+    }
+    return NULL;
+}
+
+static MachineDrive *drive_add(Machine *m, BlockNode *node, const char *id)
+{
+    MachineDrive *d = g_new0(MachineDrive, 1);
+    d->node = node;
+    d->id = g_strdup(id);
+    d->drive = (DeviceDrive){.id = d->id, .node = node, .werror = BLOCK_ON_ERROR_ENOSPC};
+    g_ptr_array_add(m->drives, d);
+    return d;
+}
+
+/* The id of a drive without one: "virtio0", "none1"... */
+static char *drive_id(const Machine *m, const char *kind)
+{
+    for (unsigned n = 0;; n++) {
+        char *id = g_strdup_printf("%s%u", kind, n);
+        if (!drive_find(m, id))
+            return id;
+        g_free(id);
+    }
+}
+
+static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own, GError **error)
+{
+    bool none = parsed->interface == BLOCK_IF_NONE, flash = parsed->interface == BLOCK_IF_PFLASH;
+    *own = parsed->interface == BLOCK_IF_VIRTIO || parsed->interface == BLOCK_IF_DEFAULT;
+    if (!none && !*own && !(flash && machine_device(m, "pflash0")))
+        return fail_usage(error,
+                          "machine '%s' has no such interface; use if=virtio, or if=none with "
+                          "-device",
+                          m->type->name);
+    g_autofree char *id = parsed->id ? g_strdup(parsed->id)
+                                     : drive_id(m, none ? "none" : flash ? "pflash" : "virtio");
+    if (drive_find(m, id))
+        return fail_usage(error, "Duplicate ID '%s' for drive", id);
+    if (snapshot) {
+        parsed->snapshot = true;
+        parsed->flags |= BLOCK_OPEN_READ_ONLY;
+    }
+    BlockNode *node = block_drive_open(m->block, parsed, error);
+    if (!node)
+        return false;
+    MachineDrive *d = drive_add(m, node, id);
+    d->drive.read_only = parsed->read_only;
+    d->drive.writethrough = parsed->writethrough;
+    d->drive.werror = parsed->werror;
+    d->drive.rerror = parsed->rerror;
+    d->drive.serial = parsed->serial;
+    if (flash) {
+        int given = parsed->unit >= 0 ? parsed->unit : parsed->index;
+        int unit = given >= 0 ? given : m->flash[0]; /* none given: the first that is free */
+        d->used = true;
+        if (!machine_flash_drive(m, (unsigned)unit, &d->drive, error)) {
+            g_ptr_array_remove_index(m->drives, m->drives->len - 1);
+            return false;
+        }
+    }
+    d->parsed = parsed;
+    return true;
+}
+
+bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error)
+{
+    BlockDrive *parsed = block_drive_parse(m->block, text, error);
+    bool own = false;
+    if (!parsed || !drive_open(m, parsed, snapshot, &own, error)) {
+        block_drive_free(parsed);
+        return prefix(error, "-drive %s", text);
+    }
+    if (!own)
+        return true;
+    const MachineDrive *d = g_ptr_array_index(m->drives, m->drives->len - 1);
+    g_autoptr(GString) device = g_string_new("virtio-blk,drive=");
+    for (const char *p = d->id; *p; p++)
+        g_string_append_printf(device, *p == ',' ? ",," : "%c", *p);
+    g_ptr_array_add(m->pending, g_string_free(g_steal_pointer(&device), FALSE));
+    return true;
+}
+
+bool machine_add_blockdev(Machine *m, const char *text, GError **error)
+{
+    return block_blockdev(m->block, text, error) || prefix(error, "-blockdev %s", text);
+}
+
+bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error)
+{
+    MachineDrive *d = drive_find(m, value);
+    if (!d) {
+        BlockNode *node = block_find(m->block, value);
+        if (!node)
+            return fail_usage(error, "Property '%s.%s' can't find value '%s'", dev->type->name, key,
+                              value);
+        d = drive_add(m, block_node_ref(node), value);
+    }
+    /* Nodes of -blockdev are shared as far as the devices allow it. */
+    if (d->parsed && d->used)
+        return fail_usage(error, "Drive '%s' is already in use by another device", value);
+    d->used = true;
+    return device_set_drive(dev, key, &d->drive, error);
+}
+
+void machine_release_backends(Machine *m, Device *dev)
+{
+    for (const DeviceProp *p = dev->type->props; p && p->name; p++) {
+        const DeviceDrive *drive = NULL;
+        if (p->kind == DEVICE_DRIVE)
+            memcpy(&drive, (char *)dev + p->offset, sizeof drive);
+        for (guint i = 0; drive && i < m->drives->len; i++) {
+            MachineDrive *d = g_ptr_array_index(m->drives, i);
+            d->used = d->used && &d->drive != drive;
+        }
+    }
+}
+
+/* ---- Objects --------------------------------------------------------------- */
+
+static bool object_add(Machine *m, Options *options, GError **error)
+{
+    const char *type = options_need(options, "qom-type", error);
+    if (!type)
+        return false;
+    bool builtin = strcmp(type, "rng-builtin") == 0;
+    if (!builtin && strcmp(type, "rng-random"))
+        return fail_usage(error, "'%s': there are rng-random and rng-builtin", type);
+    const char *id = options_need(options, "id", error);
+    if (!id)
+        return false;
+    const char *file = builtin ? NULL : options_get(options, "filename");
+    if (!options_done(options, error))
+        return false;
+    for (guint i = 0; i < m->rngs->len; i++)
+        if (!strcmp(((MachineRng *)g_ptr_array_index(m->rngs, i))->rng.id, id))
+            return fail_usage(error, "attempt to add duplicate property '%s' to object", id);
+    /* The kernel's own generator is what the machine's source is. */
+    if (file && (!strcmp(file, "/dev/urandom") || !strcmp(file, "/dev/random")))
+        file = NULL;
+    MachineRng *r = g_new0(MachineRng, 1);
+    r->rng = (DeviceRng){g_strdup(id), g_strdup(file)};
+    g_ptr_array_add(m->rngs, r);
+    return true;
+}
+
+bool machine_add_object(Machine *m, const char *text, GError **error)
+{
+    g_autoptr(Options) options = options_parse(text, "qom-type", error);
+    return (options && object_add(m, options, error)) || prefix(error, "-object %s", text);
+}
+
+bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error)
+{
+    for (guint i = 0; i < m->rngs->len; i++) {
+        const MachineRng *r = g_ptr_array_index(m->rngs, i);
+        if (!strcmp(r->rng.id, value))
+            return device_set_rng(dev, key, &r->rng, error);
+    }
+    return fail_usage(error, "Device '%s' not found (property '%s.%s')", value, dev->type->name, key);
+}
