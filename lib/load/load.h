@@ -69,3 +69,16 @@ LoadImage *load_image(GBytes *bytes, const char *name, GError **error);
 LoadImage *load_image_file(const char *path, GError **error);
 void load_image_free(LoadImage *image); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoadImage, load_image_free)
+
+/* ---- Initial RAM disks ------------------------------------------------------ */
+
+/* Appends an entry to a cpio archive: mode has the kind of file too; name has no leading slash. */
+void load_cpio_add(GByteArray *out, const char *name, uint32_t mode, const void *data, size_t size);
+/* All that is in a folder of the host, under name ("" for the root); out may grow to max bytes. Devices,
+   links and modes are kept, owners become root. */
+bool load_cpio_add_folder(GByteArray *out, const char *folder, const char *name, uint64_t max,
+                          GError **error);
+void load_cpio_end(GByteArray *out);
+/* Which of names (NULL-terminated, no leading slash) an initial RAM disk has: found[i] is set to true.
+   False: part of it cannot be looked into (a compression not known here, damage). */
+bool load_cpio_has(GBytes *initrd, const char *const *names, bool *found);

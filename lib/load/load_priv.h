@@ -15,3 +15,7 @@ bool load_linux(LoadImage *image, GBytes *bytes, GError **error);
 
 /* One segment of all bytes at 0, entered at its start. */
 void load_single(LoadImage *image, GBytes *bytes, uint64_t mem_size);
+
+/* Unpacks the gzip or zstd data that packed begins with, whatever follows; its length goes to *used.
+   NULL if it begins with something else or is damaged. */
+GBytes *load_unpack_first(GBytes *packed, size_t *used);

@@ -25,7 +25,8 @@ static bool grow(GByteArray *out, const char *method, GError **error)
     return true;
 }
 
-static GBytes *unpack_gzip(const uint8_t *data, size_t size, GError **error)
+/* used: bytes up to the end of what was packed; there may be more. */
+static GBytes *unpack_gzip(const uint8_t *data, size_t size, size_t *used, GError **error)
 {
     z_stream z = { .next_in = (Bytef *)data, .avail_in = (uInt)MIN(size, UINT32_MAX) };
     g_autoptr(GByteArray) out = g_byte_array_new();
@@ -46,6 +47,7 @@ static GBytes *unpack_gzip(const uint8_t *data, size_t size, GError **error)
         g_byte_array_set_size(out, had + CHUNK - z.avail_out);
     }
     uint64_t at = z.total_in;
+    *used = at;
     inflateEnd(&z);
     if (r == Z_STREAM_END)
         return g_byte_array_free_to_bytes(g_steal_pointer(&out));
@@ -56,7 +58,7 @@ static GBytes *unpack_gzip(const uint8_t *data, size_t size, GError **error)
     return NULL;
 }
 
-static GBytes *unpack_zstd(const uint8_t *data, size_t size, GError **error)
+static GBytes *unpack_zstd(const uint8_t *data, size_t size, size_t *used, GError **error)
 {
     ZSTD_DStream *z = ZSTD_createDStream();
     ZSTD_inBuffer in = { data, size, 0 };
@@ -80,6 +82,7 @@ static GBytes *unpack_zstd(const uint8_t *data, size_t size, GError **error)
         }
     }
     ZSTD_freeDStream(z);
+    *used = in.pos;
     if (!r)
         result = g_byte_array_free_to_bytes(g_steal_pointer(&out));
     return result;
@@ -124,6 +127,25 @@ static const char *other_method(const uint8_t *data, size_t size)
     return NULL;
 }
 
+static bool is_gzip(const uint8_t *data, size_t size)
+{
+    return size >= 2 && data[0] == 0x1f && data[1] == 0x8b;
+}
+
+static bool is_zstd(const uint8_t *data, size_t size)
+{
+    return size >= 4 && ld_le32(data) == 0xfd2fb528;
+}
+
+GBytes *load_unpack_first(GBytes *packed, size_t *used)
+{
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(packed, &size);
+    return is_gzip(data, size)   ? unpack_gzip(data, size, used, NULL)
+           : is_zstd(data, size) ? unpack_zstd(data, size, used, NULL)
+                                 : NULL;
+}
+
 GBytes *load_unpack(GBytes *packed, const char *name, GError **error)
 {
     g_autoptr(GBytes) bytes = g_bytes_ref(packed);
@@ -135,10 +157,11 @@ GBytes *load_unpack(GBytes *packed, const char *name, GError **error)
             prefix(error, "%s", name);
             return NULL;
         }
-        if (size >= 2 && data[0] == 0x1f && data[1] == 0x8b) {
-            next = unpack_gzip(data, size, error);
-        } else if (size >= 4 && ld_le32(data) == 0xfd2fb528) {
-            next = unpack_zstd(data, size, error);
+        size_t used;
+        if (is_gzip(data, size)) {
+            next = unpack_gzip(data, size, &used, error);
+        } else if (is_zstd(data, size)) {
+            next = unpack_zstd(data, size, &used, error);
         } else if (other_method(data, size)) {
             fail(error, "compressed with %s; unpack it first", other_method(data, size));
         } else {

@@ -83,7 +83,7 @@ static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
         "virtio-net", "virtio-scsi", "virtio-balloon", "virtio-gpu", "virtio-9p", "vhost-user-fs",
-        "nvme", "e1000e", "pci-serial", "usb-ehci", "qemu-xhci", NULL};
+        "e1000e", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
     g_ptr_array_add(names, NULL);

@@ -236,6 +236,16 @@ void pci_intx(PciFunction *fn, bool level)
     pthread_mutex_unlock(&fn->host->irq_lock);
 }
 
+static void line_set(void *opaque, int n, bool level)
+{
+    pci_intx(opaque, level);
+}
+
+BusIrq pci_intx_line(PciFunction *fn)
+{
+    return (BusIrq){ line_set, fn, 0 };
+}
+
 void pci_intx_update(PciFunction *fn)
 {
     pthread_mutex_lock(&fn->host->irq_lock);

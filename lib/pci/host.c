@@ -115,8 +115,9 @@ PciHost *pci_host_new(const char *name, const PciWindow *windows, size_t count)
     host->root.name = g_strdup(name);
     host->root.host = host;
     host->root.slots = 32;
-    host->window_count = MIN(count, PCI_WINDOWS);
-    memcpy(host->windows, windows, host->window_count * sizeof *windows);
+    for (size_t i = 0; i < count && host->window_count < PCI_WINDOWS; i++)
+        if (windows[i].size)
+            host->windows[host->window_count++] = windows[i];
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);

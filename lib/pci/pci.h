@@ -109,7 +109,7 @@ typedef struct {
     uint64_t cpu, pci, size;
 } PciWindow;
 
-/* windows are copied, at most 4 of them; name is that of the root bus ("pcie.0"), copied. */
+/* windows are copied, at most 4 of them, empty ones left out; name is that of the root bus ("pcie.0"), copied. */
 PciHost *pci_host_new(const char *name, const PciWindow *windows, size_t count);
 /* All functions must have been cleared. NULL is fine. */
 void pci_host_free(PciHost *host);
@@ -174,6 +174,8 @@ bool pci_loaded(PciFunction *fn, GError **error);
 
 /* The level of the function's interrupt pin. */
 void pci_intx(PciFunction *fn, bool level);
+/* The pin as a line to connect to. */
+BusIrq pci_intx_line(PciFunction *fn);
 /* A message, if the guest has turned MSI-X on. */
 void pci_msix_send(PciFunction *fn, unsigned vector);
 bool pci_msix_on(const PciFunction *fn);

@@ -5,7 +5,7 @@
  * the character device is full: then it waits in the transmit FIFO, as it would behind a slow line.
  * Not there: parity and framing errors, automatic flow control, DMA mode.
  */
-#include "devices/device.h"
+#include "devices/char/uart16550_priv.h"
 
 #include "base/bits.h"
 
@@ -46,47 +46,29 @@ enum {
 enum { MSR_RI = 0x40, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_DCD = 0x80, MSR_DELTAS = 0x0f };
 enum { MSR_DELTA_CTS = 1, MSR_DELTA_DSR = 2, MSR_TRAILING_RI = 4, MSR_DELTA_DCD = 8 };
 
-#define FIFO_SIZE 16
 #define RETRY_NS 10000000 /* between attempts to write to a full character device */
 
-typedef struct {
-    uint8_t byte[FIFO_SIZE];
-    uint8_t first, count;
-} Fifo;
-
-typedef struct {
-    Device dev;
-    Chardev *chardev;
-    uint32_t clock; /* Hz */
-    DeviceTimer *timeout, *retry;
-    Fifo rx, tx;
-    uint8_t ier, fcr, lcr, mcr, lsr, msr, scr;
-    uint8_t tx_irq;      /* the transmitter-empty interrupt is pending */
-    uint8_t timeout_irq; /* bytes have waited in the receive FIFO below its trigger */
-    uint16_t divisor;
-} Uart;
-
-static void fifo_push(Fifo *f, uint8_t byte)
+static void fifo_push(UartFifo *f, uint8_t byte)
 {
-    f->byte[(f->first + f->count++) % FIFO_SIZE] = byte;
+    f->byte[(f->first + f->count++) % UART_FIFO] = byte;
 }
 
-static uint8_t fifo_pop(Fifo *f)
+static uint8_t fifo_pop(UartFifo *f)
 {
     uint8_t byte = f->byte[f->first];
-    f->first = (f->first + 1) % FIFO_SIZE;
+    f->first = (f->first + 1) % UART_FIFO;
     f->count--;
     return byte;
 }
 
-static void fifo_clear(Fifo *f)
+static void fifo_clear(UartFifo *f)
 {
     f->first = f->count = 0;
 }
 
 static unsigned depth(const Uart *u)
 {
-    return u->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
+    return u->fcr & FCR_ENABLE ? UART_FIFO : 1;
 }
 
 static unsigned trigger(const Uart *u)
@@ -202,9 +184,9 @@ static uint8_t read_rbr(Uart *u)
 static void tx_drain(Uart *u)
 {
     while (u->tx.count) {
-        size_t run = MIN(u->tx.count, FIFO_SIZE - u->tx.first);
+        size_t run = MIN(u->tx.count, UART_FIFO - u->tx.first);
         size_t taken = chardev_write(u->chardev, u->tx.byte + u->tx.first, run);
-        u->tx.first = (uint8_t)((u->tx.first + taken) % FIFO_SIZE);
+        u->tx.first = (uint8_t)((u->tx.first + taken) % UART_FIFO);
         u->tx.count = (uint8_t)(u->tx.count - taken);
         if (taken < run) {
             device_timer_set(u->retry, bus_clock_now(u->dev.env.clock) + RETRY_NS);
@@ -310,7 +292,7 @@ static void write_mcr(Uart *u, uint8_t value)
         chardev_accept_input(u->chardev);
 }
 
-static uint64_t uart_read(Device *dev, uint64_t offset, unsigned size)
+uint64_t uart16550_read(Device *dev, uint64_t offset, unsigned size)
 {
     Uart *u = (Uart *)dev;
     uint8_t value = 0;
@@ -336,7 +318,7 @@ static uint64_t uart_read(Device *dev, uint64_t offset, unsigned size)
     return value;
 }
 
-static void uart_write(Device *dev, uint64_t offset, uint64_t value, unsigned size)
+void uart16550_write(Device *dev, uint64_t offset, uint64_t value, unsigned size)
 {
     Uart *u = (Uart *)dev;
     uint8_t byte = (uint8_t)value;
@@ -363,7 +345,7 @@ static void uart_write(Device *dev, uint64_t offset, uint64_t value, unsigned si
 
 /* ---- Life ---------------------------------------------------------------- */
 
-static bool uart_start(Device *dev, GError **error)
+bool uart16550_start(Device *dev, GError **error)
 {
     Uart *u = (Uart *)dev;
     u->timeout = device_timer_new(dev, timeout_fire);
@@ -372,7 +354,7 @@ static bool uart_start(Device *dev, GError **error)
     return true;
 }
 
-static void uart_stop(Device *dev)
+void uart16550_stop(Device *dev)
 {
     Uart *u = (Uart *)dev;
     chardev_set_handlers(u->chardev, NULL, NULL, NULL, NULL);
@@ -380,7 +362,7 @@ static void uart_stop(Device *dev)
     device_timer_free(u->retry);
 }
 
-static void uart_reset(Device *dev)
+void uart16550_reset(Device *dev)
 {
     Uart *u = (Uart *)dev;
     device_timer_cancel(u->timeout);
@@ -397,11 +379,11 @@ static void uart_reset(Device *dev)
     chardev_accept_input(u->chardev);
 }
 
-static bool uart_loaded(Device *dev, GError **error)
+bool uart16550_loaded(Device *dev, GError **error)
 {
     Uart *u = (Uart *)dev;
-    u->rx.first %= FIFO_SIZE;
-    u->tx.first %= FIFO_SIZE;
+    u->rx.first %= UART_FIFO;
+    u->tx.first %= UART_FIFO;
     u->rx.count = (uint8_t)MIN(u->rx.count, depth(u));
     u->tx.count = (uint8_t)MIN(u->tx.count, depth(u));
     arm_timeout(u);
@@ -427,17 +409,10 @@ static const DeviceProp uart_props[] = {
     {.name = NULL},
 };
 
-static const StateField uart_saved[] = {
-    STATE_ARRAY(Uart, rx.byte, 1), STATE_FIELD(Uart, rx.first, 1), STATE_FIELD(Uart, rx.count, 1),
-    STATE_ARRAY(Uart, tx.byte, 1), STATE_FIELD(Uart, tx.first, 1), STATE_FIELD(Uart, tx.count, 1),
-    STATE_FIELD(Uart, ier, 1),     STATE_FIELD(Uart, fcr, 1),      STATE_FIELD(Uart, lcr, 1),
-    STATE_FIELD(Uart, mcr, 1),     STATE_FIELD(Uart, lsr, 1),      STATE_FIELD(Uart, msr, 1),
-    STATE_FIELD(Uart, scr, 1),     STATE_FIELD(Uart, tx_irq, 1),   STATE_FIELD(Uart, timeout_irq, 1),
-    STATE_FIELD(Uart, divisor, 1), STATE_END,
-};
+static const StateField uart_saved[] = {UART_SAVED, STATE_END};
 
 static const DeviceRegion uart_regions[] = {
-    {.name = "serial", .size = 8, .min = 1, .max = 1, .read = uart_read, .write = uart_write},
+    {.name = "serial", .size = 8, .min = 1, .max = 1, .read = uart16550_read, .write = uart16550_write},
     {.name = NULL},
 };
 
@@ -448,9 +423,9 @@ const DeviceType uart16550_type = {
     .props = uart_props,
     .regions = uart_regions,
     .saved = uart_saved,
-    .start = uart_start,
-    .reset = uart_reset,
-    .stop = uart_stop,
-    .loaded = uart_loaded,
+    .start = uart16550_start,
+    .reset = uart16550_reset,
+    .stop = uart16550_stop,
+    .loaded = uart16550_loaded,
     .fdt = uart_fdt,
 };
