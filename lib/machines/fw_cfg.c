@@ -47,9 +47,8 @@ static void set_blob(FwCfg *table, uint16_t size_key, uint16_t key, GBytes *byte
 }
 
 /* Files that are there on every board; one the user has given stays. */
-static void set_own(FwCfg *table, const char *name, const void *data, size_t size)
+static void set_own(FwCfg *table, const char *name, GBytes *bytes)
 {
-    g_autoptr(GBytes) bytes = g_bytes_new(data, size);
     if (!fw_cfg_has_file(table, name))
         fw_cfg_set_file(table, name, bytes, NULL);
 }
@@ -58,8 +57,10 @@ void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot)
 {
     static const uint8_t forever[4] = {0xff, 0xff, 0xff, 0xff};
     FwCfg *table = m->fw_cfg;
-    set_own(table, "bootorder", "", 0);
-    set_own(table, "etc/boot-fail-wait", forever, sizeof forever);
+    g_autoptr(GBytes) order = machine_bootorder(m);
+    g_autoptr(GBytes) wait = g_bytes_new_static(forever, sizeof forever);
+    set_own(table, "bootorder", order);
+    set_own(table, "etc/boot-fail-wait", wait);
     fw_cfg_set_u16(table, FW_CFG_NB_CPUS, (uint16_t)m->options->smp.cpus);
     fw_cfg_set_u16(table, FW_CFG_BOOT_MENU, 0);
     /* Firmware loads it from here; what is started directly needs no second copy. */

@@ -71,6 +71,12 @@ bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error);
 /* ---- fw_cfg.c */
 void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot);
 
+/* ---- bootorder.c */
+/* A usage error if another device has the bootindex of this one. */
+bool machine_bootindex_check(const Machine *m, const Device *dev, GError **error);
+/* Text of the file; after the devices have started. */
+GBytes *machine_bootorder(const Machine *m);
+
 /* ---- flash.c: drives of the boards' flashes, devices "pflash0" and "pflash1" */
 bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GError **error);
 /* -M pflash0= and pflash1=. */

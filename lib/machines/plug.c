@@ -277,7 +277,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
     const char *equals = model.preset ? strchr(model.preset, '=') : NULL;
     g_autofree char *key = equals ? g_strndup(model.preset, (gsize)(equals - model.preset)) : NULL;
     if ((key && !device_set(proxy, key, equals + 1, error)) ||
-        !set_props(m, dev, proxy, options, error))
+        !set_props(m, dev, proxy, options, error) || !machine_bootindex_check(m, dev, error))
         return false;
     Device *slot = slot_find(m, proxy ? "pci" : model.type->slot, bus, error);
     return slot && plug(m, g_steal_pointer(&dev), g_steal_pointer(&proxy), slot, error);

@@ -168,3 +168,23 @@ readl 0x1018
 END
     compare -bios none
 }
+
+@test "fw_cfg's boot order has QEMU's paths, by bootindex" {
+    truncate -s 1M a.img b.img
+    devices="-blockdev driver=file,filename=a.img,node-name=a -blockdev driver=file,filename=b.img,node-name=b
+        -blockdev driver=null-co,node-name=c,size=1048576 -device virtio-blk-device,drive=a,bootindex=2
+        -device virtio-blk-pci,drive=b,bootindex=1 -device nvme,serial=1,drive=c,bootindex=3,addr=5"
+    command -v xxd >/dev/null || skip "no xxd"
+    # the first file, as names go
+    # shellcheck disable=SC2086
+    qtest $devices < <(echo writew 0x10100008 0x2000; for _ in $(seq 20); do echo read 0x10100000 8; done)
+    [ "$status" -eq 0 ]
+    text=$(echo "$output" | sed -n 's/^OK 0x//p' | xxd -r -p | tr -d '\0')
+    [ "$text" = "/pci@ffffffffffffffff/scsi@1/disk@0,0
+/virtio-mmio@0000000010008000/disk@0,0
+/pci@ffffffffffffffff/pci1b36,0010@5/namespace@1,0" ]
+    # shellcheck disable=SC2086
+    qtest $devices -device virtio-rng-pci -blockdev driver=null-co,node-name=d -device virtio-blk-pci,drive=d,bootindex=3 </dev/null
+    [ "$status" -eq 2 ]
+    [[ $output == *"bootindex 3 has already been used"* ]]
+}
