@@ -314,6 +314,9 @@ void block_drain_begin(BlockNode *node);
 void block_drain_end(BlockNode *node);
 /* All nodes of the graph come to rest, once; new requests are let in again at once. */
 void block_drain_all(BlockGraph *graph);
+/* The same, then what the disks of users outside the graph hold back is written. The first error,
+ * or 0. Control thread, which may wait. */
+int block_flush_all(BlockGraph *graph);
 
 /* ---- Blocking calls: any thread that may wait ---------------------------- */
 

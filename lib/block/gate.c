@@ -157,6 +157,22 @@ void block_drain_all(BlockGraph *graph)
             block_drain_end(graph->nodes->pdata[i]);
 }
 
+int block_flush_all(BlockGraph *graph)
+{
+    int first = 0;
+
+    block_drain_all(graph);
+    for (unsigned i = 0; i < graph->nodes->len; i++) {
+        const BlockNode *node = graph->nodes->pdata[i];
+        for (unsigned n = 0; n < node->users->len; n++) {
+            BlockUser *user = node->users->pdata[n];
+            int ret = !user->parent && user->perm & BLOCK_PERM_WRITE ? block_flush(user) : 0;
+            first = first ? first : ret;
+        }
+    }
+    return first;
+}
+
 /* ---- tracking ------------------------------------------------------------ */
 
 static uint64_t low(const BlockFrame *f)

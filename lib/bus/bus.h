@@ -234,6 +234,9 @@ int64_t bus_clock_deadline(BusClock *clock);
 /* Nanoseconds since 1970 UTC, by the host; on a manual clock, 2000-01-01 plus virtual time. Goes
    on while the clock is stopped. */
 int64_t bus_clock_wall(BusClock *clock);
+/* Another wall time: ahead nanoseconds (or behind) of the above; with follow, it stops and goes on
+   with virtual time from where it is now. Before others use the clock. */
+void bus_clock_set_wall(BusClock *clock, int64_t ahead, bool follow);
 
 /* Random bytes: the host's, or after bus_clock_seed a repeatable sequence. */
 void bus_random(BusClock *clock, void *buf, size_t len);

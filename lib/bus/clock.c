@@ -44,6 +44,9 @@ struct BusClock {
     pthread_t thread;
     bool quit;
 
+    int64_t wall; /* to add to the host's wall time, or to virtual time */
+    bool wall_follows;
+
     bool seeded;
     uint64_t random;
 };
@@ -107,11 +110,22 @@ void bus_clock_set(BusClock *clock, int64_t ns)
 
 int64_t bus_clock_wall(BusClock *clock)
 {
+    if (clock->wall_follows)
+        return clock->wall + bus_clock_now(clock);
     if (clock->manual)
-        return MANUAL_EPOCH_S * NS_PER_S + bus_clock_now(clock);
+        return clock->wall + MANUAL_EPOCH_S * NS_PER_S + bus_clock_now(clock);
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
-    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+    return clock->wall + ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+void bus_clock_set_wall(BusClock *clock, int64_t ahead, bool follow)
+{
+    clock->wall_follows = false;
+    clock->wall = ahead;
+    if (follow)
+        clock->wall = bus_clock_wall(clock) - bus_clock_now(clock);
+    clock->wall_follows = follow;
 }
 
 /* ---- The heap of timers, with the lock held ------------------------------- */

@@ -182,6 +182,29 @@ static void test_random(void)
     g_assert_cmpint(bus_clock_wall(a), ==, INT64_C(946684800000000000));
 }
 
+/* Another wall time, which may stop with the clock. */
+static void test_wall(void)
+{
+    const int64_t epoch = INT64_C(946684800000000000);
+    g_autoptr(BusClock) clock = bus_clock_new_manual();
+    bus_clock_set_wall(clock, -5, false);
+    g_assert_cmpint(bus_clock_wall(clock), ==, epoch - 5);
+    bus_clock_advance(clock, 100);
+    bus_clock_set_wall(clock, 7, true);
+    g_assert_cmpint(bus_clock_wall(clock), ==, epoch + 107);
+    bus_clock_advance(clock, 10);
+    g_assert_cmpint(bus_clock_wall(clock), ==, epoch + 117);
+
+    g_autoptr(BusClock) real = bus_clock_new();
+    bus_clock_set_wall(real, 0, true);
+    int64_t then = bus_clock_wall(real);
+    g_usleep(2000);
+    g_assert_cmpint(bus_clock_wall(real), ==, then); /* not started */
+    bus_clock_start(real);
+    g_usleep(2000);
+    g_assert_cmpint(bus_clock_wall(real), >, then);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -191,5 +214,6 @@ int main(int argc, char **argv)
     g_test_add_func("/clock/latency", test_latency);
     g_test_add_func("/clock/free-waits", test_free_waits);
     g_test_add_func("/clock/random", test_random);
+    g_test_add_func("/clock/wall", test_wall);
     return g_test_run();
 }

@@ -76,6 +76,8 @@ Chardev *chardev_table_open(ChardevTable *table, const char *label, const char *
                             GError **error);
 /* Forgets a back end that no front end has. */
 bool chardev_table_remove(ChardevTable *table, const char *id, GError **error);
+/* A line break towards the front end that has the input. */
+bool chardev_table_break(ChardevTable *table, const char *id, GError **error);
 /* "serial0: filename=pty:/dev/pts/3" lines; newly allocated. */
 char *chardev_table_info(const ChardevTable *table);
 
@@ -123,6 +125,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chardev, chardev_free)
 
 /* A peer is there, or the back end has no such thing. NULL: false. */
 bool chardev_is_open(const Chardev *c);
+/* False for one of several users of a back end while another has its input. NULL: false. */
+bool chardev_has_focus(const Chardev *c);
 /* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
 char *chardev_describe(const Chardev *c);
 

@@ -65,6 +65,7 @@ ChardevMux *chardev_mux_new(Chardev *back, const ChardevHost *host);
 void chardev_mux_unref(ChardevMux *mux);
 Chardev *chardev_mux_port(ChardevMux *mux);
 /* As chardev_describe. */
+Chardev *chardev_mux_back(ChardevMux *mux);
 char *chardev_mux_describe(const ChardevMux *mux);
 
 /* What the front end takes now. */

@@ -189,6 +189,16 @@ static const ChardevType port_type = {
     .close = port_close,
 };
 
+bool chardev_has_focus(const Chardev *c)
+{
+    return c && (c->type != &port_type || focused(((const Port *)c->priv)->mux) == c);
+}
+
+Chardev *chardev_mux_back(ChardevMux *mux)
+{
+    return mux->back;
+}
+
 char *chardev_mux_describe(const ChardevMux *mux)
 {
     g_autofree char *back = chardev_describe(mux->back);

@@ -166,6 +166,15 @@ bool chardev_table_remove(ChardevTable *table, const char *id, GError **error)
     return true;
 }
 
+bool chardev_table_break(ChardevTable *table, const char *id, GError **error)
+{
+    Entry *e = find(table, id, NULL);
+    if (!e)
+        return fail_usage(error, "there is no chardev %s", id);
+    chardev_send_event(e->mux ? chardev_mux_back(e->mux) : e->c, CHARDEV_EVENT_BREAK);
+    return true;
+}
+
 char *chardev_table_info(const ChardevTable *table)
 {
     GString *s = g_string_new(NULL);

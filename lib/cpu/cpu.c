@@ -275,6 +275,19 @@ void cpu_group_resume(CpuGroup *g)
     g_mutex_unlock(&g->lock);
 }
 
+bool cpu_group_is_paused(CpuGroup *g)
+{
+    g_mutex_lock(&g->lock);
+    bool paused = g->paused;
+    g_mutex_unlock(&g->lock);
+    return paused;
+}
+
+TranslateStats cpu_group_stats(CpuGroup *g)
+{
+    return translate_stats(g->translator);
+}
+
 unsigned cpu_group_count(const CpuGroup *g)
 {
     return g->count;

@@ -70,6 +70,10 @@ void cpu_group_halt(CpuGroup *g);
 /* The same, and waits until none runs. Main. */
 void cpu_group_pause(CpuGroup *g);
 void cpu_group_resume(CpuGroup *g);
+/* Whether halt or pause was the last of them. Any thread. */
+bool cpu_group_is_paused(CpuGroup *g);
+/* Of the translator. Any thread. */
+TranslateStats cpu_group_stats(CpuGroup *g);
 
 unsigned cpu_group_count(const CpuGroup *g);
 const GuestIsa *cpu_group_isa(const CpuGroup *g);

@@ -85,6 +85,11 @@ void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
     g_atomic_int_inc(&t->invalidated);
 }
 
+TranslateStats translate_stats(Translator *t)
+{
+    return (TranslateStats){.invalidated = (uint64_t)g_atomic_int_get(&t->invalidated)};
+}
+
 void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global)
 {
     g_atomic_int_inc(&((Fake *)cpu)->flushes);

@@ -208,6 +208,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
 /* Sets a property from text, checking type and range. Usage errors name device and property. */
 bool device_set(Device *dev, const char *name, const char *value, GError **error);
 bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error);
+/* What a property is now, as device_set would take it ("" for what is not set); newly allocated. */
+char *device_get(const Device *dev, const DeviceProp *prop);
 /* NULL is "no back end". Borrowed: must outlive the device. */
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
 bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error);

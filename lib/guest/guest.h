@@ -36,6 +36,11 @@ typedef struct GuestIsa {
     /* Sets interrupt input `line` (the ISA's own numbering; RISC-V: the mip bit) from any
        thread, and kicks. */
     void (*set_irq)(TranslateCpu *cpu, unsigned line, bool level);
+    /* For people and debuggers, while the CPU does not run; neither changes anything. */
+    /* All registers as a table of whole lines, floating point too if fp. NULL: only regs. */
+    void (*registers)(TranslateCpu *cpu, bool fp, GString *out);
+    /* Where a load at address would go now, whatever its permissions. NULL: to itself. */
+    bool (*find_page)(TranslateCpu *cpu, uint64_t address, uint64_t *phys);
 } GuestIsa;
 
 /* All ISAs of guest.def, ended by NULL. */

@@ -11,25 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define NO_INDEX UINT32_MAX
-
-static uint32_t boot_index(const Device *dev)
-{
-    for (const DeviceProp *p = dev->type->props; p && p->name; p++)
-        if (!strcmp(p->name, "bootindex") && p->kind == DEVICE_U32)
-            return *(const uint32_t *)(const void *)((const char *)dev + p->offset);
-    return NO_INDEX;
-}
-
-bool machine_bootindex_check(const Machine *m, const Device *dev, GError **error)
-{
-    uint32_t index = boot_index(dev);
-    for (guint i = 0; i < m->added->len && index != NO_INDEX; i++)
-        if (boot_index(g_ptr_array_index(m->added, i)) == index)
-            return fail_usage(error, "The bootindex %" PRIu32 " has already been used", index);
-    return true;
-}
-
 /* One step: what the function is called and its place on its bus. The host's own address is -1 there. */
 static void pci_path(GString *path, Device *dev)
 {
@@ -67,24 +48,13 @@ static void device_path(GString *path, Device *dev)
     g_string_append(path, strcmp(dev->type->name, "nvme") ? "/disk@0,0" : "/namespace@1,0");
 }
 
-static int compare(gconstpointer a, gconstpointer b)
-{
-    uint32_t x = boot_index(*(Device *const *)a), y = boot_index(*(Device *const *)b);
-    return x < y ? -1 : x > y;
-}
-
 GBytes *machine_bootorder(const Machine *m)
 {
-    g_autoptr(GPtrArray) devices = g_ptr_array_new();
-    for (guint i = 0; i < m->added->len; i++)
-        if (boot_index(g_ptr_array_index(m->added, i)) != NO_INDEX)
-            g_ptr_array_add(devices, g_ptr_array_index(m->added, i));
-    g_ptr_array_sort(devices, compare);
     g_autoptr(GString) text = g_string_new(NULL);
-    for (guint i = 0; i < devices->len; i++) {
+    for (guint i = 0; i < m->boot_order->len; i++) {
         if (i)
             g_string_append_c(text, '\n');
-        device_path(text, g_ptr_array_index(devices, i));
+        device_path(text, (Device *)g_array_index(m->boot_order, MachineBootDevice, i).device);
     }
     /* With its NUL, and empty if there is none. */
     return g_bytes_new(text->str, text->len ? text->len + 1 : 0);

@@ -226,6 +226,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->pending = g_ptr_array_new_with_free_func(g_free);
     machine_loaders_init(m);
     m->fw_cfg = fw_cfg_new();
+    machine_globals_init(m);
     m->added = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
     m->ejecting = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
     g_mutex_init(&m->eject_lock);
@@ -245,6 +246,7 @@ void machine_free(Machine *m)
     g_ptr_array_unref(m->ejecting);
     g_mutex_clear(&m->eject_lock);
     machine_added_clear(m);
+    machine_globals_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);
@@ -354,6 +356,15 @@ bool machine_reset(Machine *m, MachineEntry *entry, GError **error)
         device_reset(g_ptr_array_index(m->added, i));
     return m->boot ? machine_boot(m, m->boot, entry, error)
                    : fail(error, "there is nothing to boot again");
+}
+
+bool machine_power_button(Machine *m, GError **error)
+{
+    if (!m->type->power_button)
+        return fail(error, "machine '%s' has no power button; shut the guest down from within, or "
+                    "quit", m->type->name);
+    m->type->power_button(m);
+    return true;
 }
 
 BusSpace *machine_space(Machine *m)

@@ -174,6 +174,8 @@ struct MachineType {
     /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
     bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
                   GError **error);
+    /* Tells the guest that the power button was pressed. NULL: the board has none. */
+    void (*power_button)(Machine *m);
 };
 
 /* Types for an ISA, NULL-terminated, newly allocated (g_free). isa NULL: all. */
@@ -217,6 +219,9 @@ bool machine_add_device(Machine *m, const char *text, GError **error);
 /* -fw_cfg [name=]NAME,file=FILE|string=TEXT. *note, newly allocated or NULL, is what the user should
    know though it worked. */
 bool machine_add_fw_cfg(Machine *m, const char *text, char **note, GError **error);
+/* -global: "DRIVER.PROPERTY=VALUE" or "driver=,property=,value=": what that property of devices of
+   that kind is unless they say otherwise; of the board's at once, of others when they are added. */
+bool machine_add_global(Machine *m, const char *text, GError **error);
 /* While the machine runs, -device works where a bus takes devices then (a root port's slot). This asks
    the guest to let such a device go; when it has, the device is freed on the default main context. */
 bool machine_remove_device(Machine *m, const char *id, GError **error);
@@ -244,6 +249,17 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
 /* Devices to their power-on state, and the software placed anew (with a new random seed). vCPUs
    must be stopped; they then start again at *entry. */
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
+
+/* The devices that were given a bootindex=, lowest first, for whatever tells firmware. */
+typedef struct {
+    uint32_t index;
+    const Device *device;
+} MachineBootDevice;
+/* Of MachineBootDevice; borrowed. */
+const GArray *machine_boot_order(const Machine *m);
+
+/* The user presses the board's power button, if there is one. */
+bool machine_power_button(Machine *m, GError **error);
 
 BusSpace *machine_space(Machine *m);
 BusClock *machine_clock(Machine *m);

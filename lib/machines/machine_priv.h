@@ -34,6 +34,8 @@ struct Machine {
     bool flash[2];      /* it has contents of a drive */
     GPtrArray *loaders; /* MachineLoader */
     GArray *starts;     /* MachineCpuStart, of loaders */
+    GArray *boot_order; /* MachineBootDevice, lowest first */
+    GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 
     DeviceEnv env;      /* of all devices, once started */
@@ -43,6 +45,15 @@ struct Machine {
     void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
     void *removed_opaque;
 };
+
+/* globals.c */
+void machine_globals_init(Machine *m);
+void machine_globals_clear(Machine *m);
+/* What -global says of a device just made, and of the PCI function in front of it, or NULL. */
+bool machine_globals_apply(const Machine *m, Device *dev, Device *proxy, GError **error);
+/* A device was given this bootindex=, which has been checked; NULL: none. */
+bool machine_boot_order_add(Machine *m, const Device *dev, const char *value, GError **error);
+void machine_boot_order_remove(Machine *m, const Device *dev);
 
 /* backends.c */
 void machine_backends_init(Machine *m);
@@ -72,8 +83,6 @@ bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error);
 void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot);
 
 /* ---- bootorder.c */
-/* A usage error if another device has the bootindex of this one. */
-bool machine_bootindex_check(const Machine *m, const Device *dev, GError **error);
 /* Text of the file; after the devices have started. */
 GBytes *machine_bootorder(const Machine *m);
 

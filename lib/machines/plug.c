@@ -218,6 +218,7 @@ static void discard(Machine *m, Device *dev)
     if (dev->bus && dev->bus->type->unplug)
         dev->bus->type->unplug(dev->bus, dev);
     machine_release_backends(m, dev);
+    machine_boot_order_remove(m, dev);
     g_ptr_array_remove(m->added, dev);
     if (inner) {
         inner->bus = NULL;
@@ -231,6 +232,7 @@ static bool plug(Machine *m, Device *dev, Device *proxy, Device *slot, GError **
     Device *outer = proxy ? proxy : dev;
     if (!slot->type->plug(slot, outer, error)) {
         machine_release_backends(m, dev);
+        machine_boot_order_remove(m, dev);
         device_free(proxy);
         device_free(dev);
         return false;
@@ -276,11 +278,16 @@ static bool device_add(Machine *m, Options *options, GError **error)
     g_autoptr(Device) proxy = model.proxy ? device_new(model.proxy, proxy_id) : NULL;
     const char *equals = model.preset ? strchr(model.preset, '=') : NULL;
     g_autofree char *key = equals ? g_strndup(model.preset, (gsize)(equals - model.preset)) : NULL;
+    Device *slot = NULL;
     if ((key && !device_set(proxy, key, equals + 1, error)) ||
-        !set_props(m, dev, proxy, options, error) || !machine_bootindex_check(m, dev, error))
+        !machine_globals_apply(m, dev, proxy, error) ||
+        !set_props(m, dev, proxy, options, error) ||
+        !(slot = slot_find(m, proxy ? "pci" : model.type->slot, bus, error)) ||
+        !machine_boot_order_add(m, dev, options_get(options, "bootindex"), error)) {
+        machine_release_backends(m, dev);
         return false;
-    Device *slot = slot_find(m, proxy ? "pci" : model.type->slot, bus, error);
-    return slot && plug(m, g_steal_pointer(&dev), g_steal_pointer(&proxy), slot, error);
+    }
+    return plug(m, g_steal_pointer(&dev), g_steal_pointer(&proxy), slot, error);
 }
 
 bool machine_add_device(Machine *m, const char *text, GError **error)

@@ -99,6 +99,9 @@ bool net_table_add_nic(NetTable *table, const char *text, GError **error);
 bool net_table_add_net(NetTable *table, const char *text, GError **error);
 /* The back end for one card; each is given out once. */
 NetBackend *net_table_get(NetTable *table, const char *id, GError **error);
+/* For a monitor, without taking it: by name, or the nth; NULL: no such. */
+NetBackend *net_table_find(const NetTable *table, const char *id);
+NetBackend *net_table_nth(const NetTable *table, unsigned n);
 /* Forgets a back end, which must have no card. */
 bool net_table_remove(NetTable *table, const char *id, GError **error);
 /* Of NetNic, borrowed. */

@@ -144,6 +144,16 @@ NetBackend *net_table_get(NetTable *table, const char *id, GError **error)
     return b;
 }
 
+NetBackend *net_table_find(const NetTable *table, const char *id)
+{
+    return find(table, id);
+}
+
+NetBackend *net_table_nth(const NetTable *table, unsigned n)
+{
+    return n < table->backends->len ? table->backends->pdata[n] : NULL;
+}
+
 bool net_table_remove(NetTable *table, const char *id, GError **error)
 {
     NetBackend *b = find(table, id);

@@ -318,3 +318,15 @@ void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
     }
     g_mutex_unlock(&t->lock);
 }
+
+TranslateStats translate_stats(Translator *t)
+{
+    g_mutex_lock(&t->lock);
+    TranslateStats s = {
+        .code_size = t->code.size, .code_used = t->code.used, .regions = t->regions->len,
+        .translated = t->count.translated, .guest_bytes = t->count.guest_bytes,
+        .flushes = t->count.flushes, .invalidated = t->count.invalidated,
+    };
+    g_mutex_unlock(&t->lock);
+    return s;
+}

@@ -233,5 +233,14 @@ void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
 /* RMM: IR_RDYN operations use soft float */
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round);
 
+typedef struct TranslateStats {
+    uint64_t code_size, code_used;    /* bytes of the code cache */
+    uint64_t regions;                 /* there now */
+    uint64_t translated, guest_bytes; /* regions made so far, and what they were made from */
+    uint64_t flushes, invalidated;    /* times all was dropped; regions dropped since they were written */
+} TranslateStats;
+/* Any thread. */
+TranslateStats translate_stats(Translator *t);
+
 /* -d: text of what is known of a code address, for crash reports. */
 void translate_describe(TranslateCpu *cpu, GString *out);

@@ -67,6 +67,18 @@ static void power_on(TranslateCpu *cpu, const void *arg)
     p->isa->reset(cpu, p->id, p->pc);
 }
 
+void cpus_pause(Run *r)
+{
+    if (!r->accel.none)
+        cpu_group_pause(r->cpus);
+}
+
+void cpus_resume(Run *r)
+{
+    if (!r->accel.none)
+        cpu_group_resume(r->cpus);
+}
+
 void cpus_start(Run *r)
 {
     if (r->accel.none)

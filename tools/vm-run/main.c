@@ -2,6 +2,7 @@
 /* vm-run: runs a whole virtual machine. Messages and exit status; see run.c and options.c. */
 #include "options.h"
 #include "run.h"
+#include "settings.h"
 
 #include "base/error.h"
 
@@ -16,9 +17,18 @@ static void warn(const char *line)
     fprintf(stderr, "%s: %s\n", g_get_prgname(), line);
 }
 
-static int report(const GError *error, bool compatible)
+/* With -msg timestamp=on. */
+static void warn_at(const char *line)
 {
-    fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *seconds = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S");
+    fprintf(stderr, "%s.%06dZ %s: %s\n", seconds, g_date_time_get_microsecond(now),
+            g_get_prgname(), line);
+}
+
+static int report(const GError *error, bool compatible, bool timestamps)
+{
+    (timestamps ? warn_at : warn)(error->message);
     bool misused = g_error_matches(error, base_error_quark(), BASE_ERROR_USAGE);
     return misused && !compatible ? EXIT_MISUSED : EXIT_FAILED;
 }
@@ -39,8 +49,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     g_autoptr(GError) error = NULL;
     g_autoptr(RunOptions) o = run_options_parse(argc, argv, &error);
-    if (!o)
-        return report(error, compatible);
+    bool timestamps = false;
+    if (!o || !settings_timestamps(o, &timestamps, &error))
+        return report(error, compatible, timestamps);
     if (o->help || o->version) {
         g_autofree char *help = run_options_help(name);
         /* Scripts read the version from the first line of either, where the name promises it. */
@@ -50,5 +61,6 @@ int main(int argc, char **argv)
         return print(o->help && !compatible ? help : text);
     }
     int status = 0;
-    return run_machine(o, warn, &status, &error) ? status : report(error, compatible);
+    return run_machine(o, timestamps ? warn_at : warn, &status, &error)
+               ? status : report(error, compatible, timestamps);
 }

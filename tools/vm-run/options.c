@@ -4,6 +4,7 @@
  * two dashes) after "=". A later value replaces an earlier one, but for those that add up.
  */
 #include "options.h"
+#include "readconfig.h"
 
 #include "base/error.h"
 #include "base/option.h"
@@ -16,6 +17,7 @@ typedef enum {
     TEXT,    /* char * at offset */
     LIST,    /* GPtrArray * at offset */
     FLASH,   /* the same, of a board's flash */
+    CONFIG,  /* a file of options, read when it is met */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
     REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
@@ -42,6 +44,9 @@ static const Option run_options[] = {
     { "kernel", TEXT, AT(kernel), "FILE", "Linux image or ELF file, may be gzip or zstd" },
     { "initrd", TEXT, AT(initrd), "FILE", "initial RAM disk" },
     { "append", TEXT, AT(append), "TEXT", "kernel command line" },
+    { "exec", TEXT, AT(exec), "CMD", "runs CMD in the guest; its output and exit status are ours" },
+    { "root", TEXT, AT(root), "PATH", "for --exec: a folder, disk image or initial RAM disk" },
+    { "timeout", TEXT, AT(timeout), "SECONDS", "ends the machine then, with exit status 124" },
     { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
     { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio (help: formats)" },
@@ -49,39 +54,49 @@ static const Option run_options[] = {
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", "rng-builtin or rng-random, for virtio-rng-device" },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
-    { "pflash", FLASH, AT(drive), "FILE", "contents of the board's flash (-drive if=pflash)" },
+    { "pflash", FLASH, AT(drive), "FILE", NULL },
     { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", "a file for firmware: file=FILE or string=TEXT" },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
     { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
     { "display", TEXT, AT(display), "none", "no display" },
-    { "monitor", TEXT, AT(monitor), "none", "no monitor" },
+    { "monitor", LIST, AT(monitor), "SPEC", "monitor: stdio, unix:PATH,server=on,wait=off, none" },
+    { "mon", LIST, AT(mon), "chardev=ID", NULL },
+    { "S", FLAG, AT(stopped), NULL, "wait for the monitor's cont before the guest starts" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
-    { "nodefaults", FLAG, AT(nodefaults), NULL, "no serial port unless asked for" },
+    { "nodefaults", FLAG, AT(nodefaults), NULL, NULL },
     { "qtest", TEXT, AT(qtest), "SPEC", "a test drives the machine: stdio, unix:PATH (-accel qtest)" },
-    { "qtest-log", TEXT, AT(qtest_log), "FILE", "log what the test and the machine say" },
+    { "qtest-log", TEXT, AT(qtest_log), "FILE", NULL },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
     { "D", TEXT, AT(log_file), "FILE", "log to a file" },
     { "version", FLAG, AT(version), NULL, NULL },
     { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
     { "help", FLAG, AT(help), NULL, NULL },
     { "h", FLAG, AT(help), NULL, "this help (also -help)" },
-    { "name", IGNORED, 0, "NAME", NULL },
-    { "no-shutdown", IGNORED, 0, NULL, NULL },
+    { "no-shutdown", FLAG, AT(no_shutdown), NULL, NULL },
+    { "action", LIST, AT(action), "EVENT=WHAT", NULL },
+    { "name", TEXT, AT(name), "NAME", NULL },
+    { "uuid", TEXT, AT(uuid), "UUID", NULL },
+    { "msg", TEXT, AT(msg), "timestamp=on", NULL },
+    { "rtc", TEXT, AT(rtc), "base=WHAT", NULL },
+    { "boot", LIST, AT(boot), "order=X", NULL },
+    { "global", LIST, AT(global), "DRIVER.PROP=V", NULL },
+    { "readconfig", CONFIG, 0, "FILE", NULL },
+    { "daemonize", FLAG, AT(daemonize), NULL, "go to the background once the machine is up" },
+    { "pidfile", TEXT, AT(pidfile), "FILE", NULL },
+    { "sandbox", LIST, AT(sandbox), "on[,KEY=V]", NULL },
+    { "runas", TEXT, AT(runas), "USER", NULL },
+    { "chroot", TEXT, AT(chroot), "DIR", NULL },
     { "no-user-config", IGNORED, 0, NULL, NULL },
-    { "S", REFUSED, 0, NULL, "a start in the stopped state needs a monitor or debugger port, "
-      "which is not there yet" },
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
     { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
     { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
     { "net", LIST, AT(net), "none", "no network card" },
-    { "qmp", REFUSED, 0, "SPEC", "a monitor is not there yet" },
-    { "mon", REFUSED, 0, "SPEC", "a monitor is not there yet" },
+    { "qmp", REFUSED, 0, "SPEC", "QMP is not there yet; -monitor is" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
     { "s", REFUSED, 0, NULL, "a debugger port is not there yet" },
     { "vnc", REFUSED, 0, "SPEC", "a display is not there yet" },
-    { "daemonize", REFUSED, 0, NULL, "use the shell's & or a service manager" },
 };
 
 static const Option *find(const char *name, size_t len)
@@ -119,6 +134,8 @@ static void add_disk(GPtrArray *drives, const char *how, const char *file)
     g_ptr_array_add(drives, g_string_free(text, FALSE));
 }
 
+static bool config_option(void *opaque, const char *name, const char *text, GError **error);
+
 static bool store(RunOptions *o, const Option *opt, const char *value, GError **error)
 {
     void *at = (char *)o + opt->offset;
@@ -139,6 +156,8 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
     case FLASH:
         add_disk(*(GPtrArray **)at, "if=pflash,format=raw,file=", value);
         break;
+    case CONFIG:
+        return readconfig(value, config_option, o, error);
     case IGNORED:
         break;
     case REFUSED:
@@ -147,12 +166,16 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
     return true;
 }
 
+/* A group of a -readconfig file. */
+static bool config_option(void *opaque, const char *name, const char *text, GError **error)
+{
+    return store(opaque, find(name, strlen(name)), text, error);
+}
+
 static bool check(const RunOptions *o, GError **error)
 {
     if (o->display && strcmp(o->display, "none"))
         return fail_usage(error, "-display %s: only none is there yet", o->display);
-    if (o->monitor && strcmp(o->monitor, "none") && strcmp(o->monitor, "null"))
-        return fail_usage(error, "-monitor %s: only none is there yet", o->monitor);
     return true;
 }
 
@@ -232,8 +255,8 @@ char *run_options_help(const char *program)
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
     }
     g_string_append_printf(s,
-                           "One dash or two. Exit status: 0 power-off, the guest's own code if it "
-                           "gave one,\n1 failed, 2 misused.\n\nexamples:\n"
+                           "One dash or two; the manual page has more. Exit status: 0 power-off, "
+                           "the guest's own\ncode if it gave one, 1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"
                            "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "

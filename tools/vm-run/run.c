@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One machine from options to exit status: made, started, rebooted when the guest asks, ended.
- *
- * Threads: all of this is the main thread, but for run_power: it notes what the guest wants and
- * leaves the rest to an idle call.
+ * One machine from options to exit status: made, started, ended. What happens to it in between is
+ * in state.c. All of this is the main thread.
  */
 #include "run_priv.h"
 #include "qtest.h"
+#include "monitor.h"
+#include "process.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -16,92 +16,65 @@
 
 #define FLUSH_SLICE_MS 200
 
-/* ---- What the guest asks for ------------------------------------------------------- */
-
-static void quit(Run *r, int status)
-{
-    r->status = status;
-    g_main_loop_quit(r->loop);
-}
-
-static bool reboot(Run *r, GError **error)
-{
-    if (!r->accel.none) {
-        cpu_group_pause(r->cpus);
-        cpu_group_all_off(r->cpus);
-    }
-    g_mutex_lock(&r->lock);
-    r->wished = false;
-    g_mutex_unlock(&r->lock);
-    if (!machine_reset(r->machine, &r->entry, error))
-        return prefix(error, "reboot");
-    cpus_start(r);
-    return true;
-}
-
-static gboolean on_wish(gpointer opaque)
-{
-    Run *r = opaque;
-    g_mutex_lock(&r->lock);
-    bool wished = r->wished;
-    DevicePower wish = r->wish;
-    uint32_t code = r->code;
-    g_mutex_unlock(&r->lock);
-    if (!wished)
-        return G_SOURCE_REMOVE;
-    if (wish == DEVICE_POWER_OFF || (wish == DEVICE_POWER_RESET && r->o->no_reboot))
-        quit(r, 0);
-    else if (wish == DEVICE_POWER_FAIL)
-        quit(r, code & 0xff ? (int)(code & 0xff) : 1); /* an exit status has 8 bits */
-    else if (!reboot(r, &r->error))
-        quit(r, 1);
-    return G_SOURCE_REMOVE;
-}
-
-void run_power(void *opaque, DevicePower what, uint32_t code)
-{
-    Run *r = opaque;
-    g_mutex_lock(&r->lock);
-    bool first = !r->wished;
-    if (first) {
-        r->wished = true;
-        r->wish = what;
-        r->code = code;
-    }
-    g_mutex_unlock(&r->lock);
-    if (first) {
-        if (!r->accel.none)
-            cpu_group_halt(r->cpus);
-        g_idle_add_full(G_PRIORITY_DEFAULT, on_wish, r, NULL);
-    }
-}
-
-void run_end(Run *r)
-{
-    quit(r, 0);
-}
-
-void run_interrupt(void *opaque)
-{
-    ((Run *)opaque)->interrupted = true;
-    quit(opaque, 0);
-}
+typedef struct {
+    Run *r;
+    int signal;
+    guint source;
+} Signal;
 
 static gboolean on_signal(gpointer opaque)
 {
-    run_interrupt(opaque);
+    const Signal *s = opaque;
+    s->r->signal = s->signal;
+    run_interrupt(s->r);
     return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_timeout(gpointer opaque)
+{
+    Run *r = opaque;
+    r->timed_out = true;
+    r->status = EXEC_TIMEOUT;
+    g_main_loop_quit(r->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* Seconds, with a fraction. */
+static bool start_timeout(Run *r, GError **error)
+{
+    if (!r->o->timeout)
+        return true;
+    char *end;
+    double seconds = g_ascii_strtod(r->o->timeout, &end);
+    if (end == r->o->timeout || *end || !(seconds > 0) || seconds > 1e6)
+        return fail_usage(error, "--timeout=%s: expected a number of seconds", r->o->timeout);
+    g_timeout_add((guint)(seconds * 1000), on_timeout, r);
+    return true;
+}
+
+/* What the exit status says with --exec: how the command ended, or why nobody knows. */
+static void exec_status(Run *r)
+{
+    g_autoptr(GError) error = NULL;
+    Chardev *console = !r->o->serial->len && r->serials->len ? r->serials->pdata[0] : NULL;
+    if (exec_result(r->exec, console, &r->status, &error))
+        return;
+    if (r->timed_out)
+        g_prefix_error(&error, "the time of --timeout is over: ");
+    if (!r->interrupted)
+        r->warn(error->message);
+    r->status = r->timed_out ? EXEC_TIMEOUT : r->interrupted ? 128 + r->signal : EXEC_FAILED;
 }
 
 /* ---- Running and ending -------------------------------------------------------------------- */
 
 static void run_loop(Run *r)
 {
-    bus_clock_start(r->clock);
-    cpus_start(r);
-    g_main_loop_run(r->loop);
-    if (!r->accel.none)
-        cpu_group_pause(r->cpus);
+    monitors_start(r);
+    state_begin(r);
+    if (!r->interrupted)
+        g_main_loop_run(r->loop);
+    cpus_pause(r);
     bus_clock_stop(r->clock);
 }
 
@@ -129,6 +102,7 @@ static bool flush_serials(Run *r, GError **error)
 static void run_clear(Run *r)
 {
     qtest_server_stop(r->qtest);
+    monitors_stop(r);
     cpu_group_end(r->cpus);
     firmware_riscv_free(r->sbi);
     machine_free(r->machine);
@@ -136,16 +110,18 @@ static void run_clear(Run *r)
     qtest_server_free(r->qtest);
     bus_clock_free(r->clock);
     machine_options_free(r->options);
+    settings_clear(&r->settings);
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
     chardev_table_free(r->chardevs);
     net_table_free(r->nets);
+    exec_free(r->exec);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
     g_mutex_clear(&r->lock);
 }
 
-static bool run(Run *r, GError **error)
+static bool run(Run *r, Process *process, GError **error)
 {
     uint32_t mask = 0;
     if (r->o->debug && (!log_parse(r->o->debug, &mask, error)))
@@ -157,11 +133,10 @@ static bool run(Run *r, GError **error)
         return false;
     if (r->options->dumpdtb)
         return setup_dump_tree(r, error);
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    guint sources[G_N_ELEMENTS(signals)];
+    Signal signals[] = { { r, SIGINT, 0 }, { r, SIGTERM, 0 }, { r, SIGHUP, 0 } };
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        sources[i] = g_unix_signal_add(signals[i], on_signal, r);
-    bool ok = setup_start(r, error);
+        signals[i].source = g_unix_signal_add(signals[i].signal, on_signal, &signals[i]);
+    bool ok = start_timeout(r, error) && setup_start(r, error) && process_ready(process, error);
     if (ok) {
         run_loop(r);
         if (r->error) {
@@ -169,13 +144,28 @@ static bool run(Run *r, GError **error)
             ok = false;
         }
         ok = ok && flush_serials(r, error);
+        if (ok && r->exec)
+            exec_status(r);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        g_source_remove(sources[i]);
+        g_source_remove(signals[i].source);
     if (!ok && r->interrupted) { /* while it waited for somebody to connect */
         g_clear_error(error);
         return true;
     }
+    return ok;
+}
+
+/* In the process that runs it, with options that make sense. */
+static bool run_here(Run *r, Process *process, int *status, GError **error)
+{
+    bool parent;
+    if (!process_detach(process, &parent, status, error))
+        return false;
+    if (parent)
+        return true;
+    bool ok = run(r, process, error);
+    *status = r->status;
     return ok;
 }
 
@@ -186,8 +176,10 @@ bool run_machine(const RunOptions *o, void (*warn)(const char *line), int *statu
         return fflush(stdout) ? fail(error, "cannot write to standard output") : true;
     g_mutex_init(&r.lock);
     r.loop = g_main_loop_new(NULL, FALSE);
-    bool ok = run(&r, error);
-    *status = r.status;
+    Process *process = settings_parse(&r.settings, o, error)
+                           ? process_new(o, &r.settings, error) : NULL;
+    bool ok = process && run_here(&r, process, status, error);
     run_clear(&r);
+    process_free(process);
     return ok;
 }

@@ -7,7 +7,9 @@
  */
 #pragma once
 
+#include "exec.h"
 #include "run.h"
+#include "settings.h"
 #include "software.h"
 
 #include "chardev/chardev.h"
@@ -17,9 +19,23 @@
 #include "net/net.h"
 
 typedef struct Run Run;
+typedef struct RunMonitor RunMonitor;
+
+typedef enum {
+    STATE_PRELAUNCH, /* -S: nothing has run yet */
+    STATE_RUNNING,
+    STATE_PAUSED,
+    STATE_SHUTDOWN,  /* the guest powered off */
+    STATE_PANICKED,  /* the guest failed */
+} RunState;
 
 struct Run {
     const RunOptions *o;
+    Settings settings;
+    RunState state;
+    bool launched;     /* the CPUs have been started since the last reset */
+    GPtrArray *seats;  /* of monitor.c; NULL: none */
+    RunMonitor *monitor;
     void (*warn)(const char *line);
     Software software;
     const GuestIsa *isa;
@@ -35,9 +51,12 @@ struct Run {
     ChardevTable *chardevs;
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
     struct QtestServer *qtest; /* NULL: no -qtest */
+    Exec *exec; /* NULL: no --exec */
     GMainLoop *loop;
     int status;
     bool interrupted; /* the user wants an end, whatever the guest is doing */
+    bool timed_out;
+    int signal;       /* that interrupted it, or 0 */
     GError *error;    /* what ended the loop */
 
     GMutex lock; /* of what follows: the guest's wish that is on its way */
@@ -61,11 +80,23 @@ BusIrq cpus_line(void *opaque, unsigned cpu, MachineCpuLine line);
 bool cpus_firmware(Run *r, GError **error);
 /* The CPUs at the entry that the board has prepared; the group is paused. */
 void cpus_start(Run *r);
+/* As their namesakes of CpuGroup; with -accel qtest there is none to pause. */
+void cpus_pause(Run *r);
+void cpus_resume(Run *r);
 
-/* ---- run.c */
+/* ---- state.c */
+/* "running", "paused"...: as `info status` says it. */
+const char *state_text(const Run *r);
+/* The machine is up; it runs unless -S says that it is to wait. */
+void state_begin(Run *r);
+bool state_cont(Run *r, GError **error);
+void state_stop(Run *r);
+bool state_reset(Run *r, GError **error);
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
 /* It is over, with exit status 0. Main thread. */
 void run_end(Run *r);
+/* --exec's command has ended: the guest gets some time to power off. opaque is a Run. */
+void run_exec_ended(void *opaque);
 /* The user wants an end. opaque is a Run. */
 void run_interrupt(void *opaque);

@@ -2,6 +2,7 @@
 /* From options to a machine that is ready to run. */
 #include "run_priv.h"
 #include "chardev.h"
+#include "monitor.h"
 #include "net.h"
 #include "qtest.h"
 
@@ -46,6 +47,9 @@ static bool parse_machine(Run *r, GError **error)
         if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
             return false;
     }
+    if (r->exec && !o->memory->len &&
+        !machine_options_parse_memory(r->options, EXEC_MEMORY, error))
+        return false;
     for (guint i = 0; i < o->memory->len; i++) {
         if (!machine_options_parse_memory(r->options, o->memory->pdata[i], error))
             return false;
@@ -81,14 +85,18 @@ static bool make_machine(Run *r, GError **error)
         .opaque = r,
     };
     r->clock = r->accel.none ? bus_clock_new_manual() : bus_clock_new();
+    bus_clock_set_wall(r->clock, r->settings.rtc_ahead, r->settings.rtc_follows);
     r->machine = machine_new(r->options, &cpus, r->clock, error);
     return r->machine != NULL;
 }
 
 bool setup_machine(Run *r, GError **error)
 {
-    return software_load(&r->software, r->o, error) &&
-           (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
+    if (!software_load(&r->software, r->o, error))
+        return false;
+    if ((r->o->exec || r->o->root) && !(r->exec = exec_new(r->o, &r->software, error)))
+        return false;
+    return (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
            make_machine(r, error);
 }
 
@@ -118,11 +126,14 @@ static Chardev *chardev_of(void *opaque, const char *id, GError **error)
 static bool open_chardevs(Run *r, GError **error)
 {
     ChardevHost host = { .quit = run_interrupt, .notice = on_notice, .cancelled = on_cancelled,
-                         .opaque = r };
+                         .monitor = monitors_want_terminal(r) ? monitors_take : NULL, .opaque = r };
     r->chardevs = chardev_table_new(&host);
     r->serials = g_ptr_array_new();
     machine_set_chardev_source(r->machine, chardev_of, r->chardevs);
-    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error);
+    if (r->exec && !exec_console(r->chardevs, error))
+        return false;
+    return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
+           monitors_open(r, error);
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -137,6 +148,10 @@ static bool add_devices(Run *r, GError **error)
     const RunOptions *o = r->o;
     Machine *m = r->machine;
     block_graph_on_warning(machine_block(m), on_block_warning, r);
+    for (guint i = 0; i < o->global->len; i++) {
+        if (!machine_add_global(m, o->global->pdata[i], error))
+            return false;
+    }
     for (guint i = 0; i < o->blockdev->len; i++) {
         if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
             return false;
@@ -155,7 +170,7 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_device(m, o->device->pdata[i], error))
             return false;
     }
-    return true;
+    return !r->exec || exec_connect(r->exec, r->chardevs, m, run_exec_ended, r, error);
 }
 
 static bool add_fw_cfg(Run *r, GError **error)

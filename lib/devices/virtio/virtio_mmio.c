@@ -94,6 +94,7 @@ const DeviceType virtio_mmio_type = {
     .regions = slot_regions,
     .saved = slot_saved,
     .offers = "virtio",
+    .bus_name = "virtio-mmio-bus.%u",
     .unlocked = true,
     .start = slot_start,
     .reset = slot_reset,

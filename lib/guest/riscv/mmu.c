@@ -210,3 +210,22 @@ bool riscv_walk(TranslateCpu *base, uint64_t address, TranslateAccess access, un
     }
     return true;
 }
+
+bool riscv_find_page(TranslateCpu *base, uint64_t address, uint64_t *phys)
+{
+    RiscvCpu *cpu = riscv_of(base);
+    RiscvPriv priv = cpu->priv;
+    if (priv == RISCV_M && cpu->mstatus & MSTATUS_MPRV)
+        priv = (RiscvPriv)bits_get(cpu->mstatus, MSTATUS_MPP_SHIFT, 2);
+    unsigned mode = (unsigned)(cpu->props.rv32 ? cpu->satp >> 31 & 1 : cpu->satp >> 60);
+    Walk w = {.cpu = cpu, .address = address};
+    if (riscv_priv_is_32(cpu, priv))
+        w.address = (uint32_t)address;
+    *phys = w.address;
+    if (priv == RISCV_M || !mode)
+        return true;
+    if (find_leaf(&w) != WALK_OK)
+        return false;
+    *phys = leaf_phys(&w);
+    return true;
+}

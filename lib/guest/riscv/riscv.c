@@ -198,7 +198,8 @@ static void dump(TranslateCpu *base, GString *out)
     {"medeleg", FIELD(medeleg), size}, {"mideleg", FIELD(mideleg), size}, {"mie", FIELD(mie), size}, \
     {"mcounteren", FIELD(mcounteren), 4}, {"scounteren", FIELD(scounteren), 4}, {"menvcfg", FIELD(menvcfg), 8}, \
     {"senvcfg", FIELD(senvcfg), size}, {"stimecmp", FIELD(stimecmp), 8}, {"mhartid", FIELD(hart), size}, \
-    {"pmpcfg0", FIELD(pmpcfg), size}, {"pmpaddr0", FIELD(pmpaddr), size}, {"priv", FIELD(priv), 4}, {NULL, 0, 0}
+    {"pmpcfg0", FIELD(pmpcfg), size}, {"pmpaddr0", FIELD(pmpaddr), size}, {"priv", FIELD(priv), 4}, \
+    XR("s0", 8, size), {NULL, 0, 0}
 
 static const GuestReg regs64[] = {REGS(8)};
 static const GuestReg regs32[] = {REGS(4)};
@@ -224,12 +225,14 @@ const GuestIsa riscv64_isa = {
     .name = "riscv64", .summary = "RISC-V, 64 bits", .elf_machines = machines, .elf_class = 64, .regs = regs64,
     .translate = TRANSLATE("riscv64"), .list_models = riscv_list_models64, .configure = riscv_configure,
     .reset = reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
+    .registers = riscv_registers, .find_page = riscv_find_page,
 };
 
 const GuestIsa riscv32_isa = {
     .name = "riscv32", .summary = "RISC-V, 32 bits", .elf_machines = machines, .elf_class = 32, .regs = regs32,
     .translate = TRANSLATE("riscv32"), .list_models = riscv_list_models32, .configure = riscv_configure,
     .reset = reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
+    .registers = riscv_registers, .find_page = riscv_find_page,
 };
 
 /* for firmware */

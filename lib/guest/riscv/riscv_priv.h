@@ -109,6 +109,10 @@ uint64_t riscv_helper_sret(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64
 uint64_t riscv_helper_wfi(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* mmu.c */
+/* Without permissions, A and D bits: where data at address is in the current mode. */
+bool riscv_find_page(TranslateCpu *cpu, uint64_t address, uint64_t *phys);
+/* registers.c */
+void riscv_registers(TranslateCpu *cpu, bool fp, GString *out);
 bool riscv_walk(TranslateCpu *cpu, uint64_t address, TranslateAccess access, unsigned mmu,
                 TranslateMap *map,
                 TranslateFault *fault);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving up system calls. A tool that is set up and about to serve a guest or a peer installs a
+ * filter (seccomp, all threads of the process): what no tool of ours ever asks of the kernel then
+ * ends the process with SIGSYS, should somebody have taken it over. -sandbox's grammar is here.
+ *
+ * It is a list of what is refused, not of what is allowed: libraries under us (C library, TLS,
+ * slirp) are free to ask for anything new and harmless.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef enum {
+    SANDBOX_ELEVATE_ALLOW,
+    SANDBOX_ELEVATE_DENY,     /* setuid() and its like end the process */
+    SANDBOX_ELEVATE_CHILDREN, /* children get no privileges from setuid files */
+} SandboxElevate;
+
+typedef struct {
+    bool on;
+    bool obsolete;            /* calls that Linux has for old programs are let through */
+    SandboxElevate elevate;
+    bool no_spawn;            /* no processes, no programs, no namespaces; threads are fine */
+    bool no_resource_control; /* no changing of priorities and CPU affinity */
+} SandboxOptions;
+
+/*
+ * "on|off[,obsolete=allow|deny][,elevateprivileges=allow|deny|children][,spawn=allow|deny]
+ * [,resourcecontrol=allow|deny]". The defaults: obsolete is denied, the rest allowed. Usage errors.
+ */
+bool sandbox_parse(SandboxOptions *options, const char *text, GError **error);
+/* Installs the filter on all threads, for good; nothing if it is off. Fails when the kernel or the
+   build has no such thing: the tool must not go on then. */
+bool sandbox_apply(const SandboxOptions *options, GError **error);
