@@ -14,6 +14,7 @@
 #   guest.sh initrd-ssh ARCH     that with an ssh server, /usr/sbin/dropbear, and its libraries
 #   guest.sh installer ARCH      Debian's installer: the kernel, then its initrd (two lines)
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
+#   guest.sh uboot riscv64      U-Boot for machine mode, then for supervisor mode (two lines)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
 set -eu
 cache=${GUEST_CACHE:-o/guests}
@@ -233,6 +234,7 @@ base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_b
 base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
+fwcfg qemu_fw_cfg
 "
 
 io_init_script()
@@ -369,8 +371,17 @@ opensbi()
     echo "$f"
 }
 
+uboot()
+{
+    package "$1" u-boot-qemu
+    for f in qemu-$1 qemu-$1_smode; do
+        [ -f "$dir/usr/lib/u-boot/$f/u-boot.bin" ] || die "u-boot-qemu holds no $f/u-boot.bin"
+        echo "$dir/usr/lib/u-boot/$f/u-boot.bin"
+    done
+}
+
 case ${1-}:$# in
-kernel:2 | initrd:2 | installer:2) "$@" ;;
+kernel:2 | initrd:2 | installer:2 | uboot:2) "$@" ;;
 initrd-io:2) initrd_io "$2" ;;
 initrd-ssh:2) initrd_ssh "$2" ;;
 opensbi:1) opensbi ;;

@@ -331,7 +331,7 @@ BusResult bus_write(BusSpace *space, uint64_t addr, uint64_t value, unsigned siz
         result = all_ram(space, addr, size);
         for (unsigned i = 0; i < size && result == BUS_OK; i++)
             result = bus_write(space, addr + i, value >> (8 * i), 1);
-    } else if (hit.region->kind == REGION_MMIO) {
+    } else if (hit.region->ops) {
         result = mmio_write(hit.region, hit.offset, size, value);
     } else if (!hit.region->rom) {
         ram_store(hit.region->host + hit.offset, value, size);

@@ -306,8 +306,26 @@ void device_connect(Device *dev, unsigned n, BusIrq irq)
     g_array_index(dev->out, BusIrq, n) = irq;
 }
 
+void device_watch_inputs(Device *dev, const DeviceWatch *watch)
+{
+    __atomic_store_n(&dev->watch_in, watch, __ATOMIC_RELEASE);
+}
+
+void device_watch_outputs(Device *dev, const DeviceWatch *watch)
+{
+    __atomic_store_n(&dev->watch_out, watch, __ATOMIC_RELEASE);
+}
+
+static void watched(const DeviceWatch *const *at, int n, bool level)
+{
+    const DeviceWatch *watch = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    if (watch)
+        watch->level(watch->opaque, n, level);
+}
+
 void device_irq(Device *dev, unsigned n, bool level)
 {
+    watched(&dev->watch_out, (int)n, level);
     if (n < dev->out->len)
         bus_irq_set(g_array_index(dev->out, BusIrq, n), level);
 }
@@ -315,6 +333,7 @@ void device_irq(Device *dev, unsigned n, bool level)
 static void input_set(void *opaque, int n, bool level)
 {
     Device *dev = opaque;
+    watched(&dev->watch_in, n, level);
     if (!enter(dev))
         return;
     dev->type->input(dev, n, level);

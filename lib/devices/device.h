@@ -174,6 +174,13 @@ struct DeviceType {
     DevicePci *(*pci)(Device *dev);
 };
 
+/* Somebody who looks on as lines change: called with each level that is driven, changed or not, on the
+   driving thread, with locks held; must not call into devices. Borrowed; must outlive the device. */
+typedef struct {
+    void (*level)(void *opaque, int n, bool level);
+    void *opaque;
+} DeviceWatch;
+
 struct Device {
     const DeviceType *type;
     char *id; /* unique in its machine; for messages and saved state */
@@ -183,6 +190,7 @@ struct Device {
     GArray *out;       /* BusIrq, by output number */
     GPtrArray *places; /* DevicePlace of device_priv.h, one a region */
     pthread_mutex_t lock;
+    const DeviceWatch *watch_in, *watch_out; /* NULL: nobody; atomic */
     void *lock_owner; /* a thread's mark while it holds the lock, else NULL; atomic */
 };
 
@@ -217,6 +225,9 @@ const DeviceProp *device_prop(const DeviceType *type, const char *name, GError *
 void device_connect(Device *dev, unsigned n, BusIrq irq);
 /* The device's input n as a line for others to drive. */
 BusIrq device_input(Device *dev, int n);
+/* Looks at all inputs or all outputs, besides those they lead to; NULL ends it. For tests. */
+void device_watch_inputs(Device *dev, const DeviceWatch *watch);
+void device_watch_outputs(Device *dev, const DeviceWatch *watch);
 /* Drives output n. Any thread; for models. */
 void device_irq(Device *dev, unsigned n, bool level);
 

@@ -90,15 +90,15 @@ static char *drive_id(const Machine *m, const char *kind)
 
 static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own, GError **error)
 {
-    bool none = parsed->interface == BLOCK_IF_NONE;
+    bool none = parsed->interface == BLOCK_IF_NONE, flash = parsed->interface == BLOCK_IF_PFLASH;
     *own = parsed->interface == BLOCK_IF_VIRTIO || parsed->interface == BLOCK_IF_DEFAULT;
-    if (!none && !*own)
+    if (!none && !*own && !(flash && machine_device(m, "pflash0")))
         return fail_usage(error,
                           "machine '%s' has no such interface; use if=virtio, or if=none with "
                           "-device",
                           m->type->name);
     g_autofree char *id = parsed->id ? g_strdup(parsed->id)
-                                     : drive_id(m, none ? "none" : "virtio");
+                                     : drive_id(m, none ? "none" : flash ? "pflash" : "virtio");
     if (drive_find(m, id))
         return fail_usage(error, "Duplicate ID '%s' for drive", id);
     if (snapshot) {
@@ -114,6 +114,15 @@ static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own,
     d->drive.werror = parsed->werror;
     d->drive.rerror = parsed->rerror;
     d->drive.serial = parsed->serial;
+    if (flash) {
+        int given = parsed->unit >= 0 ? parsed->unit : parsed->index;
+        int unit = given >= 0 ? given : m->flash[0]; /* none given: the first that is free */
+        d->used = true;
+        if (!machine_flash_drive(m, (unsigned)unit, &d->drive, error)) {
+            g_ptr_array_remove_index(m->drives, m->drives->len - 1);
+            return false;
+        }
+    }
     d->parsed = parsed;
     return true;
 }

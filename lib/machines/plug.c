@@ -83,7 +83,7 @@ static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
         "virtio-scsi", "virtio-gpu", "virtio-9p", "vhost-user-fs",
-        "e1000e", "loader", "usb-ehci", "qemu-xhci", NULL};
+        "e1000e", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
     g_ptr_array_add(names, NULL);
@@ -261,6 +261,8 @@ static bool device_add(Machine *m, Options *options, GError **error)
     Model model;
     if (!driver)
         return false;
+    if (!strcmp(driver, "loader"))
+        return machine_add_loader(m, options, error);
     if (!model_find(m, driver, &model))
         return model_unknown(driver, error);
     const char *given = options_get(options, "id"), *bus = options_get(options, "bus");
@@ -423,6 +425,9 @@ char *machine_device_help(const char *text)
     Model model;
     if (!strcmp(driver, "help") || !strcmp(driver, "?")) {
         list_devices(s);
+        g_string_append(s, "name \"loader\", desc \"bytes put into memory, CPUs started\"\n");
+    } else if (!strcmp(driver, "loader") && options_has(options, "help")) {
+        machine_loader_help(s);
     } else if ((options_has(options, "help") || options_has(options, "?")) &&
                model_find(NULL, driver, &model)) {
         g_string_append_printf(s, "%s options:\n", driver);

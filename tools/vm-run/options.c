@@ -16,6 +16,7 @@ typedef enum {
     FLAG,    /* bool at offset */
     TEXT,    /* char * at offset */
     LIST,    /* GPtrArray * at offset */
+    FLASH,   /* the same, of a board's flash */
     CONFIG,  /* a file of options, read when it is met */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
@@ -53,6 +54,8 @@ static const Option run_options[] = {
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", NULL },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
+    { "pflash", FLASH, AT(drive), "FILE", NULL },
+    { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", NULL },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
@@ -63,6 +66,8 @@ static const Option run_options[] = {
     { "S", FLAG, AT(stopped), NULL, "wait for the monitor's cont before the guest starts" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
     { "nodefaults", FLAG, AT(nodefaults), NULL, NULL },
+    { "qtest", TEXT, AT(qtest), "SPEC", NULL },
+    { "qtest-log", TEXT, AT(qtest_log), "FILE", NULL },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
     { "D", TEXT, AT(log_file), "FILE", NULL },
     { "version", FLAG, AT(version), NULL, NULL },
@@ -121,9 +126,9 @@ static bool unknown(const char *word, GError **error)
 }
 
 /* A disk image by its name alone. */
-static void add_disk(GPtrArray *drives, const char *file)
+static void add_disk(GPtrArray *drives, const char *how, const char *file)
 {
-    GString *text = g_string_new("media=disk,file=");
+    GString *text = g_string_new(how);
     for (const char *p = file; *p; p++)
         g_string_append_printf(text, *p == ',' ? ",," : "%c", *p);
     g_ptr_array_add(drives, g_string_free(text, FALSE));
@@ -146,7 +151,10 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
         break;
     case DISK:
-        add_disk(*(GPtrArray **)at, value);
+        add_disk(*(GPtrArray **)at, "media=disk,file=", value);
+        break;
+    case FLASH:
+        add_disk(*(GPtrArray **)at, "if=pflash,format=raw,file=", value);
         break;
     case CONFIG:
         return readconfig(value, config_option, o, error);
@@ -192,7 +200,7 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
-            add_disk(o->drive, word);
+            add_disk(o->drive, "media=disk,file=", word);
             continue;
         }
         bool two = word[1] == '-';

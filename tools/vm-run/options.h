@@ -7,10 +7,10 @@
 
 typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
-        *exec, *root, *timeout, *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
+        *qtest, *qtest_log, *exec, *root, *timeout, *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
     /* char *, in the order given */
     GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device, *object, *chardev,
-        *netdev, *nic, *net, *monitor, *mon, *action, *global, *boot, *sandbox;
+        *netdev, *nic, *net, *fw_cfg, *monitor, *mon, *action, *global, *boot, *sandbox;
     bool snapshot, nographic, no_reboot, no_shutdown, nodefaults, stopped, daemonize, help, version;
     /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */
     const char *called_arch;
