@@ -232,6 +232,7 @@ initrd()
 io_modules="
 base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
 base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+e1000e e1000e
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
 fwcfg qemu_fw_cfg

@@ -234,7 +234,7 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
     job true -netdev user,id=lone
     [ "$status" -eq 0 ]
     [[ $output == *"warning: netdev lone has no peer"* ]]
-    for args in '-device virtio-net-device,netdev=none' '-nic user,model=e1000e' \
+    for args in '-device virtio-net-device,netdev=none' '-nic user,model=rtl8139' \
         '-netdev user,id=a -device virtio-net-device,netdev=a -device virtio-net-device,netdev=a' \
         '-device virtio-net-device,mac=1' '-device virtio-net-device,queues=2' \
         '-device virtio-net-device,rx_queue_size=100' '-device virtio-net-device,duplex=no'; do
