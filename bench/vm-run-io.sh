@@ -5,7 +5,7 @@
 # What moved is compared by checksum. Everything goes to o/bench: io.md, io.tsv, log/io-*. Installs
 # nothing. Figures never make it fail; wrong data, a hang or a crash does.
 #   --quick        one run of each instead of three       --runs N    N runs of each
-#   --only NAME    one part (net) or one line (net-user, net-passt); may be repeated
+#   --only NAME    one part (net) or one line (net-user, net-e1000e, net-passt); may be repeated
 #   --mb N         how much is moved each way (64)
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -43,7 +43,7 @@ run()
     local who=$1 log=$2 script=$3
     shift 3
     set -- -M virt -smp 1 -m 1G -nographic -kernel "$kernel" -initrd "$initrd" \
-        -append "console=ttyS0 quiet $(job "$script")" "$@"
+        -append "console=ttyS0 quiet ${card:+lathe.load=$card} $(job "$script")" "$@"
     if [ "$who" = ours ]; then
         cpu "$log" o/rel/vm-run "$@"
     else
@@ -114,7 +114,7 @@ net_case()
                 timed in $((mb * 1048576)) wget -q -O /tmp/f http://$host:$port/file
                 md5sum </tmp/f
                 timed out $((mb * 1048576)) wget -q -O /dev/null --post-file=/tmp/f http://$host:$port/" \
-                -netdev "$netdev" -device virtio-net-device,netdev=n0 >>$out/io/cpu &&
+                -netdev "$netdev" -device "${card:-virtio-net-device},netdev=n0" >>$out/io/cpu &&
                 grep -qa "$sum" "$log" && ! grep -qa FAILED "$log" &&
                 [ "$(md5sum <$out/io/posted | cut -d ' ' -f 1)" = "$sum" ] ||
                 bad "$who" "$name" "did not move what it should" "$log"
@@ -137,9 +137,10 @@ start_passt()
 
 part_net()
 {
-    wanted net-user || wanted net-passt || return 0
+    wanted net-user || wanted net-e1000e || wanted net-passt || return 0
     serve
     net_case net-user 10.0.2.2 user,id=n0
+    card=e1000e net_case net-e1000e 10.0.2.2 user,id=n0
     if command -v passt >/dev/null; then
         net_case net-passt 10.8.0.1 "stream,id=n0,server=off,addr.type=unix,addr.path=$out/io/passt.sock" \
             start_passt

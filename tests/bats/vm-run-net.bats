@@ -52,7 +52,7 @@ $1"
     encoded=$(base64 -w0 <<<"$script")
     shift
     timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
-        -append "console=ttyS0 quiet lathe.mode=jobs lathe.cmd=$encoded" "$@" </dev/null
+        -append "console=ttyS0 quiet ${load:+lathe.load=$load} lathe.mode=jobs lathe.cmd=$encoded" "$@" </dev/null
 }
 
 job()
@@ -210,6 +210,64 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
     cat passt.log
     [[ $output == *"$(sum_of file)  /tmp/f"*"STATUS 0"* ]]
     [ "$(sum_of posted)" = "$(sum_of file)" ]
+}
+
+@test "an e1000e card moves 20 MB in and out whole, large frames and odd settings too" {
+    load=e1000e
+    serve
+    head -c 15000000 /dev/urandom | base64 -w0 >file
+    sum=$(sum_of file)
+    transfer="wget -q -O /tmp/f http://10.0.2.2:$port/file && md5sum /tmp/f
+        wget -q -O /dev/null --post-file=/tmp/f http://10.0.2.2:$port/ || exit 7
+        cat /sys/class/net/eth0/statistics/*_errors | sort -u"
+    job "$transfer; readlink /sys/class/net/eth0/device/driver; ip addr show eth0
+        cat /sys/class/net/eth0/speed" -nic user,model=e1000e
+    [[ $output == *"$sum  /tmp/f"*"drivers/e1000e"*"inet 10.0.2.15/24"*1000*"STATUS 0"* ]]
+    [ "$(sum_of posted)" = "$sum" ]
+    # frames of 4000 bytes have their headers split off by this driver
+    rm posted
+    job "ip link set eth0 down; ip link set eth0 mtu 4000 up; sleep 1; route add default gw 10.0.2.2
+        $transfer" -netdev user,id=n0 -device e1000e,netdev=n0,addr=5,mac=52:54:00:00:00:09
+    [[ $output == *"$sum  /tmp/f"*"STATUS 0"* ]]
+    [ "$(sum_of posted)" = "$sum" ]
+}
+
+@test "two e1000e cards exchange frames of 4000 bytes over a stream socket" {
+    load=e1000e net=none
+    common='ip link set eth0 mtu 4000; ifconfig eth0 10.9.0.$me up; n=0
+        until ping -c 1 -W 1 10.9.0.$((3 - me)) >/dev/null; do n=$((n + 1)); [ $n -lt 60 ] || exit 9; done'
+    guest "me=1; $common; ping -c 3 -s 3900 10.9.0.2; nc -l -p 99 </dev/null >/tmp/g; md5sum </tmp/g" \
+        -nic stream,model=e1000e,server=on,addr.type=unix,addr.path=s >log1 2>&1 &
+    pids="$pids $!"
+    wait_for [ -S s ]
+    job "me=2; $common; dd if=/dev/urandom of=/tmp/f bs=1M count=8 2>/dev/null; md5sum </tmp/f; sleep 4
+        nc 10.9.0.1 99 </tmp/f; sleep 1" \
+        -nic stream,model=e1000e,mac=52:54:00:00:00:02,addr.type=unix,addr.path=s
+    wait_for grep -q STATUS log1
+    cat log1
+    grep -q '3 packets received' log1
+    sum=$(grep -o '[0-9a-f]\{32\}' log1)
+    [ -n "$sum" ]
+    [[ $output == *"$sum"* ]]
+}
+
+@test "an e1000e card's link goes down and up by set_link" {
+    command -v socat >/dev/null || skip "no socat"
+    load=e1000e net=none
+    guest 'ip link set eth0 up; c=/sys/class/net/eth0/carrier
+        until [ "$(cat $c)" = 1 ]; do sleep 0.1; done; echo LINK1
+        until [ "$(cat $c)" = 0 ]; do sleep 0.1; done; echo LINK2
+        until [ "$(cat $c)" = 1 ]; do sleep 0.1; done; echo LINK3
+        udhcpc -i eth0 -n -q' -netdev user,id=n0 -device e1000e,netdev=n0 \
+        -monitor unix:mon,server=on,wait=off >log 2>&1 &
+    pids="$pids $!"
+    tell() { echo "$1" | socat -t1 - UNIX-CONNECT:mon; }
+    wait_for grep -q LINK1 log
+    tell 'set_link n0 off'
+    wait_for grep -q LINK2 log
+    tell 'set_link n0 on'
+    wait_for grep -q 'lease of 10.0.2.15' log
+    wait_for grep -q 'STATUS 0' log
 }
 
 @test "restrict=on keeps a guest from the host" {
