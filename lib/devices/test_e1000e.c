@@ -663,7 +663,7 @@ static void test_extended(void)
     for (unsigned i = 0; i < 7; i++)
         for (unsigned k = 0; k < 4; k++)
             st_le64(at(&c, RX_RING + 32 * i + 8 * k), RX_BUFS + 0x4000 * i + 0x1000 * k);
-    wr(&c, RDT, 7);
+    wr(&c, RDT, 14); /* in units of 16 bytes */
     len = make(p, false, 6, 5000, PLAIN);
     arrive(&c, p, len);
     d = at(&c, RX_RING);
@@ -684,6 +684,7 @@ static void test_extended(void)
     g_assert_cmpuint(ld_le16(d + 12), ==, 256);
     g_assert_cmphex(ld_le16(d + 16), ==, 0);
     g_assert_cmpuint(ld_le16(d + 18), ==, 344);
+    g_assert_cmpuint(rd(&c, RDH), ==, 4);
     card_close(&c);
 }
 

@@ -236,7 +236,7 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
     load=e1000e net=none
     common='ip link set eth0 mtu 4000; ifconfig eth0 10.9.0.$me up; n=0
         until ping -c 1 -W 1 10.9.0.$((3 - me)) >/dev/null; do n=$((n + 1)); [ $n -lt 60 ] || exit 9; done'
-    guest "me=1; $common; ping -c 3 -s 3900 10.9.0.2; nc -l -p 99 </dev/null >/tmp/g; md5sum </tmp/g" \
+    guest "me=1; $common; ping -c 3 -s 3900 10.9.0.2; nc -l -p 99 >/tmp/g; md5sum </tmp/g" \
         -nic stream,model=e1000e,server=on,addr.type=unix,addr.path=s >log1 2>&1 &
     pids="$pids $!"
     wait_for [ -S s ]

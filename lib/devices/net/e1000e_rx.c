@@ -44,6 +44,7 @@ typedef struct {
     unsigned regs; /* offset */
     uint64_t base;
     uint32_t count, head, entry; /* entry: bytes of a descriptor */
+    uint32_t units;              /* head and tail registers count 16 bytes, whatever its size */
     uint32_t sizes[PS_BUFFERS];  /* of buffers */
     bool split, extended;
 } Ring;
@@ -68,7 +69,8 @@ static void ring_get(const E1000e *n, unsigned queue, Ring *r)
     r->entry = r->split ? 32 : 16;
     r->base = e1000e_get(n, regs) | (uint64_t)e1000e_get(n, regs + RING_HIGH) << 32;
     r->count = e1000e_get(n, regs + RING_LEN) / r->entry;
-    r->head = e1000e_get(n, regs + RING_HEAD);
+    r->units = r->entry / 16;
+    r->head = e1000e_get(n, regs + RING_HEAD) / r->units;
     r->sizes[0] = r->split ? (ps & 0x7f) * 128 : buffer_size(rctl);
     for (unsigned i = 1; r->split && i < PS_BUFFERS; i++)
         r->sizes[i] = (ps >> 8 * i & 0x3f) * 1024;
@@ -77,7 +79,7 @@ static void ring_get(const E1000e *n, unsigned queue, Ring *r)
 /* Descriptors that are the card's. */
 static uint32_t available(const E1000e *n, const Ring *r)
 {
-    uint32_t tail = e1000e_get(n, r->regs + RING_TAIL);
+    uint32_t tail = e1000e_get(n, r->regs + RING_TAIL) / r->units;
     if (!r->count || r->head >= r->count || tail >= r->count)
         return 0;
     return (tail + r->count - r->head) % r->count;
@@ -200,7 +202,7 @@ static bool put_packet(E1000e *n, Ring *r, const Packet *p)
         finish(n, addr, desc, r->entry, out, r->extended ? 8 : 12);
         at += done;
         r->head = (r->head + 1) % r->count;
-        *e1000e_reg(n, r->regs + RING_HEAD) = r->head;
+        *e1000e_reg(n, r->regs + RING_HEAD) = r->head * r->units;
     }
     return true;
 }
