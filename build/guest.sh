@@ -236,6 +236,7 @@ e1000e e1000e
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
 fwcfg qemu_fw_cfg
+vsock vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
 "
 
 io_init_script()
