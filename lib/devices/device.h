@@ -32,14 +32,17 @@ typedef enum {
     DEVICE_U64,     /* uint64_t within min..max */
     DEVICE_STRING,  /* char *, owned by the device */
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
-    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive */
+    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive. max is 0, or ..MAY_BE_EMPTY */
     DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
 } DevicePropKind;
+
+/* max of a DEVICE_DRIVE: the device is a drive that may have no medium. */
+enum { DEVICE_DRIVE_MAY_BE_EMPTY = 1 };
 
 /* A disk as -drive or -blockdev gave it, for the device that shows it to the guest. */
 typedef struct {
     const char *id;
-    BlockNode *node;
+    BlockNode *node; /* NULL: no medium, where the property allows it */
     bool read_only, writethrough;
     BlockOnError werror, rerror;
     const char *serial; /* NULL: none */

@@ -192,8 +192,8 @@ bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error
  * What a user adds, each by the text after its option, between machine_new and machine_start. Errors
  * begin with the option. First the back ends:
  */
-/* -drive: opens the disk. One with if=virtio, or without if=, is given a device of its own
-   by machine_add_pending. snapshot: as if the text said snapshot=on. */
+/* -drive: opens the disk. One with if=virtio, if=scsi or without if= is given a device of its own, and a
+   SCSI controller, by machine_add_pending. snapshot: as if the text said snapshot=on. */
 bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error);
 bool machine_add_blockdev(Machine *m, const char *text, GError **error);
 /* -object: rng-builtin and rng-random. */

@@ -82,7 +82,7 @@ static void list_names(GPtrArray *names)
 static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-net", "virtio-scsi", "virtio-balloon", "virtio-gpu", "virtio-9p", "vhost-user-fs",
+        "virtio-net", "virtio-balloon", "virtio-gpu", "virtio-9p", "vhost-user-fs",
         "e1000e", "loader", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);

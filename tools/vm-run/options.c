@@ -18,6 +18,7 @@ typedef enum {
     LIST,    /* GPtrArray * at offset */
     CONFIG,  /* a file of options, read when it is met */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
+    CDROM,   /* the same, of a disc */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
     REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
 } Kind;
@@ -48,12 +49,13 @@ static const Option run_options[] = {
     { "timeout", TEXT, AT(timeout), "SECONDS", "ends the machine then, with exit status 124" },
     { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
-    { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio (help: formats)" },
+    { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio|scsi (help: formats)" },
     { "blockdev", LIST, AT(blockdev), "KEY=V,...", "a disk for -device, in parts or as JSON" },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", "rng-builtin or rng-random, for virtio-rng-device" },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
     { "hda", DISK, AT(drive), "FILE", NULL },
+    { "cdrom", CDROM, AT(drive), "FILE", "a disc in a SCSI drive" },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
     { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
@@ -121,9 +123,10 @@ static bool unknown(const char *word, GError **error)
 }
 
 /* A disk image by its name alone. */
-static void add_disk(GPtrArray *drives, const char *file)
+static void add_disk(GPtrArray *drives, const char *media, const char *file)
 {
-    GString *text = g_string_new("media=disk,file=");
+    GString *text = g_string_new("media=");
+    g_string_append_printf(text, "%s,file=", media);
     for (const char *p = file; *p; p++)
         g_string_append_printf(text, *p == ',' ? ",," : "%c", *p);
     g_ptr_array_add(drives, g_string_free(text, FALSE));
@@ -146,7 +149,8 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
         break;
     case DISK:
-        add_disk(*(GPtrArray **)at, value);
+    case CDROM:
+        add_disk(*(GPtrArray **)at, opt->kind == DISK ? "disk" : "cdrom", value);
         break;
     case CONFIG:
         return readconfig(value, config_option, o, error);
@@ -192,7 +196,7 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
-            add_disk(o->drive, word);
+            add_disk(o->drive, "disk", word);
             continue;
         }
         bool two = word[1] == '-';
