@@ -180,16 +180,14 @@ void scsi_disk_attention(ScsiDisk *d, uint32_t bit)
     pthread_mutex_lock(&d->lock);
     __atomic_fetch_or(&d->attention, bit, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&d->lock);
-    uint16_t code = bit == UA_CAPACITY ? UA_CODE_CAPACITY : bit == UA_MEDIUM ? UA_CODE_MEDIUM : 0;
-    if (d->bus && d->bus->attention && code)
-        d->bus->attention(d->bus, d, code);
+    if (d->bus && d->bus->attention && bit == UA_CAPACITY)
+        d->bus->attention(d->bus, d, 0x2a09);
 }
 
 /* The first condition that is pending, which is none any more; NO_SENSE if there was none. */
 static uint32_t attention_take(ScsiDisk *d)
 {
     static const uint32_t codes[] = { SCSI_SENSE_CODE(6, 0x29, 0x00), SCSI_SENSE_CODE(6, 0x29, 0x03),
-                                      SCSI_SENSE_CODE(6, 0x28, 0x00),
                                       SCSI_SENSE_CODE(6, 0x2a, 0x09) };
     if (!__atomic_load_n(&d->attention, __ATOMIC_ACQUIRE))
         return NO_SENSE;

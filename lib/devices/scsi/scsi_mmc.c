@@ -92,11 +92,12 @@ static bool get_event(ScsiDisk *d, ScsiRequest *req)
         return scsi_fail(req, BAD_FIELD);
     if (req->cdb[4] & 0x10) {
         pthread_mutex_lock(&d->lock);
-        bool changed = d->attention & UA_MEDIUM, open = d->tray_open;
+        bool open = d->tray_open;
+        data[4] = d->event;
+        d->event = 0;
         pthread_mutex_unlock(&d->lock);
         data[1] = 6;
         data[2] = 0x04;
-        data[4] = changed ? 2 : 0;
         data[5] = (uint8_t)(open ? 1 : d->user ? 2 : 0);
         n = 8;
     }
@@ -127,11 +128,11 @@ bool scsi_start_stop_cd(ScsiDisk *d, ScsiRequest *req)
         return scsi_good(req);
     pthread_mutex_lock(&d->lock);
     bool refused = !start && d->locked && !d->tray_open;
-    bool loaded = start && d->tray_open && d->user;
+    /* No unit attention: who asked for it knows, and Linux would refuse to read at first. */
+    if (!refused && d->tray_open == start && d->user)
+        d->event = start ? EVENT_NEW_MEDIUM : EVENT_MEDIUM_GONE;
     if (!refused)
         d->tray_open = !start;
-    if (loaded)
-        __atomic_fetch_or(&d->attention, UA_MEDIUM, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&d->lock);
     return refused ? scsi_fail(req, REMOVAL_PREVENTED) : scsi_good(req);
 }

@@ -27,8 +27,9 @@ enum {
 };
 
 /* Unit attention conditions, reported in this order. */
-enum { UA_POWER_ON = 1, UA_RESET = 2, UA_MEDIUM = 4, UA_CAPACITY = 8, UA_ALL = 15 };
-enum { UA_CODE_CAPACITY = 0x2a09, UA_CODE_MEDIUM = 0x2800 };
+enum { UA_POWER_ON = 1, UA_RESET = 2, UA_CAPACITY = 4, UA_ALL = 7 };
+/* Events of an optical drive that GET EVENT STATUS NOTIFICATION tells (MMC-6, 6.6.3). */
+enum { EVENT_NEW_MEDIUM = 2, EVENT_MEDIUM_GONE = 3 };
 
 struct ScsiDisk {
     Device dev;
@@ -50,6 +51,7 @@ struct ScsiDisk {
     pthread_mutex_t lock; /* of what follows */
     uint32_t attention;   /* UA_ bits */
     uint8_t wce, tray_open, locked;
+    uint8_t event;        /* not told yet, or 0 */
 };
 
 /* What a property says when nobody set it. */

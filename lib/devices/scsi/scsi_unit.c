@@ -114,6 +114,7 @@ const StateField scsi_disk_saved[] = {
     STATE_FIELD(ScsiDisk, wce, 1),
     STATE_FIELD(ScsiDisk, tray_open, 1),
     STATE_FIELD(ScsiDisk, locked, 1),
+    STATE_FIELD(ScsiDisk, event, 1),
     STATE_END,
 };
 
