@@ -95,10 +95,10 @@ super:
 }
 
 @test "a load from nothing is a load access fault, a store a store access fault" {
-    guest <<<'li t0, 0x40000000
+    guest <<<'li t0, 0x18000000
         ld t1, (t0)'
     [ "$status" -eq 105 ]
-    guest <<<'li t0, 0x40000000
+    guest <<<'li t0, 0x18000000
         sd t1, (t0)'
     [ "$status" -eq 107 ]
 }

@@ -368,7 +368,7 @@ bool exec_connect(Exec *e, ChardevTable *chardevs, Machine *m, void (*ended)(voi
     e->ended = ended;
     e->opaque = opaque;
     if (e->disk) {
-        g_autoptr(GString) drive = g_string_new("if=virtio,file=");
+        g_autoptr(GString) drive = g_string_new("if=virtio,format=raw,file=");
         for (const char *p = e->disk; *p; p++)
             g_string_append_printf(drive, *p == ',' ? ",," : "%c", *p);
         if (!machine_add_drive(m, drive->str, false, error) || !machine_add_pending(m, error))
@@ -389,7 +389,8 @@ bool exec_connect(Exec *e, ChardevTable *chardevs, Machine *m, void (*ended)(voi
 
 /* ---- How it ended ----------------------------------------------------------------------------------- */
 
-/* The end of what the guest has said; "" if that is not kept. */
+/* Why the guest stopped, as its console has it: a panic's line, or the end of all; "" if that is not
+   kept. */
 static char *last_lines(Chardev *console)
 {
     g_autoptr(GBytes) all = console ? chardev_ringbuf_read(console, CONSOLE_KEPT, NULL) : NULL;
@@ -400,6 +401,12 @@ static char *last_lines(Chardev *console)
         if (data[i] == '\n' || (data[i] >= ' ' && data[i] < 0x7f))
             g_string_append_c(s, data[i]);
     g_strchomp(s->str);
+    char *panic = strstr(s->str, "Kernel panic - not syncing: ");
+    if (panic) {
+        char *line = g_strdup_printf(": %.*s", (int)strcspn(panic, "\n"), panic);
+        g_string_free(s, TRUE);
+        return line;
+    }
     char *at = s->str + strlen(s->str);
     for (int lines = 0; at > s->str; at--)
         if (at[-1] == '\n' && ++lines == CONSOLE_LINES)

@@ -47,26 +47,26 @@ static const Option run_options[] = {
     { "exec", TEXT, AT(exec), "CMD", "runs CMD in the guest; its output and exit status are ours" },
     { "root", TEXT, AT(root), "PATH", "for --exec: a folder, disk image or initial RAM disk" },
     { "timeout", TEXT, AT(timeout), "SECONDS", "ends the machine then, with exit status 124" },
-    { "dtb", TEXT, AT(dtb), "FILE", "device tree in place of the board's own" },
+    { "dtb", TEXT, AT(dtb), "FILE", NULL },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
     { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio|scsi (help: formats)" },
     { "blockdev", LIST, AT(blockdev), "KEY=V,...", "a disk for -device, in parts or as JSON" },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
-    { "object", LIST, AT(object), "KIND,id=ID", "rng-builtin or rng-random, for virtio-rng-device" },
+    { "object", LIST, AT(object), "KIND,id=ID", NULL },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "cdrom", CDROM, AT(drive), "FILE", "a disc in a SCSI drive" },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
     { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
-    { "display", TEXT, AT(display), "none", "no display" },
+    { "display", TEXT, AT(display), "none", NULL },
     { "monitor", LIST, AT(monitor), "SPEC", "monitor: stdio, unix:PATH,server=on,wait=off, none" },
     { "mon", LIST, AT(mon), "chardev=ID", NULL },
     { "S", FLAG, AT(stopped), NULL, "wait for the monitor's cont before the guest starts" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
     { "nodefaults", FLAG, AT(nodefaults), NULL, NULL },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
-    { "D", TEXT, AT(log_file), "FILE", "log to a file" },
+    { "D", TEXT, AT(log_file), "FILE", NULL },
     { "version", FLAG, AT(version), NULL, NULL },
     { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
     { "help", FLAG, AT(help), NULL, NULL },
@@ -89,7 +89,7 @@ static const Option run_options[] = {
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
     { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
     { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
-    { "net", LIST, AT(net), "none", "no network card" },
+    { "net", LIST, AT(net), "none", NULL },
     { "qmp", REFUSED, 0, "SPEC", "QMP is not there yet; -monitor is" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
     { "s", REFUSED, 0, NULL, "a debugger port is not there yet" },
@@ -254,7 +254,7 @@ char *run_options_help(const char *program)
                            "One dash or two; the manual page has more. Exit status: 0 power-off, "
                            "the guest's own\ncode if it gave one, 1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
-                           "  %s -M virt -smp 4 -m 2G -bios fw_dynamic.bin -kernel Image\n"
+                           "  %s -kernel Image -initrd initrd.gz --exec 'uname -a; make check'\n"
                            "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "
                            "-drive file=disk.img,format=raw\n"
                            "  %s --arch riscv64 -M virt,dumpdtb=virt.dtb\n",

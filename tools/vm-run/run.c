@@ -58,10 +58,8 @@ static void exec_status(Run *r)
     Chardev *console = !r->o->serial->len && r->serials->len ? r->serials->pdata[0] : NULL;
     if (exec_result(r->exec, console, &r->status, &error))
         return;
-    if (r->timed_out)
-        g_prefix_error(&error, "the time of --timeout is over: ");
     if (!r->interrupted)
-        r->warn(error->message);
+        r->warn(r->timed_out ? "the time of --timeout is over" : error->message);
     r->status = r->timed_out ? EXEC_TIMEOUT : r->interrupted ? 128 + r->signal : EXEC_FAILED;
 }
 
