@@ -32,7 +32,7 @@ typedef enum {
     DEVICE_U64,     /* uint64_t within min..max */
     DEVICE_STRING,  /* char *, owned by the device */
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
-    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive. max is 0, or ..MAY_BE_EMPTY */
+    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive; see its max below */
     DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
 } DevicePropKind;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A virtio-scsi controller with a disk and an optical drive, driven over its rings: commands that are
- * right, wrong and hostile, task management, disks that come, grow and go, saved state. */
+/* A virtio-scsi controller with a disk and an optical drive, driven over its rings: commands that
+ * are right, wrong and hostile, task management, disks that come, grow and go, saved state. */
 #include "devices/device.h"
 
 #include "base/bytes.h"
@@ -125,8 +125,8 @@ static void env_init(Env *e, const char *driver)
     int fd = g_file_open_tmp("lathe-scsi-XXXXXX", &e->file, NULL);
     g_assert_cmpint(ftruncate(fd, DISK), ==, 0);
     close(fd);
-    g_autofree char *text = driver ? g_strdup(driver)
-                                   : g_strdup_printf("driver=file,node-name=n,filename=%s", e->file);
+    g_autofree char *plain = g_strdup_printf("driver=file,node-name=n,filename=%s", e->file);
+    const char *text = driver ? driver : plain;
     e->drive = (DeviceDrive){.id = "d", .node = block_blockdev(e->graph, text, &error),
                              .serial = "SERIAL"};
     g_assert_no_error(error);
@@ -660,9 +660,10 @@ static void test_hostile(void)
 static void test_random(void)
 {
     Env e;
-    static const uint8_t ops[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28,
-                                   0x2a, 0x2e, 0x2f, 0x35, 0x41, 0x42, 0x43, 0x46, 0x4a, 0x51, 0x55,
-                                   0x5a, 0x88, 0x8a, 0x91, 0x93, 0x9e, 0xa0, 0xa8, 0xaa, 0xbd, 0x7f };
+    static const uint8_t ops[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25,
+                                   0x28, 0x2a, 0x2e, 0x2f, 0x35, 0x41, 0x42, 0x43, 0x46, 0x4a,
+                                   0x51, 0x55, 0x5a, 0x88, 0x8a, 0x91, 0x93, 0x9e, 0xa0, 0xa8,
+                                   0xaa, 0xbd, 0x7f };
     GRand *rand = g_rand_new_with_seed((guint32)g_test_rand_int_range(0, G_MAXINT32));
     env_init(&e, NULL);
     env_start(&e);

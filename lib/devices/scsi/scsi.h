@@ -2,12 +2,12 @@
 /*
  * SCSI targets, apart from whatever carries their commands (SAM-5).
  *
- *   ScsiBus      the places of a controller that disks are plugged into; part of the controller's struct.
+ *   ScsiBus      the places of a controller that disks are plugged into; part of its struct.
  *   ScsiDisk     a logical unit, "scsi-hd" or "scsi-cd"; a Device of its own.
  *   ScsiRequest  one command with its data buffer; belongs to the controller.
  *
- * Threads. Commands may be submitted on any thread, several at a time. Plugging and unplugging is the
- * main thread's; a unit is unplugged only when none of its commands is in flight.
+ * Threads. Commands may be submitted on any thread, several at a time. Plugging and unplugging is
+ * the main thread's; a unit is unplugged only when none of its commands is in flight.
  */
 #pragma once
 
@@ -30,8 +30,8 @@ struct ScsiBus {
     ScsiDisk *targets[SCSI_TARGETS]; /* the units of each, by LUN */
     pthread_mutex_t lock;            /* of it, and of the units' places */
     unsigned targets_max;            /* at most SCSI_TARGETS */
-    /* A unit has a unit attention condition that its initiator should hear of; any thread, the unit's
-       lock is not held. NULL: nobody cares. */
+    /* A unit has a unit attention condition that its initiator should hear of; any thread, the
+       unit's lock is not held. NULL: nobody cares. */
     void (*attention)(ScsiBus *bus, const ScsiDisk *disk, uint16_t code);
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The places of a controller: targets and their logical units, and what a target answers for LUNs that it
- * has not (SPC-4, 6.6.1 and 6.33). One channel. */
+/* The places of a controller: targets and their logical units, and what a target answers for LUNs
+ * that it has not (SPC-4, 6.6.1 and 6.33). One channel. */
 #include "devices/scsi/scsi_priv.h"
 
 #include "base/bytes.h"
@@ -57,8 +57,8 @@ bool scsi_bus_plug(ScsiBus *bus, Device *dev, GError **error)
                    : fail_usage(error, "scsi-id=%u: it is below %u", target, bus->targets_max);
     lun = lun == SCSI_AUTO ? free_lun(bus, target) : lun;
     if (lun >= SCSI_LUNS || taken(bus, target, lun))
-        return fail_usage(error, lun >= SCSI_LUNS ? "lun=%u is too large" : "lun=%u is already used",
-                          lun);
+        return fail_usage(error, "lun=%u is %s", lun,
+                          lun >= SCSI_LUNS ? "too large" : "already used");
     d->target = target;
     d->lun = lun;
     d->bus = bus;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A SCSI logical unit (SPC-4, SBC-3): how a command begins and ends, unit attention, and the commands that
- * move blocks. Reads and writes go between guest memory and lib/block without a copy. Commands of
- * several parts (UNMAP, WRITE SAME) submit the next from where the last ended.
+ * A SCSI logical unit (SPC-4, SBC-3): how a command begins and ends, unit attention, and the commands
+ * that move blocks. Reads and writes go between guest memory and lib/block without a copy. Commands
+ * of several parts (UNMAP, WRITE SAME) submit the next from where the last ended.
  *
  * Left out: reservations, protection information, descriptor-format sense, VERIFY with comparison,
  * COMPARE AND WRITE, changing the medium.
@@ -21,7 +21,7 @@ enum {
     UNMAP_RANGE = 16,
 };
 
-/* ---- Ends ------------------------------------------------------------------------- */
+/* ---- Ends ----------------------------------------------------------------------------------- */
 
 bool scsi_good(ScsiRequest *req)
 {
@@ -87,7 +87,7 @@ void scsi_take(const ScsiRequest *req, void *data, size_t len)
     }
 }
 
-/* ---- Operations on the medium ------------------------------------------------------- */
+/* ---- Operations on the medium --------------------------------------------------------------- */
 
 static bool io_ended(ScsiRequest *req)
 {
@@ -160,7 +160,7 @@ void scsi_request_clear(ScsiRequest *req)
     g_clear_pointer(&req->data, g_free);
 }
 
-/* ---- State of the unit ---------------------------------------------------------------- */
+/* ---- State of the unit ---------------------------------------------------------------------- */
 
 uint64_t scsi_disk_blocks(const ScsiDisk *d)
 {
@@ -187,7 +187,8 @@ void scsi_disk_attention(ScsiDisk *d, uint32_t bit)
 /* The first condition that is pending, which is none any more; NO_SENSE if there was none. */
 static uint32_t attention_take(ScsiDisk *d)
 {
-    static const uint32_t codes[] = { SCSI_SENSE_CODE(6, 0x29, 0x00), SCSI_SENSE_CODE(6, 0x29, 0x03),
+    static const uint32_t codes[] = { SCSI_SENSE_CODE(6, 0x29, 0x00),
+                                      SCSI_SENSE_CODE(6, 0x29, 0x03),
                                       SCSI_SENSE_CODE(6, 0x2a, 0x09) };
     if (!__atomic_load_n(&d->attention, __ATOMIC_ACQUIRE))
         return NO_SENSE;
@@ -207,7 +208,7 @@ void scsi_disk_set_wce(ScsiDisk *d, bool wce)
         block_user_set_writethrough(d->user, !wce);
 }
 
-/* ---- Reading and writing ----------------------------------------------------------------- */
+/* ---- Reading and writing -------------------------------------------------------------------- */
 
 /* Where a command works, by the size of its CDB. */
 static uint64_t cdb_lba(const uint8_t *cdb)
@@ -313,7 +314,7 @@ static bool write_same(ScsiDisk *d, ScsiRequest *req)
     return same_next(req);
 }
 
-/* ---- UNMAP (SBC-3, 5.35) ----------------------------------------------------------------------- */
+/* ---- UNMAP (SBC-3, 5.35) -------------------------------------------------------------------- */
 
 static bool unmap_next(ScsiRequest *req)
 {
@@ -356,7 +357,7 @@ static bool unmap(ScsiDisk *d, ScsiRequest *req)
     return unmap_next(req);
 }
 
-/* ---- Dispatch ------------------------------------------------------------------------------------- */
+/* ---- Dispatch ------------------------------------------------------------------------------- */
 
 static bool request_sense(ScsiDisk *d, ScsiRequest *req)
 {

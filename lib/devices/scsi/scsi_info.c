@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a unit says of itself: INQUIRY with vital product data (SPC-4, 6.6 and 7.8; SBC-3, 6.6), capacity,
- * mode pages (SPC-4, 7.5). The one thing that can be set is the write cache. */
+/* What a unit says of itself: INQUIRY with vital product data (SPC-4, 6.6 and 7.8; SBC-3, 6.6),
+ * capacity, mode pages (SPC-4, 7.5). The one thing that can be set is the write cache. */
 #include "devices/scsi/scsi_priv.h"
 
 #include "base/bytes.h"
@@ -34,7 +34,7 @@ static const char *unit_id(const ScsiDisk *d)
     return d->device_id ? d->device_id : *serial ? serial : d->drive ? d->drive->id : "";
 }
 
-/* ---- Vital product data: each returns the bytes behind the header -------------------------- */
+/* ---- Vital product data: each returns the bytes behind the header --------------------------- */
 
 static size_t vpd_list(const ScsiDisk *d, uint8_t *p)
 {
@@ -145,7 +145,7 @@ bool scsi_inquiry(ScsiDisk *d, ScsiRequest *req)
     return scsi_give(req, data, sizeof data, ld_be16(req->cdb + 3));
 }
 
-/* ---- Capacity --------------------------------------------------------------------------------- */
+/* ---- Capacity ------------------------------------------------------------------------------- */
 
 bool scsi_read_capacity(ScsiDisk *d, ScsiRequest *req)
 {
@@ -171,9 +171,15 @@ bool scsi_read_capacity_16(ScsiDisk *d, ScsiRequest *req)
     return scsi_give(req, data, sizeof data, ld_be32(req->cdb + 10));
 }
 
-/* ---- Mode pages ---------------------------------------------------------------------------------- */
+/* ---- Mode pages ----------------------------------------------------------------------------- */
 
-enum { PAGE_ERRORS = 0x01, PAGE_CACHE = 0x08, PAGE_CONTROL = 0x0a, PAGE_CD = 0x2a, PAGE_ALL = 0x3f };
+enum {
+    PAGE_ERRORS = 0x01,
+    PAGE_CACHE = 0x08,
+    PAGE_CONTROL = 0x0a,
+    PAGE_CD = 0x2a,
+    PAGE_ALL = 0x3f,
+};
 enum { NOW = 0, CHANGEABLE = 1, MODE_MAX = 256, CACHE_WCE = 4 };
 
 /* Writes a page, if the unit has it; bytes. */

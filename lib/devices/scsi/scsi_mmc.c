@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What only an optical drive answers (MMC-6): a disc with one session and one track of data, a tray. Left
- * out: audio, raw sectors, structures of DVDs, writing. */
+/* What only an optical drive answers (MMC-6): a disc with one session and one track of data, a tray.
+ * Left out: audio, raw sectors, structures of DVDs, writing. */
 #include "devices/scsi/scsi_priv.h"
 
 #include "base/bytes.h"
@@ -63,7 +63,8 @@ static bool get_configuration(ScsiDisk *d, ScsiRequest *req)
 {
     unsigned now = profile(d), from = ld_be16(req->cdb + 2), how = req->cdb[1] & 3;
     const uint8_t features[][12] = {
-        { 0, 0, 0x03, 8, 0, PROFILE_DVD, now == PROFILE_DVD, 0, 0, PROFILE_CD, now == PROFILE_CD, 0 },
+        { 0, 0, 0x03, 8, 0, PROFILE_DVD, now == PROFILE_DVD, 0, 0, PROFILE_CD, now == PROFILE_CD,
+          0 },
         { 0, 1, 0x0b, 8, 0, 0, 0, 1 /* SCSI */, 1, 0, 0, 0 },
         { 0, 3, 0x03, 4, 0x29, 0, 0, 0 }, /* a tray, lock and eject */
     };

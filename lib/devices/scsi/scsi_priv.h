@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A logical unit from within; scsi_disk.c has its life and the commands of blocks, scsi_info.c what is said
- * about the unit, scsi_mmc.c what only optical drives have, scsi_bus.c places. */
+/* A logical unit from within; scsi_unit.c has its life, scsi_disk.c the commands of blocks, scsi_info.c
+ * what is said about the unit, scsi_mmc.c what only optical drives have, scsi_bus.c places. */
 #pragma once
 
 #include "devices/scsi/scsi.h"

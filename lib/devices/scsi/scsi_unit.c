@@ -141,7 +141,8 @@ const DeviceProp scsi_hd_props[] = {
     {"min_io_size", DEVICE_U32, AT(min_io), NULL, 0, 0, "smallest good request, in bytes"},
     {"opt_io_size", DEVICE_U32, AT(opt_io), NULL, 0, 0, "best request, in bytes"},
     {"rotation_rate", DEVICE_U32, AT(rotation), "0", 0, 65535, "per minute; 1: it does not rotate"},
-    {"write-cache", DEVICE_STRING, AT(write_cache), "auto", 0, 0, "on, off, or auto: as the drive's"},
+    {"write-cache", DEVICE_STRING, AT(write_cache), "auto", 0, 0,
+     "on, off, or auto: as the drive's"},
     {"share-rw", DEVICE_BOOL, AT(share_rw), "off", 0, 0, "others may write to the disk too"},
     {.name = NULL},
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-scsi (Virtio 1.2, 5.6): a SCSI controller. Queue 0 takes task management, queue 1 carries events,
- * the others commands. Disks (lib/devices/scsi) are plugged into it, also while it runs.
+ * virtio-scsi (Virtio 1.2, 5.6): a SCSI controller. Queue 0 takes task management, queue 1 carries
+ * events, the others commands. Disks (lib/devices/scsi) are plugged into it, also while it runs.
  *
- * Each queue's thread takes all commands there are and hands them to their units in one plug; what ends
- * later is given back by the thread it ends on. A command is in a list as long as it is in flight, so that
- * task management finds it.
+ * Each queue's thread takes all commands there are and hands them to their units in one plug; what
+ * ends later is given back by the thread it ends on. A command is in a list as long as it is in flight,
+ * so that task management finds it.
  *
  * Left out: protection information (T10_PI), commands that move data both ways, asynchronous
  * notification by the AN commands (answered with: none).
@@ -103,7 +103,7 @@ static VirtioScsi *scsi_of(VirtioDevice *v)
     return (VirtioScsi *)(void *)((char *)v - offsetof(VirtioScsi, v));
 }
 
-/* ---- Events --------------------------------------------------------------------------- */
+/* ---- Events --------------------------------------------------------------------------------- */
 
 static void put_lun(uint8_t *p, unsigned target, unsigned lun)
 {
@@ -161,10 +161,11 @@ static void event_send(VirtioScsi *s, uint64_t feature, uint32_t event, uint32_t
 static void on_attention(ScsiBus *bus, const ScsiDisk *d, uint16_t code)
 {
     VirtioScsi *s = (VirtioScsi *)(void *)((char *)bus - offsetof(VirtioScsi, bus));
-    event_send(s, VIRTIO_F(F_CHANGE), E_PARAM_CHANGE, (uint32_t)(code >> 8 | (code & 0xff) << 8), d);
+    uint32_t reason = code >> 8 | (code & 0xffu) << 8;
+    event_send(s, VIRTIO_F(F_CHANGE), E_PARAM_CHANGE, reason, d);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------- */
 
 static Command *command_get(VirtioScsi *s, unsigned queue)
 {
@@ -382,7 +383,7 @@ static void notify_commands(VirtioScsi *s, unsigned queue)
     command_put(s, c);
 }
 
-/* ---- Task management ------------------------------------------------------------------------- */
+/* ---- Task management ------------------------------------------------------------------------ */
 
 typedef struct {
     unsigned target, lun;
@@ -416,8 +417,8 @@ static void abort_commands(VirtioScsi *s, const Which *w, uint8_t response)
         scsi_cancel(&c->scsi);
     }
     s->waiters++;
-    /* Others that come meanwhile to the same unit are waited for too, but do not come without end: the
-       driver waits for the answer. */
+    /* Others that come meanwhile to the same unit are waited for too, but do not come without end:
+       the driver waits for the answer. */
     while (any_meant(s, w) && !__atomic_load_n(&s->v.queues[Q_CONTROL].paused, __ATOMIC_RELAXED))
         pthread_cond_wait(&s->idle, &s->lock);
     s->waiters--;
@@ -522,7 +523,7 @@ static void scsi_notify(VirtioDevice *v, unsigned queue)
     }
 }
 
-/* ---- The virtio device ---------------------------------------------------------------------------- */
+/* ---- The virtio device ---------------------------------------------------------------------- */
 
 static void scsi_drain(VirtioDevice *v)
 {
@@ -584,7 +585,7 @@ static const VirtioType scsi_virtio = {
     .write_config = scsi_write_config,
 };
 
-/* ---- The device -------------------------------------------------------------------------------------- */
+/* ---- The device ----------------------------------------------------------------------------- */
 
 /* Places are there before start, as disks are plugged in before. */
 static ScsiBus *bus_of(Device *dev)
@@ -638,7 +639,7 @@ static void scsi_reset(Device *dev)
     virtio_reset(&((VirtioScsi *)dev)->v);
 }
 
-/* Events that wait are not kept: the driver looks for itself when it hears that some were missed. */
+/* Events that wait are not kept: the driver looks for itself when it hears that it missed some. */
 static void scsi_saving(Device *dev)
 {
     VirtioScsi *s = (VirtioScsi *)dev;
