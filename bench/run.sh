@@ -24,14 +24,11 @@ while [ $# -gt 0 ]; do
 done
 [[ $runs =~ ^[1-9][0-9]*$ ]] || usage
 
-die() { echo "bench: $*" >&2; exit 1; }
+. bench/common.sh
 cross=${CROSS_CC:-riscv64-linux-gnu-gcc}
 for c in "$cross" cc cpio gzip; do
     command -v "$c" >/dev/null || die "$c is missing: build/deps.sh bench guest installs it"
 done
-peer=qemu-system-riscv64
-command -v $peer >/dev/null || { echo "bench: no $peer: its column stays empty" >&2; peer=; }
-${MAKE:-make} --no-print-directory -s MODE=rel all || exit 1
 kernel=$(build/guest.sh kernel riscv64) && initrd=$(build/guest.sh initrd riscv64) || exit 1
 
 out=o/bench
@@ -61,19 +58,6 @@ build() # NAME
         mv $out/"$1".new $out/"$1".cpio.gz || die "cannot pack $1"
 }
 
-# cpu LOG COMMAND...: runs it, prints user+sys CPU seconds; status of the command
-cpu()
-{
-    local log=$1 TIMEFORMAT='%3U %3S' t status
-    shift
-    t=$({ time timeout -k 5 "${BENCH_TIMEOUT:-600}" "$@" </dev/null >"$log" 2>&1; } 2>&1; echo " $?")
-    status=${t##* }
-    echo "$t" | awk 'NF >= 2 { print $1 + $2; exit }'
-    return "$status"
-}
-
-median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-
 # boot WHO LOG INITRD APPEND: prints CPU seconds
 boot()
 {
@@ -86,9 +70,6 @@ boot()
     fi
 }
 
-job() { echo "lathe.mode=jobs lathe.cmd=$(printf %s "$1" | base64 -w0)"; }
-
-machines="ours${peer:+ peer}"
 names=
 for f in bench/kernels/*.c; do
     n=$(basename "$f" .c)
@@ -101,12 +82,6 @@ done
 [ -z "$jobs" ] || command -v busybox >/dev/null || die "busybox is missing: build/deps.sh bench installs it"
 command_of() { sed -n "s/^$1  *//p" bench/jobs; }
 : >$out/results.tsv
-
-bad() # WHO NAME WHAT LOG
-{
-    echo "bench: $1 $2: $3; output in $4" >&2
-    [ "$1" != ours ] || failed=1
-}
 
 boots() # NAME INITRD APPEND MUST: medians into base_ours and base_peer
 {

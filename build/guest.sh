@@ -8,10 +8,13 @@
 #       lathe.mode=test          START, the md5 of 1 MiB of zeros, DONE, power off (default)
 #       lathe.mode=shell         a shell on the console
 #       lathe.mode=jobs lathe.cmd=BASE64   runs that script, prints "STATUS n", powers off
-#   guest.sh initrd-io ARCH      the same with modules for virtio and ext4 loaded, and further groups
-#                                of modules if the command line says lathe.load=GROUP[,GROUP...]
+#   guest.sh initrd-io ARCH      the same with modules for virtio and ext4 loaded, udhcpc's script, and
+#                                further groups of modules if the command line says
+#                                lathe.load=GROUP[,GROUP...]
+#   guest.sh initrd-ssh ARCH     that with an ssh server, /usr/sbin/dropbear, and its libraries
 #   guest.sh installer ARCH      Debian's installer: the kernel, then its initrd (two lines)
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
+#   guest.sh uboot riscv64      U-Boot for machine mode, then for supervisor mode (two lines)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
 set -eu
 cache=${GUEST_CACHE:-o/guests}
@@ -189,12 +192,22 @@ poweroff -f
 END
 }
 
+# pack ROOT FILE: a cpio archive of the folder, always the same.
+pack()
+{
+    command -v cpio >/dev/null || die "cpio is needed: build/deps.sh guest"
+    find "$1" -exec touch -h -d @0 {} +
+    (cd "$1" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) >"$2.cpio" ||
+        die "cpio failed"
+    gzip -n -9 <"$2.cpio" >"$2"
+    rm "$2.cpio"
+}
+
 initrd()
 {
     sum=$(init_script | cksum | cut -d ' ' -f 1)
     out=$cache/$1/initrd-$sum.gz
     if [ ! -f "$out" ]; then
-        command -v cpio >/dev/null || die "cpio is needed: build/deps.sh guest"
         package "$1" busybox-static
         box=$dir/bin/busybox
         [ -f "$box" ] || box=$dir/usr/bin/busybox
@@ -206,10 +219,7 @@ initrd()
         chmod 755 "$tmp/root/init" "$tmp/root/bin/busybox"
         # not root: the kernel's own initramfs has one too
         mknod "$tmp/root/dev/console" c 5 1 2>/dev/null || :
-        find "$tmp/root" -exec touch -h -d @0 {} +
-        (cd "$tmp/root" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) \
-            >"$tmp/cpio" || die "cpio failed"
-        gzip -n -9 "$tmp/cpio"
+        pack "$tmp/root" "$tmp/cpio.gz"
         mv "$tmp/cpio.gz" "$out"
         rm -rf "$tmp"
         tmp=
@@ -221,9 +231,10 @@ initrd()
 # "base" is always loaded.
 io_modules="
 base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
-base virtio_console crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
+fwcfg qemu_fw_cfg
 "
 
 io_init_script()
@@ -246,6 +257,22 @@ for g in $groups; do
 done
 $b umount /proc
 exec /init.tiny
+END
+}
+
+# What udhcpc calls when it has an address.
+dhcp_script()
+{
+    cat <<'END'
+#!/bin/sh
+case $1 in
+bound | renew)
+    ifconfig $interface $ip netmask $subnet up
+    for r in $router; do route add default gw $r; done
+    for d in $dns; do echo "nameserver $d"; done >/etc/resolv.conf
+    ;;
+*) ifconfig $interface up ;;
+esac
 END
 }
 
@@ -272,22 +299,49 @@ initrd_io()
     kernel "$1" >/dev/null
     tiny=$(initrd "$1")
     known=$(cat "$cache/$1/kernel")
-    sum=$({ init_script; io_init_script; echo "$io_modules $known"; } | cksum | cut -d ' ' -f 1)
+    sum=$({ init_script; io_init_script; dhcp_script; echo "$io_modules $known"; } | cksum | cut -d ' ' -f 1)
     out=$cache/$1/initrd-io-$sum.gz
     if [ ! -f "$out" ]; then
-        command -v cpio >/dev/null || die "cpio is needed: build/deps.sh guest"
         command -v xz >/dev/null || die "xz is needed"
         tmp=$cache/tmp.$$
         mkdir -p "$tmp/root/modules"
         io_unpack "$tmp/root/modules" "$cache/$1/${known%%/*}"
         io_init_script >"$tmp/root/init"
         init_script >"$tmp/root/init.tiny"
-        chmod 755 "$tmp/root/init" "$tmp/root/init.tiny"
-        find "$tmp/root" -exec touch -h -d @0 {} +
-        (cd "$tmp/root" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) \
-            >"$tmp/cpio" || die "cpio failed"
-        gzip -n -9 "$tmp/cpio"
+        mkdir -p "$tmp/root/etc/udhcpc"
+        dhcp_script >"$tmp/root/etc/udhcpc/default.script"
+        chmod 755 "$tmp/root/init" "$tmp/root/init.tiny" "$tmp/root/etc/udhcpc/default.script"
+        pack "$tmp/root" "$tmp/cpio.gz"
         cat "$tiny" "$tmp/cpio.gz" >"$tmp/both.gz"
+        mv "$tmp/both.gz" "$out"
+        rm -rf "$tmp"
+        tmp=
+    fi
+    echo "$out"
+}
+
+# dropbear and the libraries it names, without what they come with.
+initrd_ssh()
+{
+    io=$(initrd_io "$1")
+    out=$cache/$1/initrd-ssh-${io##*-}
+    if [ ! -f "$out" ]; then
+        for p in dropbear-bin libtomcrypt1 libtommath1 libgmp10 libcrypt1 zlib1g libc6; do
+            package "$1" $p
+        done
+        tmp=$cache/tmp.$$
+        mkdir -p "$tmp/root/usr/sbin" "$tmp/root/lib" "$tmp/root/etc/dropbear"
+        cp "$cache/$1/dropbear-bin/usr/sbin/dropbear" "$tmp/root/usr/sbin/"
+        for l in 'ld-linux*' libc.so.6 libcrypt.so.1 libz.so.1 libtomcrypt.so.1 libtommath.so.1 \
+            libgmp.so.10; do
+            f=$(find "$cache/$1"/lib* "$cache/$1/zlib1g" -path '*/lib/*' -name "$l" | head -n 1)
+            [ -n "$f" ] || die "no $l for $1"
+            cp -L "$f" "$tmp/root/lib/"
+        done
+        echo 'root:x:0:0:root:/root:/bin/sh' >"$tmp/root/etc/passwd"
+        echo /bin/sh >"$tmp/root/etc/shells"
+        pack "$tmp/root" "$tmp/ssh.gz"
+        cat "$io" "$tmp/ssh.gz" >"$tmp/both.gz"
         mv "$tmp/both.gz" "$out"
         rm -rf "$tmp"
         tmp=
@@ -317,9 +371,19 @@ opensbi()
     echo "$f"
 }
 
+uboot()
+{
+    package "$1" u-boot-qemu
+    for f in qemu-$1 qemu-$1_smode; do
+        [ -f "$dir/usr/lib/u-boot/$f/u-boot.bin" ] || die "u-boot-qemu holds no $f/u-boot.bin"
+        echo "$dir/usr/lib/u-boot/$f/u-boot.bin"
+    done
+}
+
 case ${1-}:$# in
-kernel:2 | initrd:2 | installer:2) "$@" ;;
+kernel:2 | initrd:2 | installer:2 | uboot:2) "$@" ;;
 initrd-io:2) initrd_io "$2" ;;
+initrd-ssh:2) initrd_ssh "$2" ;;
 opensbi:1) opensbi ;;
 package:3) package "$2" "$3" && echo "$dir" ;;
 *) sed -n 's/^#   \(guest.sh.*\)/usage: \1/p' "$0" >&2; exit 2 ;;

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -174,6 +175,31 @@ void bus_ram_written(BusSpace *space, uint64_t addr, uint64_t len)
     }
 }
 
+void bus_ram_discard(BusSpace *space, uint64_t addr, uint64_t len)
+{
+    while (len) {
+        Hit hit;
+        uint64_t n = len;
+        if (hit_get(space, addr, &hit)) {
+            n = MIN(len, hit.left);
+            const BusRegion *r = hit.region;
+            bool ram = r->kind == REGION_RAM && !r->rom;
+            uint64_t first = align_up(hit.offset, BUS_PAGE_SIZE);
+            uint64_t end = align_down(hit.offset + n, BUS_PAGE_SIZE);
+            if (ram && first < end &&
+                fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first,
+                          (off_t)(end - first)) == 0)
+                ram_touched(space, r, first, end - first);
+            hit_put(&hit);
+        } else {
+            /* a hole; it may be large, and its end is looked for page by page */
+            n = MIN(len, BUS_PAGE_SIZE - (addr & (BUS_PAGE_SIZE - 1)));
+        }
+        addr += n;
+        len -= n;
+    }
+}
+
 /* ---- MMIO ---------------------------------------------------------------- */
 
 typedef struct {
@@ -305,7 +331,7 @@ BusResult bus_write(BusSpace *space, uint64_t addr, uint64_t value, unsigned siz
         result = all_ram(space, addr, size);
         for (unsigned i = 0; i < size && result == BUS_OK; i++)
             result = bus_write(space, addr + i, value >> (8 * i), 1);
-    } else if (hit.region->kind == REGION_MMIO) {
+    } else if (hit.region->ops) {
         result = mmio_write(hit.region, hit.offset, size, value);
     } else if (!hit.region->rom) {
         ram_store(hit.region->host + hit.offset, value, size);

@@ -80,6 +80,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusSpace, bus_space_free)
    base and size are multiples of 4096. Fails with a system error when the host refuses. */
 BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                        BusRamFlags flags, int priority, GError **error);
+/* Guest writes to a ROM go to ops->write with that opaque in place of being ignored (reads stay
+   memory; ops->read is not used): a flash chip. ops is borrowed. Before vCPUs run; DMA is still
+   ignored. */
+void bus_rom_set_write(BusRegion *rom, const BusOps *ops, void *opaque);
 BusRegion *bus_mmio_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                         const BusOps *ops, void *opaque, int priority, GError **error);
 /* Another view of target's bytes offset .. offset + size. target is in the same space, and is
@@ -155,6 +159,10 @@ bool bus_find_ram(BusSpace *space, uint64_t addr, BusRamRef *out);
    and calls the code hook for those that hold code, at every address they are visible at. */
 void bus_ram_written(BusSpace *space, uint64_t addr, uint64_t len);
 
+/* The guest has no use for the whole pages within addr .. addr + len: their memory goes back to the
+   host, and they read as zeros. What is not RAM is passed over. Counts as written. */
+void bus_ram_discard(BusSpace *space, uint64_t addr, uint64_t len);
+
 /* written: called after a write to a page flagged BUS_PAGE_CODE, on the writing thread, once for
    each contiguous stretch and each address it is visible at. NULL: nobody cares. One hook a space;
    set before vCPUs run. */
@@ -224,6 +232,9 @@ void bus_clock_start(BusClock *clock);
 void bus_clock_stop(BusClock *clock);
 void bus_clock_set(BusClock *clock, int64_t ns); /* stopped only: for restoring a state */
 void bus_clock_advance(BusClock *clock, int64_t ns);
+bool bus_clock_is_manual(const BusClock *clock);
+/* When the first timer that is set falls due; INT64_MAX: none is. */
+int64_t bus_clock_deadline(BusClock *clock);
 /* Nanoseconds since 1970 UTC, by the host; on a manual clock, 2000-01-01 plus virtual time. Goes
    on while the clock is stopped. */
 int64_t bus_clock_wall(BusClock *clock);

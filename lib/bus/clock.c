@@ -239,6 +239,19 @@ void bus_clock_advance(BusClock *clock, int64_t ns)
     pthread_mutex_unlock(&clock->lock);
 }
 
+bool bus_clock_is_manual(const BusClock *clock)
+{
+    return clock->manual;
+}
+
+int64_t bus_clock_deadline(BusClock *clock)
+{
+    pthread_mutex_lock(&clock->lock);
+    int64_t deadline = clock->heap->len ? heap_at(clock, 0)->deadline : INT64_MAX;
+    pthread_mutex_unlock(&clock->lock);
+    return deadline;
+}
+
 /* ---- Life ---------------------------------------------------------------- */
 
 static BusClock *clock_new(bool manual)

@@ -247,6 +247,13 @@ BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_
     return region_add(r);
 }
 
+void bus_rom_set_write(BusRegion *rom, const BusOps *ops, void *opaque)
+{
+    g_return_if_fail(rom->kind == REGION_RAM && rom->rom);
+    rom->ops = ops;
+    rom->opaque = opaque;
+}
+
 BusRegion *bus_mmio_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                         const BusOps *ops, void *opaque, int priority, GError **error)
 {

@@ -3,6 +3,7 @@
 #include "bus/bus.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct {
     uint8_t reg[64];
@@ -238,6 +239,37 @@ static void test_rom_and_load(void)
     g_assert_cmpuint(bytes[sizeof bytes - 1], ==, 0);
 }
 
+static uint64_t blocks_of(const BusRegion *ram)
+{
+    struct stat st;
+    g_assert_cmpint(fstat(bus_ram_fd(ram), &st), ==, 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+static void test_discard(void)
+{
+    g_autoptr(BusSpace) s = bus_space_new("t", false);
+    BusRegion *ram = bus_ram_new(s, "ram", 0x10000, 0x10000, 0, 0, NULL);
+    BusRegion *rom = bus_ram_new(s, "rom", 0x20000, 0x1000, BUS_RAM_ROM, 0, NULL);
+    BusRamRef ref;
+    memset(bus_ram_host(ram), 0x77, 0x10000);
+    memset(bus_ram_host(rom), 0x77, 0x1000);
+    uint64_t before = blocks_of(ram);
+    bus_ram_discard(s, 0x11001, 0x2fff); /* the whole pages 0x12000 and 0x13000 */
+    g_assert_cmphex(rd(s, 0x11fff, 1), ==, 0x77);
+    g_assert_cmphex(rd(s, 0x12000, 8), ==, 0);
+    g_assert_cmphex(rd(s, 0x13ff8, 8), ==, 0);
+    g_assert_cmphex(rd(s, 0x14000, 1), ==, 0x77);
+    g_assert_cmpuint(before - blocks_of(ram), ==, 0); /* reading brought them back */
+    bus_ram_discard(s, 0x12000, 0x2000);
+    g_assert_cmpuint(before - blocks_of(ram), ==, 0x2000);
+    g_assert_true(bus_find_ram(s, 0x12000, &ref));
+    g_assert_cmpuint(*ref.flags & BUS_PAGE_DIRTY, ==, BUS_PAGE_DIRTY);
+    bus_ram_discard(s, 0x8000, 0x1a000); /* a hole, all of it, ROM, a hole */
+    g_assert_cmpuint(blocks_of(ram), ==, 0);
+    g_assert_cmphex(rd(s, 0x20000, 1), ==, 0x77);
+}
+
 static void test_dma_mmio(void)
 {
     g_autoptr(BusSpace) s = bus_space_new("t", false);
@@ -372,6 +404,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bus/access-rules", test_access_rules);
     g_test_add_func("/bus/ram-flags", test_ram_flags);
     g_test_add_func("/bus/rom-and-load", test_rom_and_load);
+    g_test_add_func("/bus/discard", test_discard);
     g_test_add_func("/bus/dma-mmio", test_dma_mmio);
     g_test_add_func("/bus/big-ram", test_big_ram);
     g_test_add_func("/bus/readers-beside-changes", test_readers_beside_changes);

@@ -17,8 +17,14 @@ static const struct {
     { "verify", TRANSLATE_VERIFY, "run both ways and stop at the first difference; -smp 1" },
 };
 
+/* A test drives the machine in place of its CPUs. */
+static const char no_cpus[] = "qtest";
+
 static bool find(const char *name, CpuAccel *accel)
 {
+    accel->none = !strcmp(name, no_cpus);
+    if (accel->none)
+        return true;
     for (size_t i = 0; i < G_N_ELEMENTS(accels); i++) {
         if (!strcmp(accels[i].name, name)) {
             accel->accel = accels[i].accel;
@@ -74,6 +80,7 @@ char *cpu_accel_help(void)
     GString *s = g_string_new("accelerators:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(accels); i++)
         g_string_append_printf(s, "  %-8s %s\n", accels[i].name, accels[i].summary);
+    g_string_append_printf(s, "  %-8s %s\n", no_cpus, "no CPU runs, -qtest drives the machine");
     g_string_append(s, "properties:\n"
                     "  tb-size=MiB          size of the cache of translated code\n"
                     "  thread=multi|single  a host thread a CPU, or one CPU at a time\n");

@@ -21,6 +21,7 @@ typedef struct Vcpu Vcpu;
 typedef struct {
     TranslateAccel accel;
     uint64_t code_size; /* bytes of code cache; 0: the translator's default */
+    bool none;          /* qtest: the caller lets no CPU run */
     bool single;        /* all CPUs take turns: one runs at a time */
 } CpuAccel;
 

@@ -215,6 +215,15 @@ static bool set_bool(bool *field, const char *value)
     return *field || g_strv_contains(no, value);
 }
 
+/* What properties that point to a back end take; NULL for the others. */
+static const char *const pointer_names[] = {
+    [DEVICE_CHARDEV] = "character device",
+    [DEVICE_DRIVE] = "drive",
+    [DEVICE_RNG] = "random source",
+    [DEVICE_NET] = "network back end",
+    [DEVICE_MAC] = NULL,
+};
+
 bool device_set(Device *dev, const char *name, const char *value, GError **error)
 {
     const DeviceProp *p = prop_find(dev, name, error);
@@ -229,10 +238,11 @@ bool device_set(Device *dev, const char *name, const char *value, GError **error
         *(char **)field = g_strdup(value);
         return true;
     }
-    if (p->kind == DEVICE_CHARDEV || p->kind == DEVICE_DRIVE || p->kind == DEVICE_RNG)
-        return fail_usage(error, "Property '%s.%s' takes %s", dev->type->name, name,
-                          p->kind == DEVICE_CHARDEV ? "a character device"
-                          : p->kind == DEVICE_DRIVE ? "a drive" : "a random source");
+    if (p->kind == DEVICE_MAC)
+        return net_parse_mac(value, field, error);
+    if (pointer_names[p->kind])
+        return fail_usage(error, "Property '%s.%s' takes a %s", dev->type->name, name,
+                          pointer_names[p->kind]);
     char *end;
     errno = 0;
     uint64_t number = g_ascii_strtoull(value, &end, 0);
@@ -252,31 +262,37 @@ bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **erro
 }
 
 /* Sets a pointer property of that kind. */
-static bool set_pointer(Device *dev, const char *name, DevicePropKind kind, const char *what,
-                        const void *value, GError **error)
+static bool set_pointer(Device *dev, const char *name, DevicePropKind kind, const void *value,
+                        GError **error)
 {
     const DeviceProp *p = prop_find(dev, name, error);
     if (!p)
         return false;
     if (p->kind != kind)
-        return fail_usage(error, "Property '%s.%s' is not a %s", dev->type->name, name, what);
+        return fail_usage(error, "Property '%s.%s' is not a %s", dev->type->name, name,
+                          pointer_names[kind]);
     memcpy((char *)dev + p->offset, &value, sizeof value);
     return true;
 }
 
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error)
 {
-    return set_pointer(dev, name, DEVICE_CHARDEV, "character device", chardev, error);
+    return set_pointer(dev, name, DEVICE_CHARDEV, chardev, error);
 }
 
 bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error)
 {
-    return set_pointer(dev, name, DEVICE_DRIVE, "drive", drive, error);
+    return set_pointer(dev, name, DEVICE_DRIVE, drive, error);
 }
 
 bool device_set_rng(Device *dev, const char *name, const DeviceRng *rng, GError **error)
 {
-    return set_pointer(dev, name, DEVICE_RNG, "random source", rng, error);
+    return set_pointer(dev, name, DEVICE_RNG, rng, error);
+}
+
+bool device_set_net(Device *dev, const char *name, NetBackend *backend, GError **error)
+{
+    return set_pointer(dev, name, DEVICE_NET, backend, error);
 }
 
 /* ---- Lines --------------------------------------------------------------- */
@@ -290,8 +306,26 @@ void device_connect(Device *dev, unsigned n, BusIrq irq)
     g_array_index(dev->out, BusIrq, n) = irq;
 }
 
+void device_watch_inputs(Device *dev, const DeviceWatch *watch)
+{
+    __atomic_store_n(&dev->watch_in, watch, __ATOMIC_RELEASE);
+}
+
+void device_watch_outputs(Device *dev, const DeviceWatch *watch)
+{
+    __atomic_store_n(&dev->watch_out, watch, __ATOMIC_RELEASE);
+}
+
+static void watched(const DeviceWatch *const *at, int n, bool level)
+{
+    const DeviceWatch *watch = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    if (watch)
+        watch->level(watch->opaque, n, level);
+}
+
 void device_irq(Device *dev, unsigned n, bool level)
 {
+    watched(&dev->watch_out, (int)n, level);
     if (n < dev->out->len)
         bus_irq_set(g_array_index(dev->out, BusIrq, n), level);
 }
@@ -299,6 +333,7 @@ void device_irq(Device *dev, unsigned n, bool level)
 static void input_set(void *opaque, int n, bool level)
 {
     Device *dev = opaque;
+    watched(&dev->watch_in, n, level);
     if (!enter(dev))
         return;
     dev->type->input(dev, n, level);

@@ -17,6 +17,7 @@
 #include "bus/bus.h"
 #include "chardev/chardev.h"
 #include "fdt/fdt.h"
+#include "net/net.h"
 #include "pci/pci.h"
 #include "state/state.h"
 #include "virtio/virtio.h"
@@ -34,6 +35,8 @@ typedef enum {
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
     DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive; see its max below */
     DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
+    DEVICE_NET,     /* NetBackend *, borrowed; set with device_set_net */
+    DEVICE_MAC,     /* uint8_t[6]: 52:54:00:12:34:56; all zero is one that the machine gives */
 } DevicePropKind;
 
 /* max of a DEVICE_DRIVE: the device is a drive that may have no medium. */
@@ -174,6 +177,13 @@ struct DeviceType {
     DevicePci *(*pci)(Device *dev);
 };
 
+/* Somebody who looks on as lines change: called with each level that is driven, changed or not, on the
+   driving thread, with locks held; must not call into devices. Borrowed; must outlive the device. */
+typedef struct {
+    void (*level)(void *opaque, int n, bool level);
+    void *opaque;
+} DeviceWatch;
+
 struct Device {
     const DeviceType *type;
     char *id; /* unique in its machine; for messages and saved state */
@@ -183,6 +193,7 @@ struct Device {
     GArray *out;       /* BusIrq, by output number */
     GPtrArray *places; /* DevicePlace of device_priv.h, one a region */
     pthread_mutex_t lock;
+    const DeviceWatch *watch_in, *watch_out; /* NULL: nobody; atomic */
     void *lock_owner; /* a thread's mark while it holds the lock, else NULL; atomic */
 };
 
@@ -209,6 +220,7 @@ char *device_get(const Device *dev, const DeviceProp *prop);
 bool device_set_chardev(Device *dev, const char *name, Chardev *chardev, GError **error);
 bool device_set_drive(Device *dev, const char *name, const DeviceDrive *drive, GError **error);
 bool device_set_rng(Device *dev, const char *name, const DeviceRng *rng, GError **error);
+bool device_set_net(Device *dev, const char *name, NetBackend *backend, GError **error);
 /* What a type says of a property; NULL with *error (and the nearest name) if there is none. */
 const DeviceProp *device_prop(const DeviceType *type, const char *name, GError **error);
 
@@ -216,6 +228,9 @@ const DeviceProp *device_prop(const DeviceType *type, const char *name, GError *
 void device_connect(Device *dev, unsigned n, BusIrq irq);
 /* The device's input n as a line for others to drive. */
 BusIrq device_input(Device *dev, int n);
+/* Looks at all inputs or all outputs, besides those they lead to; NULL ends it. For tests. */
+void device_watch_inputs(Device *dev, const DeviceWatch *watch);
+void device_watch_outputs(Device *dev, const DeviceWatch *watch);
 /* Drives output n. Any thread; for models. */
 void device_irq(Device *dev, unsigned n, bool level);
 

@@ -37,7 +37,9 @@ static void bench_start(Bench *b)
 {
     g_autoptr(GError) error = NULL;
     DeviceEnv env = {.space = b->space, .clock = b->clock};
-    g_assert_true(device_start(b->dev, &env, &error));
+    bool ok = device_start(b->dev, &env, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
 }
 
 static void bench_free(Bench *b)

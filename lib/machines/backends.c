@@ -91,15 +91,17 @@ static char *drive_id(const Machine *m, const char *kind)
 static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, GError **error)
 {
     static const char *const kinds[] = { [BLOCK_IF_NONE] = "none", [BLOCK_IF_VIRTIO] = "virtio",
-                                         [BLOCK_IF_SCSI] = "scsi" };
+                                         [BLOCK_IF_SCSI] = "scsi", [BLOCK_IF_PFLASH] = "pflash" };
     if (parsed->interface == BLOCK_IF_DEFAULT)
         parsed->interface = parsed->cdrom ? BLOCK_IF_SCSI : BLOCK_IF_VIRTIO;
-    if (parsed->interface >= (int)G_N_ELEMENTS(kinds) || !kinds[parsed->interface])
+    bool flash = parsed->interface == BLOCK_IF_PFLASH;
+    const char *kind = parsed->interface < (int)G_N_ELEMENTS(kinds) ? kinds[parsed->interface] : NULL;
+    if (!kind || (flash && !machine_device(m, "pflash0")))
         return fail_usage(error,
                           "machine '%s' has no such interface; use if=virtio, if=scsi, or if=none "
                           "with -device",
                           m->type->name);
-    g_autofree char *id = parsed->id ? g_strdup(parsed->id) : drive_id(m, kinds[parsed->interface]);
+    g_autofree char *id = parsed->id ? g_strdup(parsed->id) : drive_id(m, kind);
     if (drive_find(m, id))
         return fail_usage(error, "Duplicate ID '%s' for drive", id);
     if (snapshot && parsed->options) {
@@ -115,6 +117,15 @@ static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, GError **e
     d->drive.werror = parsed->werror;
     d->drive.rerror = parsed->rerror;
     d->drive.serial = parsed->serial;
+    if (flash) {
+        int given = parsed->unit >= 0 ? parsed->unit : parsed->index;
+        int unit = given >= 0 ? given : m->flash[0]; /* none given: the first that is free */
+        d->used = true;
+        if (!machine_flash_drive(m, (unsigned)unit, &d->drive, error)) {
+            g_ptr_array_remove_index(m->drives, m->drives->len - 1);
+            return false;
+        }
+    }
     d->parsed = parsed;
     return true;
 }
@@ -163,7 +174,7 @@ bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **err
         block_drive_free(parsed);
         return prefix(error, "-drive %s", text);
     }
-    if (parsed->interface != BLOCK_IF_NONE)
+    if (parsed->interface != BLOCK_IF_NONE && parsed->interface != BLOCK_IF_PFLASH)
         add_device(m, g_ptr_array_index(m->drives, m->drives->len - 1));
     return true;
 }
@@ -197,6 +208,11 @@ void machine_release_backends(Machine *m, Device *dev)
 {
     for (const DeviceProp *p = dev->type->props; p && p->name; p++) {
         const DeviceDrive *drive = NULL;
+        NetBackend *net = NULL;
+        if (p->kind == DEVICE_NET)
+            memcpy(&net, (char *)dev + p->offset, sizeof net);
+        if (net)
+            net_release(net);
         if (p->kind == DEVICE_DRIVE)
             memcpy(&drive, (char *)dev + p->offset, sizeof drive);
         for (guint i = 0; drive && i < m->drives->len; i++) {

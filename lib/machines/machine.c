@@ -19,6 +19,9 @@ static const MachineType *const all_types[] = {
 };
 #undef MACHINE
 
+/* Free bytes at the end of the tree: U-Boot adds to it where it lies, and keeps its own data behind it. */
+enum { TREE_ROOM = 32768 };
+
 /* ---- Types --------------------------------------------------------------- */
 
 const MachineType **machine_types(const char *isa)
@@ -224,6 +227,8 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->space = bus_space_new("memory", false);
     m->devices = g_array_new(FALSE, FALSE, sizeof(MachineDevice));
     m->pending = g_ptr_array_new_with_free_func(g_free);
+    machine_loaders_init(m);
+    m->fw_cfg = fw_cfg_new();
     machine_globals_init(m);
     m->added = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
     m->ejecting = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
@@ -245,11 +250,13 @@ void machine_free(Machine *m)
     g_mutex_clear(&m->eject_lock);
     machine_added_clear(m);
     machine_globals_clear(m);
-    machine_backends_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);
+    machine_backends_clear(m);
     g_array_free(m->devices, TRUE);
+    fw_cfg_free(m->fw_cfg);
+    machine_loaders_clear(m);
     bus_space_free(m->space);
     g_free((char *)m->cpus.isa);
     g_free((char *)m->cpus.mmu_type);
@@ -275,7 +282,7 @@ bool machine_start(Machine *m,
 {
     if (m->started)
         return fail(error, "the machine has been started already");
-    if (!m->type->wire(m, error))
+    if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
     m->env = (DeviceEnv){m->space, m->clock, power, opaque, machine_ejected, m};
     for (guint i = 0; i < m->devices->len; i++)
@@ -320,7 +327,7 @@ static GBytes *tree_build(Machine *m, const MachineBoot *boot, const MachineEntr
         fdt_tree_u64(tree, "/chosen", "linux,initrd-start", entry->initrd_start);
         fdt_tree_u64(tree, "/chosen", "linux,initrd-end", entry->initrd_end);
     }
-    return fdt_tree_finish(tree, error);
+    return fdt_tree_finish_with_room(tree, TREE_ROOM, error);
 }
 
 GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error)
@@ -338,7 +345,10 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
     if (!m->type->layout(m, boot, entry, error))
         return false;
     g_autoptr(GBytes) fdt = tree_build(m, boot, entry, error);
-    return fdt && m->type->place(m, boot, fdt, entry, error);
+    if (!fdt || !m->type->place(m, boot, fdt, entry, error))
+        return false;
+    machine_fw_cfg_boot(m, boot);
+    return machine_loaders_place(m, entry, error);
 }
 
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error)

@@ -93,6 +93,7 @@ typedef enum {
     MACHINE_FIRMWARE_BUILTIN, /* vm-run answers SBI: the kernel is entered in S-mode */
     MACHINE_FIRMWARE_FILE,    /* boot->firmware runs first, in M-mode */
     MACHINE_FIRMWARE_NONE,    /* the kernel itself is entered in M-mode, at the start of RAM */
+    MACHINE_FIRMWARE_FLASH,   /* what is in the first flash runs first, in M-mode */
 } MachineFirmware;
 
 /* Everything is borrowed, and must stay until machine_free or the next machine_boot, since
@@ -101,6 +102,7 @@ typedef struct {
     MachineFirmware mode;
     const LoadImage *firmware;
     const LoadImage *kernel;
+    GBytes *kernel_file; /* the same, as firmware may load it through fw_cfg; NULL: it may not */
     GBytes *initrd;
     const char *initrd_name;
     const char *append;
@@ -116,7 +118,16 @@ typedef struct {
     uint64_t kernel_base, kernel_end; /* physical range of the kernel's memory image */
     uint64_t initrd_start, initrd_end;
     uint64_t fdt_addr, fdt_size;
+    /* CPUs that -device loader,cpu-num= starts elsewhere than at reset_pc; borrowed from the
+       machine. */
+    const struct MachineCpuStart *starts;
+    size_t start_count;
 } MachineEntry;
+
+typedef struct MachineCpuStart {
+    unsigned cpu;
+    uint64_t pc;
+} MachineCpuStart;
 
 /* ---- Boards -------------------------------------------------------------- */
 
@@ -192,8 +203,9 @@ bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error
  * What a user adds, each by the text after its option, between machine_new and machine_start. Errors
  * begin with the option. First the back ends:
  */
-/* -drive: opens the disk. One with if=virtio, if=scsi or without if= is given a device of its own, and a
-   SCSI controller, by machine_add_pending. snapshot: as if the text said snapshot=on. */
+/* -drive: opens the disk. One with if=virtio, if=scsi or without if= is given a device of its own, and
+   a SCSI controller, by machine_add_pending; with if=pflash it becomes the contents of flash unit=0
+   or 1. snapshot: as if the text said snapshot=on. */
 bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error);
 bool machine_add_blockdev(Machine *m, const char *text, GError **error);
 /* -object: rng-builtin and rng-random. */
@@ -202,9 +214,16 @@ bool machine_add_object(Machine *m, const char *text, GError **error);
 void machine_set_chardev_source(Machine *m,
                                 Chardev *(*get)(void *opaque, const char *id, GError **error),
                                 void *opaque);
+/* Where -device finds the NetBackend of netdev=ID; borrowed, and must outlive the machine. */
+void machine_set_net_source(Machine *m,
+                            NetBackend *(*get)(void *opaque, const char *id, GError **error),
+                            void *opaque);
 /* Then the devices: those of drives, and "DRIVER,id=,bus=,PROPERTY=..." of -device. */
 bool machine_add_pending(Machine *m, GError **error);
 bool machine_add_device(Machine *m, const char *text, GError **error);
+/* -fw_cfg [name=]NAME,file=FILE|string=TEXT. *note, newly allocated or NULL, is what the user should
+   know though it worked. */
+bool machine_add_fw_cfg(Machine *m, const char *text, char **note, GError **error);
 /* -global: "DRIVER.PROPERTY=VALUE" or "driver=,property=,value=": what that property of devices of
    that kind is unless they say otherwise; of the board's at once, of others when they are added. */
 bool machine_add_global(Machine *m, const char *text, GError **error);
@@ -218,6 +237,12 @@ void machine_on_removed(Machine *m, void (*removed)(void *opaque, const char *id
 char *machine_device_help(const char *text);
 /* The graph that disks live in; for its warnings. */
 BlockGraph *machine_block(Machine *m);
+/* What a board without firmware or kernel of the user's can run: the first flash, or what a loader
+   starts CPUs at. After machine_add_*. */
+bool machine_has_software(const Machine *m);
+/* What runs first if the user left it at MACHINE_FIRMWARE_BUILTIN: that, a flash with contents, or
+   (NONE) what a loader starts. */
+MachineFirmware machine_firmware(const Machine *m, MachineFirmware asked);
 
 /* power is as in DeviceEnv. After this the space may be used. */
 bool machine_start(Machine *m,

@@ -2,6 +2,7 @@
 /* What the boards see of a Machine, and helpers for them. */
 #pragma once
 
+#include "devices/misc/fw_cfg.h"
 #include "machines/machine.h"
 
 typedef struct {
@@ -9,6 +10,7 @@ typedef struct {
     Device *device;
 } MachineDevice;
 
+typedef struct Options Options;
 typedef struct MachineDrive MachineDrive;
 typedef struct MachineRng MachineRng;
 
@@ -28,6 +30,12 @@ struct Machine {
     GPtrArray *added;  /* Device, plugged into slots of devices */
     Chardev *(*chardev_get)(void *opaque, const char *id, GError **error); /* NULL: none */
     void *chardev_opaque;
+    NetBackend *(*net_get)(void *opaque, const char *id, GError **error); /* NULL: none */
+    void *net_opaque;
+    FwCfg *fw_cfg;
+    bool flash[2];      /* it has contents of a drive */
+    GPtrArray *loaders; /* MachineLoader */
+    GArray *starts;     /* MachineCpuStart, of loaders */
     GArray *boot_order; /* MachineBootDevice, lowest first */
     GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
@@ -55,7 +63,7 @@ void machine_backends_init(Machine *m);
 void machine_backends_clear(Machine *m);
 bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *value, GError **error);
 bool machine_set_rng(Machine *m, Device *dev, const char *key, const char *value, GError **error);
-/* The device is about to go: others may use its drives. */
+/* The device is about to go: others may use its drives and network back ends. */
 void machine_release_backends(Machine *m, Device *dev);
 
 /* plug.c */
@@ -64,6 +72,32 @@ void machine_added_clear(Machine *m);
 void machine_ejected(void *opaque, Device *dev);
 /* What bus= calls a slot; newly allocated. */
 char *machine_bus_name(const Machine *m, const Device *slot);
+
+/* nics.c */
+/* netdev=value of a device. */
+bool machine_set_net(Machine *m, Device *dev, const char *key, const char *value, GError **error);
+/* A network card without an address gets the next that is free. */
+void machine_give_mac(const Machine *m, Device *dev);
+
+/* ---- loader.c: -device loader */
+void machine_loaders_init(Machine *m);
+void machine_loaders_clear(Machine *m);
+bool machine_add_loader(Machine *m, Options *options, GError **error);
+void machine_loader_help(GString *s);
+/* After everything else is in memory; fills entry's starts. */
+bool machine_loaders_place(Machine *m, MachineEntry *entry, GError **error);
+
+/* ---- fw_cfg.c */
+void machine_fw_cfg_boot(Machine *m, const MachineBoot *boot);
+
+/* ---- bootorder.c */
+/* Text of the file; after the devices have started. */
+GBytes *machine_bootorder(const Machine *m);
+
+/* ---- flash.c: drives of the boards' flashes, devices "pflash0" and "pflash1" */
+bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GError **error);
+/* -M pflash0= and pflash1=. */
+bool machine_flash_props(Machine *m, GError **error);
 
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);

@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/option.h"
+#include "base/size.h"
+#include "devices/virtio/virtio_balloon.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -93,6 +95,42 @@ static bool run_object_add(void *ctx, const MonitorArgs *args, GString *out, GEr
     return machine_add_object(ctx, monitor_arg(args, "options"), error);
 }
 
+/* ---- The guest's memory -------------------------------------------------------------- */
+
+static Device *find_balloon(const Machine *m, GError **error)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        if (virtio_balloon_is(g_ptr_array_index(m->added, i)))
+            return g_ptr_array_index(m->added, i);
+    }
+    fail_usage(error, "there is no virtio-balloon device");
+    return NULL;
+}
+
+/* A number alone is in MiB. */
+static bool run_balloon(void *ctx, const MonitorArgs *args, GString *out, GError **error)
+{
+    const Machine *m = ctx;
+    Device *dev = find_balloon(m, error);
+    uint64_t bytes, all = m->options->ram_size;
+    if (!dev ||
+        !size_parse_unit(monitor_arg(args, "value"), UINT64_C(1) << 20, &bytes, error))
+        return false;
+    virtio_balloon_ask(dev, all - MIN(bytes, all));
+    return true;
+}
+
+static bool run_info_balloon(void *ctx, const MonitorArgs *args, GString *out, GError **error)
+{
+    const Machine *m = ctx;
+    const Device *dev = find_balloon(m, error);
+    if (!dev)
+        return false;
+    uint64_t all = m->options->ram_size, taken = MIN(virtio_balloon_taken(dev), all);
+    g_string_append_printf(out, "balloon: actual=%" PRIu64 "\n", (all - taken) >> 20);
+    return true;
+}
+
 static bool run_powerdown(void *ctx, const MonitorArgs *args, GString *out, GError **error)
 {
     return machine_power_button(ctx, error);
@@ -107,6 +145,8 @@ const MonitorCommand machine_commands[] = {
     { "drive_add", NULL, "[addr] options", "opens a disk for device_add (if=none,id=ID,file=...)",
       run_drive_add },
     { "object_add", NULL, "options...", "makes an object, as -object", run_object_add },
+    { "balloon", NULL, "value", "asks the guest to do with that much memory, in MiB", run_balloon },
+    { "info balloon", NULL, NULL, "what a guest with a balloon has, in MiB", run_info_balloon },
     { "system_powerdown", NULL, NULL, "presses the power button, if the board has one",
       run_powerdown },
     { 0 },

@@ -82,8 +82,8 @@ static void list_names(GPtrArray *names)
 static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-net", "virtio-balloon", "virtio-gpu", "virtio-9p", "vhost-user-fs",
-        "e1000e", "loader", "usb-ehci", "qemu-xhci", NULL};
+        "virtio-gpu", "virtio-9p", "vhost-user-fs",
+        "e1000e", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
     g_ptr_array_add(names, NULL);
@@ -126,6 +126,7 @@ static bool set_prop(Machine *m, Device *dev, const char *key, const char *value
     case DEVICE_DRIVE: return machine_set_drive(m, dev, key, value, error);
     case DEVICE_RNG: return machine_set_rng(m, dev, key, value, error);
     case DEVICE_CHARDEV: return set_chardev(m, dev, key, value, error);
+    case DEVICE_NET: return machine_set_net(m, dev, key, value, error);
     default: return device_set(dev, key, value, error);
     }
 }
@@ -260,6 +261,8 @@ static bool device_add(Machine *m, Options *options, GError **error)
     Model model;
     if (!driver)
         return false;
+    if (!strcmp(driver, "loader"))
+        return machine_add_loader(m, options, error);
     if (!model_find(m, driver, &model))
         return model_unknown(driver, error);
     const char *given = options_get(options, "id"), *bus = options_get(options, "bus");
@@ -285,6 +288,7 @@ static bool device_add(Machine *m, Options *options, GError **error)
         machine_release_backends(m, dev);
         return false;
     }
+    machine_give_mac(m, dev);
     return plug(m, g_steal_pointer(&dev), g_steal_pointer(&proxy), slot, error);
 }
 
@@ -403,7 +407,8 @@ static void list_props(GString *s, const DeviceType *type)
     static const char *const kinds[] = {[DEVICE_BOOL] = "bool", [DEVICE_U32] = "uint32",
                                         [DEVICE_U64] = "uint64", [DEVICE_STRING] = "str",
                                         [DEVICE_CHARDEV] = "chardev", [DEVICE_DRIVE] = "drive",
-                                        [DEVICE_RNG] = "rng"};
+                                        [DEVICE_RNG] = "rng", [DEVICE_NET] = "netdev",
+                                        [DEVICE_MAC] = "mac"};
     for (const DeviceProp *p = type->props; p && p->name; p++)
         g_string_append_printf(s, "  %s=<%s> - %s%s%s%s\n", p->name, kinds[p->kind], p->help,
                                p->def ? " (default: " : "", p->def ? p->def : "",
@@ -420,6 +425,9 @@ char *machine_device_help(const char *text)
     Model model;
     if (!strcmp(driver, "help") || !strcmp(driver, "?")) {
         list_devices(s);
+        g_string_append(s, "name \"loader\", desc \"bytes put into memory, CPUs started\"\n");
+    } else if (!strcmp(driver, "loader") && options_has(options, "help")) {
+        machine_loader_help(s);
     } else if ((options_has(options, "help") || options_has(options, "?")) &&
                model_find(NULL, driver, &model)) {
         g_string_append_printf(s, "%s options:\n", driver);

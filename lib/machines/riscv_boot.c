@@ -5,7 +5,8 @@
  * From the start of RAM: firmware; the kernel 2 MiB up (or at the next 2 MiB after the firmware; or
  * at the start of RAM when it runs in machine mode itself); the initrd half of RAM, at most 128 MiB,
  * above the kernel, higher if the kernel reaches further; the device tree at the last 2 MiB boundary
- * under the end of RAM, and under 3 GiB. The reset vector passes a0 = hart id, a1 = device tree,
+ * under the end of RAM, and under 3 GiB. A first flash with contents is where harts go from the reset
+ * vector, a second one is what the SBI starts, in place of a kernel in memory. The reset vector passes a0 = hart id, a1 = device tree,
  * a2 = OpenSBI's fw_dynamic_info (OpenSBI documentation, "Firmware with Dynamic Information").
  */
 #include "machines/riscv_boot_priv.h"
@@ -33,6 +34,13 @@ static uint64_t image_start(const LoadImage *image, uint64_t base)
     return image->placed ? lowest : base;
 }
 
+/* Where the payload of firmware is that lies in the second flash; 0: it is a kernel in memory. */
+static uint64_t flash_payload(const Machine *m, const MachineBoot *boot)
+{
+    bool may = boot->mode == MACHINE_FIRMWARE_BUILTIN || boot->mode == MACHINE_FIRMWARE_FILE;
+    return may && m->flash[1] ? device_base(machine_device(m, "pflash1"), 0) : 0;
+}
+
 static uint64_t kernel_place(const Machine *m, const MachineBoot *boot)
 {
     uint64_t base = m->type->ram_base;
@@ -55,6 +63,12 @@ bool riscv_boot_layout(const Machine *m, const MachineBoot *boot, MachineEntry *
     uint64_t base = m->type->ram_base;
     if (boot->mode == MACHINE_FIRMWARE_FILE && !boot->firmware)
         return fail(error, "there is no firmware to start");
+    if (flash_payload(m, boot)) { /* that finds kernel and initrd in fw_cfg */
+        entry->has_kernel = true;
+        entry->kernel_entry = flash_payload(m, boot);
+        entry->kernel_base = entry->kernel_end = entry->kernel_entry;
+        return true;
+    }
     uint64_t from = base; /* what the initrd's distance counts from */
     if (boot->kernel) {
         uint64_t place = kernel_place(m, boot);
@@ -123,6 +137,8 @@ static bool place_reset_vector(Machine *m, const MachineBoot *boot, uint64_t rom
         start = boot->firmware->entry;
     else if (boot->mode != MACHINE_FIRMWARE_FILE && entry->has_kernel)
         start = entry->kernel_entry;
+    if (m->flash[0])
+        start = device_base(machine_device(m, "pflash0"), 0);
     for (size_t i = 0; i < G_N_ELEMENTS(code); i++)
         st_le32(vector + 4 * i, code[i]);
     st_le64(vector + 0x18, start);
@@ -146,11 +162,12 @@ bool riscv_boot_place(Machine *m, const MachineBoot *boot, GBytes *fdt, uint64_t
     if (boot->mode == MACHINE_FIRMWARE_FILE &&
         !machine_load_image(m, boot->firmware, m->type->ram_base, error))
         return false;
-    if (boot->kernel && !machine_load_image(m, boot->kernel, entry->kernel_base, error))
+    bool memory = flash_payload(m, boot) == 0;
+    if (memory && boot->kernel && !machine_load_image(m, boot->kernel, entry->kernel_base, error))
         return false;
     gsize len;
     const void *data;
-    if (boot->initrd) {
+    if (memory && boot->initrd) {
         data = g_bytes_get_data(boot->initrd, &len);
         if (!bus_load(m->space, entry->initrd_start, data, len, error))
             return prefix(error, "%s", boot->initrd_name ? boot->initrd_name : "initrd");

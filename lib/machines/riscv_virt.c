@@ -2,7 +2,7 @@
 /*
  * RISC-V "virt": the memory map and device tree that QEMU's board of that name has, so that the same
  * kernels, firmware and command lines work. Reserved in the map, and not in the tree until they are
- * there: the platform bus, fw_cfg, flash.
+ * there: the platform bus.
  */
 #include "machines/riscv_boot_priv.h"
 
@@ -29,6 +29,9 @@ static const MachineMap virt_map[] = {
     {.id = "test", .device = "sifive-test", .addr = 0x100000, .size = 0x1000},
     {.id = "uart0", .device = "uart16550", .addr = 0x10000000, .size = 0x100, .irq = 10},
     {.id = "rtc", .device = "goldfish_rtc", .addr = 0x101000, .size = 0x1000, .irq = 11},
+    {.id = "fw-cfg", .device = "fw-cfg-mmio", .addr = 0x10100000, .size = 0x18},
+    {.id = "pflash0", .device = "cfi.pflash01", .addr = 0x20000000, .size = 0x2000000},
+    {.id = "pflash1", .device = "cfi.pflash01", .addr = 0x22000000, .size = 0x2000000},
     {.id = "pcie", .device = "gpex-pcihost", .addr = 0x30000000, .size = 0x10000000, .irq = 32,
      .irqs = 4},
     {.id = "poweroff", .device = "syscon-power"},
@@ -39,8 +42,6 @@ static const MachineMap virt_map[] = {
     {.id = "sswi", .addr = 0x2f00000, .size = 0x4000},
     {.id = "pcie-pio", .addr = 0x3000000, .size = 0x10000},
     {.id = "platform-bus", .addr = 0x4000000, .size = 0x2000000},
-    {.id = "fw-cfg", .addr = 0x10100000, .size = 0x18},
-    {.id = "flash", .addr = 0x20000000, .size = 0x4000000},
     {.id = "pcie-mmio", .addr = 0x40000000, .size = 0x40000000},
     {.id = "dram", .addr = 0x80000000},
     {.id = NULL},
@@ -72,6 +73,7 @@ static bool virt_build(Machine *m, GError **error)
 {
     uint64_t harts = m->options->smp.cpus;
     bool aclint = machine_prop_on(m, "aclint");
+    fw_cfg_mmio_set_table(machine_device(m, "fw-cfg"), m->fw_cfg);
     Device *clint = machine_device(m, "clint");
     if (aclint)
         device_place(clint, 2, machine_row(m, "sswi")->addr);
@@ -153,6 +155,21 @@ static void fdt_head(const Machine *m, Fdt *tree)
     fdt_tree_reg(tree, memory, m->type->ram_base, m->options->ram_size);
 }
 
+/* One node for both, as a bank each of the same kind of chip. */
+static void fdt_flash(const Machine *m, Fdt *tree)
+{
+    const MachineMap *first = machine_row(m, "pflash0"), *second = machine_row(m, "pflash1");
+    g_autofree char *path = g_strdup_printf("/flash@%" PRIx64, first->addr);
+    const uint32_t reg[] = {
+        (uint32_t)(first->addr >> 32),  (uint32_t)first->addr,  0, (uint32_t)first->size,
+        (uint32_t)(second->addr >> 32), (uint32_t)second->addr, 0, (uint32_t)second->size,
+    };
+    fdt_tree_node(tree, path);
+    fdt_tree_string(tree, path, "compatible", "cfi-flash");
+    fdt_tree_cells(tree, path, "reg", reg, G_N_ELEMENTS(reg));
+    fdt_tree_u32(tree, path, "bank-width", 4);
+}
+
 static void virt_fdt(const Machine *m, Fdt *tree)
 {
     unsigned harts = m->options->smp.cpus;
@@ -177,18 +194,21 @@ static void virt_fdt(const Machine *m, Fdt *tree)
        know this board with the highest address first. */
     for (guint i = m->devices->len; i > 0; i--) {
         const MachineDevice *md = &g_array_index(m->devices, MachineDevice, i - 1);
-        bool power = g_str_equal(md->row->device, "syscon-power");
+        bool top = g_str_equal(md->row->device, "syscon-power") ||
+                   g_str_equal(md->row->device, "fw-cfg-mmio");
         uint32_t irq = (uint32_t)md->row->irq;
         const uint32_t irqs[] = { irq, irq + 1, irq + 2, irq + 3 };
         DeviceFdt ctx = {
-            .tree = tree, .parent = power ? "" : "/soc", .intc = plic, .interrupts = irqs,
-            .interrupt_count = !irq ? 0 : md->row->irqs ? (size_t)md->row->irqs : 1, .cpu_intc = intc, .cpu_count = harts, .regmap = test,
+            .tree = tree, .parent = top ? "" : "/soc", .intc = plic, .interrupts = irqs,
+            .interrupt_count = !irq ? 0 : md->row->irqs ? (size_t)md->row->irqs : 1,
+            .cpu_intc = intc, .cpu_count = harts, .regmap = test,
             .phandle = g_str_equal(md->row->id, "plic")   ? plic
                        : g_str_equal(md->row->id, "test") ? test
                                                           : 0,
         };
         device_fdt(md->device, &ctx);
     }
+    fdt_flash(m, tree);
 }
 
 static bool virt_place(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
@@ -202,6 +222,8 @@ static const char *const virt_isas[] = {"riscv64", NULL};
 static const MachineProp virt_props[] = {
     {.name = "aclint", .is_bool = true, .def = "off",
      .help = "ACLINT devices in place of a CLINT, with supervisor software interrupts"},
+    {.name = "pflash0", .help = "node of -blockdev with the contents of the first flash"},
+    {.name = "pflash1", .help = "node of -blockdev with the contents of the second flash"},
     {.name = NULL},
 };
 

@@ -70,6 +70,14 @@ static void test_devices(void)
     CONTAINS(&b, "device_add virtio-rng-device,id=r0", "!-device");
     CONTAINS(&b, "device_del nosuch", "!Device 'nosuch' not found");
     CONTAINS(&b, "device_del uart0", "!Device 'uart0' is part of the board");
+    CONTAINS(&b, "info balloon", "!there is no virtio-balloon device");
+    CONTAINS(&b, "device_add virtio-balloon-device,id=b", "");
+    CONTAINS(&b, "balloon nonsense", "!");
+    CONTAINS(&b, "balloon 64", "");
+    CONTAINS(&b, "info balloon", "balloon: actual=128\n"); /* until the guest complies */
+    CONTAINS(&b, "device_add virtio-net-device,id=c", "");
+    CONTAINS(&b, "info qtree", "netdev = \"\"\n");
+    CONTAINS(&b, "info qtree", "mac = \"52:54:00:12:34:56\"\n");
     CONTAINS(&b, "drive_add 0 id=d,file=x", "!if=none is wanted");
     CONTAINS(&b, "object_add rng-builtin,id=o", "");
     CONTAINS(&b, "object_add rng-builtin,id=o", "!-object");

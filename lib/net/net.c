@@ -13,6 +13,7 @@ static const NetType *const net_types[] = {
 
 /* ---- To the card ----------------------------------------------------------- */
 
+/* Under card_lock. */
 static bool give(NetBackend *b, const void *data, size_t length)
 {
     struct iovec iov = { .iov_base = (void *)data, .iov_len = length };
@@ -22,21 +23,19 @@ static bool give(NetBackend *b, const void *data, size_t length)
 /* Gives what waits, until the card has no room. */
 static void give_waiting(NetBackend *b)
 {
-    for (;;) {
+    for (bool taken = true; taken;) {
+        g_mutex_lock(&b->card_lock);
         g_mutex_lock(&b->lock);
-        GBytes *packet = g_queue_pop_head(&b->packets);
+        GBytes *packet = g_queue_peek_head(&b->packets);
         g_mutex_unlock(&b->lock);
-        if (!packet)
-            return;
-        bool taken = give(b, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet));
-        if (taken) {
+        taken = packet && give(b, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet));
+        if (taken) { /* it was in the queue until now: nothing can have passed it */
+            g_mutex_lock(&b->lock);
+            g_queue_pop_head(&b->packets);
+            g_mutex_unlock(&b->lock);
             g_bytes_unref(packet);
-            continue;
         }
-        g_mutex_lock(&b->lock);
-        g_queue_push_head(&b->packets, packet);
-        g_mutex_unlock(&b->lock);
-        return;
+        g_mutex_unlock(&b->card_lock);
     }
 }
 
@@ -90,15 +89,22 @@ bool net_deliver(NetBackend *b, const void *data, size_t length)
 {
     if (length > NET_PACKET_MAX || !length)
         return true;
-    if (!net_wants_more(b))
-        return enqueue(b, data, length, false);
-    return give(b, data, length) || enqueue(b, data, length, false);
+    g_mutex_lock(&b->card_lock);
+    bool taken = (net_wants_more(b) && give(b, data, length)) || enqueue(b, data, length, false);
+    g_mutex_unlock(&b->card_lock);
+    return taken;
 }
 
-void net_deliver_later(NetBackend *b, const void *data, size_t length)
+void net_deliver_any(NetBackend *b, const void *data, size_t length)
 {
-    if (length && length <= NET_PACKET_MAX)
-        enqueue(b, data, length, true);
+    if (!length || length > NET_PACKET_MAX)
+        return;
+    g_mutex_lock(&b->card_lock);
+    /* One that the card refuses waits for net_receive_again. */
+    bool now = b->card.any_thread;
+    if (!now || !net_wants_more(b) || !give(b, data, length))
+        enqueue(b, data, length, !now);
+    g_mutex_unlock(&b->card_lock);
 }
 
 void net_receive_again(NetBackend *b)
@@ -118,9 +124,11 @@ static void drop_packets(NetBackend *b)
 
 void net_set_card(NetBackend *b, const NetCard *card, void *opaque)
 {
+    g_mutex_lock(&b->card_lock);
     drop_packets(b);
     b->card = card ? *card : (NetCard){ 0 };
     b->card_opaque = opaque;
+    g_mutex_unlock(&b->card_lock);
     if (card)
         net_receive_again(b);
 }
@@ -226,6 +234,7 @@ NetBackend *net_open(Options *o, const char *id, GError **error)
     b->id = g_strdup(id);
     b->link_set = b->peer = true;
     g_mutex_init(&b->lock);
+    g_mutex_init(&b->card_lock);
     g_queue_init(&b->packets);
     if (!type->open(b, o, error)) {
         net_free(b);
@@ -246,6 +255,7 @@ void net_free(NetBackend *b)
         g_source_unref(b->idle);
     }
     g_mutex_clear(&b->lock);
+    g_mutex_clear(&b->card_lock);
     g_free(b->id);
     g_free(b);
 }

@@ -6,7 +6,8 @@
  *
  * Threads: net_send, net_receive_again and net_link may be called on any thread, also under a
  * device's lock. A card's functions are called on the thread of the default GLib main context,
- * never from within net_send. Everything else belongs to the main thread.
+ * never from within net_send (but see any_thread). net_set_header may be called on any thread to
+ * change features alone. Everything else belongs to the main thread.
  */
 #pragma once
 
@@ -37,6 +38,8 @@ typedef struct {
     /* A packet for the guest, borrowed. False: there is no room, the back end keeps it until
        net_receive_again. NULL: packets are dropped. */
     bool (*receive)(void *opaque, const struct iovec *iov, unsigned count);
+    /* receive may be called on any thread, one at a time, also from within net_send of any card. */
+    bool any_thread;
     /* After net_send has said false: there is room again. */
     void (*room)(void *opaque);
     /* The link went up or down: net_set_link, or a peer came or left. */
@@ -99,6 +102,8 @@ bool net_table_add_nic(NetTable *table, const char *text, GError **error);
 bool net_table_add_net(NetTable *table, const char *text, GError **error);
 /* The back end for one card; each is given out once. */
 NetBackend *net_table_get(NetTable *table, const char *id, GError **error);
+/* The card is gone: net_table_get gives it out again. */
+void net_release(NetBackend *b);
 /* For a monitor, without taking it: by name, or the nth; NULL: no such. */
 NetBackend *net_table_find(const NetTable *table, const char *id);
 NetBackend *net_table_nth(const NetTable *table, unsigned n);
@@ -108,6 +113,8 @@ bool net_table_remove(NetTable *table, const char *id, GError **error);
 const GPtrArray *net_table_nics(const NetTable *table);
 /* -nic none or -net none was given: no card but what -device adds. */
 bool net_table_no_default(const NetTable *table);
+/* The name of the nth -netdev that was given to no card; NULL: there are no more. */
+const char *net_table_unused(const NetTable *table, unsigned n);
 /* One line a back end, "n0: TYPE..."; newly allocated. */
 char *net_table_info(const NetTable *table);
 

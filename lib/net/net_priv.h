@@ -28,7 +28,8 @@ struct NetBackend {
     const NetType *type;
     void *priv; /* the type's own */
     char *id;
-    bool taken;      /* given to a card; main thread, like the next two */
+    bool taken;      /* given to a card; main thread */
+    GMutex card_lock; /* of the next two, and of giving packets to the card; before lock */
     NetCard card;
     void *card_opaque;
     GMutex lock;     /* of what follows */
@@ -50,8 +51,9 @@ void net_free(NetBackend *b);
 /* Main thread, not within send: a packet for the card. Returns whether more may come now; if not,
    resume will be called. */
 bool net_deliver(NetBackend *b, const void *data, size_t length);
-/* Any thread: the same by way of the main loop; drops it when too many wait. */
-void net_deliver_later(NetBackend *b, const void *data, size_t length);
+/* Any thread, also within send: at once if the card takes that, else by way of the main loop; drops it
+   when too many wait. */
+void net_deliver_any(NetBackend *b, const void *data, size_t length);
 /* May more come? */
 bool net_wants_more(NetBackend *b);
 /* Any thread: send has room again. */
@@ -78,6 +80,45 @@ void net_frames_reset(NetFrames *f);
 bool net_frames_feed(NetFrames *f, const uint8_t *data, size_t length,
                      void (*packet)(void *opaque, const uint8_t *data, size_t length),
                      void *opaque);
+
+/* ---- Offloads, for back ends whose other end knows none ---------------------- */
+
+enum { NET_HEADER_MAX = 12 };
+
+/* Offsets in a packet. */
+typedef struct {
+    bool ipv6;
+    size_t tcp, data, length;
+} NetSegment;
+
+/* TCP segments on their way to be one large packet. */
+typedef struct {
+    uint8_t *buf, *packet; /* buf has room for a header before the packet */
+    NetSegment at;         /* of packet, as far as it goes */
+    size_t size;           /* data bytes of each segment but the last */
+    unsigned count;        /* segments; 0: nothing is held */
+    uint32_t next;         /* the sequence number that follows */
+    bool open;             /* more may follow */
+} NetMerge;
+
+/* Does what the virtio-net header asks for; false when it makes no sense. */
+bool net_checksum_finish(const uint8_t *header, uint8_t *packet, size_t length);
+/* It is a large TCP segment over IPv6. */
+bool net_is_large6(const uint8_t *header);
+/* Cuts such a one up into finished packets, borrowed; false when its header makes no sense. */
+bool net_cut(const uint8_t *header, const uint8_t *packet, size_t length,
+             void (*each)(void *opaque, const uint8_t *packet, size_t length), void *opaque);
+/* The header of a packet whose checksums are right. */
+void net_header_checked(uint8_t *header, size_t header_length);
+void net_merge_init(NetMerge *m);
+void net_merge_clear(NetMerge *m);
+/* A copy of the first segment is held; false if it is none, or not of a kind in features. Nothing may
+   be held. */
+bool net_merge_begin(NetMerge *m, const uint8_t *packet, size_t length, unsigned features);
+/* False: it does not go with what is held. */
+bool net_merge_add(NetMerge *m, const uint8_t *packet, size_t length);
+/* What was held, with a header of 10 or 12 bytes in front; borrowed, until the next begin. */
+const uint8_t *net_merge_end(NetMerge *m, size_t header_length, size_t *length);
 
 /* ---- A peer on a stream socket --------------------------------------------- */
 

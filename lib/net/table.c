@@ -144,6 +144,11 @@ NetBackend *net_table_get(NetTable *table, const char *id, GError **error)
     return b;
 }
 
+void net_release(NetBackend *b)
+{
+    b->taken = false;
+}
+
 NetBackend *net_table_find(const NetTable *table, const char *id)
 {
     return find(table, id);
@@ -177,6 +182,16 @@ const GPtrArray *net_table_nics(const NetTable *table)
 bool net_table_no_default(const NetTable *table)
 {
     return table->none;
+}
+
+const char *net_table_unused(const NetTable *table, unsigned n)
+{
+    for (guint i = 0; i < table->backends->len; i++) {
+        const NetBackend *b = table->backends->pdata[i];
+        if (!b->taken && n-- == 0)
+            return net_id(b);
+    }
+    return NULL;
 }
 
 char *net_table_info(const NetTable *table)

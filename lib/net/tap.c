@@ -135,10 +135,11 @@ static bool tap_set_header(NetBackend *b, size_t length, unsigned features)
     int wire = length ? (int)length : 10;
     if (!t->has_header)
         return !length;
-    if (ioctl(t->fd, TUNSETVNETHDRSZ, &wire) ||
+    if ((length != t->header && ioctl(t->fd, TUNSETVNETHDRSZ, &wire)) ||
         ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)offload_flags(length ? features : 0)))
         return false;
-    t->header = length;
+    if (length != t->header)
+        t->header = length;
     return true;
 }
 
@@ -206,7 +207,9 @@ static bool tap_open(NetBackend *b, Options *o, GError **error)
     t->buf = g_malloc(HEADER_MAX + NET_PACKET_MAX);
     g_mutex_init(&t->lock);
     if (t->has_header) {
+        t->header = HEADER_MAX + 1; /* as nobody knows */
         tap_set_header(b, 0, 0);
+        t->header = 0;
         t->features = NET_VNET_HEADER;
         const unsigned all = NET_CSUM | NET_TSO4 | NET_TSO6 | NET_TSO_ECN;
         if (!ioctl(fd, TUNSETOFFLOAD, (unsigned long)offload_flags(all)))

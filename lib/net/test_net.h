@@ -39,7 +39,7 @@ static void test_link(void *opaque, bool up)
 
 static inline void card_init(TestCard *c, NetBackend *b)
 {
-    static const NetCard card = { test_receive, test_room, test_link };
+    static const NetCard card = { .receive = test_receive, .room = test_room, .link = test_link };
     *c = (TestCard){ .room = 1000000 };
     c->got = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     net_set_card(b, &card, c);

@@ -5,7 +5,11 @@
  * commands or unix sockets. One guest a network.
  *
  * libslirp is used under a lock: cards send on any thread, everything else is on the main thread.
- * What it has for the guest goes through the packet queue, as it comes while we hold the lock.
+ * What it has for the guest comes while we hold the lock.
+ *
+ * Offloads: libslirp takes packets with their checksums right, over IPv4 of any size, and sends TCP
+ * segments of the guest's size; so large ones from the guest go through as they are (over IPv6 they are
+ * cut), and those to it are joined (segments.c) as long as one call of libslirp lasts.
  */
 #include "base/error.h"
 #include "net/net_priv.h"
@@ -14,6 +18,9 @@
 #include <errno.h>
 #include <libslirp.h>
 #include <string.h>
+
+/* More than libslirp's MTU and any header of its packets. */
+#define SMALL_PACKET 4096
 
 typedef struct User User;
 
@@ -34,8 +41,12 @@ typedef struct {
 
 struct User {
     NetBackend *b;
-    GMutex lock; /* of slirp */
+    GMutex lock; /* of the next two */
     Slirp *slirp;
+    NetMerge merge;
+    size_t header;     /* what the card wants: 0, 10 or 12; atomic, like the next two */
+    unsigned features; /* NET_...: it may get */
+    bool woken;        /* the main loop is about to ask for sockets */
     UserSource *source;
     struct in_addr net, mask;
     bool restricted;
@@ -43,9 +54,47 @@ struct User {
 
 /* ---- libslirp's calls ------------------------------------------------------ */
 
+static size_t header_length(const User *u)
+{
+    return __atomic_load_n(&u->header, __ATOMIC_RELAXED);
+}
+
+/* Gives the guest what is held. Under the lock. */
+static void flush(User *u)
+{
+    size_t length;
+    if (!u->merge.count)
+        return;
+    const uint8_t *data = net_merge_end(&u->merge, header_length(u), &length);
+    net_deliver_any(u->b, data, length);
+}
+
+static void deliver_alone(User *u, const uint8_t *data, size_t length)
+{
+    uint8_t packet[NET_HEADER_MAX + SMALL_PACKET];
+    size_t header = header_length(u);
+    if (!header || length > SMALL_PACKET) {
+        /* libslirp sends nothing larger */
+        if (!header)
+            net_deliver_any(u->b, data, length);
+        return;
+    }
+    net_header_checked(packet, header);
+    if (!(__atomic_load_n(&u->features, __ATOMIC_RELAXED) & NET_CSUM))
+        packet[0] = 0;
+    memcpy(packet + header, data, length);
+    net_deliver_any(u->b, packet, header + length);
+}
+
 static ssize_t on_packet(const void *data, size_t length, void *opaque)
 {
-    net_deliver_later(((User *)opaque)->b, data, length);
+    User *u = opaque;
+    unsigned features = __atomic_load_n(&u->features, __ATOMIC_RELAXED);
+    if (net_merge_add(&u->merge, data, length))
+        return (ssize_t)length;
+    flush(u);
+    if (!net_merge_begin(&u->merge, data, length, features))
+        deliver_alone(u, data, length);
     return (ssize_t)length;
 }
 
@@ -72,6 +121,7 @@ static gboolean on_timer(gpointer opaque)
     g_mutex_lock(&u->lock);
     g_clear_pointer(&t->source, g_source_unref);
     t->call(t->opaque);
+    flush(u);
     g_mutex_unlock(&u->lock);
     return G_SOURCE_REMOVE;
 }
@@ -111,9 +161,11 @@ static void on_poll_fd(int fd, void *opaque)
 {
 }
 
+/* Once is enough until the main loop has looked. */
 static void on_notify(void *opaque)
 {
-    g_main_context_wakeup(NULL);
+    if (!__atomic_exchange_n(&((User *)opaque)->woken, true, __ATOMIC_SEQ_CST))
+        g_main_context_wakeup(NULL);
 }
 
 static const SlirpCb callbacks = {
@@ -168,6 +220,7 @@ static gboolean source_prepare(GSource *source, gint *timeout)
 {
     UserSource *s = (UserSource *)source;
     uint32_t wait = UINT32_MAX;
+    __atomic_store_n(&s->u->woken, false, __ATOMIC_SEQ_CST);
     g_mutex_lock(&s->u->lock);
     s->used = 0;
     slirp_pollfds_fill(s->u->slirp, &wait, on_add_poll, s);
@@ -208,6 +261,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
     UserSource *s = (UserSource *)source;
     g_mutex_lock(&s->u->lock);
     slirp_pollfds_poll(s->u->slirp, 0, on_revents, s);
+    flush(s->u);
     g_mutex_unlock(&s->u->lock);
     return G_SOURCE_CONTINUE;
 }
@@ -429,6 +483,7 @@ static bool user_open(NetBackend *b, Options *o, GError **error)
     u->mask = c.vnetmask;
     u->restricted = c.restricted;
     g_mutex_init(&u->lock);
+    net_merge_init(&u->merge);
     u->slirp = slirp_new(&c, &callbacks, u);
     if (!u->slirp)
         return fail(error, "libslirp does not take this configuration");
@@ -447,22 +502,49 @@ static bool user_open(NetBackend *b, Options *o, GError **error)
     return true;
 }
 
+static void input(void *opaque, const uint8_t *packet, size_t length)
+{
+    slirp_input(((User *)opaque)->slirp, packet, (int)length);
+}
+
 static bool user_send(NetBackend *b, const struct iovec *iov, unsigned count, size_t length)
 {
     User *u = b->priv;
+    size_t header = header_length(u);
     g_autofree uint8_t *flat = NULL;
     const uint8_t *data = iov[0].iov_base;
-    if (count > 1) {
+    if (count > 1 || header) {
         size_t at = 0;
         flat = g_malloc(length);
         for (unsigned i = 0; i < count; at += iov[i++].iov_len)
             memcpy(flat + at, iov[i].iov_base, iov[i].iov_len);
         data = flat;
     }
+    bool large6 = header && length > header && net_is_large6(flat);
+    if (length <= header ||
+        (header && !large6 && !net_checksum_finish(flat, flat + header, length - header)))
+        return true;
     g_mutex_lock(&u->lock);
-    slirp_input(u->slirp, data, (int)length);
+    if (large6)
+        net_cut(flat, flat + header, length - header, input, u);
+    else
+        input(u, data + header, length - header);
+    flush(u);
     g_mutex_unlock(&u->lock);
     on_notify(u); /* it may wait for other sockets now */
+    return true;
+}
+
+static unsigned user_features(const NetBackend *b)
+{
+    return NET_VNET_HEADER | NET_CSUM | NET_TSO4 | NET_TSO6 | NET_TSO_ECN;
+}
+
+static bool user_set_header(NetBackend *b, size_t length, unsigned features)
+{
+    User *u = b->priv;
+    __atomic_store_n(&u->header, length, __ATOMIC_RELAXED);
+    __atomic_store_n(&u->features, length ? features : 0, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -487,6 +569,7 @@ static void user_close(NetBackend *b)
     }
     if (u->slirp)
         slirp_cleanup(u->slirp);
+    net_merge_clear(&u->merge);
     g_mutex_clear(&u->lock);
     g_free(u);
 }
@@ -497,6 +580,8 @@ const NetType user_net = {
     .summary = "a network behind this process, no rights needed",
     .open = user_open,
     .send = user_send,
+    .features = user_features,
+    .set_header = user_set_header,
     .describe = user_describe,
     .close = user_close,
 };

@@ -119,11 +119,25 @@ bool virtio_pop(VirtioDevice *v, unsigned queue, VringChain *chain)
     return result == VRING_GOT;
 }
 
-void virtio_push(VirtioDevice *v, unsigned queue, VringChain *chain, uint32_t written)
+void virtio_push_all(VirtioDevice *v, unsigned queue, VringChain *chains, const uint32_t *written,
+                     unsigned count)
 {
     VirtioQueue *q = &v->queues[queue];
     pthread_mutex_lock(&q->lock);
-    vring_push(&q->ring, chain, written);
+    vring_push_all(&q->ring, chains, written, count);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void virtio_push(VirtioDevice *v, unsigned queue, VringChain *chain, uint32_t written)
+{
+    virtio_push_all(v, queue, chain, &written, 1);
+}
+
+void virtio_unpop(VirtioDevice *v, unsigned queue, const VringChain *chain)
+{
+    VirtioQueue *q = &v->queues[queue];
+    pthread_mutex_lock(&q->lock);
+    vring_unpop(&q->ring, chain);
     pthread_mutex_unlock(&q->lock);
 }
 

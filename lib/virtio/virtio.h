@@ -146,6 +146,11 @@ bool virtio_loaded(VirtioDevice *v, GError **error);
 bool virtio_pop(VirtioDevice *v, unsigned queue, VringChain *chain);
 /* Gives it back; the driver is told by virtio_flush. */
 void virtio_push(VirtioDevice *v, unsigned queue, VringChain *chain, uint32_t written);
+/* The same for count of them; the driver sees all of them or none. */
+void virtio_push_all(VirtioDevice *v, unsigned queue, VringChain *chains, const uint32_t *written,
+                     unsigned count);
+/* Makes the last one popped, of those still with the device, the next to pop. */
+void virtio_unpop(VirtioDevice *v, unsigned queue, const VringChain *chain);
 /* Interrupts the driver if it wants to know of what was pushed. */
 void virtio_flush(VirtioDevice *v, unsigned queue);
 /* true: the driver need not notify, the queue is being looked at. false: it must again; returns true

@@ -71,19 +71,39 @@ VringResult vring_packed_pop(Vring *ring, VringChain *chain)
     return VRING_GOT;
 }
 
-void vring_packed_push(Vring *ring, const VringChain *chain, uint32_t written)
+void vring_packed_unpop(Vring *ring, const VringChain *chain)
 {
-    uint8_t *p = desc_at(ring, ring->at.used);
-    uint16_t flags = ring->at.used_wrap ? VRING_DESC_AVAIL | VRING_DESC_USED : 0;
-    if (written)
-        flags |= VRING_DESC_WRITE;
-    st_le32(p + 8, written);
-    st_le16(p + 12, chain->id);
-    vring_store16(p + 14, flags);
-    bus_dma_unmap(ring->space, ring->config.desc + (uint64_t)VRING_DESC_SIZE * ring->at.used,
-                  VRING_DESC_SIZE);
-    advance(ring, &ring->at.used, &ring->at.used_wrap, chain->count);
-    ring->pending += chain->count;
+    unsigned back = chain->count;
+    if (back > ring->at.avail) {
+        ring->at.avail = (uint16_t)(ring->at.avail + ring->config.size);
+        ring->at.avail_wrap = !ring->at.avail_wrap;
+    }
+    ring->at.avail = (uint16_t)(ring->at.avail - back);
+}
+
+void vring_packed_push(Vring *ring, const VringChain *chains, const uint32_t *written,
+                       unsigned count)
+{
+    uint8_t *first = desc_at(ring, ring->at.used);
+    uint16_t first_flags = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *p = desc_at(ring, ring->at.used);
+        uint16_t flags = ring->at.used_wrap ? VRING_DESC_AVAIL | VRING_DESC_USED : 0;
+        if (written[i])
+            flags |= VRING_DESC_WRITE;
+        st_le32(p + 8, written[i]);
+        st_le16(p + 12, chains[i].id);
+        /* The driver looks at the others once it has seen the first. */
+        if (i)
+            vring_store16(p + 14, flags);
+        else
+            first_flags = flags;
+        bus_dma_unmap(ring->space, ring->config.desc + (uint64_t)VRING_DESC_SIZE * ring->at.used,
+                      VRING_DESC_SIZE);
+        advance(ring, &ring->at.used, &ring->at.used_wrap, chains[i].count);
+        ring->pending += chains[i].count;
+    }
+    vring_store16(first + 14, first_flags);
 }
 
 bool vring_packed_flush(Vring *ring)

@@ -56,13 +56,21 @@ VringResult vring_split_pop(Vring *ring, VringChain *chain)
     return VRING_GOT;
 }
 
-void vring_split_push(Vring *ring, const VringChain *chain, uint32_t written)
+void vring_split_unpop(Vring *ring, const VringChain *chain)
 {
-    uint8_t *p = ring->device + 4 + 8 * (ring->at.used & (ring->config.size - 1u));
-    st_le32(p, chain->id);
-    st_le32(p + 4, written);
-    ring->at.used++;
-    ring->dirty_count++;
+    ring->at.avail--;
+}
+
+void vring_split_push(Vring *ring, const VringChain *chains, const uint32_t *written,
+                      unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *p = ring->device + 4 + 8 * (ring->at.used & (ring->config.size - 1u));
+        st_le32(p, chains[i].id);
+        st_le32(p + 4, written[i]);
+        ring->at.used++;
+        ring->dirty_count++;
+    }
     vring_store16(ring->device + 2, ring->at.used);
 }
 

@@ -408,6 +408,53 @@ static void test_unmapped(void)
     env_clear(&env);
 }
 
+/* Several buffers are put back, taken again and given at once; flags VRING_PACKED or not. */
+static void put_back(unsigned flags)
+{
+    bool packed = flags & VRING_PACKED;
+    Env env;
+    VringChain chains[3] = {{0}};
+    const uint32_t written[3] = {1, 2, 3};
+    env_init(&env, flags);
+    /* near the end of the ring, so that what is put back goes over it */
+    for (unsigned i = 0; i < SIZE - 2 + 3; i++) {
+        bool lap = i >= SIZE;
+        desc(&env, i % SIZE, DATA + 0x100 * i, 16,
+             (uint16_t)(WRITE | (packed ? (lap ? 1 << 15 : 1 << 7) : 0)), (uint16_t)i);
+        if (!packed)
+            offer(&env, (uint16_t)(i % SIZE));
+        if (i < SIZE - 2) {
+            g_assert_cmpint(vring_pop(&env.ring, &env.chain), ==, VRING_GOT);
+            vring_push(&env.ring, &env.chain, 1);
+        }
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            g_assert_cmpint(vring_pop(&env.ring, &chains[i]), ==, VRING_GOT);
+            g_assert_true(chains[i].in[0].iov_base == at(&env, DATA + 0x100 * (SIZE - 2 + i)));
+        }
+        g_assert_cmpint(vring_pop(&env.ring, &env.chain), ==, VRING_EMPTY);
+        for (unsigned i = 3; round == 0 && i-- > 0;)
+            vring_unpop(&env.ring, &chains[i]);
+    }
+    vring_push_all(&env.ring, chains, written, 3);
+    g_assert_cmpuint(env.ring.in_flight, ==, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned slot = (SIZE - 2 + i) % SIZE;
+        const uint8_t *p = packed ? at(&env, DESC + 16 * slot) + 8 : at(&env, DEVICE) + 8 + 8 * slot;
+        g_assert_cmpuint(ld_le32(p), ==, written[i]);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        vring_chain_clear(&chains[i]);
+    env_clear(&env);
+}
+
+static void test_put_back(void)
+{
+    put_back(0);
+    put_back(VRING_PACKED);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -415,6 +462,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vring/event-index", test_event_index);
     g_test_add_func("/vring/indirect", test_indirect);
     g_test_add_func("/vring/index-restored", test_index_restored);
+    g_test_add_func("/vring/put-back", test_put_back);
     g_test_add_func("/vring/packed", test_packed);
     g_test_add_func("/vring/packed-indirect", test_packed_indirect);
     g_test_add_func("/vring/packed-endless", test_packed_endless);

@@ -69,16 +69,34 @@ VringResult vring_pop(Vring *ring, VringChain *chain)
     return result;
 }
 
+void vring_push_all(Vring *ring, VringChain *chains, const uint32_t *written, unsigned count)
+{
+    if (!ring->running || !count)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        vring_chain_mark(ring, &chains[i], written[i]);
+        ring->in_flight -= MIN(ring->in_flight, chains[i].count);
+    }
+    if (ring->config.flags & VRING_PACKED)
+        vring_packed_push(ring, chains, written, count);
+    else
+        vring_split_push(ring, chains, written, count);
+}
+
 void vring_push(Vring *ring, VringChain *chain, uint32_t written)
+{
+    vring_push_all(ring, chain, &written, 1);
+}
+
+void vring_unpop(Vring *ring, const VringChain *chain)
 {
     if (!ring->running)
         return;
-    vring_chain_mark(ring, chain, written);
     ring->in_flight -= MIN(ring->in_flight, chain->count);
     if (ring->config.flags & VRING_PACKED)
-        vring_packed_push(ring, chain, written);
+        vring_packed_unpop(ring, chain);
     else
-        vring_split_push(ring, chain, written);
+        vring_split_unpop(ring, chain);
 }
 
 bool vring_flush(Vring *ring)

@@ -68,12 +68,13 @@ typedef struct {
     /* Bytes from the start of the writable part that were written, if more than vring_push is
        told: they count as changed memory. */
     uint64_t touched;
+    VringRange *ranges; /* the writable part as the guest gave it: only to be read */
+    unsigned range_count;
 
     /* vring's own */
     uint16_t id, count;
     struct iovec *iov;
-    VringRange *ranges; /* of the writable part, as the guest gave it */
-    unsigned iov_room, range_count, range_room;
+    unsigned iov_room, range_room;
 } VringChain;
 
 typedef struct Vring Vring;
@@ -105,6 +106,10 @@ VringResult vring_pop(Vring *ring, VringChain *chain);
 /* Gives it back with the number of bytes written to its writable part, from its start. Memory
    written is marked (bus_dma_unmap). The driver may look at once, but is not told. */
 void vring_push(Vring *ring, VringChain *chain, uint32_t written);
+/* The same for count of them, in order; the driver sees all of them or none. */
+void vring_push_all(Vring *ring, VringChain *chains, const uint32_t *written, unsigned count);
+/* Makes the last one popped and not yet taken back the next to pop, untouched. */
+void vring_unpop(Vring *ring, const VringChain *chain);
 /* After one or more pushes: true if the driver wants an interrupt for them. */
 bool vring_flush(Vring *ring);
 

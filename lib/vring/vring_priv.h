@@ -64,11 +64,15 @@ static inline bool vring_passed(uint16_t event, uint16_t now, uint16_t old)
 void vring_chain_mark(const Vring *ring, const VringChain *chain, uint32_t written);
 
 VringResult vring_split_pop(Vring *ring, VringChain *chain);
-void vring_split_push(Vring *ring, const VringChain *chain, uint32_t written);
+void vring_split_push(Vring *ring, const VringChain *chains, const uint32_t *written,
+                      unsigned count);
+void vring_split_unpop(Vring *ring, const VringChain *chain);
 bool vring_split_flush(Vring *ring);
 bool vring_split_notify(Vring *ring, bool on);
 
 VringResult vring_packed_pop(Vring *ring, VringChain *chain);
-void vring_packed_push(Vring *ring, const VringChain *chain, uint32_t written);
+void vring_packed_push(Vring *ring, const VringChain *chains, const uint32_t *written,
+                       unsigned count);
+void vring_packed_unpop(Vring *ring, const VringChain *chain);
 bool vring_packed_flush(Vring *ring);
 bool vring_packed_notify(Vring *ring, bool on);

@@ -24,7 +24,8 @@ bool chardevs_open(const RunOptions *o, ChardevTable *table, Machine *machine, G
         if (!chardev_table_add(table, o->chardev->pdata[i], error))
             return prefix(error, "-chardev");
     }
-    if (!o->serial->len && !o->exec && !o->nographic && (o->nodefaults || o->display || no_terminal(o)))
+    if (!o->serial->len && !o->exec && !o->nographic &&
+        (o->nodefaults || o->display || o->qtest || no_terminal(o)))
         return true;
     for (guint i = 0; i < MAX(o->serial->len, 1); i++) {
         const char *spec = o->serial->len ? o->serial->pdata[i]

@@ -40,7 +40,7 @@ static size_t on_sbi_read(void *opaque, void *buf, size_t len)
 
 bool cpus_firmware(Run *r, GError **error)
 {
-    if (r->software.boot.mode != MACHINE_FIRMWARE_BUILTIN)
+    if (r->software.boot.mode != MACHINE_FIRMWARE_BUILTIN || r->accel.none)
         return true;
     FirmwareRiscvEnv env = {
         .hart = &firmware_riscv_hart,
@@ -67,13 +67,29 @@ static void power_on(TranslateCpu *cpu, const void *arg)
     p->isa->reset(cpu, p->id, p->pc);
 }
 
+void cpus_pause(Run *r)
+{
+    if (!r->accel.none)
+        cpu_group_pause(r->cpus);
+}
+
+void cpus_resume(Run *r)
+{
+    if (!r->accel.none)
+        cpu_group_resume(r->cpus);
+}
+
 void cpus_start(Run *r)
 {
+    if (r->accel.none)
+        return;
     if (r->sbi) {
         firmware_riscv_boot(r->sbi, r->entry.kernel_entry, r->entry.fdt_addr);
     } else {
         for (unsigned i = 0; i < cpu_group_count(r->cpus); i++) {
             PowerOn p = { r->isa, i, r->entry.reset_pc };
+            for (size_t k = 0; k < r->entry.start_count; k++)
+                p.pc = r->entry.starts[k].cpu == i ? r->entry.starts[k].pc : p.pc;
             cpu_on(cpu_group_cpu(r->cpus, i), power_on, &p, sizeof p);
         }
     }

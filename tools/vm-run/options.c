@@ -16,6 +16,7 @@ typedef enum {
     FLAG,    /* bool at offset */
     TEXT,    /* char * at offset */
     LIST,    /* GPtrArray * at offset */
+    FLASH,   /* the same, of a board's flash */
     CONFIG,  /* a file of options, read when it is met */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
     CDROM,   /* the same, of a disc */
@@ -50,10 +51,12 @@ static const Option run_options[] = {
     { "dtb", TEXT, AT(dtb), "FILE", NULL },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
     { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio|scsi (help: formats)" },
-    { "blockdev", LIST, AT(blockdev), "KEY=V,...", "a disk for -device, in parts or as JSON" },
+    { "blockdev", LIST, AT(blockdev), "KEY=V,...", NULL },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", NULL },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
+    { "pflash", FLASH, AT(drive), "FILE", NULL },
+    { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", NULL },
     { "hda", DISK, AT(drive), "FILE", NULL },
     { "cdrom", CDROM, AT(drive), "FILE", "a disc in a SCSI drive" },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
@@ -65,11 +68,15 @@ static const Option run_options[] = {
     { "S", FLAG, AT(stopped), NULL, "wait for the monitor's cont before the guest starts" },
     { "no-reboot", FLAG, AT(no_reboot), NULL, "exit when the guest reboots" },
     { "nodefaults", FLAG, AT(nodefaults), NULL, NULL },
+    { "qtest", TEXT, AT(qtest), "SPEC", NULL },
+    { "qtest-log", TEXT, AT(qtest_log), "FILE", NULL },
     { "d", TEXT, AT(debug), "LIST", "log these categories (help: list)" },
     { "D", TEXT, AT(log_file), "FILE", NULL },
     { "version", FLAG, AT(version), NULL, NULL },
     { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
     { "help", FLAG, AT(help), NULL, NULL },
+    { "print-argv", FLAG, AT(print_argv), NULL, "print all that a short command line means, do nothing" },
+    { "L", TEXT, AT(data_dir), "DIR", NULL },
     { "h", FLAG, AT(help), NULL, "this help (also -help)" },
     { "no-shutdown", FLAG, AT(no_shutdown), NULL, NULL },
     { "action", LIST, AT(action), "EVENT=WHAT", NULL },
@@ -87,8 +94,8 @@ static const Option run_options[] = {
     { "chroot", TEXT, AT(chroot), "DIR", NULL },
     { "no-user-config", IGNORED, 0, NULL, NULL },
     { "enable-kvm", REFUSED, 0, NULL, "KVM is not there yet; leave it out" },
-    { "netdev", LIST, AT(netdev), "SPEC", "a network back end (help: list); no card can use it yet" },
-    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end; none is there yet" },
+    { "netdev", LIST, AT(netdev), "SPEC", "a network back end, for -device (help: list)" },
+    { "nic", LIST, AT(nic), "SPEC", "a network card and its back end" },
     { "net", LIST, AT(net), "none", NULL },
     { "qmp", REFUSED, 0, "SPEC", "QMP is not there yet; -monitor is" },
     { "gdb", REFUSED, 0, "SPEC", "a debugger port is not there yet" },
@@ -123,10 +130,9 @@ static bool unknown(const char *word, GError **error)
 }
 
 /* A disk image by its name alone. */
-static void add_disk(GPtrArray *drives, const char *media, const char *file)
+static void add_disk(GPtrArray *drives, const char *how, const char *file)
 {
-    GString *text = g_string_new("media=");
-    g_string_append_printf(text, "%s,file=", media);
+    GString *text = g_string_new(how);
     for (const char *p = file; *p; p++)
         g_string_append_printf(text, *p == ',' ? ",," : "%c", *p);
     g_ptr_array_add(drives, g_string_free(text, FALSE));
@@ -149,8 +155,13 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         g_ptr_array_add(*(GPtrArray **)at, g_strdup(value));
         break;
     case DISK:
+        add_disk(*(GPtrArray **)at, "media=disk,file=", value);
+        break;
     case CDROM:
-        add_disk(*(GPtrArray **)at, opt->kind == DISK ? "disk" : "cdrom", value);
+        add_disk(*(GPtrArray **)at, "media=cdrom,file=", value);
+        break;
+    case FLASH:
+        add_disk(*(GPtrArray **)at, "if=pflash,format=raw,file=", value);
         break;
     case CONFIG:
         return readconfig(value, config_option, o, error);
@@ -196,7 +207,8 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
-            add_disk(o->drive, "disk", word);
+            add_disk(o->drive, "media=disk,file=", word);
+            o->bare_disk = true;
             continue;
         }
         bool two = word[1] == '-';
@@ -223,6 +235,36 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
             return NULL;
     }
     return check(o, error) ? g_steal_pointer(&o) : NULL;
+}
+
+/* One of an option's names stands for all: the first that stores like that. */
+static bool is_first(const Option *opt)
+{
+    for (const Option *other = run_options; other < opt; other++)
+        if (other->offset == opt->offset && other->kind == opt->kind)
+            return false;
+    return true;
+}
+
+char **run_options_words(const RunOptions *o)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    for (const Option *opt = run_options; opt < run_options + G_N_ELEMENTS(run_options); opt++) {
+        const void *at = (const char *)o + opt->offset;
+        if ((opt->kind != FLAG && opt->kind != TEXT && opt->kind != LIST) || !is_first(opt) ||
+            at == (const void *)&o->print_argv)
+            continue;
+        const GPtrArray *list = opt->kind == LIST ? *(GPtrArray *const *)at : NULL;
+        const char *text = opt->kind == TEXT ? *(char *const *)at : NULL;
+        guint count = list ? list->len : text || (opt->kind == FLAG && *(const bool *)at);
+        for (guint i = 0; i < count; i++) {
+            g_ptr_array_add(words, g_strdup_printf("-%s", opt->name));
+            if (list || text)
+                g_ptr_array_add(words, g_strdup(list ? list->pdata[i] : text));
+        }
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);
 }
 
 void run_options_free(RunOptions *o)
@@ -255,8 +297,7 @@ char *run_options_help(const char *program)
                            "the guest's own\ncode if it gave one, 1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -kernel Image -initrd initrd.gz --exec 'uname -a; make check'\n"
-                           "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "
-                           "-drive file=disk.img,format=raw\n"
+                           "  %s disk.img\n"
                            "  %s --arch riscv64 -M virt,dumpdtb=virt.dtb\n",
                            program, program, program, program);
     return g_string_free(s, FALSE);

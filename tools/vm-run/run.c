@@ -4,6 +4,7 @@
  * in state.c. All of this is the main thread.
  */
 #include "run_priv.h"
+#include "qtest.h"
 #include "monitor.h"
 #include "process.h"
 
@@ -71,7 +72,7 @@ static void run_loop(Run *r)
     state_begin(r);
     if (!r->interrupted)
         g_main_loop_run(r->loop);
-    cpu_group_pause(r->cpus);
+    cpus_pause(r);
     bus_clock_stop(r->clock);
 }
 
@@ -98,11 +99,13 @@ static bool flush_serials(Run *r, GError **error)
 
 static void run_clear(Run *r)
 {
+    qtest_server_stop(r->qtest);
     monitors_stop(r);
     cpu_group_end(r->cpus);
     firmware_riscv_free(r->sbi);
     machine_free(r->machine);
     cpu_group_free(r->cpus);
+    qtest_server_free(r->qtest);
     bus_clock_free(r->clock);
     machine_options_free(r->options);
     settings_clear(&r->settings);

@@ -50,6 +50,7 @@ struct Run {
     NetTable *nets;
     ChardevTable *chardevs;
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
+    struct QtestServer *qtest; /* NULL: no -qtest */
     Exec *exec; /* NULL: no --exec */
     GMainLoop *loop;
     int status;
@@ -79,6 +80,9 @@ BusIrq cpus_line(void *opaque, unsigned cpu, MachineCpuLine line);
 bool cpus_firmware(Run *r, GError **error);
 /* The CPUs at the entry that the board has prepared; the group is paused. */
 void cpus_start(Run *r);
+/* As their namesakes of CpuGroup; with -accel qtest there is none to pause. */
+void cpus_pause(Run *r);
+void cpus_resume(Run *r);
 
 /* ---- state.c */
 /* "running", "paused"...: as `info status` says it. */
@@ -90,6 +94,8 @@ void state_stop(Run *r);
 bool state_reset(Run *r, GError **error);
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
+/* It is over, with exit status 0. Main thread. */
+void run_end(Run *r);
 /* --exec's command has ended: the guest gets some time to power off. opaque is a Run. */
 void run_exec_ended(void *opaque);
 /* The user wants an end. opaque is a Run. */

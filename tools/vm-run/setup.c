@@ -4,6 +4,7 @@
 #include "chardev.h"
 #include "monitor.h"
 #include "net.h"
+#include "qtest.h"
 
 #include "base/error.h"
 #include "block/block.h"
@@ -83,7 +84,7 @@ static bool make_machine(Run *r, GError **error)
         .line = cpus_line,
         .opaque = r,
     };
-    r->clock = bus_clock_new();
+    r->clock = r->accel.none ? bus_clock_new_manual() : bus_clock_new();
     bus_clock_set_wall(r->clock, r->settings.rtc_ahead, r->settings.rtc_follows);
     r->machine = machine_new(r->options, &cpus, r->clock, error);
     return r->machine != NULL;
@@ -163,19 +164,32 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_object(m, o->object->pdata[i], error))
             return false;
     }
-    if (!machine_add_pending(m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))
             return false;
     }
+    nets_check_used(r->nets, r->warn);
     return !r->exec || exec_connect(r->exec, r->chardevs, m, run_exec_ended, r, error);
+}
+
+static bool add_fw_cfg(Run *r, GError **error)
+{
+    for (guint i = 0; i < r->o->fw_cfg->len; i++) {
+        g_autofree char *note = NULL;
+        if (!machine_add_fw_cfg(r->machine, r->o->fw_cfg->pdata[i], &note, error))
+            return false;
+        if (note)
+            r->warn(note);
+    }
+    return true;
 }
 
 static bool check_software(const Run *r, GError **error)
 {
     const MachineBoot *b = &r->software.boot;
-    if (!b->kernel && !b->firmware)
+    if (!b->kernel && !b->firmware && !r->accel.none && !machine_has_software(r->machine))
         return fail_usage(error, "nothing to run: give -kernel or -bios (-help has examples)");
     if (b->append && strlen(b->append) >= RISCV_COMMAND_LINE_MAX) {
         g_autofree char *line = g_strdup_printf(
@@ -189,11 +203,17 @@ static bool check_software(const Run *r, GError **error)
 bool setup_start(Run *r, GError **error)
 {
     r->nets = net_table_new();
-    if (!check_software(r, error) || !nets_open(r->o, r->nets, error) ||
-        !open_chardevs(r, error) || !add_devices(r, error) ||
-        !machine_start(r->machine, run_power, r, error) ||
+    if (!nets_open(r->o, r->nets, error) || !open_chardevs(r, error) || !add_devices(r, error) ||
+        !add_fw_cfg(r, error) || !check_software(r, error))
+        return false;
+    r->software.boot.mode = machine_firmware(r->machine, r->software.boot.mode);
+    if (!machine_start(r->machine, run_power, r, error) ||
         !machine_boot(r->machine, &r->software.boot, &r->entry, error))
         return false;
+    if (r->o->qtest && !(r->qtest = qtest_server_new(r, error)))
+        return false;
+    if (r->accel.none)
+        return true;
     cpu_group_connect(r->cpus, machine_space(r->machine), r->clock, RISCV_TIMEBASE_HZ, NULL);
     return cpus_firmware(r, error) && cpu_group_start(r->cpus, error);
 }

@@ -11,9 +11,12 @@ bool software_load(Software *s, const RunOptions *o, GError **error)
     MachineBoot *b = &s->boot;
     b->mode = MACHINE_FIRMWARE_BUILTIN;
     if (o->kernel) {
-        if (!(s->kernel = load_image_file(o->kernel, error)))
+        g_autoptr(GBytes) bytes = load_read(o->kernel, LOAD_MAX, error);
+        if (!bytes || !(s->kernel_file = load_unpack(bytes, o->kernel, error)) ||
+            !(s->kernel = load_image(s->kernel_file, o->kernel, error)))
             return prefix(error, "-kernel");
         b->kernel = s->kernel;
+        b->kernel_file = s->kernel_file;
     }
     if (o->bios && !strcmp(o->bios, "none")) {
         b->mode = MACHINE_FIRMWARE_NONE;
@@ -55,6 +58,29 @@ static bool same_isa(const LoadImage *image, const char *arch, const char *why, 
                       load_kind_text(image->id.kind), image->id.arch, why, arch);
 }
 
+/* The only ISA with a board of the name that -M gives; NULL: none, or more than one. */
+static const char *isa_of_board(const RunOptions *o)
+{
+    const char *found = NULL;
+    g_autofree char *board = NULL;
+    for (guint i = 0; i < o->machine->len; i++) {
+        const char *text = o->machine->pdata[i];
+        g_autofree char *first = g_strndup(text, strcspn(text, ","));
+        if (strchr(first, '='))
+            continue;
+        g_free(board);
+        board = g_steal_pointer(&first);
+    }
+    for (const GuestIsa *const *i = guest_isas(); board && *i; i++) {
+        if (!machine_type_find((*i)->name, board))
+            continue;
+        if (found)
+            return NULL;
+        found = (*i)->name;
+    }
+    return found;
+}
+
 const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **error)
 {
     const char *arch = NULL, *why = NULL;
@@ -70,6 +96,8 @@ const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **er
     } else if (s->firmware && s->firmware->id.arch) {
         arch = s->firmware->id.arch;
         why = "the firmware";
+    } else if (!s->kernel && !s->firmware && (arch = isa_of_board(o))) {
+        why = "the board";
     }
     if (!arch) {
         fail_usage(error, o->kernel || o->bios
@@ -92,6 +120,7 @@ const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **er
 void software_clear(Software *s)
 {
     g_clear_pointer(&s->kernel, load_image_free);
+    g_clear_pointer(&s->kernel_file, g_bytes_unref);
     g_clear_pointer(&s->firmware, load_image_free);
     g_clear_pointer(&s->initrd, g_bytes_unref);
     g_clear_pointer(&s->dtb, g_bytes_unref);

@@ -10,6 +10,7 @@
 
 typedef struct {
     LoadImage *kernel, *firmware; /* NULL: none */
+    GBytes *kernel_file;          /* unpacked; what kernel refers to */
     GBytes *initrd, *dtb;
     MachineBoot boot; /* refers to all of the above and to the options */
 } Software;

@@ -40,7 +40,7 @@ static void go(Run *r)
     r->state = STATE_RUNNING;
     bus_clock_start(r->clock);
     if (r->launched) {
-        cpu_group_resume(r->cpus);
+        cpus_resume(r);
         return;
     }
     r->launched = true;
@@ -49,7 +49,7 @@ static void go(Run *r)
 
 static void halt(Run *r, RunState state)
 {
-    cpu_group_pause(r->cpus);
+    cpus_pause(r);
     bus_clock_stop(r->clock);
     r->state = state;
     int ret = block_flush_all(machine_block(r->machine));
@@ -83,8 +83,9 @@ void state_stop(Run *r)
 
 bool state_reset(Run *r, GError **error)
 {
-    cpu_group_pause(r->cpus);
-    cpu_group_all_off(r->cpus);
+    cpus_pause(r);
+    if (!r->accel.none)
+        cpu_group_all_off(r->cpus);
     g_mutex_lock(&r->lock);
     r->wished = false;
     g_mutex_unlock(&r->lock);
@@ -117,7 +118,7 @@ static void guest_failed(Run *r, uint32_t code)
         break;
     case PANIC_NONE:
         if (r->state == STATE_RUNNING)
-            cpu_group_resume(r->cpus);
+            cpus_resume(r);
         break;
     default:
         quit(r, code & 0xff ? (int)(code & 0xff) : 1); /* an exit status has 8 bits */
@@ -135,7 +136,7 @@ static gboolean on_wish(gpointer opaque)
     g_mutex_unlock(&r->lock);
     if (!wished)
         return G_SOURCE_REMOVE;
-    cpu_group_pause(r->cpus);
+    cpus_pause(r);
     if (wish == DEVICE_POWER_FAIL)
         guest_failed(r, code);
     else if (wish == DEVICE_POWER_OFF || r->settings.reboot_ends)
@@ -157,7 +158,8 @@ void run_power(void *opaque, DevicePower what, uint32_t code)
     }
     g_mutex_unlock(&r->lock);
     if (first) {
-        cpu_group_halt(r->cpus);
+        if (!r->accel.none)
+            cpu_group_halt(r->cpus);
         g_idle_add_full(G_PRIORITY_DEFAULT, on_wish, r, NULL);
     }
 }
@@ -171,6 +173,11 @@ static gboolean on_overdue(gpointer opaque)
 void run_exec_ended(void *opaque)
 {
     g_timeout_add_seconds(POWER_OFF_SECONDS, on_overdue, opaque);
+}
+
+void run_end(Run *r)
+{
+    quit(r, 0);
 }
 
 void run_interrupt(void *opaque)

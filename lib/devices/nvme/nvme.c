@@ -317,7 +317,7 @@ static const DeviceProp nvme_props[] = {
     {"max_ioqpairs", DEVICE_U32, AT(max_pairs), "64", 1, NVME_QUEUES - 1, "pairs of I/O queues"},
     {"logical_block_size", DEVICE_U32, AT(block_size), "512", 512, 32768, "bytes of a block"},
     {"share-rw", DEVICE_BOOL, AT(share_rw), "off", 0, 0, "others may write to the disk too"},
-    {"bootindex", DEVICE_U32, AT(bootindex), NULL, 0, 0, "place in the order of booting"},
+    {"bootindex", DEVICE_U32, AT(bootindex), "0xffffffff", 0, 0, "place in the order of booting"},
     DEVICE_PCI_PROPS(Nvme, pci),
     {.name = NULL},
 };

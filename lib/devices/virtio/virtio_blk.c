@@ -462,7 +462,7 @@ static const DeviceProp blk_props[] = {
     {"config-wce", DEVICE_BOOL, AT(config_wce), "on", 0, 0, "the guest may turn the cache off"},
     {"write-cache", DEVICE_STRING, AT(write_cache), "auto", 0, 0, "on, off, or auto: as the drive's"},
     {"share-rw", DEVICE_BOOL, AT(share_rw), "off", 0, 0, "others may write to the disk too"},
-    {"bootindex", DEVICE_U32, AT(bootindex), NULL, 0, 0, "for firmware; taken and not used yet"},
+    {"bootindex", DEVICE_U32, AT(bootindex), "0xffffffff", 0, 0, "place in the order of booting"},
     VIRTIO_PROPS(Blk, props),
     {.name = NULL},
 };

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random accesses to every device of a board, of every size, with random rings, descriptors, DMA
+ * commands, resets and passing time: whatever a guest does, nothing here may crash, hang or leak
+ * (run it under the sanitizers). POKE_SECONDS says how long (3), POKE_SEED with which numbers.
+ */
+#include "qtest/test_board.h"
+
+#include <stdlib.h>
+
+#define ROUND 2000 /* actions between machine resets, on average */
+
+typedef struct {
+    Board b;
+    GRand *rand;
+    uint64_t done;
+} Poker;
+
+static const struct {
+    uint64_t addr, size;
+} areas[] = {
+    {UART, 0x100},       {PLIC, 0x600000},  {PLIC, 0x1000},   {PLIC + 0x2000, 0x100},
+    {PLIC + 0x200000, 0x4000}, {CLINT, 0x10000}, {CLINT, 0x20}, {CLINT + 0x4000, 0x20},
+    {CLINT + 0xbff8, 8}, {RTC, 0x1000},     {RTC, 0x20},      {FINISHER, 0x1000},
+    {FW_CFG, 0x18},      {FLASH, 0x4000000}, {FLASH, 0x100},  {0x1000, 0xf000},
+    {0x0, 0x100},        {SLOT(1), 0x8000}, {SLOT(5), 0x140}, {SLOT(6), 0x140},
+    {0x30000000, 0x10000000}, {0x30000000, 0x10000}, {0x30008000, 0x100}, {0x30010000, 0x100},
+    {0x40000000, 0x20000}, {0x3000000, 0x100}, {SLOT(7), 0x140},    {SLOT(8), 0x140},  {RAM - 8, 16},    {RAM + RAM_SIZE - 8, 16},
+};
+
+static uint32_t below(Poker *p, uint32_t n)
+{
+    return g_rand_int(p->rand) % n;
+}
+
+static uint64_t any64(Poker *p)
+{
+    return (uint64_t)g_rand_int(p->rand) << 32 | g_rand_int(p->rand);
+}
+
+/* Numbers that mean something more often than chance would have it. */
+static uint64_t value(Poker *p)
+{
+    static const uint64_t special[] = {0, 1, 2, 3, 7, 8, 11, 15, 0xff, 0x70, 0x90, 0x98, 0x20, 0xd0,
+                                       0xe8, 0x40, 0x60, 0xff00ff, 0x700070, 0x200020, 0xd000d0,
+                                       0xffff, 0xffffffff, UINT64_MAX, 0x80000000};
+    switch (below(p, 4)) {
+    case 0: return any64(p);
+    case 1: return below(p, 64);
+    default: return special[below(p, G_N_ELEMENTS(special))];
+    }
+}
+
+static uint64_t address(Poker *p)
+{
+    switch (below(p, 8)) {
+    case 0: return areas[below(p, G_N_ELEMENTS(areas))].addr + below(p, 0x100);
+    case 1: return any64(p);
+    case 2: return RAM + RAM_SIZE - below(p, 0x1000);
+    case 3: return UINT64_MAX - below(p, 0x1000);
+    default: return RAM + (below(p, 0x10000) & ~15u);
+    }
+}
+
+static void poke_register(Poker *p)
+{
+    unsigned i = below(p, G_N_ELEMENTS(areas)), n = below(p, 4);
+    uint64_t at = areas[i].addr + below(p, (uint32_t)areas[i].size);
+    if (below(p, 8))
+        at &= ~(uint64_t)((1u << n) - 1);
+    if (below(p, 2))
+        board_write(&p->b, "bwlq"[n], at, value(p));
+    else
+        board_read(&p->b, "bwlq"[n], at);
+}
+
+static uint32_t length(Poker *p)
+{
+    static const uint32_t special[] = {0, 1, 7, 8, 16, 24, 511, 512, 513, 4096, 0xfffffe00, UINT32_MAX};
+    return below(p, 3) ? special[below(p, G_N_ELEMENTS(special))] : g_rand_int(p->rand);
+}
+
+static void poke_descriptors(Poker *p, uint64_t at)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        wq(&p->b, at + 16 * i, address(p));
+        wl(&p->b, at + 16 * i + 8, length(p));
+        ww(&p->b, at + 16 * i + 12, below(p, 16) ? below(p, 8) : g_rand_int(p->rand) & 0xffff);
+        ww(&p->b, at + 16 * i + 14, below(p, 16) ? below(p, 9) : g_rand_int(p->rand) & 0xffff);
+    }
+}
+
+/* A driver that means well up to the ring, mostly. */
+static void poke_virtio(Poker *p)
+{
+    Board *b = &p->b;
+    uint64_t slot = SLOT(4 + below(p, 5)), ring = RAM + 0x10000 * (1 + below(p, 4));
+    virtio_begin(b, slot);
+    if (!below(p, 8)) /* packed rings too */
+        wl(b, slot + VM_DRIVER_FEATURES, rl(b, slot + VM_FEATURES));
+    unsigned queues = 1 + below(p, 4);
+    for (unsigned q = 0; q < queues; q++) {
+        ring_open(b, slot, q, below(p, 16) ? ring + 0x4000 * q : address(p));
+        poke_descriptors(p, ring + 0x4000 * q);
+    }
+    wl(b, slot + VM_STATUS, 15);
+    for (unsigned n = below(p, 8); n > 0; n--) {
+        unsigned q = below(p, queues);
+        uint64_t avail = ring + 0x4000 * q + 0x1000;
+        for (unsigned i = 0; i < 8; i++)
+            ww(b, avail + 4 + 2 * i, below(p, 16) ? below(p, 8) : g_rand_int(p->rand) & 0xffff);
+        ww(b, avail + 2, below(p, 16) ? below(p, 9) : g_rand_int(p->rand) & 0xffff);
+        wl(b, slot + VM_NOTIFY, q);
+        switch (below(p, 6)) {
+        case 0: wl(b, slot + VM_STATUS, 0); break;
+        case 1: wl(b, slot + VM_QUEUE, q); wl(b, slot + VM_READY, 0); break;
+        case 2: poke_descriptors(p, ring + 0x4000 * q); break;
+        case 3: g_usleep(below(p, 200)); break;
+        }
+    }
+}
+
+static void poke_fw_cfg(Poker *p)
+{
+    Board *b = &p->b;
+    uint64_t at = below(p, 8) ? RAM + 0x80000 : address(p);
+    wl(b, at, GUINT32_SWAP_LE_BE(below(p, 32) | below(p, 0x30) << 16));
+    wl(b, at + 4, GUINT32_SWAP_LE_BE(length(p)));
+    wq(b, at + 8, GUINT64_SWAP_LE_BE(address(p)));
+    wq(b, FW_CFG + 0x10, GUINT64_SWAP_LE_BE(at));
+}
+
+static void poke_time(Poker *p)
+{
+    static const uint32_t steps[] = {1, 100, 10000, 1000000, 1000000000};
+    g_autofree char *reply = below(p, 2)
+        ? board_ask(&p->b, "clock_step %u", below(p, steps[below(p, G_N_ELEMENTS(steps))] + 1))
+        : NULL;
+    uint8_t bytes[64];
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)g_rand_int(p->rand);
+    if (below(p, 2))
+        chardev_memory_input(below(p, 2) ? p->b.serial : p->b.port, bytes, 1 + below(p, 64));
+    g_main_context_iteration(NULL, FALSE);
+    g_autoptr(GBytes) a = chardev_memory_take_output(p->b.serial);
+    g_autoptr(GBytes) c = chardev_memory_take_output(p->b.port);
+}
+
+static void step(Poker *p)
+{
+    switch (below(p, 24)) {
+    case 0: poke_virtio(p); break;
+    case 1: poke_fw_cfg(p); break;
+    case 2: poke_time(p); break;
+    case 3: {
+        g_autofree char *r = board_ask(&p->b, "set_irq_in plic unnamed-gpio-in %u %u",
+                                       below(p, 100), below(p, 2));
+        break;
+    }
+    default: poke_register(p); break;
+    }
+    if (!below(p, ROUND)) {
+        g_autoptr(GError) error = NULL;
+        machine_reset(p->b.m, &p->b.entry, &error);
+        g_assert_no_error(error);
+    }
+    p->done++;
+}
+
+static void test_poke(void)
+{
+    static const char *const adds[] = {
+        "-blockdev driver=null-co,node-name=n,size=1M", "-device virtio-blk-device,drive=n,id=blk",
+        "-device virtio-rng-device,id=rng", "-device virtio-serial-device,id=ser",
+        "-device virtconsole,chardev=c,id=con", "-blockdev driver=null-co,node-name=m,size=64k",
+        "-device virtio-blk-device,drive=m,id=blk2", "-device virtio-rng-pci,id=rng2",
+        "-device virtio-serial-pci,id=ser2", "-device pcie-root-port,id=rp", NULL};
+    const char *seconds = g_getenv("POKE_SECONDS"), *seed_text = g_getenv("POKE_SEED");
+    guint32 seed = seed_text ? (guint32)strtoul(seed_text, NULL, 0) : (guint32)g_get_real_time();
+    gint64 end = g_get_monotonic_time() + (seconds ? atoi(seconds) : 3) * G_USEC_PER_SEC;
+    Poker p = {.rand = g_rand_new_with_seed(seed)};
+    g_printerr("# POKE_SEED=%u\n", seed);
+    board_open_as(&p.b, "virt,aclint=on", adds);
+    while (g_get_monotonic_time() < end)
+        step(&p);
+    /* Afterwards the board works as ever. */
+    g_autoptr(GError) error = NULL;
+    machine_reset(p.b.m, &p.b.entry, &error);
+    g_assert_no_error(error);
+    g_assert_cmphex(rl(&p.b, SLOT(8)), ==, 0x74726976);
+    g_assert_cmphex(rb(&p.b, UART + 5) & 0x60, ==, 0x60);
+    g_assert_cmphex(virtio_begin(&p.b, SLOT(7)), ==, 11);
+    Ring r = ring_open(&p.b, SLOT(7), 0, RAM + 0x10000);
+    wl(&p.b, SLOT(7) + VM_STATUS, 15);
+    ring_desc(&r, 0, RAM + 0x8000, 64, DESC_WRITE, 0);
+    ring_offer(&r, 0);
+    g_assert_true(ring_wait(&r, 1));
+    g_printerr("# %" PRIu64 " actions\n", p.done);
+    board_close(&p.b);
+    g_rand_free(p.rand);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/poke", test_poke);
+    return g_test_run();
+}
