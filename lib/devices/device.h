@@ -172,6 +172,11 @@ struct DeviceType {
     bool (*eject)(Device *slot, Device *dev, GError **error);
     /* With offers: takes it out; it will be freed. NULL: as inserted. */
     void (*unplug)(Device *slot, Device *dev);
+    /* What its DEVICE_DRIVE property says has another node now, or NULL: no medium. On failure all
+       stays as it was, and uses the old node; the new one is used by nobody. force: even if the guest
+       holds on to the medium. Main thread, while the machine runs or before. NULL: the medium of this
+       device cannot be changed. */
+    bool (*medium)(Device *dev, bool force, GError **error);
     /* The PCI side of a model whose slot is "pci". start makes the function, with device_bar for
        its regions; it is shown, reset, hidden and freed here. NULL: not on PCI. */
     DevicePci *(*pci)(Device *dev);

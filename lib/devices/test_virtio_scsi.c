@@ -183,7 +183,8 @@ static void offer(Env *e, unsigned q, uint16_t head)
 {
     uint8_t *p = at(e, RING(q) + 0x1000);
     uint16_t *idx = (uint16_t *)(void *)(p + 2);
-    st_le16(p + 4 + 2 * SIZE, used(e, q)); /* an interrupt for the next */
+    uint16_t *event = (uint16_t *)(void *)(p + 4 + 2 * SIZE);
+    __atomic_store_n(event, used(e, q), __ATOMIC_RELEASE); /* an interrupt for the next */
     st_le16(p + 4 + 2 * (*idx % SIZE), head);
     __atomic_store_n(idx, (uint16_t)(*idx + 1), __ATOMIC_RELEASE);
     wr(e, 0x50, q);
@@ -486,6 +487,22 @@ static void test_cd(void)
     good(&e, "4a 01 00 00 10 00 00 00 08 00", 0, 8);
     g_assert_cmpint(in[4], ==, 2);
     g_assert_cmpint(in[5], ==, 2);
+    good(&e, "28 00 00 00 00 00 00 00 02 00", 0, 4096);
+    /* taken out and put in by the host */
+    BlockNode *node = e.drive.node;
+    good(&e, "1e 00 00 00 01 00", 0, 0);
+    e.drive.node = NULL;
+    g_assert_false(e.cd->type->medium(e.cd, false, &error));
+    g_assert_nonnull(strstr(error->message, "is locked"));
+    good(&e, "28 00 00 00 00 00 00 00 02 00", 0, 4096);
+    good(&e, "4a 01 00 00 10 00 00 00 08 00", 0, 8);
+    g_assert_cmpint(in[4], ==, 1);
+    g_assert_true(e.cd->type->medium(e.cd, true, NULL));
+    refused(&e, "00 00 00 00 00 00", 0, 0, 0x062800);
+    refused(&e, "00 00 00 00 00 00", 0, 0, 0x023a02);
+    e.drive.node = node;
+    g_assert_true(e.cd->type->medium(e.cd, false, NULL));
+    refused(&e, "28 00 00 00 00 00 00 00 02 00", 0, 4096, 0x062800);
     good(&e, "28 00 00 00 00 00 00 00 02 00", 0, 4096);
     env_clear(&e);
 }

@@ -222,6 +222,60 @@ void machine_release_backends(Machine *m, Device *dev)
     }
 }
 
+/* The drive's device, and which of its properties it is; NULL if there is none that it can be taken out
+   of. */
+static Device *removable(const Machine *m, const MachineDrive *d)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        for (const DeviceProp *p = dev->type->props; dev->type->medium && p && p->name; p++) {
+            const DeviceDrive *drive = NULL;
+            if (p->kind == DEVICE_DRIVE)
+                memcpy(&drive, (char *)dev + p->offset, sizeof drive);
+            if (drive == &d->drive)
+                return dev;
+        }
+    }
+    return NULL;
+}
+
+/* The drive of that id, or that of the device of that id. */
+static MachineDrive *drive_or_device(const Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->drives->len; i++) {
+        MachineDrive *d = g_ptr_array_index(m->drives, i);
+        const Device *dev = removable(m, d);
+        if (!strcmp(d->id, id) || (dev && !strcmp(dev->id, id)))
+            return d;
+    }
+    return NULL;
+}
+
+bool machine_change_medium(Machine *m, const char *id, const char *file, const char *format,
+                           bool force, GError **error)
+{
+    MachineDrive *d = drive_or_device(m, id);
+    if (!d)
+        return fail_usage(error, "Device '%s' not found", id);
+    Device *dev = removable(m, d);
+    if (!dev)
+        return fail_usage(error, "Device '%s' is not removable", id);
+    BlockNode *old = d->node;
+    d->node = file ? block_open_file(m->block, file, format, BLOCK_OPEN_READ_ONLY, error) : NULL;
+    if (file && !d->node) {
+        d->node = old;
+        return false;
+    }
+    d->drive.node = d->node;
+    if (!dev->type->medium(dev, force, error)) {
+        block_node_unref(d->node);
+        d->node = d->drive.node = old;
+        return false;
+    }
+    block_node_unref(old);
+    return true;
+}
+
 /* ---- Objects --------------------------------------------------------------- */
 
 static bool object_add(Machine *m, Options *options, GError **error)

@@ -230,6 +230,10 @@ bool machine_add_global(Machine *m, const char *text, GError **error);
 /* While the machine runs, -device works where a bus takes devices then (a root port's slot). This asks
    the guest to let such a device go; when it has, the device is freed on the default main context. */
 bool machine_remove_device(Machine *m, const char *id, GError **error);
+/* Changes the medium of a drive, or of the device with that id: a file, NULL for none. format NULL: as
+   its first bytes have it. force: even if the guest holds on to it. */
+bool machine_change_medium(Machine *m, const char *id, const char *file, const char *format,
+                           bool force, GError **error);
 /* removed: called then, on the main thread. */
 void machine_on_removed(Machine *m, void (*removed)(void *opaque, const char *id), void *opaque);
 /* For "help" the list of devices, for "DRIVER,help" its properties; "" when text asks for no help or

@@ -291,6 +291,29 @@ ls -d /sys/block/sda/device/scsi_disk/*'
     [[ $output == *"Device needs media, but drive 'e' is empty"* ]]
 }
 
+@test "a disc is taken out and changed in the monitor" {
+    command -v socat >/dev/null || skip "socat is not installed"
+    local encoded
+    yes first | head -c 65536 >a.iso
+    yes other | head -c 131072 >b.iso
+    encoded=$(base64 -w0 <<<'head -c 5 /dev/sr0; echo " READY"
+        while head -c 1 /dev/sr0 >/dev/null 2>&1; do sleep 0.1; done; echo OUT
+        until [ "$(head -c 5 /dev/sr0 2>/dev/null)" = other ]; do sleep 0.1; done; echo CHANGED
+        cat /sys/block/sr0/size')
+    timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 quiet lathe.load=scsi lathe.mode=jobs lathe.cmd=$encoded" \
+        -drive file=a.iso,format=raw,media=cdrom,id=cd \
+        -monitor unix:m.sock,server=on,wait=off </dev/null >guest.log 2>&1 3>&- &
+    await READY
+    monitor 'eject -f cd'
+    await OUT
+    monitor 'change cd b.iso raw'
+    await "STATUS 0"
+    wait $!
+    grep -qa CHANGED guest.log
+    grep -qa ^256 guest.log
+}
+
 # monitor COMMAND: to the monitor at m.sock.
 monitor()
 {

@@ -30,6 +30,8 @@ struct ScsiBus {
     ScsiDisk *targets[SCSI_TARGETS]; /* the units of each, by LUN */
     pthread_mutex_t lock;            /* of it, and of the units' places */
     unsigned targets_max;            /* at most SCSI_TARGETS */
+    /* Brings commands to rest, and lets them go on; main thread. NULL: none come yet. */
+    void (*pause)(ScsiBus *bus, bool pause);
     /* A unit has a unit attention condition that its initiator should hear of; any thread, the
        unit's lock is not held. NULL: nobody cares. */
     void (*attention)(ScsiBus *bus, const ScsiDisk *disk, uint16_t code);
@@ -106,3 +108,4 @@ bool scsi_disk_start(Device *dev, GError **error);
 void scsi_disk_stop(Device *dev);
 void scsi_disk_reset(Device *dev);
 bool scsi_disk_loaded(Device *dev, GError **error);
+bool scsi_disk_medium_changed(Device *dev, bool force, GError **error);

@@ -14,4 +14,5 @@ const DeviceType scsi_cd_type = {
     .reset = scsi_disk_reset,
     .stop = scsi_disk_stop,
     .loaded = scsi_disk_loaded,
+    .medium = scsi_disk_medium_changed,
 };

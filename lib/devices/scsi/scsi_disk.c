@@ -5,7 +5,7 @@
  * of several parts (UNMAP, WRITE SAME) submit the next from where the last ended.
  *
  * Left out: reservations, protection information, descriptor-format sense, VERIFY with comparison,
- * COMPARE AND WRITE, changing the medium.
+ * COMPARE AND WRITE.
  */
 #include "devices/scsi/scsi_priv.h"
 
@@ -180,8 +180,9 @@ void scsi_disk_attention(ScsiDisk *d, uint32_t bit)
     pthread_mutex_lock(&d->lock);
     __atomic_fetch_or(&d->attention, bit, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&d->lock);
-    if (d->bus && d->bus->attention && bit == UA_CAPACITY)
-        d->bus->attention(d->bus, d, 0x2a09);
+    uint16_t code = bit == UA_CAPACITY ? 0x2a09 : bit == UA_MEDIUM ? 0x2800 : 0;
+    if (d->bus && d->bus->attention && code)
+        d->bus->attention(d->bus, d, code);
 }
 
 /* The first condition that is pending, which is none any more; NO_SENSE if there was none. */
@@ -189,6 +190,7 @@ static uint32_t attention_take(ScsiDisk *d)
 {
     static const uint32_t codes[] = { SCSI_SENSE_CODE(6, 0x29, 0x00),
                                       SCSI_SENSE_CODE(6, 0x29, 0x03),
+                                      SCSI_SENSE_CODE(6, 0x28, 0x00),
                                       SCSI_SENSE_CODE(6, 0x2a, 0x09) };
     if (!__atomic_load_n(&d->attention, __ATOMIC_ACQUIRE))
         return NO_SENSE;

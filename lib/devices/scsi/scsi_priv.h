@@ -27,9 +27,9 @@ enum {
 };
 
 /* Unit attention conditions, reported in this order. */
-enum { UA_POWER_ON = 1, UA_RESET = 2, UA_CAPACITY = 4, UA_ALL = 7 };
+enum { UA_POWER_ON = 1, UA_RESET = 2, UA_MEDIUM = 4, UA_CAPACITY = 8, UA_ALL = 15 };
 /* Events of an optical drive that GET EVENT STATUS NOTIFICATION tells (MMC-6, 6.6.3). */
-enum { EVENT_NEW_MEDIUM = 2, EVENT_MEDIUM_GONE = 3 };
+enum { EVENT_EJECT_WANTED = 1, EVENT_NEW_MEDIUM = 2, EVENT_MEDIUM_GONE = 3 };
 
 struct ScsiDisk {
     Device dev;

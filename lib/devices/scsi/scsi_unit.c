@@ -62,6 +62,47 @@ static bool attach(ScsiDisk *d, GError **error)
     return d->user != NULL;
 }
 
+/* Takes the disc out, and puts in what the drive has now; nothing is in flight. */
+static bool exchange(ScsiDisk *d, GError **error)
+{
+    BlockUser *old = g_steal_pointer(&d->user);
+    if (!attach(d, error)) {
+        d->user = old;
+        return false;
+    }
+    block_detach(old);
+    d->advice = d->user ? block_advice(d->user) : (BlockAdvice){0};
+    pthread_mutex_lock(&d->lock);
+    d->tray_open = !d->user;
+    d->event = d->user ? EVENT_NEW_MEDIUM : EVENT_MEDIUM_GONE;
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+bool scsi_disk_medium_changed(Device *dev, bool force, GError **error)
+{
+    ScsiDisk *d = (ScsiDisk *)dev;
+    if (!dev->started) /* it looks when it starts */
+        return true;
+    pthread_mutex_lock(&d->lock);
+    bool held = d->locked && !d->tray_open && d->user && !force;
+    if (held)
+        d->event = EVENT_EJECT_WANTED;
+    pthread_mutex_unlock(&d->lock);
+    if (held)
+        return fail(error, "Device '%s' is locked and force was not specified, wait for tray to open "
+                           "and try again", d->drive->id);
+    ScsiBus *bus = d->bus;
+    if (bus->pause)
+        bus->pause(bus, true);
+    bool ok = exchange(d, error);
+    if (bus->pause)
+        bus->pause(bus, false);
+    if (ok)
+        scsi_disk_attention(d, UA_MEDIUM);
+    return ok;
+}
+
 bool scsi_disk_start(Device *dev, GError **error)
 {
     ScsiDisk *d = (ScsiDisk *)dev;

@@ -165,6 +165,17 @@ static void on_attention(ScsiBus *bus, const ScsiDisk *d, uint16_t code)
     event_send(s, VIRTIO_F(F_CHANGE), E_PARAM_CHANGE, reason, d);
 }
 
+static void on_pause(ScsiBus *bus, bool pause)
+{
+    VirtioScsi *s = (VirtioScsi *)(void *)((char *)bus - offsetof(VirtioScsi, bus));
+    if (!s->running)
+        return;
+    if (pause)
+        virtio_pause(&s->v);
+    else
+        virtio_resume(&s->v);
+}
+
 /* ---- Commands ------------------------------------------------------------------------------- */
 
 static Command *command_get(VirtioScsi *s, unsigned queue)
@@ -601,6 +612,7 @@ static bool scsi_start(Device *dev, GError **error)
 {
     VirtioScsi *s = (VirtioScsi *)dev;
     bus_of(dev)->attention = on_attention;
+    s->bus.pause = on_pause;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->idle, NULL);
     if (s->queue_size & (s->queue_size - 1))
