@@ -63,7 +63,7 @@ struct ScsiRequest {
     uint64_t at, left;
     unsigned step, steps;
     bool (*next)(ScsiRequest *req);
-    bool busy, cancelled; /* atomic */
+    bool cancelled; /* atomic; the controller clears it before a command is submitted */
 };
 
 /* ---- Places: for controllers ------------------------------------------------- */
@@ -93,7 +93,8 @@ BlockUser *scsi_disk_user(const ScsiDisk *disk);
 bool scsi_submit(ScsiDisk *disk, ScsiRequest *req);
 /* A command to a LUN that a target has not; over when it returns. */
 void scsi_submit_absent(ScsiBus *bus, unsigned target, ScsiRequest *req);
-/* Asks that it end early; it completes as usual. */
+/* Asks that it end early; it completes as usual. What lib/block has of it is not stopped, as that is
+   short; further parts of it are not begun. Only between the submission and the end. */
 void scsi_cancel(ScsiRequest *req);
 /* Frees what a request holds on to between uses. */
 void scsi_request_clear(ScsiRequest *req);

@@ -94,7 +94,6 @@ static bool io_ended(ScsiRequest *req)
     int ret = req->io.ret;
     bool read = req->io.op == BLOCK_READ;
     const DeviceDrive *drive = req->disk->drive;
-    __atomic_store_n(&req->busy, false, __ATOMIC_RELEASE);
     if (ret && (read ? drive->rerror : drive->werror) == BLOCK_ON_ERROR_IGNORE)
         ret = 0;
     /* Giving space back is a wish. */
@@ -136,7 +135,6 @@ static bool submit(ScsiRequest *req, BlockOp op, unsigned flags, uint64_t offset
         .done = io_done,
         .opaque = req,
     };
-    __atomic_store_n(&req->busy, true, __ATOMIC_RELEASE);
     return block_submit(req->disk->user, &req->io) && io_ended(req);
 }
 
@@ -151,8 +149,6 @@ bool scsi_io(ScsiRequest *req, BlockOp op, unsigned flags, uint64_t offset, uint
 void scsi_cancel(ScsiRequest *req)
 {
     __atomic_store_n(&req->cancelled, true, __ATOMIC_RELEASE);
-    if (__atomic_load_n(&req->busy, __ATOMIC_ACQUIRE))
-        block_cancel(&req->io);
 }
 
 void scsi_request_clear(ScsiRequest *req)
@@ -474,7 +470,6 @@ bool scsi_submit(ScsiDisk *d, ScsiRequest *req)
     req->status = SCSI_GOOD;
     req->step = req->steps = 0;
     req->next = NULL;
-    req->cancelled = false;
     g_clear_pointer(&req->data, g_free);
     return dispatch(d, req);
 }

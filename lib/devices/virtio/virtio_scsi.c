@@ -206,6 +206,7 @@ static void flight_add(VirtioScsi *s, Command *c)
 {
     pthread_mutex_lock(&s->lock);
     c->aborted = 0;
+    c->scsi.cancelled = false;
     c->prev = NULL;
     c->next = s->flight;
     if (s->flight)
