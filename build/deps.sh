@@ -6,7 +6,7 @@ packages='
 build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zlib1g-dev libzstd-dev
 build  liburing-dev libslirp-dev libseccomp-dev
 test   bats mandoc bsdextrautils device-tree-compiler cpio gzip xz-utils debian-archive-keyring
-test   libmpfr-dev socat procps
+test   libmpfr-dev socat procps e2fsprogs
 test   qemu-utils python3 openssh-client passt
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 guest  cpio gzip xz-utils debian-archive-keyring

@@ -33,16 +33,19 @@ typedef enum {
     DEVICE_U64,     /* uint64_t within min..max */
     DEVICE_STRING,  /* char *, owned by the device */
     DEVICE_CHARDEV, /* Chardev *, borrowed; set with device_set_chardev */
-    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive */
+    DEVICE_DRIVE,   /* const DeviceDrive *, borrowed; set with device_set_drive; see its max below */
     DEVICE_RNG,     /* const DeviceRng *, borrowed; set with device_set_rng */
     DEVICE_NET,     /* NetBackend *, borrowed; set with device_set_net */
     DEVICE_MAC,     /* uint8_t[6]: 52:54:00:12:34:56; all zero is one that the machine gives */
 } DevicePropKind;
 
+/* max of a DEVICE_DRIVE: the device is a drive that may have no medium. */
+enum { DEVICE_DRIVE_MAY_BE_EMPTY = 1 };
+
 /* A disk as -drive or -blockdev gave it, for the device that shows it to the guest. */
 typedef struct {
     const char *id;
-    BlockNode *node;
+    BlockNode *node; /* NULL: no medium, where the property allows it */
     bool read_only, writethrough;
     BlockOnError werror, rerror;
     const char *serial; /* NULL: none */
@@ -169,6 +172,11 @@ struct DeviceType {
     bool (*eject)(Device *slot, Device *dev, GError **error);
     /* With offers: takes it out; it will be freed. NULL: as inserted. */
     void (*unplug)(Device *slot, Device *dev);
+    /* What its DEVICE_DRIVE property says has another node now, or NULL: no medium. On failure all
+       stays as it was, and uses the old node; the new one is used by nobody. force: even if the guest
+       holds on to the medium. Main thread, while the machine runs or before. NULL: the medium of this
+       device cannot be changed. */
+    bool (*medium)(Device *dev, bool force, GError **error);
     /* The PCI side of a model whose slot is "pci". start makes the function, with device_bar for
        its regions; it is shown, reset, hidden and freed here. NULL: not on PCI. */
     DevicePci *(*pci)(Device *dev);

@@ -88,26 +88,29 @@ static char *drive_id(const Machine *m, const char *kind)
     }
 }
 
-static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own, GError **error)
+static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, GError **error)
 {
-    bool none = parsed->interface == BLOCK_IF_NONE, flash = parsed->interface == BLOCK_IF_PFLASH;
-    *own = parsed->interface == BLOCK_IF_VIRTIO || parsed->interface == BLOCK_IF_DEFAULT;
-    if (!none && !*own && !(flash && machine_device(m, "pflash0")))
+    static const char *const kinds[] = { [BLOCK_IF_NONE] = "none", [BLOCK_IF_VIRTIO] = "virtio",
+                                         [BLOCK_IF_SCSI] = "scsi", [BLOCK_IF_PFLASH] = "pflash" };
+    if (parsed->interface == BLOCK_IF_DEFAULT)
+        parsed->interface = parsed->cdrom ? BLOCK_IF_SCSI : BLOCK_IF_VIRTIO;
+    bool flash = parsed->interface == BLOCK_IF_PFLASH;
+    const char *kind = parsed->interface < (int)G_N_ELEMENTS(kinds) ? kinds[parsed->interface] : NULL;
+    if (!kind || (flash && !machine_device(m, "pflash0")))
         return fail_usage(error,
-                          "machine '%s' has no such interface; use if=virtio, or if=none with "
-                          "-device",
+                          "machine '%s' has no such interface; use if=virtio, if=scsi, or if=none "
+                          "with -device",
                           m->type->name);
-    g_autofree char *id = parsed->id ? g_strdup(parsed->id)
-                                     : drive_id(m, none ? "none" : flash ? "pflash" : "virtio");
+    g_autofree char *id = parsed->id ? g_strdup(parsed->id) : drive_id(m, kind);
     if (drive_find(m, id))
         return fail_usage(error, "Duplicate ID '%s' for drive", id);
-    if (snapshot) {
+    if (snapshot && parsed->options) {
         parsed->snapshot = true;
         parsed->flags |= BLOCK_OPEN_READ_ONLY;
     }
-    BlockNode *node = block_drive_open(m->block, parsed, error);
-    if (!node)
-        return false;
+    BlockNode *node = parsed->options ? block_drive_open(m->block, parsed, error) : NULL;
+    if (!node && (parsed->options || !parsed->cdrom))
+        return parsed->options ? false : fail_usage(error, "file=... is missing");
     MachineDrive *d = drive_add(m, node, id);
     d->drive.read_only = parsed->read_only;
     d->drive.writethrough = parsed->writethrough;
@@ -127,21 +130,52 @@ static bool drive_open(Machine *m, BlockDrive *parsed, bool snapshot, bool *own,
     return true;
 }
 
+/* Plugs it in later: machine_add_pending. */
+static void add_pending(Machine *m, GString *text)
+{
+    g_ptr_array_add(m->pending, g_string_free(text, FALSE));
+}
+
+/* The controller of if=scsi with that number, made with its first disk. */
+static void add_controller(Machine *m, unsigned number)
+{
+    g_autofree char *text = g_strdup_printf("virtio-scsi,id=drive-scsi%u", number);
+    for (guint i = 0; i < m->pending->len; i++)
+        if (!strcmp(g_ptr_array_index(m->pending, i), text))
+            return;
+    add_pending(m, g_string_new(text));
+}
+
+/* The device of a drive that was given an interface. */
+static void add_device(Machine *m, const MachineDrive *d)
+{
+    const BlockDrive *parsed = d->parsed;
+    bool scsi = parsed->interface == BLOCK_IF_SCSI;
+    GString *device = g_string_new(scsi ? parsed->cdrom ? "scsi-cd" : "scsi-hd" : "virtio-blk");
+    if (scsi) {
+        /* index= counts through the buses, seven disks on each (as where SCSI began) */
+        int bus = parsed->bus >= 0 ? parsed->bus : parsed->index >= 0 ? parsed->index / 7 : 0;
+        int unit = parsed->unit >= 0 ? parsed->unit : parsed->index >= 0 ? parsed->index % 7 : -1;
+        add_controller(m, (unsigned)bus);
+        g_string_append_printf(device, ",bus=drive-scsi%d.0", bus);
+        if (unit >= 0)
+            g_string_append_printf(device, ",scsi-id=%d", unit);
+    }
+    g_string_append(device, ",drive=");
+    for (const char *p = d->id; *p; p++)
+        g_string_append_printf(device, *p == ',' ? ",," : "%c", *p);
+    add_pending(m, device);
+}
+
 bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error)
 {
     BlockDrive *parsed = block_drive_parse(m->block, text, error);
-    bool own = false;
-    if (!parsed || !drive_open(m, parsed, snapshot, &own, error)) {
+    if (!parsed || !drive_open(m, parsed, snapshot, error)) {
         block_drive_free(parsed);
         return prefix(error, "-drive %s", text);
     }
-    if (!own)
-        return true;
-    const MachineDrive *d = g_ptr_array_index(m->drives, m->drives->len - 1);
-    g_autoptr(GString) device = g_string_new("virtio-blk,drive=");
-    for (const char *p = d->id; *p; p++)
-        g_string_append_printf(device, *p == ',' ? ",," : "%c", *p);
-    g_ptr_array_add(m->pending, g_string_free(g_steal_pointer(&device), FALSE));
+    if (parsed->interface != BLOCK_IF_NONE && parsed->interface != BLOCK_IF_PFLASH)
+        add_device(m, g_ptr_array_index(m->drives, m->drives->len - 1));
     return true;
 }
 
@@ -160,6 +194,9 @@ bool machine_set_drive(Machine *m, Device *dev, const char *key, const char *val
                               value);
         d = drive_add(m, block_node_ref(node), value);
     }
+    const DeviceProp *prop = device_prop(dev->type, key, NULL);
+    if (!d->node && prop && prop->max != DEVICE_DRIVE_MAY_BE_EMPTY)
+        return fail_usage(error, "Device needs media, but drive '%s' is empty", value);
     /* Nodes of -blockdev are shared as far as the devices allow it. */
     if (d->parsed && d->used)
         return fail_usage(error, "Drive '%s' is already in use by another device", value);
@@ -183,6 +220,60 @@ void machine_release_backends(Machine *m, Device *dev)
             d->used = d->used && &d->drive != drive;
         }
     }
+}
+
+/* The drive's device, and which of its properties it is; NULL if there is none that it can be taken out
+   of. */
+static Device *removable(const Machine *m, const MachineDrive *d)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        for (const DeviceProp *p = dev->type->props; dev->type->medium && p && p->name; p++) {
+            const DeviceDrive *drive = NULL;
+            if (p->kind == DEVICE_DRIVE)
+                memcpy(&drive, (char *)dev + p->offset, sizeof drive);
+            if (drive == &d->drive)
+                return dev;
+        }
+    }
+    return NULL;
+}
+
+/* The drive of that id, or that of the device of that id. */
+static MachineDrive *drive_or_device(const Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->drives->len; i++) {
+        MachineDrive *d = g_ptr_array_index(m->drives, i);
+        const Device *dev = removable(m, d);
+        if (!strcmp(d->id, id) || (dev && !strcmp(dev->id, id)))
+            return d;
+    }
+    return NULL;
+}
+
+bool machine_change_medium(Machine *m, const char *id, const char *file, const char *format,
+                           bool force, GError **error)
+{
+    MachineDrive *d = drive_or_device(m, id);
+    if (!d)
+        return fail_usage(error, "Device '%s' not found", id);
+    Device *dev = removable(m, d);
+    if (!dev)
+        return fail_usage(error, "Device '%s' is not removable", id);
+    BlockNode *old = d->node;
+    d->node = file ? block_open_file(m->block, file, format, BLOCK_OPEN_READ_ONLY, error) : NULL;
+    if (file && !d->node) {
+        d->node = old;
+        return false;
+    }
+    d->drive.node = d->node;
+    if (!dev->type->medium(dev, force, error)) {
+        block_node_unref(d->node);
+        d->node = d->drive.node = old;
+        return false;
+    }
+    block_node_unref(old);
+    return true;
 }
 
 /* ---- Objects --------------------------------------------------------------- */

@@ -203,8 +203,9 @@ bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error
  * What a user adds, each by the text after its option, between machine_new and machine_start. Errors
  * begin with the option. First the back ends:
  */
-/* -drive: opens the disk. One with if=virtio, or without if=, is given a device of its own
-   by machine_add_pending; with if=pflash it becomes the contents of flash unit=0 or 1. snapshot: as if the text said snapshot=on. */
+/* -drive: opens the disk. One with if=virtio, if=scsi or without if= is given a device of its own, and
+   a SCSI controller, by machine_add_pending; with if=pflash it becomes the contents of flash unit=0
+   or 1. snapshot: as if the text said snapshot=on. */
 bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error);
 bool machine_add_blockdev(Machine *m, const char *text, GError **error);
 /* -object: rng-builtin and rng-random. */
@@ -229,6 +230,10 @@ bool machine_add_global(Machine *m, const char *text, GError **error);
 /* While the machine runs, -device works where a bus takes devices then (a root port's slot). This asks
    the guest to let such a device go; when it has, the device is freed on the default main context. */
 bool machine_remove_device(Machine *m, const char *id, GError **error);
+/* Changes the medium of a drive, or of the device with that id: a file, NULL for none. format NULL: as
+   its first bytes have it. force: even if the guest holds on to it. */
+bool machine_change_medium(Machine *m, const char *id, const char *file, const char *format,
+                           bool force, GError **error);
 /* removed: called then, on the main thread. */
 void machine_on_removed(Machine *m, void (*removed)(void *opaque, const char *id), void *opaque);
 /* For "help" the list of devices, for "DRIVER,help" its properties; "" when text asks for no help or

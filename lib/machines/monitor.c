@@ -90,6 +90,18 @@ static bool run_drive_add(void *ctx, const MonitorArgs *args, GString *out, GErr
     return machine_add_drive(ctx, text, false, error);
 }
 
+static bool run_eject(void *ctx, const MonitorArgs *args, GString *out, GError **error)
+{
+    return machine_change_medium(ctx, monitor_arg(args, "device"), NULL, NULL,
+                                 monitor_arg_flag(args, "-f"), error);
+}
+
+static bool run_change(void *ctx, const MonitorArgs *args, GString *out, GError **error)
+{
+    return machine_change_medium(ctx, monitor_arg(args, "device"), monitor_arg(args, "filename"),
+                                 monitor_arg(args, "format"), monitor_arg_flag(args, "-f"), error);
+}
+
 static bool run_object_add(void *ctx, const MonitorArgs *args, GString *out, GError **error)
 {
     return machine_add_object(ctx, monitor_arg(args, "options"), error);
@@ -144,6 +156,9 @@ const MonitorCommand machine_commands[] = {
     { "device_del", NULL, "id", "asks the guest to let a device go", run_device_del },
     { "drive_add", NULL, "[addr] options", "opens a disk for device_add (if=none,id=ID,file=...)",
       run_drive_add },
+    { "eject", NULL, "-f device", "takes the disc out of a drive (-f: even if it is locked)",
+      run_eject },
+    { "change", NULL, "-f device filename [format]", "puts another disc into a drive", run_change },
     { "object_add", NULL, "options...", "makes an object, as -object", run_object_add },
     { "balloon", NULL, "value", "asks the guest to do with that much memory, in MiB", run_balloon },
     { "info balloon", NULL, NULL, "what a guest with a balloon has, in MiB", run_info_balloon },

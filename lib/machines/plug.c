@@ -82,8 +82,7 @@ static void list_names(GPtrArray *names)
 static bool model_unknown(const char *name, GError **error)
 {
     static const char *const later[] = {
-        "virtio-scsi", "virtio-gpu", "virtio-9p", "vhost-user-fs",
-        "usb-ehci", "qemu-xhci", NULL};
+        "virtio-gpu", "virtio-9p", "vhost-user-fs", "usb-ehci", "qemu-xhci", NULL};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
     g_ptr_array_add(names, NULL);

@@ -247,3 +247,110 @@ on_pci()
     usage $d -device virtio-blk-pci,drive=d,disable-modern=on,disable-legacy=on
     [[ "$output" == *"neither modern nor legacy"* ]]
 }
+
+# scsi_job SCRIPT [OPTION]...: a guest with SCSI drivers
+scsi_job()
+{
+    local encoded
+    encoded=$(base64 -w0 <<<"$1")
+    shift
+    run timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 quiet lathe.load=scsi lathe.mode=jobs lathe.cmd=$encoded" "$@" \
+        </dev/null
+    echo "$output" | tail -n 40
+}
+
+scsi_rewrite='dd if=/dev/urandom of=/tmp/x bs=1M count=12 2>/dev/null
+dd if=/tmp/x of=/dev/sda bs=1M conv=fsync 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches
+cmp -n 12582912 /tmp/x /dev/sda && echo SAME; md5sum </tmp/x
+blkdiscard -o 4194304 -l 4194304 /dev/sda && dd if=/dev/sda bs=1M skip=4 count=4 2>/dev/null | md5sum
+ls -d /sys/block/sda/device/scsi_disk/*'
+
+@test "SCSI disks are written, read back and discarded, on both kinds of slots and many queues" {
+    local device zero
+    zero=$(head -c 4M /dev/zero | sum_of)
+    for device in virtio-scsi-device virtio-scsi-pci,num_queues=2 virtio-scsi-pci,packed=on; do
+        rm -f disk.img
+        truncate -s 64M disk.img
+        scsi_job "$scsi_rewrite" -smp 2 -drive file=disk.img,format=raw,if=none,id=d,discard=unmap \
+            -device "$device,id=s" -device scsi-hd,drive=d,bus=s.0,scsi-id=5,lun=3
+        [[ $output == *SAME*"$zero"*0:0:5:3*"STATUS 0"* ]]
+        [ "$(stat -c %b disk.img)" -le $((8 * 2048 + 64)) ]
+    done
+}
+
+@test "if=scsi and -cdrom bring a SCSI controller; a disc is read, ejected and put back" {
+    yes disc | head -c 65536 >disc.iso
+    scsi_job 'cd /proc/sys/dev/cdrom; echo 0 >autoclose; echo 1 >autoeject
+        md5sum </dev/sr0; sleep 1; head -c 5 /dev/sr0; echo "ejected $?"
+        echo 0 >autoeject; echo 1 >autoclose; head -c 5 /dev/sr0
+        head -c 5 /dev/sr1; echo "empty $?"; cat /sys/block/sda/size; echo x >/dev/sr0; echo "write $?"' \
+        -drive file=disk.img,format=raw,if=scsi -cdrom disc.iso -drive if=scsi,media=cdrom
+    [[ $output == *"$(sum_of disc.iso)"*"ejected 1"*disc*"empty 1"*131072*"write 1"*"STATUS 0"* ]]
+    usage -drive if=none,media=cdrom,id=e -device virtio-blk-device,drive=e
+    [[ $output == *"Device needs media, but drive 'e' is empty"* ]]
+}
+
+@test "a disc is taken out and changed in the monitor" {
+    command -v socat >/dev/null || skip "socat is not installed"
+    local encoded
+    yes first | head -c 65536 >a.iso
+    yes other | head -c 131072 >b.iso
+    encoded=$(base64 -w0 <<<'head -c 5 /dev/sr0; echo " READY"
+        while head -c 1 /dev/sr0 >/dev/null 2>&1; do sleep 0.1; done; echo OUT
+        until [ "$(head -c 5 /dev/sr0 2>/dev/null)" = other ]; do sleep 0.1; done; echo CHANGED
+        cat /sys/block/sr0/size')
+    timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 quiet lathe.load=scsi lathe.mode=jobs lathe.cmd=$encoded" \
+        -drive file=a.iso,format=raw,media=cdrom,id=cd \
+        -monitor unix:m.sock,server=on,wait=off </dev/null >guest.log 2>&1 3>&- &
+    await READY
+    monitor 'eject -f cd'
+    await OUT
+    monitor 'change cd b.iso raw'
+    await "STATUS 0"
+    wait $!
+    grep -qa CHANGED guest.log
+    grep -qa ^256 guest.log
+}
+
+# monitor COMMAND: to the monitor at m.sock.
+monitor()
+{
+    echo "$1" | socat -t 2 - UNIX-CONNECT:m.sock >/dev/null
+}
+
+# await TEXT: in the guest's output.
+await()
+{
+    for _ in {1..300}; do
+        ! grep -qa "$1" guest.log || return 0
+        sleep 0.1
+    done
+    cat guest.log
+    return 1
+}
+
+@test "SCSI disks come, grow and go while the guest runs" {
+    command -v socat >/dev/null || skip "socat is not installed"
+    local script encoded
+    script='echo READY; while [ ! -b /dev/sda ]; do sleep 0.1; done
+        dd if=/dev/urandom of=/dev/sda bs=1M count=4 conv=fsync 2>/dev/null; echo PLUGGED
+        while [ "$(cat /sys/block/sda/size)" = 131072 ]; do sleep 0.1; done
+        echo "SIZE $(cat /sys/block/sda/size)"
+        while [ -e /sys/block/sda ]; do sleep 0.1; done; echo GONE'
+    encoded=$(base64 -w0 <<<"$script")
+    timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+        -append "console=ttyS0 quiet lathe.load=scsi lathe.mode=jobs lathe.cmd=$encoded" \
+        -device virtio-scsi-pci,id=s -drive file=disk.img,format=raw,if=none,id=d \
+        -monitor unix:m.sock,server=on,wait=off </dev/null >guest.log 2>&1 3>&- &
+    await READY
+    monitor 'device_add scsi-hd,drive=d,bus=s.0,id=hd'
+    await PLUGGED
+    monitor 'block_resize d 128'
+    await "SIZE 262144"
+    monitor 'device_del hd'
+    await "STATUS 0"
+    wait $!
+    [ "$(stat -c %s disk.img)" -eq $((128 << 20)) ]
+}

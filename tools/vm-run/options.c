@@ -19,6 +19,7 @@ typedef enum {
     FLASH,   /* the same, of a board's flash */
     CONFIG,  /* a file of options, read when it is met */
     DISK,    /* a file name, which becomes a -drive text in the list at offset */
+    CDROM,   /* the same, of a disc */
     IGNORED, /* taken, and it makes no difference here; a value if arg is set */
     REFUSED, /* known elsewhere, summary says why not here; a value if arg is set */
 } Kind;
@@ -49,7 +50,7 @@ static const Option run_options[] = {
     { "timeout", TEXT, AT(timeout), "SECONDS", "ends the machine then, with exit status 124" },
     { "dtb", TEXT, AT(dtb), "FILE", NULL },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
-    { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio (help: formats)" },
+    { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio|scsi (help: formats)" },
     { "blockdev", LIST, AT(blockdev), "KEY=V,...", NULL },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", NULL },
@@ -57,6 +58,7 @@ static const Option run_options[] = {
     { "pflash", FLASH, AT(drive), "FILE", NULL },
     { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", NULL },
     { "hda", DISK, AT(drive), "FILE", NULL },
+    { "cdrom", CDROM, AT(drive), "FILE", "a disc in a SCSI drive" },
     { "nographic", FLAG, AT(nographic), NULL, "serial port on this terminal, Ctrl-a x quits" },
     { "serial", LIST, AT(serial), "SPEC", "stdio, unix:PATH,server=on, pty... (help: list); one a port" },
     { "chardev", LIST, AT(chardev), "SPEC", "socket,id=C,path=PATH,server=on...: for -serial chardev:C" },
@@ -154,6 +156,9 @@ static bool store(RunOptions *o, const Option *opt, const char *value, GError **
         break;
     case DISK:
         add_disk(*(GPtrArray **)at, "media=disk,file=", value);
+        break;
+    case CDROM:
+        add_disk(*(GPtrArray **)at, "media=cdrom,file=", value);
         break;
     case FLASH:
         add_disk(*(GPtrArray **)at, "if=pflash,format=raw,file=", value);
