@@ -145,7 +145,9 @@ static void events_flush(VirtioScsi *s)
 static void event_send(VirtioScsi *s, uint64_t feature, uint32_t event, uint32_t reason,
                        const ScsiDisk *d)
 {
-    if (!s->running || !(virtio_status(&s->v) & VIRTIO_DRIVER_OK) || !virtio_has(&s->v, feature))
+    /* A controller that is out of its slot leaves the guest's memory alone. */
+    if (!s->running || !s->v.transport || !(virtio_status(&s->v) & VIRTIO_DRIVER_OK) ||
+        !virtio_has(&s->v, feature))
         return;
     pthread_mutex_lock(&s->lock);
     if (s->event_count < EVENTS_WAITING)
