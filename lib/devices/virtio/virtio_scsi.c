@@ -81,7 +81,7 @@ struct VirtioScsi {
     Device dev;
     VirtioDevice v;
     VirtioProps props;
-    uint32_t queues, queue_size, cmd_per_lun, max_sectors, seg_max;
+    uint32_t queues, queue_size, cmd_per_lun, max_sectors;
     bool hotplug, param_change;
 
     ScsiBus bus;
@@ -565,7 +565,7 @@ static void scsi_read_config(VirtioDevice *v, uint8_t *c)
 {
     const VirtioScsi *s = scsi_of(v);
     st_le32(c, s->queues);
-    st_le32(c + 4, s->seg_max ? s->seg_max : s->queue_size - 2);
+    st_le32(c + 4, s->queue_size - 2);
     st_le32(c + 8, s->max_sectors);
     st_le32(c + 12, s->cmd_per_lun);
     st_le32(c + 16, EVENT_SIZE);
