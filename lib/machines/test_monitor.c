@@ -163,6 +163,27 @@ static void test_boot_order(void)
     bench_free(&b);
 }
 
+static void test_media(void)
+{
+    Bench b;
+    g_autoptr(GError) error = NULL;
+    bench_new(&b);
+    g_assert_true(machine_add_drive(b.machine, "driver=null-co,id=disk", false, &error));
+    g_assert_true(machine_add_drive(b.machine, "driver=null-co,media=cdrom,id=cd", false, &error));
+    g_assert_true(machine_add_drive(b.machine, "if=scsi,media=cdrom,unit=5", false, &error));
+    g_assert_true(machine_add_drive(b.machine, "if=scsi,driver=null-co,bus=1", false, &error));
+    g_assert_true(machine_add_pending(b.machine, &error));
+    CONTAINS(&b, "info qtree", "bus: drive-scsi0.0");
+    CONTAINS(&b, "info qtree", "scsi-id = 5");
+    CONTAINS(&b, "info qtree", "bus: drive-scsi1.0");
+    CONTAINS(&b, "eject disk", "!Device 'disk' is not removable");
+    CONTAINS(&b, "eject none", "!Device 'none' not found");
+    CONTAINS(&b, "change cd /nowhere/at/all", "!/nowhere/at/all");
+    CONTAINS(&b, "eject cd", "");
+    CONTAINS(&b, "change cd /dev/null raw", "");
+    bench_free(&b);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -170,5 +191,6 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/back-ends", test_back_ends);
     g_test_add_func("/monitor/globals", test_globals);
     g_test_add_func("/monitor/boot-order", test_boot_order);
+    g_test_add_func("/monitor/media", test_media);
     return g_test_run();
 }

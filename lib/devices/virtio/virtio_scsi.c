@@ -81,7 +81,7 @@ struct VirtioScsi {
     Device dev;
     VirtioDevice v;
     VirtioProps props;
-    uint32_t queues, queue_size, cmd_per_lun, max_sectors, seg_max;
+    uint32_t queues, queue_size, cmd_per_lun, max_sectors;
     bool hotplug, param_change;
 
     ScsiBus bus;
@@ -145,7 +145,9 @@ static void events_flush(VirtioScsi *s)
 static void event_send(VirtioScsi *s, uint64_t feature, uint32_t event, uint32_t reason,
                        const ScsiDisk *d)
 {
-    if (!s->running || !(virtio_status(&s->v) & VIRTIO_DRIVER_OK) || !virtio_has(&s->v, feature))
+    /* A controller that is out of its slot leaves the guest's memory alone. */
+    if (!s->running || !s->v.transport || !(virtio_status(&s->v) & VIRTIO_DRIVER_OK) ||
+        !virtio_has(&s->v, feature))
         return;
     pthread_mutex_lock(&s->lock);
     if (s->event_count < EVENTS_WAITING)
@@ -563,7 +565,7 @@ static void scsi_read_config(VirtioDevice *v, uint8_t *c)
 {
     const VirtioScsi *s = scsi_of(v);
     st_le32(c, s->queues);
-    st_le32(c + 4, s->seg_max ? s->seg_max : s->queue_size - 2);
+    st_le32(c + 4, s->queue_size - 2);
     st_le32(c + 8, s->max_sectors);
     st_le32(c + 12, s->cmd_per_lun);
     st_le32(c + 16, EVENT_SIZE);
