@@ -166,6 +166,8 @@ static void card_saving(Device *dev)
     e1000e_lock(n);
     n->time_base = e1000e_time(n);
     n->time_at = bus_clock_now(n->dev.env.clock);
+    memcpy(n->saved_regs, n->regs, sizeof n->regs);
+    memcpy(n->saved_contexts, n->contexts, sizeof n->contexts);
     e1000e_unlock(n);
     e1000e_resume(n);
 }
@@ -176,7 +178,9 @@ static bool card_loaded(Device *dev, GError **error)
     e1000e_pause(n);
     e1000e_lock(n);
     n->time_at = bus_clock_now(n->dev.env.clock);
-    n->irq_seen = 0;
+    n->irq_seen = n->tx_causes = 0;
+    memcpy(n->regs, n->saved_regs, sizeof n->regs);
+    memcpy(n->contexts, n->saved_contexts, sizeof n->contexts);
     e1000e_regs_loaded(n);
     n->starved = true;
     e1000e_rx_again(n);
@@ -213,11 +217,11 @@ static const DeviceRegion card_regions[] = {
 
 static const StateField card_saved[] = {
     PCI_SAVED(E1000e, pci.fn),
-    STATE_ARRAY(E1000e, regs, 1),
+    STATE_ARRAY(E1000e, saved_regs, 1),
     STATE_ARRAY(E1000e, nvm, 1),
     STATE_ARRAY(E1000e, phy, 1),
     STATE_FIELD(E1000e, link_lost, 1),
-    {"contexts", AT(contexts), 1, false, E1000E_QUEUES * E1000E_CONTEXT, 0, 1},
+    {"contexts", AT(saved_contexts), 1, false, E1000E_QUEUES * E1000E_CONTEXT, 0, 1},
     STATE_FIELD(E1000e, io_addr, 1),
     STATE_FIELD(E1000e, time_base, 1),
     STATE_FIELD(E1000e, time_read, 1),

@@ -448,9 +448,13 @@ void e1000e_pause(E1000e *n)
 
 void e1000e_resume(E1000e *n)
 {
+    Ring r;
     pthread_mutex_lock(&n->lock);
     n->paused--;
-    e1000e_tx_wake(n);
+    /* After a reset it sleeps on: saved state may be loaded next. */
+    n->work = ring_get(n, 0, &r) || ring_get(n, 1, &r);
+    if (n->work)
+        e1000e_tx_wake(n);
     pthread_mutex_unlock(&n->lock);
 }
 
