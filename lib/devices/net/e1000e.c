@@ -127,6 +127,8 @@ static bool card_start(Device *dev, GError **error)
                                  .room = e1000e_room, .link = on_link};
     static const uint8_t first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}, none[6];
     E1000e *n = (E1000e *)dev;
+    if (n->romfile && *n->romfile)
+        return fail_usage(error, "romfile=%s: boot ROMs are not there yet", n->romfile);
     if (!memcmp(n->mac, none, sizeof none))
         memcpy(n->mac, first, sizeof first);
     if (!e1000e_thread_start(n, error))
@@ -201,6 +203,7 @@ static const DeviceProp card_props[] = {
     {"netdev", DEVICE_NET, AT(backend), NULL, 0, 0, "the -netdev it leads to"},
     {"mac", DEVICE_MAC, AT(mac), NULL, 0, 0, "its address; else the next of 52:54:00:12:34:56"},
     {"bootindex", DEVICE_U32, AT(bootindex), NULL, 0, 0, "for firmware; taken and not used yet"},
+    {"romfile", DEVICE_STRING, AT(romfile), NULL, 0, 0, "empty, as there is no boot ROM"},
     DEVICE_PCI_PROPS(E1000e, pci),
     {.name = NULL},
 };

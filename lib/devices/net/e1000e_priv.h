@@ -96,6 +96,7 @@ typedef struct E1000e {
     NetBackend *backend;
     uint8_t mac[6];
     uint32_t bootindex;
+    char *romfile;
     bool header; /* packets have the back end's header, both ways */
 
     pthread_mutex_t lock; /* of what follows */
