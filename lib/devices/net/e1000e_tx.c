@@ -344,7 +344,8 @@ static bool ring_get(const E1000e *n, unsigned queue, Ring *r)
     r->count = e1000e_get(n, regs + RING_LEN) / ENTRY;
     r->head = e1000e_get(n, regs + RING_HEAD);
     r->tail = e1000e_get(n, regs + RING_TAIL);
-    return e1000e_get(n, R_TCTL) & TCTL_EN && !n->paused && !n->end && r->head < r->count &&
+    return e1000e_get(n, R_TCTL) & TCTL_EN && !n->paused && !n->end &&
+           pci_bus_master(&n->pci.fn) && r->head < r->count &&
            r->tail < r->count && r->head != r->tail;
 }
 
