@@ -32,7 +32,7 @@ kernel=$(build/guest.sh kernel riscv64) && initrd=$(build/guest.sh initrd-io ris
 mkdir -p $out/log $out/io
 rm -f $out/log/io-*
 : >$out/io.tsv
-pids=
+pids= load= card=
 trap '[ -z "$pids" ] || kill $pids 2>/dev/null' EXIT
 
 wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* || " $only " == *" ${1%%-*} "* ]]; }
@@ -43,7 +43,7 @@ run()
     local who=$1 log=$2 script=$3
     shift 3
     set -- -M virt -smp 1 -m 1G -nographic -kernel "$kernel" -initrd "$initrd" \
-        -append "console=ttyS0 quiet ${card:+lathe.load=$card} $(job "$script")" "$@"
+        -append "console=ttyS0 quiet ${load:+lathe.load=$load} $(job "$script")" "$@"
     if [ "$who" = ours ]; then
         cpu "$log" o/rel/vm-run "$@"
     else
@@ -140,7 +140,7 @@ part_net()
     wanted net-user || wanted net-e1000e || wanted net-passt || return 0
     serve
     net_case net-user 10.0.2.2 user,id=n0
-    card=e1000e net_case net-e1000e 10.0.2.2 user,id=n0
+    load=e1000e card=e1000e,romfile= net_case net-e1000e 10.0.2.2 user,id=n0
     if command -v passt >/dev/null; then
         net_case net-passt 10.8.0.1 "stream,id=n0,server=off,addr.type=unix,addr.path=$out/io/passt.sock" \
             start_passt

@@ -127,6 +127,8 @@ static bool card_start(Device *dev, GError **error)
                                  .room = e1000e_room, .link = on_link};
     static const uint8_t first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}, none[6];
     E1000e *n = (E1000e *)dev;
+    if (n->romfile && *n->romfile)
+        return fail_usage(error, "romfile=%s: boot ROMs are not there yet", n->romfile);
     if (!memcmp(n->mac, none, sizeof none))
         memcpy(n->mac, first, sizeof first);
     if (!e1000e_thread_start(n, error))
@@ -166,6 +168,8 @@ static void card_saving(Device *dev)
     e1000e_lock(n);
     n->time_base = e1000e_time(n);
     n->time_at = bus_clock_now(n->dev.env.clock);
+    memcpy(n->saved_regs, n->regs, sizeof n->regs);
+    memcpy(n->saved_contexts, n->contexts, sizeof n->contexts);
     e1000e_unlock(n);
     e1000e_resume(n);
 }
@@ -176,7 +180,9 @@ static bool card_loaded(Device *dev, GError **error)
     e1000e_pause(n);
     e1000e_lock(n);
     n->time_at = bus_clock_now(n->dev.env.clock);
-    n->irq_seen = 0;
+    n->irq_seen = n->tx_causes = 0;
+    memcpy(n->regs, n->saved_regs, sizeof n->regs);
+    memcpy(n->contexts, n->saved_contexts, sizeof n->contexts);
     e1000e_regs_loaded(n);
     n->starved = true;
     e1000e_rx_again(n);
@@ -197,6 +203,7 @@ static const DeviceProp card_props[] = {
     {"netdev", DEVICE_NET, AT(backend), NULL, 0, 0, "the -netdev it leads to"},
     {"mac", DEVICE_MAC, AT(mac), NULL, 0, 0, "its address; else the next of 52:54:00:12:34:56"},
     {"bootindex", DEVICE_U32, AT(bootindex), NULL, 0, 0, "for firmware; taken and not used yet"},
+    {"romfile", DEVICE_STRING, AT(romfile), NULL, 0, 0, "empty, as there is no boot ROM"},
     DEVICE_PCI_PROPS(E1000e, pci),
     {.name = NULL},
 };
@@ -213,11 +220,11 @@ static const DeviceRegion card_regions[] = {
 
 static const StateField card_saved[] = {
     PCI_SAVED(E1000e, pci.fn),
-    STATE_ARRAY(E1000e, regs, 1),
+    STATE_ARRAY(E1000e, saved_regs, 1),
     STATE_ARRAY(E1000e, nvm, 1),
     STATE_ARRAY(E1000e, phy, 1),
     STATE_FIELD(E1000e, link_lost, 1),
-    {"contexts", AT(contexts), 1, false, E1000E_QUEUES * E1000E_CONTEXT, 0, 1},
+    {"contexts", AT(saved_contexts), 1, false, E1000E_QUEUES * E1000E_CONTEXT, 0, 1},
     STATE_FIELD(E1000e, io_addr, 1),
     STATE_FIELD(E1000e, time_base, 1),
     STATE_FIELD(E1000e, time_read, 1),

@@ -96,6 +96,7 @@ typedef struct E1000e {
     NetBackend *backend;
     uint8_t mac[6];
     uint32_t bootindex;
+    char *romfile;
     bool header; /* packets have the back end's header, both ways */
 
     pthread_mutex_t lock; /* of what follows */
@@ -117,6 +118,10 @@ typedef struct E1000e {
     uint64_t time_base; /* SYSTIM at time_at of the clock */
     int64_t time_at;
     uint64_t time_read, time_stamp_tx;
+
+    /* As they were at one moment, which saved state needs while the thread goes on. */
+    uint32_t saved_regs[E1000E_REGS / 4];
+    uint8_t saved_contexts[E1000E_QUEUES][E1000E_CONTEXT];
 
     uint8_t *tx_buf, *cut_buf; /* the thread's */
     uint8_t *rx_buf;

@@ -266,8 +266,9 @@ static bool write_special(E1000e *n, uint32_t offset, uint32_t value)
     case R_CTRL: ctrl_write(n, value); return true;
     case R_STATUS: *e1000e_reg(n, offset) &= value | ~(uint32_t)STATUS_PHYRA; return true;
     case R_EECD:
-        /* asking for the NVM is getting it; there are auto-read done, present and its size */
-        *e1000e_reg(n, offset) = (value & 0x7f) | (value & 0x40) << 1 | 0x1300;
+        /* Asking for the NVM is getting it; auto-read done, present, its size, and of flash: drivers
+           read that by EERD, not bit by bit. */
+        *e1000e_reg(n, offset) = (value & 0x7f) | (value & 0x40) << 1 | 0x19300;
         return true;
     case R_EERD: e1000e_eerd(n, value); return true;
     case R_EEWR: e1000e_eewr(n, value); return true;

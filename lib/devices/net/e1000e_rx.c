@@ -349,7 +349,8 @@ static bool receive(E1000e *n, const uint8_t *data, size_t length, const uint8_t
     Packet p = {.data = data, .length = length};
     E1000eHeaders h;
     bool exact, valid;
-    bool on = e1000e_get(n, R_RCTL) & RCTL_EN && e1000e_get(n, R_STATUS) & STATUS_LU;
+    bool on = e1000e_get(n, R_RCTL) & RCTL_EN && e1000e_get(n, R_STATUS) & STATUS_LU &&
+              pci_bus_master(&n->pci.fn);
     if (!on || length < 14 || too_long(n, length))
         return true;
     if (!e1000e_wanted(n, data, length, &exact)) {

@@ -344,7 +344,8 @@ static bool ring_get(const E1000e *n, unsigned queue, Ring *r)
     r->count = e1000e_get(n, regs + RING_LEN) / ENTRY;
     r->head = e1000e_get(n, regs + RING_HEAD);
     r->tail = e1000e_get(n, regs + RING_TAIL);
-    return e1000e_get(n, R_TCTL) & TCTL_EN && !n->paused && !n->end && r->head < r->count &&
+    return e1000e_get(n, R_TCTL) & TCTL_EN && !n->paused && !n->end &&
+           pci_bus_master(&n->pci.fn) && r->head < r->count &&
            r->tail < r->count && r->head != r->tail;
 }
 
@@ -448,9 +449,13 @@ void e1000e_pause(E1000e *n)
 
 void e1000e_resume(E1000e *n)
 {
+    Ring r;
     pthread_mutex_lock(&n->lock);
     n->paused--;
-    e1000e_tx_wake(n);
+    /* After a reset it sleeps on: saved state may be loaded next. */
+    n->work = ring_get(n, 0, &r) || ring_get(n, 1, &r);
+    if (n->work)
+        e1000e_tx_wake(n);
     pthread_mutex_unlock(&n->lock);
 }
 
