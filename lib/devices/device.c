@@ -128,7 +128,8 @@ Device *device_new(const DeviceType *type, const char *id)
             .decl = r,
             .ops = {.read = r->read ? place_read : NULL, .write = r->write ? place_write : NULL,
                     .min = r->min, .max = r->max, .valid_min = r->valid_min,
-                    .valid_max = r->valid_max, .unaligned = r->unaligned, .endian = r->endian},
+                    .valid_max = r->valid_max, .unaligned = r->unaligned, .messages = r->messages,
+                    .endian = r->endian},
         };
         g_ptr_array_add(dev->places, place);
     }

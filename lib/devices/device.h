@@ -68,7 +68,7 @@ typedef struct {
     uint64_t size;
     uint8_t min, max;             /* the sizes the callbacks take, as in BusOps */
     uint8_t valid_min, valid_max; /* the sizes a guest may use, as in BusOps */
-    bool unaligned;
+    bool unaligned, messages;     /* as in BusOps */
     BusEndian endian;
     uint64_t (*read)(Device *dev, uint64_t offset, unsigned size);
     void (*write)(Device *dev, uint64_t offset, uint64_t value, unsigned size);

@@ -228,8 +228,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->fw_cfg = fw_cfg_new();
     machine_globals_init(m);
     m->added = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
-    m->ejecting = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
-    g_mutex_init(&m->eject_lock);
+    machine_eject_init(m);
     machine_backends_init(m);
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
@@ -241,10 +240,7 @@ void machine_free(Machine *m)
 {
     if (!m)
         return;
-    for (guint i = 0; i < m->ejecting->len; i++)
-        g_source_destroy(g_ptr_array_index(m->ejecting, i));
-    g_ptr_array_unref(m->ejecting);
-    g_mutex_clear(&m->eject_lock);
+    machine_eject_clear(m);
     machine_added_clear(m);
     machine_globals_clear(m);
     g_ptr_array_unref(m->pending);

@@ -59,10 +59,10 @@ static bool cq_room(const NvmeCq *cq)
 static void cq_put(Nvme *n, NvmeCq *cq, uint8_t *entry)
 {
     st_le16(entry + 14, (uint16_t)((ld_le16(entry + 14) & ~1u) | cq->phase));
-    /* The phase bit says that all of it is there: it goes last. */
+    /* The phase bit says that all of it is there: it goes last. To RAM only, as the lock is held. */
     uint64_t at = cq->base + (uint64_t)cq->tail * NVME_COMPLETION;
-    if (bus_dma_write(n->dev.env.space, at, entry, 12) != BUS_OK ||
-        bus_write(n->dev.env.space, at + 12, ld_le32(entry + 12), 4) != BUS_OK)
+    if (bus_ram_write(n->dev.env.space, at, entry, 12) != BUS_OK ||
+        bus_message(n->dev.env.space, at + 12, ld_le32(entry + 12)) != BUS_OK)
         nvme_fatal(n);
     if (++cq->tail == cq->size) {
         cq->tail = 0;
@@ -133,7 +133,7 @@ static unsigned map_list(NvmeCommand *c, uint64_t list, uint64_t len, bool to_gu
     unsigned status = NVME_OK;
     while (len && status == NVME_OK) {
         uint8_t raw[8];
-        if (bus_dma_read(c->n->dev.env.space, list, raw, sizeof raw) != BUS_OK)
+        if (bus_ram_read(c->n->dev.env.space, list, raw, sizeof raw) != BUS_OK)
             return NVME_BAD_TRANSFER;
         uint64_t entry = ld_le64(raw);
         if ((list & (NVME_PAGE - 1)) == NVME_PAGE - 8 && len > NVME_PAGE) {
@@ -251,7 +251,7 @@ static NvmeCommand *fetch(Nvme *n, unsigned qid)
         return NULL;
     NvmeCommand *c = command_get(n);
     uint64_t at = sq->base + (uint64_t)sq->head * NVME_COMMAND;
-    if (bus_dma_read(n->dev.env.space, at, c->raw, sizeof c->raw) != BUS_OK) {
+    if (bus_ram_read(n->dev.env.space, at, c->raw, sizeof c->raw) != BUS_OK) {
         nvme_fatal(n);
         c->next = n->free;
         n->free = c;
