@@ -53,7 +53,8 @@ static inline bool pci_find(Board *b, unsigned bus, uint16_t vendor, uint16_t de
 /* The first capability of that id behind one (0: from the start), or 0. Ends on loops. */
 static inline unsigned pci_cap(const Pci *p, uint8_t id, unsigned behind)
 {
-    if (!(cfg(p, 'w', PCI_STATUS) & PCI_STATUS_CAP_LIST))
+    uint32_t status = cfg(p, 'w', PCI_STATUS);
+    if (!(status & PCI_STATUS_CAP_LIST) || status == 0xffff) /* nobody is there */
         return 0;
     unsigned at = cfg(p, 'b', behind ? behind + 1 : PCI_CAPABILITY_LIST);
     for (unsigned i = 0; at && i < 48; i++) {
