@@ -278,6 +278,11 @@ static int write_tree(const Fdt *tree, void *blob, size_t size)
 
 GBytes *fdt_tree_finish(Fdt *tree, GError **error)
 {
+    return fdt_tree_finish_with_room(tree, 0, error);
+}
+
+GBytes *fdt_tree_finish_with_room(Fdt *tree, size_t room, GError **error)
+{
     if (tree->failure) {
         fail(error, "%s", tree->failure);
         return NULL;
@@ -286,8 +291,14 @@ GBytes *fdt_tree_finish(Fdt *tree, GError **error)
     for (size_t size = 16384; rc == -FDT_ERR_NOSPACE && size <= FDT_MAX; size *= 2) {
         uint8_t *blob = g_malloc0(size);
         rc = write_tree(tree, blob, size);
-        if (rc == 0)
-            return g_bytes_new_take(blob, fdt_totalsize(blob));
+        if (rc == 0) {
+            size_t all = fdt_totalsize(blob) + room;
+            blob = g_realloc(blob, MAX(all, size));
+            if (all > size)
+                memset(blob + size, 0, all - size);
+            fdt_set_totalsize(blob, (uint32_t)all);
+            return g_bytes_new_take(blob, all);
+        }
         g_free(blob);
     }
     fail(error, "device tree: %s", fdt_strerror(rc));

@@ -53,6 +53,8 @@ void fdt_tree_reserve(Fdt *tree, uint64_t addr, uint64_t size);
 
 /* The packed blob, or NULL and the first failure. The tree stays usable. */
 GBytes *fdt_tree_finish(Fdt *tree, GError **error);
+/* The same with that many bytes of free space at the end: boot loaders add to a tree where it lies. */
+GBytes *fdt_tree_finish_with_room(Fdt *tree, size_t room, GError **error);
 
 /* ---- Queries ------------------------------------------------------------- */
 

@@ -19,6 +19,9 @@ static const MachineType *const all_types[] = {
 };
 #undef MACHINE
 
+/* Free bytes at the end of the tree: U-Boot adds to it where it lies, and keeps its own data behind it. */
+enum { TREE_ROOM = 32768 };
+
 /* ---- Types --------------------------------------------------------------- */
 
 const MachineType **machine_types(const char *isa)
@@ -320,7 +323,7 @@ static GBytes *tree_build(Machine *m, const MachineBoot *boot, const MachineEntr
         fdt_tree_u64(tree, "/chosen", "linux,initrd-start", entry->initrd_start);
         fdt_tree_u64(tree, "/chosen", "linux,initrd-end", entry->initrd_end);
     }
-    return fdt_tree_finish(tree, error);
+    return fdt_tree_finish_with_room(tree, TREE_ROOM, error);
 }
 
 GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error)

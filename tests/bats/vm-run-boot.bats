@@ -144,6 +144,7 @@ boot()
     [ "$status" -eq 0 ]
     [ "$(grep -c 'Linux version' <<<"$output")" -eq 1 ]
     # again and again, until we end it: at least two starts
+    : >"$BATS_TEST_TMPDIR/log"
     timeout -k 5 120 vm-run -nographic -kernel "$KERNEL" -initrd "$INITRD" \
         -append "console=ttyS0 lathe.mode=jobs lathe.cmd=$cmd" \
         </dev/null >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &

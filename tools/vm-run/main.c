@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vm-run: runs a whole virtual machine. Messages and exit status; see run.c and options.c. */
+#include "expand.h"
 #include "options.h"
 #include "run.h"
 #include "settings.h"
@@ -59,6 +60,12 @@ int main(int argc, char **argv)
             "%s%s\n%s", compatible ? "QEMU emulator version 7.0.0 (Lathe " : "vm-run (Lathe) ",
             compatible ? LATHE_VERSION ")" : LATHE_VERSION, o->help ? help : "");
         return print(o->help && !compatible ? help : text);
+    }
+    if (!expand_disk(o, &error))
+        return report(error, compatible, timestamps);
+    if (o->print_argv) {
+        g_autofree char *text = expand_text(o, name);
+        return print(text);
     }
     int status = 0;
     return run_machine(o, timestamps ? warn_at : warn, &status, &error)

@@ -50,7 +50,7 @@ static const Option run_options[] = {
     { "dtb", TEXT, AT(dtb), "FILE", NULL },
     { "bios", TEXT, AT(bios), "FILE", "firmware run first; default: built in, none: no firmware" },
     { "drive", LIST, AT(drive), "KEY=V,...", "a disk: file=FILE,format=raw,if=virtio (help: formats)" },
-    { "blockdev", LIST, AT(blockdev), "KEY=V,...", "a disk for -device, in parts or as JSON" },
+    { "blockdev", LIST, AT(blockdev), "KEY=V,...", NULL },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", NULL },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
@@ -73,6 +73,8 @@ static const Option run_options[] = {
     { "version", FLAG, AT(version), NULL, NULL },
     { "V", FLAG, AT(version), NULL, "print the version (also -version)" },
     { "help", FLAG, AT(help), NULL, NULL },
+    { "print-argv", FLAG, AT(print_argv), NULL, "print all that a short command line means, do nothing" },
+    { "L", TEXT, AT(data_dir), "DIR", NULL },
     { "h", FLAG, AT(help), NULL, "this help (also -help)" },
     { "no-shutdown", FLAG, AT(no_shutdown), NULL, NULL },
     { "action", LIST, AT(action), "EVENT=WHAT", NULL },
@@ -201,6 +203,7 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
         const char *word = argv[i];
         if (word[0] != '-' || !word[1]) {
             add_disk(o->drive, "media=disk,file=", word);
+            o->bare_disk = true;
             continue;
         }
         bool two = word[1] == '-';
@@ -227,6 +230,36 @@ RunOptions *run_options_parse(int argc, char **argv, GError **error)
             return NULL;
     }
     return check(o, error) ? g_steal_pointer(&o) : NULL;
+}
+
+/* One of an option's names stands for all: the first that stores like that. */
+static bool is_first(const Option *opt)
+{
+    for (const Option *other = run_options; other < opt; other++)
+        if (other->offset == opt->offset && other->kind == opt->kind)
+            return false;
+    return true;
+}
+
+char **run_options_words(const RunOptions *o)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    for (const Option *opt = run_options; opt < run_options + G_N_ELEMENTS(run_options); opt++) {
+        const void *at = (const char *)o + opt->offset;
+        if ((opt->kind != FLAG && opt->kind != TEXT && opt->kind != LIST) || !is_first(opt) ||
+            at == (const void *)&o->print_argv)
+            continue;
+        const GPtrArray *list = opt->kind == LIST ? *(GPtrArray *const *)at : NULL;
+        const char *text = opt->kind == TEXT ? *(char *const *)at : NULL;
+        guint count = list ? list->len : text || (opt->kind == FLAG && *(const bool *)at);
+        for (guint i = 0; i < count; i++) {
+            g_ptr_array_add(words, g_strdup_printf("-%s", opt->name));
+            if (list || text)
+                g_ptr_array_add(words, g_strdup(list ? list->pdata[i] : text));
+        }
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);
 }
 
 void run_options_free(RunOptions *o)
@@ -259,8 +292,7 @@ char *run_options_help(const char *program)
                            "the guest's own\ncode if it gave one, 1 failed, 2 misused.\n\nexamples:\n"
                            "  %s -kernel Image -initrd initrd.gz -append console=ttyS0 -nographic\n"
                            "  %s -kernel Image -initrd initrd.gz --exec 'uname -a; make check'\n"
-                           "  %s -kernel Image -append 'console=ttyS0 root=/dev/vda' -nographic "
-                           "-drive file=disk.img,format=raw\n"
+                           "  %s disk.img\n"
                            "  %s --arch riscv64 -M virt,dumpdtb=virt.dtb\n",
                            program, program, program, program);
     return g_string_free(s, FALSE);
