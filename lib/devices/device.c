@@ -404,6 +404,15 @@ bool device_bar(Device *dev, unsigned bar, PciBarKind kind, uint64_t size, unsig
     return place->region != NULL;
 }
 
+bool device_keeps(const Device *dev, const DeviceDrive *drive, bool read, int ret)
+{
+    BlockOnError how = read ? drive->rerror : drive->werror;
+    if (!dev->env.io_error || ret >= 0 || ret == -ENOTSUP || ret == -ECANCELED)
+        return false;
+    return how == BLOCK_ON_ERROR_STOP ||
+           (how == BLOCK_ON_ERROR_ENOSPC && (ret == -ENOSPC || ret == -EDQUOT));
+}
+
 void device_reset(Device *dev)
 {
     if (dev->type->pci)

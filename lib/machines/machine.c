@@ -280,7 +280,9 @@ bool machine_start(Machine *m,
         return fail(error, "the machine has been started already");
     if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
-    m->env = (DeviceEnv){m->space, m->clock, power, opaque, machine_ejected, m};
+    m->env = (DeviceEnv){.space = m->space, .clock = m->clock, .power = power, .opaque = opaque,
+                         .ejected = machine_ejected, .ejected_opaque = m,
+                         .io_error = m->io_error, .io_error_opaque = m->io_error_opaque};
     for (guint i = 0; i < m->devices->len; i++)
         if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &m->env, error))
             return false;
@@ -288,6 +290,23 @@ bool machine_start(Machine *m,
         return false;
     m->started = true;
     return true;
+}
+
+void machine_on_io_error(Machine *m,
+                         void (*io_error)(void *opaque, Device *dev, bool write, int error),
+                         void *opaque)
+{
+    m->io_error = io_error;
+    m->io_error_opaque = opaque;
+}
+
+void machine_retry(Machine *m)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        if (dev->started && dev->type->retry)
+            dev->type->retry(dev);
+    }
 }
 
 /* ---- Boot ---------------------------------------------------------------- */

@@ -42,6 +42,8 @@ struct Machine {
 
     DeviceEnv env;      /* of all devices, once started */
     unsigned anonymous; /* devices without an id so far */
+    void (*io_error)(void *opaque, Device *dev, bool write, int error);
+    void *io_error_opaque;
     GMutex eject_lock;
     GPtrArray *ejecting; /* under eject_lock, as the guest lets go on any thread */
     void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */

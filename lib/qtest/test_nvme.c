@@ -2,11 +2,7 @@
 /* An NVMe controller as a driver uses it and as a hostile one does: admin commands, I/O with the image
    as the witness, PRP lists, queues that are full, gone or not in RAM, resets and removal with commands
    in flight, and a million random admin commands. */
-#include "qtest/test_pci.h"
-
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <unistd.h>
+#include "qtest/test_full_disk.h"
 
 #define ASQ (RAM + 0x100000)
 #define ACQ (RAM + 0x101000)
@@ -596,6 +592,62 @@ static void test_in_flight(void)
     drive_close(&d);
 }
 
+/* ---- A disk without room --------------------------------------------------------------------------- */
+
+static void test_werror(void)
+{
+    g_autofree char *drive = NULL, *file = disk_new("werror=stop", &drive);
+    Drive d;
+    drive_open(&d, drive);
+    enable(&d);
+    open_queues(&d);
+    board_do(&d.b, "memset 0x%" PRIx64 " 4096 0x66", BUF);
+    disk_full(true);
+    put(&d, 1, &(Command){.op = 1, .ns = 1, .prp1 = BUF, .dw10 = 1500, .dw12 = 7});
+    put(&d, 1, &(Command){.op = 8, .ns = 1, .dw10 = 1508, .dw12 = 7});
+    ring(&d, 1);
+    g_assert_true(disk_stopped(&d.b, 1));
+    g_usleep(20000);
+    g_assert_cmphex(admin(&d, .op = 0x0a, .dw10 = 7).status, ==, OK); /* others go on */
+    machine_retry(d.b.m);
+    g_assert_true(disk_stopped(&d.b, 2));
+    disk_full(false);
+    machine_retry(d.b.m);
+    g_usleep(20000);
+    machine_retry(d.b.m); /* had the second one been on its way meanwhile */
+    g_assert_cmphex(wait_one(&d, 1).status, ==, OK);
+    g_assert_cmphex(wait_one(&d, 1).status, ==, OK);
+    g_assert_true(disk_holds(file, 1500 * 512, 0x66, 4096));
+    /* A reset, its queue's deletion, the controller's removal: it ends without. */
+    for (unsigned round = 0; round < 3; round++) {
+        g_autoptr(GError) error = NULL;
+        enable(&d);
+        open_queues(&d);
+        disk_full(true);
+        unsigned before = d.b.io_errors;
+        put(&d, 1, &(Command){.op = 1, .ns = 1, .prp1 = BUF, .dw10 = 1600});
+        ring(&d, 1);
+        g_assert_true(disk_stopped(&d.b, before + 1));
+        if (round == 0) {
+            wl(&d.b, d.regs + CC, 0);
+        } else if (round == 1) {
+            g_assert_cmphex(admin(&d, .op = 0, .dw10 = 1).status, ==, OK);
+            g_assert_cmphex(wait_one(&d, 1).status, ==, 0x280);
+        } else {
+            machine_remove_device(d.b.m, "nv", &error);
+            g_assert_no_error(error);
+            while (g_main_context_iteration(NULL, FALSE))
+                ;
+            g_assert_null(machine_device(d.b.m, "nv"));
+        }
+        disk_full(false);
+        machine_retry(d.b.m);
+        g_assert_true(disk_holds(file, 1600 * 512, 0, 512));
+    }
+    drive_close(&d);
+    g_unlink(file);
+}
+
 /* ---- A million of them --------------------------------------------------------------------------- */
 
 static void test_random(void)
@@ -683,6 +735,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nvme/full", test_full);
     g_test_add_func("/nvme/bad-queues", test_bad_queues);
     g_test_add_func("/nvme/in-flight", test_in_flight);
+    g_test_add_func("/nvme/werror", test_werror);
     g_test_add_func("/nvme/random", test_random);
     return g_test_run();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio over PCI as drivers use it, modern and legacy: capabilities, registers, the window in
    configuration space, MSI-X, resets; with the devices that matter behind it. */
-#include "qtest/test_pci.h"
+#include "qtest/test_full_disk.h"
 
 #define RING (RAM + 0x10000)
 #define HEADER (RAM + 0x20000)
@@ -428,6 +428,68 @@ static void test_flr(void)
     board_close(&b);
 }
 
+/* ---- A disk without room ------------------------------------------------------------------------ */
+
+static void test_werror(void)
+{
+    g_autofree char *drive = NULL, *file = disk_new("werror=stop", &drive);
+    const char *const adds[] = {drive, "-device virtio-blk-pci,drive=n,id=blk,addr=1", NULL};
+    Board b;
+    Virtio v = {0};
+    PciPool pool = PCI_POOL;
+    g_autoptr(GError) error = NULL;
+    board_open(&b, adds);
+    g_assert_true(pci_find(&b, 0, 0x1af4, 0x1001, 0, &v.pci));
+    pci_place(&v.pci, &pool);
+    virtio_walk(&v);
+    g_assert_cmphex(virtio_agree(&v), ==, 11);
+    Ring r = virtio_ring(&v, 0, RING, 0xffff);
+    virtio_go(&v);
+    board_do(&b, "memset 0x%" PRIx64 " 512 0x77", DATA);
+    blk_request(&r, 1, 0);
+    g_assert_true(ring_wait(&r, 1));
+    /* Kept, the guest hears nothing; tried again in vain; then with room. */
+    disk_full(true);
+    blk_request(&r, 1, 1500);
+    g_assert_true(disk_stopped(&b, 1));
+    machine_retry(b.m);
+    g_assert_true(disk_stopped(&b, 2));
+    g_usleep(20000);
+    g_assert_cmpuint(ring_used(&r), ==, 1);
+    g_assert_cmphex(rb(&b, STATUS_BYTE), ==, 0xee);
+    disk_full(false);
+    machine_retry(b.m);
+    g_assert_true(ring_wait(&r, 2));
+    g_assert_cmphex(rb(&b, STATUS_BYTE), ==, 0);
+    g_assert_true(disk_holds(file, 1500 * 512, 0x77, 512));
+    machine_retry(b.m); /* nothing is kept */
+    /* A reset ends it all. */
+    for (unsigned round = 0; round < 3; round++) {
+        disk_full(true);
+        blk_request(&r, 1, 1600);
+        g_assert_true(disk_stopped(&b, 3 + round));
+        if (round)
+            wb(&b, v.common + VC_STATUS, 0);
+        else
+            machine_reset(b.m, &b.entry, &error);
+        g_assert_no_error(error);
+        disk_full(false);
+        machine_retry(b.m);
+        pool = (PciPool)PCI_POOL;
+        pci_place(&v.pci, &pool);
+        g_assert_cmphex(virtio_agree(&v), ==, 11);
+        r = virtio_ring(&v, 0, RING, 0xffff);
+        virtio_go(&v);
+        g_assert_true(disk_holds(file, 1600 * 512, 0, 512));
+    }
+    disk_full(true);
+    blk_request(&r, 1, 1600); /* and so does the end */
+    g_assert_true(disk_stopped(&b, 6));
+    board_close(&b);
+    disk_full(false);
+    g_unlink(file);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -439,5 +501,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-pci/others", test_others);
     g_test_add_func("/virtio-pci/resets", test_resets);
     g_test_add_func("/virtio-pci/flr", test_flr);
+    g_test_add_func("/virtio-pci/werror", test_werror);
     return g_test_run();
 }

@@ -304,10 +304,30 @@ static void *serve(void *opaque)
     return NULL;
 }
 
+/* Ends a kept command, of that queue (NULL: any), without success; false: there is none. Under the lock,
+   which it lets go of. */
+static bool fail_kept(Nvme *n, const NvmeSq *sq)
+{
+    for (NvmeCommand **p = &n->kept; *p; p = &(*p)->next) {
+        NvmeCommand *c = *p;
+        if (sq && &n->sq[c->sqid] != sq)
+            continue;
+        *p = c->next;
+        pthread_mutex_unlock(&n->lock);
+        nvme_complete(c, c->io.op == BLOCK_READ ? NVME_READ_ERROR : NVME_WRITE_FAULT);
+        pthread_mutex_lock(&n->lock);
+        return true;
+    }
+    return false;
+}
+
 void nvme_drain_sq(Nvme *n, NvmeSq *sq)
 {
+    sq->draining = true;
     while (sq->in_flight)
-        pthread_cond_wait(&n->rest, &n->lock);
+        if (!fail_kept(n, sq))
+            pthread_cond_wait(&n->rest, &n->lock);
+    sq->draining = false;
 }
 
 void nvme_pause(Nvme *n)
@@ -315,8 +335,34 @@ void nvme_pause(Nvme *n)
     pthread_mutex_lock(&n->lock);
     n->paused++;
     while (n->busy || n->in_flight)
-        pthread_cond_wait(&n->rest, &n->lock);
+        if (!fail_kept(n, NULL))
+            pthread_cond_wait(&n->rest, &n->lock);
     pthread_mutex_unlock(&n->lock);
+}
+
+bool nvme_keep(NvmeCommand *c)
+{
+    Nvme *n = c->n;
+    pthread_mutex_lock(&n->lock);
+    bool kept = !n->paused && !n->sq[c->sqid].draining;
+    if (kept) {
+        NvmeCommand **last = &n->kept;
+        while (*last)
+            last = &(*last)->next;
+        c->next = NULL;
+        *last = c;
+    }
+    pthread_mutex_unlock(&n->lock);
+    return kept;
+}
+
+NvmeCommand *nvme_kept(Nvme *n)
+{
+    pthread_mutex_lock(&n->lock);
+    NvmeCommand *list = n->kept;
+    n->kept = NULL;
+    pthread_mutex_unlock(&n->lock);
+    return list;
 }
 
 void nvme_resume(Nvme *n)
