@@ -235,6 +235,7 @@ base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c
 nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
 fwcfg qemu_fw_cfg
+vsock vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
 "
 
 io_init_script()
