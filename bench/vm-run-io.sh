@@ -8,10 +8,11 @@
 #   --only NAME    one part (net, disk) or one line (net-user, net-passt, disk-virtio-blk-pci-none,
 #                  disk-nvme-writeback...); may be repeated
 #   --mb N         how much is moved each way (64)    --seconds S   of each measure of a disk (1.5)
+#   --dir D        where the disks' image lies (/dev/shm: the host's own disk is not to be measured)
 #   --readme       also puts the table into README.md between its bench-io marks
 set -u
 cd "$(dirname "$0")/.." || exit 1
-runs=3 only= failed=0 mb=64 seconds=1.5 readme=
+runs=3 only= failed=0 mb=64 seconds=1.5 readme= dir=/dev/shm
 usage() { sed -n '/^#   --/s/^#   /  /p' "$0" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
@@ -19,6 +20,7 @@ while [ $# -gt 0 ]; do
     --runs) [ $# -gt 1 ] || usage; runs=$2; shift ;;
     --only) [ $# -gt 1 ] || usage; only="$only $2"; shift ;;
     --readme) readme=yes ;;
+    --dir) [ $# -gt 1 ] || usage; dir=$2; shift ;;
     --seconds) [ $# -gt 1 ] || usage; seconds=$2; shift ;;
     --mb) [ $# -gt 1 ] || usage; mb=$2; shift ;;
     *) usage ;;
@@ -37,7 +39,8 @@ mkdir -p $out/log $out/io
 rm -f $out/log/io-*
 : >$out/io.tsv
 pids=
-trap '[ -z "$pids" ] || kill $pids 2>/dev/null' EXIT
+image=
+trap '[ -z "$pids" ] || kill $pids 2>/dev/null; [ -z "$image" ] || rm -f "$image"' EXIT
 
 wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* || " $only " == *" ${1%%-*} "* ]]; }
 
@@ -172,7 +175,7 @@ disk_case()
             log=$out/log/io-$name.$who.$i
             initrd=$out/io/initrd run "$who" "$log" "d=/dev/vda; [ -e \$d ] || d=/dev/nvme0n1
                 /diskio \$d $seconds" -append-load nvme \
-                -drive "file=$out/io/disk,format=raw,if=none,id=d0,cache=$cache" \
+                -drive "file=$image,format=raw,if=none,id=d0,cache=$cache" \
                 -device "$device,$options" >>$out/io/cpu && grep -qa DISKIO-DONE "$log" ||
                 bad "$who" "$name" "did not do its requests" "$log"
             record "$name" "$who" "$log"
@@ -191,14 +194,13 @@ part_disk()
     mkdir -p $out/io/tree
     $cross -O2 -static -o $out/io/tree/diskio bench/io/diskio.c || die "cannot build diskio"
     { cat "$initrd"; (cd $out/io/tree && echo diskio | cpio --quiet -o -H newc -R 0:0) | gzip -1; } >$out/io/initrd
-    [ "$(stat -c %s $out/io/disk 2>/dev/null)" = $((disk_size * 1048576)) ] ||
-        head -c ${disk_size}M /dev/urandom >$out/io/disk
+    image=$(mktemp "$dir/lathe-bench-XXXXXX") && head -c ${disk_size}M /dev/urandom >"$image" ||
+        die "no room for an image in $dir"
     for device in virtio-blk-pci virtio-blk-device nvme; do
         for cache in none writeback; do
             disk_case $device $cache
         done
     done
-    rm -f $out/io/disk
 }
 
 part_net
@@ -215,7 +217,7 @@ of() { awk -F'\t' -v n="$1" -v w="$2" '$1 == n && $2 == w { print $3 }' $out/io.
                    $3 ? sprintf("%.2f", $2 / $3) : "-" }'
     done
     echo
-    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs; network: $mb MiB each way; disks: direct I/O in the guest, sequential 256 KiB 4 at a time, random 4 KiB 32 at a time (randread1: one at a time); ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."
+    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs; network: $mb MiB each way; disks: direct I/O in the guest, image in $dir, sequential 256 KiB 4 at a time, random 4 KiB 32 at a time (randread1: one at a time); ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."
 } >$out/io.md
 cat $out/io.md
 if [ -n "$readme" ]; then
