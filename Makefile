@@ -164,6 +164,7 @@ demo: ## boot a real Linux guest to a shell
 bench: ## measure: ratios to native and to the peer
 	@test -x bench/run.sh || { echo 'bench/run.sh is not there yet' >&2; exit 1; }
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/run.sh
+	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-run-io.sh
 
 # ---- installing
 PREFIX ?= /usr/local

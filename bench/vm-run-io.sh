@@ -5,23 +5,29 @@
 # What moved is compared by checksum. Everything goes to o/bench: io.md, io.tsv, log/io-*. Installs
 # nothing. Figures never make it fail; wrong data, a hang or a crash does.
 #   --quick        one run of each instead of three       --runs N    N runs of each
-#   --only NAME    one part (net) or one line (net-user, net-e1000e, net-passt); may be repeated
-#   --mb N         how much is moved each way (64)
+#   --only NAME    one part (net, disk) or one line (net-user, net-e1000e, net-passt, disk-virtio-blk-pci-none,
+#                  disk-nvme-writeback...); may be repeated
+#   --mb N         how much is moved each way (64)    --seconds S   of each measure of a disk (1.5)
+#   --dir D        where the disks' image lies (/dev/shm: the host's own disk is not to be measured)
+#   --readme       also puts the table into README.md between its bench-io marks
 set -u
 cd "$(dirname "$0")/.." || exit 1
-runs=3 only= failed=0 mb=64
+runs=3 only= failed=0 mb=64 seconds=1.5 readme= dir=/dev/shm
 usage() { sed -n '/^#   --/s/^#   /  /p' "$0" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) runs=1 ;;
     --runs) [ $# -gt 1 ] || usage; runs=$2; shift ;;
     --only) [ $# -gt 1 ] || usage; only="$only $2"; shift ;;
+    --readme) readme=yes ;;
+    --dir) [ $# -gt 1 ] || usage; dir=$2; shift ;;
+    --seconds) [ $# -gt 1 ] || usage; seconds=$2; shift ;;
     --mb) [ $# -gt 1 ] || usage; mb=$2; shift ;;
     *) usage ;;
     esac
     shift
 done
-[[ $runs =~ ^[1-9][0-9]*$ && $mb =~ ^[1-9][0-9]*$ ]] || usage
+[[ $runs =~ ^[1-9][0-9]*$ && $mb =~ ^[1-9][0-9]*$ && $seconds =~ ^[0-9.]+$ ]] || usage
 
 out=o/bench
 . bench/common.sh
@@ -33,7 +39,8 @@ mkdir -p $out/log $out/io
 rm -f $out/log/io-*
 : >$out/io.tsv
 pids= load= card=
-trap '[ -z "$pids" ] || kill $pids 2>/dev/null' EXIT
+image=
+trap '[ -z "$pids" ] || kill $pids 2>/dev/null; [ -z "$image" ] || rm -f "$image"' EXIT
 
 wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* || " $only " == *" ${1%%-*} "* ]]; }
 
@@ -42,8 +49,13 @@ run()
 {
     local who=$1 log=$2 script=$3
     shift 3
+    local modules=${load:+lathe.load=$load }
+    if [ "${1-}" = -append-load ]; then
+        modules="lathe.load=$2 "
+        shift 2
+    fi
     set -- -M virt -smp 1 -m 1G -nographic -kernel "$kernel" -initrd "$initrd" \
-        -append "console=ttyS0 quiet ${load:+lathe.load=$load} $(job "$script")" "$@"
+        -append "console=ttyS0 quiet $modules$(job "$script")" "$@"
     if [ "$who" = ours ]; then
         cpu "$log" o/rel/vm-run "$@"
     else
@@ -149,7 +161,51 @@ part_net()
     fi
 }
 
+# ---- disks: direct I/O of a small static program (bench/io/diskio.c) in the guest, on a raw file
+
+disk_size=256 # MiB
+
+# disk_case DEVICE CACHE
+disk_case()
+{
+    local device=$1 cache=$2 name=disk-$1-$2 who i log options=drive=d0
+    wanted "$name" || return 0
+    [ "$device" != nvme ] || options="$options,serial=bench"
+    for ((i = 1; i <= runs; i++)); do
+        for who in $machines; do
+            log=$out/log/io-$name.$who.$i
+            initrd=$out/io/initrd run "$who" "$log" "d=/dev/vda; [ -e \$d ] || d=/dev/nvme0n1
+                /diskio \$d $seconds" -append-load nvme \
+                -drive "file=$image,format=raw,if=none,id=d0,cache=$cache" \
+                -device "$device,$options" >>$out/io/cpu && grep -qa DISKIO-DONE "$log" ||
+                bad "$who" "$name" "did not do its requests" "$log"
+            record "$name" "$who" "$log"
+        done
+    done
+}
+
+part_disk()
+{
+    local cross=riscv64-linux-gnu-gcc device cache
+    wanted disk || [[ " $only" == *" disk-"* ]] || return 0
+    command -v $cross >/dev/null && command -v cpio >/dev/null || {
+        echo "bench: no $cross or cpio: the disks stay out" >&2
+        return 0
+    }
+    mkdir -p $out/io/tree
+    $cross -O2 -static -o $out/io/tree/diskio bench/io/diskio.c || die "cannot build diskio"
+    { cat "$initrd"; (cd $out/io/tree && echo diskio | cpio --quiet -o -H newc -R 0:0) | gzip -1; } >$out/io/initrd
+    image=$(mktemp "$dir/lathe-bench-XXXXXX") && head -c ${disk_size}M /dev/urandom >"$image" ||
+        die "no room for an image in $dir"
+    for device in virtio-blk-pci virtio-blk-device nvme; do
+        for cache in none writeback; do
+            disk_case $device $cache
+        done
+    done
+}
+
 part_net
+part_disk
 
 # ---- the table
 of() { awk -F'\t' -v n="$1" -v w="$2" '$1 == n && $2 == w { print $3 }' $out/io.tsv | median; }
@@ -162,8 +218,16 @@ of() { awk -F'\t' -v n="$1" -v w="$2" '$1 == n && $2 == w { print $3 }' $out/io.
                    $3 ? sprintf("%.2f", $2 / $3) : "-" }'
     done
     echo
-    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs, $mb MiB each way, ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."
+    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs; network: $mb MiB each way; disks: direct I/O in the guest, image in $dir, sequential 256 KiB 4 at a time, random 4 KiB 32 at a time (randread1: one at a time); ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."
 } >$out/io.md
 cat $out/io.md
+if [ -n "$readme" ]; then
+    grep -q '^<!-- bench-io -->$' README.md && grep -q '^<!-- /bench-io -->$' README.md ||
+        die "README.md has no bench-io marks"
+    awk -v table=$out/io.md '
+        /^<!-- bench-io -->$/ { print; while ((getline line < table) > 0) print line; skip = 1 }
+        /^<!-- \/bench-io -->$/ { skip = 0 }
+        !skip' README.md >$out/README && cat $out/README >README.md
+fi
 [ $failed = 0 ] || echo "bench: vm-run moved wrong data: see above" >&2
 exit $failed

@@ -430,6 +430,62 @@ BusResult bus_dma_fill(BusSpace *space, uint64_t addr, uint8_t byte, uint64_t le
     return dma_put(space, addr, NULL, byte, len, false);
 }
 
+BusResult bus_ram_read(BusSpace *space, uint64_t addr, void *buf, uint64_t len)
+{
+    uint8_t *p = buf;
+    while (len) {
+        uint64_t n = len;
+        const uint8_t *host = bus_dma_map(space, addr, &n, false);
+        if (!host) {
+            memset(p, 0, len);
+            return BUS_DENIED;
+        }
+        memcpy(p, host, n);
+        addr += n;
+        p += n;
+        len -= n;
+    }
+    return BUS_OK;
+}
+
+BusResult bus_ram_write(BusSpace *space, uint64_t addr, const void *buf, uint64_t len)
+{
+    const uint8_t *p = buf;
+    while (len) {
+        uint64_t n = len;
+        uint8_t *host = bus_dma_map(space, addr, &n, true);
+        if (!host)
+            return BUS_DENIED;
+        memcpy(host, p, n);
+        bus_dma_unmap(space, addr, n);
+        addr += n;
+        p += n;
+        len -= n;
+    }
+    return BUS_OK;
+}
+
+BusResult bus_message(BusSpace *space, uint64_t addr, uint32_t data)
+{
+    Hit hit;
+    if (!hit_get(space, addr, &hit))
+        return BUS_UNMAPPED;
+    BusResult result = BUS_OK;
+    BusRegion *r = hit.region;
+    if (hit.left < sizeof data || addr % sizeof data ||
+        (r->kind == REGION_RAM ? r->rom : !r->ops->messages)) {
+        result = BUS_DENIED;
+    } else if (r->kind == REGION_RAM) {
+        __atomic_thread_fence(__ATOMIC_RELEASE); /* what was written before is seen before */
+        ram_store(r->host + hit.offset, data, sizeof data);
+        ram_touched(space, r, hit.offset, sizeof data);
+    } else {
+        result = mmio_write(r, hit.offset, sizeof data, data);
+    }
+    hit_put(&hit);
+    return result;
+}
+
 void *bus_dma_map(BusSpace *space, uint64_t addr, uint64_t *len, bool write)
 {
     Hit hit;

@@ -57,6 +57,9 @@ typedef struct {
     /* The sizes a guest may use; 0 means 1 and 8. Others are BUS_DENIED. */
     uint8_t valid_min, valid_max;
     bool unaligned; /* misaligned accesses are passed on as they are; else BUS_DENIED */
+    /* Writes may be messages of devices (bus_message), whose locks are held meanwhile: write takes
+       locks of interrupt controllers only. */
+    bool messages;
     BusEndian endian;
 } BusOps;
 
@@ -179,6 +182,13 @@ void bus_set_map_hook(BusSpace *space, void (*changed)(void *opaque), void *opaq
 BusResult bus_dma_read(BusSpace *space, uint64_t addr, void *buf, uint64_t len);
 BusResult bus_dma_write(BusSpace *space, uint64_t addr, const void *buf, uint64_t len);
 BusResult bus_dma_fill(BusSpace *space, uint64_t addr, uint8_t byte, uint64_t len);
+
+/* The same, of RAM alone: registers are BUS_DENIED, so that a device may hold its locks meanwhile. */
+BusResult bus_ram_read(BusSpace *space, uint64_t addr, void *buf, uint64_t len);
+BusResult bus_ram_write(BusSpace *space, uint64_t addr, const void *buf, uint64_t len);
+/* A message-signalled interrupt: 32 bits to RAM or to a region that takes messages; to anything else
+   BUS_DENIED, as it would call back into devices. Locks of devices may be held. */
+BusResult bus_message(BusSpace *space, uint64_t addr, uint32_t data);
 
 /* Host memory for the longest contiguous RAM at addr, at most *len, which is updated. NULL when
    there is no RAM at addr (or only ROM, for a write). A write map must be unmapped with the number

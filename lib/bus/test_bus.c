@@ -283,6 +283,40 @@ static void test_dma_mmio(void)
     g_assert_cmpint(bus_dma_write(s, 0x104, bytes, 3), ==, BUS_DENIED);
 }
 
+/* What a device may reach with its locks held: RAM, and registers that take messages. */
+static void test_messages(void)
+{
+    static const BusOps sink = {.read = dev_read, .write = dev_write, .messages = true};
+    g_autoptr(BusSpace) s = bus_space_new("t", false);
+    Dev d = {0}, m = {0};
+    uint8_t buf[16], bytes[16] = "0123456789abcde";
+    g_assert_nonnull(bus_ram_new(s, "ram", 0x1000, 0x1000, 0, 0, NULL));
+    g_assert_nonnull(bus_ram_new(s, "rom", 0x2000, 0x1000, BUS_RAM_ROM, 0, NULL));
+    g_assert_nonnull(bus_mmio_new(s, "dev", 0x3000, 64, &plain, &d, 0, NULL));
+    g_assert_nonnull(bus_mmio_new(s, "sink", 0x4000, 64, &sink, &m, 0, NULL));
+    g_assert_cmpint(bus_ram_write(s, 0x1008, bytes, 16), ==, BUS_OK);
+    g_assert_cmpint(bus_ram_read(s, 0x1008, buf, 16), ==, BUS_OK);
+    g_assert_cmpmem(buf, 16, bytes, 16);
+    g_assert_cmpint(bus_ram_write(s, 0x2000, bytes, 16), !=, BUS_OK);
+    g_assert_cmpint(bus_ram_read(s, 0x2000, buf, 16), ==, BUS_OK);
+    for (uint64_t at = 0x3000; at <= 0x5000; at += 0x1000) {
+        g_assert_cmpint(bus_ram_write(s, at, bytes, 16), !=, BUS_OK);
+        g_assert_cmpint(bus_ram_read(s, at, buf, 16), !=, BUS_OK);
+    }
+    g_assert_cmpint(bus_ram_write(s, 0x1ff8, bytes, 16), !=, BUS_OK); /* up to the edge */
+    g_assert_cmpint(bus_message(s, 0x1010, 0x12345678), ==, BUS_OK);
+    g_assert_cmphex(rd(s, 0x1010, 4), ==, 0x12345678);
+    g_assert_cmpint(bus_message(s, 0x4010, 0x12345678), ==, BUS_OK);
+    g_assert_cmphex(m.last_value, ==, 0x12345678);
+    g_assert_cmpint(bus_message(s, 0x1012, 1), ==, BUS_DENIED);
+    g_assert_cmpint(bus_message(s, 0x2000, 1), ==, BUS_DENIED);
+    g_assert_cmpint(bus_message(s, 0x3000, 1), ==, BUS_DENIED);
+    g_assert_cmpint(bus_message(s, 0x5000, 1), ==, BUS_UNMAPPED);
+    g_assert_cmpint(bus_message(s, UINT64_MAX - 1, 1), !=, BUS_OK);
+    g_assert_cmpuint(d.reads + d.writes + m.reads, ==, 0);
+    g_assert_cmpuint(m.writes, ==, 1);
+}
+
 static void test_big_ram(void)
 {
     g_autoptr(BusSpace) s = bus_space_new("t", false);
@@ -406,6 +440,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bus/rom-and-load", test_rom_and_load);
     g_test_add_func("/bus/discard", test_discard);
     g_test_add_func("/bus/dma-mmio", test_dma_mmio);
+    g_test_add_func("/bus/messages", test_messages);
     g_test_add_func("/bus/big-ram", test_big_ram);
     g_test_add_func("/bus/readers-beside-changes", test_readers_beside_changes);
     g_test_add_func("/bus/change-from-callback", test_change_from_callback);

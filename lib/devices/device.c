@@ -128,7 +128,8 @@ Device *device_new(const DeviceType *type, const char *id)
             .decl = r,
             .ops = {.read = r->read ? place_read : NULL, .write = r->write ? place_write : NULL,
                     .min = r->min, .max = r->max, .valid_min = r->valid_min,
-                    .valid_max = r->valid_max, .unaligned = r->unaligned, .endian = r->endian},
+                    .valid_max = r->valid_max, .unaligned = r->unaligned, .messages = r->messages,
+                    .endian = r->endian},
         };
         g_ptr_array_add(dev->places, place);
     }
@@ -401,6 +402,15 @@ bool device_bar(Device *dev, unsigned bar, PciBarKind kind, uint64_t size, unsig
     if (place->region)
         pci_bar(&dev->type->pci(dev)->fn, bar, kind, size, place->region, offset);
     return place->region != NULL;
+}
+
+bool device_keeps(const Device *dev, const DeviceDrive *drive, bool read, int ret)
+{
+    BlockOnError how = read ? drive->rerror : drive->werror;
+    if (!dev->env.io_error || ret >= 0 || ret == -ENOTSUP || ret == -ECANCELED)
+        return false;
+    return how == BLOCK_ON_ERROR_STOP ||
+           (how == BLOCK_ON_ERROR_ENOSPC && (ret == -ENOSPC || ret == -EDQUOT));
 }
 
 void device_reset(Device *dev)

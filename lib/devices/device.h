@@ -71,7 +71,7 @@ typedef struct {
     uint64_t size;
     uint8_t min, max;             /* the sizes the callbacks take, as in BusOps */
     uint8_t valid_min, valid_max; /* the sizes a guest may use, as in BusOps */
-    bool unaligned;
+    bool unaligned, messages;     /* as in BusOps */
     BusEndian endian;
     uint64_t (*read)(Device *dev, uint64_t offset, unsigned size);
     void (*write)(Device *dev, uint64_t offset, uint64_t value, unsigned size);
@@ -123,6 +123,11 @@ typedef struct {
        it is taken out later. NULL: nothing is ever ejected. */
     void (*ejected)(void *opaque, Device *dev);
     void *ejected_opaque;
+    /* A disk's request failed, and the drive's werror= or rerror= says that the machine stops: the
+       device keeps the request until retry. Any thread, a device lock may be held, so it only notes
+       it; error is that of errno. NULL: the guest is told of the error. */
+    void (*io_error)(void *opaque, Device *dev, bool write, int error);
+    void *io_error_opaque;
 } DeviceEnv;
 
 struct DeviceType {
@@ -177,6 +182,9 @@ struct DeviceType {
        holds on to the medium. Main thread, while the machine runs or before. NULL: the medium of this
        device cannot be changed. */
     bool (*medium)(Device *dev, bool force, GError **error);
+    /* The machine goes on after env.io_error: requests kept are tried again. Main thread. NULL: none is
+       ever kept. */
+    void (*retry)(Device *dev);
     /* The PCI side of a model whose slot is "pci". start makes the function, with device_bar for
        its regions; it is shown, reset, hidden and freed here. NULL: not on PCI. */
     DevicePci *(*pci)(Device *dev);
@@ -219,6 +227,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
 /* Sets a property from text, checking type and range. Usage errors name device and property. */
 bool device_set(Device *dev, const char *name, const char *value, GError **error);
 bool device_set_u64(Device *dev, const char *name, uint64_t value, GError **error);
+/* Whether a request of a drive that ended so is to be kept, as io_error has it; read: it was one. */
+bool device_keeps(const Device *dev, const DeviceDrive *drive, bool read, int ret);
 /* What a property is now, as device_set would take it ("" for what is not set); newly allocated. */
 char *device_get(const Device *dev, const DeviceProp *prop);
 /* NULL is "no back end". Borrowed: must outlive the device. */

@@ -231,8 +231,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->fw_cfg = fw_cfg_new();
     machine_globals_init(m);
     m->added = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
-    m->ejecting = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
-    g_mutex_init(&m->eject_lock);
+    machine_eject_init(m);
     machine_backends_init(m);
     if (make_devices(m, error) && (!m->type->build || m->type->build(m, error)))
         return m;
@@ -244,10 +243,7 @@ void machine_free(Machine *m)
 {
     if (!m)
         return;
-    for (guint i = 0; i < m->ejecting->len; i++)
-        g_source_destroy(g_ptr_array_index(m->ejecting, i));
-    g_ptr_array_unref(m->ejecting);
-    g_mutex_clear(&m->eject_lock);
+    machine_eject_clear(m);
     machine_added_clear(m);
     machine_globals_clear(m);
     g_ptr_array_unref(m->pending);
@@ -284,7 +280,9 @@ bool machine_start(Machine *m,
         return fail(error, "the machine has been started already");
     if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
-    m->env = (DeviceEnv){m->space, m->clock, power, opaque, machine_ejected, m};
+    m->env = (DeviceEnv){.space = m->space, .clock = m->clock, .power = power, .opaque = opaque,
+                         .ejected = machine_ejected, .ejected_opaque = m,
+                         .io_error = m->io_error, .io_error_opaque = m->io_error_opaque};
     for (guint i = 0; i < m->devices->len; i++)
         if (!device_start(g_array_index(m->devices, MachineDevice, i).device, &m->env, error))
             return false;
@@ -292,6 +290,23 @@ bool machine_start(Machine *m,
         return false;
     m->started = true;
     return true;
+}
+
+void machine_on_io_error(Machine *m,
+                         void (*io_error)(void *opaque, Device *dev, bool write, int error),
+                         void *opaque)
+{
+    m->io_error = io_error;
+    m->io_error_opaque = opaque;
+}
+
+void machine_retry(Machine *m)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        if (dev->started && dev->type->retry)
+            dev->type->retry(dev);
+    }
 }
 
 /* ---- Boot ---------------------------------------------------------------- */

@@ -258,6 +258,12 @@ bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GErr
 /* Devices to their power-on state, and the software placed anew (with a new random seed). vCPUs
    must be stopped; they then start again at *entry. */
 bool machine_reset(Machine *m, MachineEntry *entry, GError **error);
+/* A disk has failed and its drive says that the machine stops (DeviceEnv.io_error); before
+   machine_start. Then, when the machine goes on, machine_retry. */
+void machine_on_io_error(Machine *m,
+                         void (*io_error)(void *opaque, Device *dev, bool write, int error),
+                         void *opaque);
+void machine_retry(Machine *m);
 
 /* The devices that were given a bootindex=, lowest first, for whatever tells firmware. */
 typedef struct {

@@ -42,8 +42,10 @@ struct Machine {
 
     DeviceEnv env;      /* of all devices, once started */
     unsigned anonymous; /* devices without an id so far */
+    void (*io_error)(void *opaque, Device *dev, bool write, int error);
+    void *io_error_opaque;
     GMutex eject_lock;
-    GPtrArray *ejecting; /* GSource; under eject_lock, as the guest lets go on any thread */
+    GPtrArray *ejecting; /* under eject_lock, as the guest lets go on any thread */
     void (*removed)(void *opaque, const char *id); /* NULL: nobody cares */
     void *removed_opaque;
 };
@@ -70,6 +72,8 @@ void machine_release_backends(Machine *m, Device *dev);
 bool machine_added_start(Machine *m, GError **error);
 void machine_added_clear(Machine *m);
 void machine_ejected(void *opaque, Device *dev);
+void machine_eject_init(Machine *m);
+void machine_eject_clear(Machine *m);
 /* What bus= calls a slot; newly allocated. */
 char *machine_bus_name(const Machine *m, const Device *slot);
 

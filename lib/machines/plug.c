@@ -326,35 +326,66 @@ void machine_added_clear(Machine *m)
 typedef struct {
     Machine *m;
     Device *dev;
+    GSource *source;
 } Ejected;
+
+static void ejected_free(gpointer opaque)
+{
+    Ejected *e = opaque;
+    g_source_destroy(e->source);
+    g_source_unref(e->source);
+    g_free(e);
+}
+
+void machine_eject_init(Machine *m)
+{
+    g_mutex_init(&m->eject_lock);
+    m->ejecting = g_ptr_array_new_with_free_func(ejected_free);
+}
+
+void machine_eject_clear(Machine *m)
+{
+    g_ptr_array_unref(m->ejecting);
+    g_mutex_clear(&m->eject_lock);
+}
 
 static gboolean on_ejected(gpointer opaque)
 {
     const Ejected *e = opaque;
-    if (g_ptr_array_find(e->m->added, e->dev, NULL)) {
-        g_autofree char *id = g_strdup(e->dev->id);
+    Machine *m = e->m;
+    Device *dev = e->dev;
+    g_mutex_lock(&m->eject_lock);
+    g_ptr_array_remove(m->ejecting, opaque);
+    g_mutex_unlock(&m->eject_lock);
+    if (g_ptr_array_find(m->added, dev, NULL)) {
+        g_autofree char *id = g_strdup(dev->id);
         char *proxy = g_str_has_suffix(id, "/pci") ? id + strlen(id) - 4 : NULL;
         if (proxy)
             *proxy = '\0';
-        discard(e->m, e->dev);
-        if (e->m->removed)
-            e->m->removed(e->m->removed_opaque, id);
+        discard(m, dev);
+        if (m->removed)
+            m->removed(m->removed_opaque, id);
     }
     return G_SOURCE_REMOVE;
 }
 
-/* Any thread, locks may be held: the rest is the main loop's. */
+/* Any thread, locks may be held: the rest is the main loop's. A guest may say it any number of times. */
 void machine_ejected(void *opaque, Device *dev)
 {
-    Ejected e = { opaque, dev };
-    GSource *source = g_idle_source_new();
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, on_ejected, g_memdup2(&e, sizeof e), g_free);
     Machine *m = opaque;
     g_mutex_lock(&m->eject_lock);
-    g_ptr_array_add(m->ejecting, source);
+    bool known = false;
+    for (guint i = 0; i < m->ejecting->len && !known; i++)
+        known = ((const Ejected *)g_ptr_array_index(m->ejecting, i))->dev == dev;
+    if (!known) {
+        Ejected *e = g_new(Ejected, 1);
+        *e = (Ejected){ m, dev, g_idle_source_new() };
+        g_source_set_priority(e->source, G_PRIORITY_DEFAULT);
+        g_source_set_callback(e->source, on_ejected, e, NULL);
+        g_ptr_array_add(m->ejecting, e);
+        g_source_attach(e->source, NULL);
+    }
     g_mutex_unlock(&m->eject_lock);
-    g_source_attach(source, NULL);
 }
 
 void machine_on_removed(Machine *m, void (*removed)(void *opaque, const char *id), void *opaque)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * MSI-X (PCI Local Bus 3.0, 6.8.2): a table of messages and the bits of those that wait, both in a
- * BAR. A message is a write of 32 bits to the machine's memory, done with no lock held.
+ * BAR. A message is a write of 32 bits to memory or to an interrupt controller, never to another
+ * device's registers, as locks of devices may be held.
  */
 #include "pci/pci_priv.h"
 
@@ -27,7 +28,7 @@ bool pci_msix_on(const PciFunction *fn)
 static void post(const PciFunction *fn, const Message *m)
 {
     if (pci_bus_master(fn) && fn->host->space)
-        bus_write(fn->host->space, m->addr, m->data, 4);
+        bus_message(fn->host->space, m->addr, m->data);
 }
 
 /* Under the interrupt lock: true if the message may go, which then no longer waits. */

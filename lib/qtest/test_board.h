@@ -40,6 +40,7 @@ typedef struct {
     unsigned raised[64];
     DevicePower power;
     unsigned powers;
+    unsigned io_errors; /* that stop the machine; atomic */
 } Board;
 
 static inline void board_send(void *opaque, const char *line, size_t len)
@@ -68,6 +69,11 @@ static inline void board_power(void *opaque, DevicePower what, uint32_t code)
     Board *b = opaque;
     b->power = what;
     b->powers++;
+}
+
+static inline void board_io_error(void *opaque, Device *dev, bool write, int error)
+{
+    __atomic_fetch_add(&((Board *)opaque)->io_errors, 1, __ATOMIC_RELAXED);
 }
 
 static inline Chardev *board_chardev(void *opaque, const char *id, GError **error)
@@ -168,6 +174,7 @@ static inline void board_open_as(Board *b, const char *machine_text, const char 
         g_assert_no_error(error);
         g_assert_true(ok);
     }
+    machine_on_io_error(b->m, board_io_error, b);
     machine_start(b->m, board_power, b, &error);
     g_assert_no_error(error);
     b->boot.mode = MACHINE_FIRMWARE_NONE;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random accesses to every device of a board, of every size, with random rings, descriptors, DMA
- * commands, resets and passing time: whatever a guest does, nothing here may crash, hang or leak
+ * commands, NVMe commands, BARs and messages anywhere, cards coming and going, resets and passing
+ * time: whatever a guest does, nothing here may crash, hang or leak
  * (run it under the sanitizers). POKE_SECONDS says how long (3), POKE_SEED with which numbers.
  */
-#include "qtest/test_board.h"
+#include "qtest/test_pci.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@ typedef struct {
     Board b;
     GRand *rand;
     uint64_t done;
+    Pci pci[16]; /* every function, in place, but for what was done to it since */
+    unsigned pci_count, ports; /* the first ones are root ports */
 } Poker;
 
 static const struct {
@@ -38,6 +41,8 @@ static uint64_t any64(Poker *p)
     return (uint64_t)g_rand_int(p->rand) << 32 | g_rand_int(p->rand);
 }
 
+static void poke_place(Poker *p);
+
 /* Numbers that mean something more often than chance would have it. */
 static uint64_t value(Poker *p)
 {
@@ -55,6 +60,7 @@ static uint64_t address(Poker *p)
 {
     switch (below(p, 8)) {
     case 0: return areas[below(p, G_N_ELEMENTS(areas))].addr + below(p, 0x100);
+    case 4: return p->pci_count ? p->pci[below(p, p->pci_count)].bar[below(p, 6)] + below(p, 0x2000) : 0;
     case 1: return any64(p);
     case 2: return RAM + RAM_SIZE - below(p, 0x1000);
     case 3: return UINT64_MAX - below(p, 0x1000);
@@ -120,6 +126,209 @@ static void poke_virtio(Poker *p)
     }
 }
 
+/* ---- PCI -------------------------------------------------------------------------- */
+
+/* Numbers the buses and gives every function its place, as firmware does. */
+static void poke_place(Poker *p)
+{
+    PciPool pool = PCI_POOL;
+    p->pci_count = p->ports = 0;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned slot = 1; slot < 32 && p->pci_count < 12; slot++) {
+            Pci *f = &p->pci[p->pci_count];
+            *f = (Pci){.b = &p->b, .cfg = PCI_ADDR(0, slot << 3)};
+            bool port = cfg(f, 'b', PCI_HEADER_TYPE) == 1;
+            if (cfg(f, 'w', 0) == 0xffff || port == !!pass)
+                continue;
+            p->pci_count++;
+            p->ports += port;
+            if (pass)
+                pci_place(f, &pool);
+        }
+    }
+    unsigned bus = 1;
+    for (unsigned i = 0; i < p->ports; i++, bus++) {
+        PciPool behind = pci_bridge(&p->pci[i], bus, &pool);
+        Pci *f = &p->pci[p->pci_count];
+        *f = (Pci){.b = &p->b, .cfg = PCI_ADDR(bus, 0)};
+        if (cfg(f, 'w', 0) != 0xffff) {
+            pci_place(f, &behind);
+            p->pci_count++;
+        }
+    }
+}
+
+static Pci *any_pci(Poker *p)
+{
+    return &p->pci[below(p, p->pci_count)];
+}
+
+/* Configuration space: BARs above all, command, windows, capabilities. */
+static void poke_config(Poker *p)
+{
+    Pci *f = any_pci(p);
+    unsigned n = below(p, 3), size = 1u << n, at = below(p, 0x120) & ~(size - 1);
+    switch (below(p, 6)) {
+    case 0:
+        at = PCI_BASE_ADDRESS_0 + 4 * below(p, 6);
+        cfg_set(f, 'l', at, (uint32_t)address(p));
+        break;
+    case 1: cfg_set(f, 'w', PCI_COMMAND, below(p, 8)); break;
+    case 2: cfg(f, "bwl"[n], at); break;
+    case 3: { /* MSI-X on, off, masked */
+        unsigned msix = pci_cap(f, PCI_CAP_ID_MSIX, 0);
+        if (msix)
+            cfg_set(f, 'w', msix + PCI_MSIX_FLAGS, below(p, 4) << 14);
+        break;
+    }
+    case 4: { /* a reset of its own */
+        unsigned express = pci_cap(f, PCI_CAP_ID_EXP, 0);
+        if (express && !below(p, 8))
+            cfg_set(f, 'w', express + PCI_EXP_DEVCTL, 0x8000);
+        break;
+    }
+    default: cfg_set(f, "bwl"[n], at, (uint32_t)value(p));
+    }
+    if (!below(p, 30))
+        poke_place(p);
+}
+
+static void poke_bar(Poker *p)
+{
+    const Pci *f = any_pci(p);
+    unsigned bar = below(p, 6), n = below(p, 4);
+    if (!f->size[bar])
+        return;
+    uint64_t at = f->bar[bar] + below(p, (uint32_t)f->size[bar]) % (below(p, 2) ? 0x40 : 0x4000);
+    if (below(p, 8))
+        at &= ~(uint64_t)((1u << n) - 1);
+    if (below(p, 3))
+        board_write(&p->b, "bwlq"[n], at, below(p, 3) ? value(p) : address(p));
+    else
+        board_read(&p->b, "bwlq"[n], at);
+}
+
+/* Messages to RAM, to devices, to nowhere, to the tables themselves. */
+static void poke_msix(Poker *p)
+{
+    const Pci *f = any_pci(p);
+    unsigned at = pci_cap(f, PCI_CAP_ID_MSIX, 0);
+    if (!at)
+        return;
+    uint32_t where = cfg(f, 'l', at + PCI_MSIX_TABLE);
+    uint64_t table = f->bar[where & 7] + (where & ~7u) + 16 * below(p, 8), to = address(p) & ~UINT64_C(3);
+    wl(&p->b, table, (uint32_t)to);
+    wl(&p->b, table + 4, (uint32_t)(to >> 32));
+    wl(&p->b, table + 8, (uint32_t)value(p));
+    wl(&p->b, table + 12, below(p, 4) == 0);
+    cfg_set(f, 'w', at + PCI_MSIX_FLAGS, below(p, 4) ? 0x8000 : below(p, 4) << 14);
+}
+
+/* A driver of virtio over PCI that means well up to the ring, mostly. */
+static void poke_virtio_pci(Poker *p)
+{
+    Virtio v = {.pci = *any_pci(p)};
+    if (cfg(&v.pci, 'w', 0) != 0x1af4 || !v.pci.bar[4])
+        return;
+    Board *b = &p->b;
+    uint64_t at = v.pci.bar[4], ring = RAM + 0x10000 * (1 + below(p, 4));
+    v.common = at;
+    v.notify = at + 0x3000;
+    v.multiplier = 4;
+    if (below(p, 4))
+        cfg_set(&v.pci, 'w', PCI_COMMAND, 7);
+    virtio_agree(&v);
+    unsigned queues = 1 + below(p, 4);
+    for (unsigned q = 0; q < queues; q++) {
+        virtio_ring(&v, q, below(p, 16) ? ring + 0x4000 * q : address(p), (uint16_t)below(p, 5));
+        poke_descriptors(p, ring + 0x4000 * q);
+    }
+    virtio_go(&v);
+    for (unsigned n = below(p, 8); n > 0; n--) {
+        unsigned q = below(p, queues);
+        uint64_t avail = ring + 0x4000 * q + 0x1000;
+        for (unsigned i = 0; i < 8; i++)
+            ww(b, avail + 4 + 2 * i, below(p, 16) ? below(p, 8) : g_rand_int(p->rand) & 0xffff);
+        ww(b, avail + 2, below(p, 16) ? below(p, 9) : g_rand_int(p->rand) & 0xffff);
+        wl(b, v.notify + 4 * q, q);
+        switch (below(p, 8)) {
+        case 0: wb(b, v.common + VC_STATUS, 0); break;
+        case 1: poke_descriptors(p, ring + 0x4000 * q); break;
+        case 2: g_usleep(below(p, 200)); break;
+        case 3: poke_config(p); break;
+        case 4: poke_msix(p); break;
+        }
+    }
+}
+
+/* An NVMe controller that is on, with random queues and commands. */
+static void poke_nvme(Poker *p)
+{
+    Board *b = &p->b;
+    const Pci *f = NULL;
+    for (unsigned i = 0; i < p->pci_count; i++)
+        if (cfg(&p->pci[i], 'l', 0) == 0x00101b36 && (!f || below(p, 2)))
+            f = &p->pci[i];
+    if (!f)
+        return;
+    uint64_t regs = f->bar[0], sq = RAM + 0x60000, cq = RAM + 0x70000;
+    if (!(rl(b, regs + 0x1c) & 1) || !below(p, 20)) {
+        cfg_set(f, 'w', PCI_COMMAND, 7);
+        wl(b, regs + 0x14, 0);
+        wl(b, regs + 0x24, below(p, 8) ? 0x000f000f : (uint32_t)value(p));
+        wq(b, regs + 0x28, below(p, 8) ? sq : address(p) & ~UINT64_C(4095));
+        wq(b, regs + 0x30, below(p, 8) ? cq : address(p) & ~UINT64_C(4095));
+        wl(b, regs + 0x14, 0x00460001);
+    }
+    unsigned qid = below(p, 4);
+    uint64_t ring = sq + 0x1000 * qid;
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t c = ring + 64 * below(p, 16);
+        static const uint8_t ops[] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12};
+        wl(b, c, (below(p, 8) ? ops[below(p, sizeof ops)] : below(p, 256)) | g_rand_int(p->rand) << 16);
+        wl(b, c + 4, below(p, 8) ? 1 : (uint32_t)value(p));
+        wq(b, c + 24, below(p, 4) ? address(p) & ~UINT64_C(4095) : address(p));
+        wq(b, c + 32, below(p, 4) ? address(p) & ~UINT64_C(4095) : address(p));
+        uint32_t queue = 1 + below(p, 4);
+        wl(b, c + 40, below(p, 2) ? queue | 15 << 16 : below(p, 4) ? below(p, 12) : (uint32_t)value(p));
+        wl(b, c + 44, below(p, 2) ? 1 | queue << 16 : (uint32_t)value(p));
+        wl(b, c + 48, below(p, 4) ? below(p, 300) : (uint32_t)value(p));
+    }
+    for (unsigned n = below(p, 4); n > 0; n--)
+        wl(b, regs + 0x1000 + 8 * below(p, 5) + 4 * below(p, 2), below(p, 8) ? below(p, 16) : (uint32_t)value(p));
+    wl(b, regs + 0x1000 + 8 * qid, below(p, 16));
+    if (!below(p, 40))
+        wl(b, regs + 0x14, 0x00464001); /* shutdown */
+}
+
+/* A card comes or goes, in the port that is kept for it. */
+static void poke_hotplug(Poker *p)
+{
+    static const char *const cards[] = {"virtio-rng-pci,id=hot,bus=rp2",
+                                        "virtio-blk-pci,id=hot,bus=rp2,drive=hot",
+                                        "nvme,id=hot,bus=rp2,drive=hot,serial=hot",
+                                        "virtio-net-pci,id=hot,bus=rp2"};
+    if (machine_device(p->b.m, "hot"))
+        machine_remove_device(p->b.m, "hot", NULL);
+    else
+        machine_add_device(p->b.m, cards[below(p, G_N_ELEMENTS(cards))], NULL);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    poke_place(p);
+}
+
+static void poke_pci(Poker *p)
+{
+    switch (below(p, 16)) {
+    case 0: case 1: case 2: poke_virtio_pci(p); break;
+    case 3: case 4: case 5: poke_nvme(p); break;
+    case 6: case 7: poke_msix(p); break;
+    case 8: case 9: case 10: poke_config(p); break;
+    case 11: below(p, 8) ? (void)0 : poke_hotplug(p); break;
+    default: poke_bar(p); break;
+    }
+}
+
 static void poke_fw_cfg(Poker *p)
 {
     Board *b = &p->b;
@@ -157,12 +366,14 @@ static void step(Poker *p)
                                        below(p, 100), below(p, 2));
         break;
     }
+    case 4: case 5: case 6: case 7: case 8: case 9: poke_pci(p); break;
     default: poke_register(p); break;
     }
     if (!below(p, ROUND)) {
         g_autoptr(GError) error = NULL;
         machine_reset(p->b.m, &p->b.entry, &error);
         g_assert_no_error(error);
+        poke_place(p);
     }
     p->done++;
 }
@@ -174,13 +385,25 @@ static void test_poke(void)
         "-device virtio-rng-device,id=rng", "-device virtio-serial-device,id=ser",
         "-device virtconsole,chardev=c,id=con", "-blockdev driver=null-co,node-name=m,size=64k",
         "-device virtio-blk-device,drive=m,id=blk2", "-device virtio-rng-pci,id=rng2",
-        "-device virtio-serial-pci,id=ser2", "-device pcie-root-port,id=rp", NULL};
+        "-device virtio-serial-pci,id=ser2", "-device virtio-net-pci,id=net",
+        "-device virtio-balloon-pci,id=bal", "-device pci-serial,id=uart,chardev=c2",
+        "-blockdev driver=null-co,node-name=o,size=1M", "-device nvme,id=nv,drive=o,serial=poke",
+        "-device pcie-root-port,id=rp", "-device pcie-root-port,id=rp2",
+        "-device pcie-root-port,id=rp3",
+        "-blockdev driver=null-co,node-name=p,size=1M,latency-ns=50000",
+        "-device virtio-blk-pci,drive=p,id=blk3,bus=rp",
+        "-blockdev driver=null-co,node-name=q,size=1M,latency-ns=50000",
+        "-device nvme,id=nv2,drive=q,serial=poke2,bus=rp3",
+        "-blockdev driver=null-co,node-name=hot,size=1M,latency-ns=20000", NULL};
     const char *seconds = g_getenv("POKE_SECONDS"), *seed_text = g_getenv("POKE_SEED");
     guint32 seed = seed_text ? (guint32)strtoul(seed_text, NULL, 0) : (guint32)g_get_real_time();
     gint64 end = g_get_monotonic_time() + (seconds ? atoi(seconds) : 3) * G_USEC_PER_SEC;
     Poker p = {.rand = g_rand_new_with_seed(seed)};
     g_printerr("# POKE_SEED=%u\n", seed);
     board_open_as(&p.b, "virt,aclint=on", adds);
+    poke_place(&p);
+    g_assert_cmpuint(p.ports, ==, 3);
+    g_assert_cmpuint(p.pci_count, ==, 11);
     while (g_get_monotonic_time() < end)
         step(&p);
     /* Afterwards the board works as ever. */
@@ -192,6 +415,15 @@ static void test_poke(void)
     g_assert_cmphex(virtio_begin(&p.b, SLOT(7)), ==, 11);
     Ring r = ring_open(&p.b, SLOT(7), 0, RAM + 0x10000);
     wl(&p.b, SLOT(7) + VM_STATUS, 15);
+    ring_desc(&r, 0, RAM + 0x8000, 64, DESC_WRITE, 0);
+    ring_offer(&r, 0);
+    g_assert_true(ring_wait(&r, 1));
+    PciPool pool = PCI_POOL;
+    Virtio v;
+    g_assert_true(virtio_find(&p.b, 0, 4, &pool, &v));
+    g_assert_cmphex(virtio_agree(&v), ==, 11);
+    r = virtio_ring(&v, 0, RAM + 0x10000, 0xffff);
+    virtio_go(&v);
     ring_desc(&r, 0, RAM + 0x8000, 64, DESC_WRITE, 0);
     ring_offer(&r, 0);
     g_assert_true(ring_wait(&r, 1));

@@ -154,13 +154,13 @@ check_rewrite()
     [[ $output == *"$pid"* ]]
 }
 
-@test "a full host disk is an error in the guest, and nothing else" {
+@test "a full host disk with werror=report is an error in the guest, and nothing else" {
     mkdir small
     mount -t tmpfs -o size=8M none small || skip "cannot mount a tmpfs"
     truncate -s 64M small/disk.img
     job 'dd if=/dev/zero bs=1M count=16 2>/dev/null | tr "\0" x >/tmp/x
         dd if=/tmp/x of=/dev/vda bs=1M conv=fsync; echo "write $?"' \
-        -drive file=small/disk.img,format=raw
+        -drive file=small/disk.img,format=raw,werror=report
     umount small
     [ "$status" -eq 0 ]
     [[ $output == *"write 1"*"STATUS 0"* ]]

@@ -116,6 +116,7 @@ static void run_clear(Run *r)
     exec_free(r->exec);
     software_clear(&r->software);
     g_main_loop_unref(r->loop);
+    g_free(r->io_error);
     g_mutex_clear(&r->lock);
 }
 

@@ -27,6 +27,7 @@ typedef enum {
     STATE_PAUSED,
     STATE_SHUTDOWN,  /* the guest powered off */
     STATE_PANICKED,  /* the guest failed */
+    STATE_IO_ERROR,  /* a disk failed; its requests are kept */
 } RunState;
 
 struct Run {
@@ -63,6 +64,7 @@ struct Run {
     bool wished;
     DevicePower wish;
     uint32_t code;
+    char *io_error; /* what a disk said that stops the machine, on its way */
 };
 
 /* ---- lists.c: true if the options ask for a list, which is printed. */
@@ -94,6 +96,8 @@ void state_stop(Run *r);
 bool state_reset(Run *r, GError **error);
 /* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
+/* A disk failed that stops the machine; as run_power. */
+void run_io_error(void *opaque, Device *dev, bool write, int error);
 /* It is over, with exit status 0. Main thread. */
 void run_end(Run *r);
 /* --exec's command has ended: the guest gets some time to power off. opaque is a Run. */

@@ -207,6 +207,8 @@ bool setup_start(Run *r, GError **error)
         !add_fw_cfg(r, error) || !check_software(r, error))
         return false;
     r->software.boot.mode = machine_firmware(r->machine, r->software.boot.mode);
+    if (!r->exec) /* with --exec nobody is there to go on: the guest is told */
+        machine_on_io_error(r->machine, run_io_error, r);
     if (!machine_start(r->machine, run_power, r, error) ||
         !machine_boot(r->machine, &r->software.boot, &r->entry, error))
         return false;

@@ -5,6 +5,7 @@
  *   prelaunch --cont--> running --stop--> paused --cont--> running
  *   running --the guest powers off, with shutdown=pause--> shutdown
  *   running --the guest fails, with panic=pause--> guest-panicked
+ *   running --a disk fails, with werror=stop, enospc or rerror=stop--> io-error --cont--> running
  *   shutdown, guest-panicked --system_reset--> paused
  *
  * system_reset leaves the other states as they are. While it is not running, the CPUs are
@@ -31,6 +32,7 @@ const char *state_text(const Run *r)
         [STATE_PRELAUNCH] = "paused (prelaunch)", [STATE_RUNNING] = "running",
         [STATE_PAUSED] = "paused", [STATE_SHUTDOWN] = "paused (shutdown)",
         [STATE_PANICKED] = "paused (guest-panicked)",
+        [STATE_IO_ERROR] = "paused (io-error)",
     };
     return texts[r->state];
 }
@@ -70,8 +72,11 @@ bool state_cont(Run *r, GError **error)
 {
     if (r->state == STATE_SHUTDOWN || r->state == STATE_PANICKED)
         return fail(error, "the guest has ended; system_reset comes first");
+    bool again = r->state == STATE_IO_ERROR;
     if (r->state != STATE_RUNNING)
         go(r);
+    if (again)
+        machine_retry(r->machine);
     return true;
 }
 
@@ -79,6 +84,43 @@ void state_stop(Run *r)
 {
     if (r->state == STATE_RUNNING)
         halt(r, STATE_PAUSED);
+}
+
+/* ---- Disks that fail ---------------------------------------------------------------- */
+
+static gboolean on_io_error(gpointer opaque)
+{
+    Run *r = opaque;
+    g_mutex_lock(&r->lock);
+    g_autofree char *line = g_steal_pointer(&r->io_error);
+    g_mutex_unlock(&r->lock);
+    if (!line)
+        return G_SOURCE_REMOVE;
+    r->warn(line);
+    if (r->state == STATE_RUNNING)
+        halt(r, STATE_IO_ERROR);
+    else
+        cpus_pause(r);
+    if (r->state == STATE_PAUSED) /* stopped just before: the same, but for how to go on */
+        r->state = STATE_IO_ERROR;
+    return G_SOURCE_REMOVE;
+}
+
+void run_io_error(void *opaque, Device *dev, bool write, int error)
+{
+    Run *r = opaque;
+    g_mutex_lock(&r->lock);
+    bool first = !r->io_error;
+    if (first)
+        r->io_error = g_strdup_printf("warning: %s: %s failed: %s; the machine is stopped until the "
+                                      "monitor's cont, which tries again",
+                                      dev->id, write ? "a write" : "a read", g_strerror(error));
+    g_mutex_unlock(&r->lock);
+    if (first) {
+        if (!r->accel.none)
+            cpu_group_halt(r->cpus);
+        g_idle_add_full(G_PRIORITY_DEFAULT, on_io_error, r, NULL);
+    }
 }
 
 bool state_reset(Run *r, GError **error)

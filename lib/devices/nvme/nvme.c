@@ -357,5 +357,6 @@ const DeviceType nvme_type = {
     .stop = nvme_stop,
     .saving = nvme_saving,
     .loaded = nvme_loaded,
+    .retry = nvme_retry,
     .pci = nvme_pci,
 };

@@ -32,10 +32,23 @@ static void ended(NvmeCommand *c)
         nvme_written(c);
 }
 
+/* Kept until the machine goes on, if that is what the error takes. */
+static bool keep(NvmeCommand *c, int ret)
+{
+    Device *dev = &c->n->dev;
+    bool read = c->io.op == BLOCK_READ;
+    if (!device_keeps(dev, c->n->drive, read, ret) || !nvme_keep(c))
+        return false;
+    dev->env.io_error(dev->env.io_error_opaque, dev, !read, -ret);
+    return true;
+}
+
 /* On whatever thread it ended. */
 static void done(BlockRequest *io)
 {
     NvmeCommand *c = io->opaque;
+    if (keep(c, io->ret))
+        return;
     ended(c);
     nvme_complete(c, status_of(c, io->ret));
 }
@@ -55,8 +68,21 @@ static unsigned submit(NvmeCommand *c, BlockOp op, unsigned flags, uint64_t offs
     };
     if (!block_submit(c->n->user, &c->io))
         return NVME_LATER;
+    if (keep(c, c->io.ret))
+        return NVME_LATER;
     ended(c);
     return status_of(c, c->io.ret);
+}
+
+void nvme_retry(Device *dev)
+{
+    Nvme *n = (Nvme *)dev;
+    for (NvmeCommand *c = nvme_kept(n), *next; c; c = next) {
+        next = c->next;
+        c->io.flags &= ~(unsigned)BLOCK_MAY_STALL; /* this is the main thread */
+        if (block_submit(n->user, &c->io))
+            done(&c->io);
+    }
 }
 
 /* The range of blocks in dwords 10 to 12, as bytes; a status. */

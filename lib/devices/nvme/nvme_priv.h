@@ -57,7 +57,7 @@ typedef struct {
 
 typedef struct NvmeCommand {
     Nvme *n;
-    struct NvmeCommand *next; /* while it is free */
+    struct NvmeCommand *next; /* while it is free, or kept */
     uint16_t sqid;
     uint8_t raw[NVME_COMMAND];
     uint32_t result; /* dword 0 of the completion */
@@ -72,6 +72,7 @@ typedef struct {
     uint16_t size; /* 0: there is none */
     uint16_t head, tail, cqid;
     uint16_t in_flight;
+    bool draining;
 } NvmeSq;
 
 typedef struct {
@@ -99,7 +100,7 @@ struct Nvme {
     bool has_thread, work, busy, end;
     unsigned paused;
     unsigned in_flight;
-    NvmeCommand *free;
+    NvmeCommand *free, *kept; /* kept: in flight until the machine goes on after an error */
 
     uint32_t intms, cc, csts, aqa;
     uint64_t asq, acq;
@@ -135,6 +136,13 @@ void nvme_complete(NvmeCommand *c, unsigned status);
 unsigned nvme_map(NvmeCommand *c, uint64_t len, bool to_guest);
 /* Marks what was written to the guest. */
 void nvme_written(NvmeCommand *c);
+/* Keeps a command that stops the machine, or, when the controller or its queue is to come to rest,
+   does not. Without the lock. */
+bool nvme_keep(NvmeCommand *c);
+/* The kept ones, the oldest first; no longer kept. Without the lock. */
+NvmeCommand *nvme_kept(Nvme *n);
+/* The machine goes on. */
+void nvme_retry(Device *dev);
 /* Gives the guest that many bytes of data, or takes them; a status. */
 unsigned nvme_give(NvmeCommand *c, const void *data, size_t len);
 unsigned nvme_take(NvmeCommand *c, void *data, size_t len);

@@ -59,10 +59,10 @@ static bool cq_room(const NvmeCq *cq)
 static void cq_put(Nvme *n, NvmeCq *cq, uint8_t *entry)
 {
     st_le16(entry + 14, (uint16_t)((ld_le16(entry + 14) & ~1u) | cq->phase));
-    /* The phase bit says that all of it is there: it goes last. */
+    /* The phase bit says that all of it is there: it goes last. To RAM only, as the lock is held. */
     uint64_t at = cq->base + (uint64_t)cq->tail * NVME_COMPLETION;
-    if (bus_dma_write(n->dev.env.space, at, entry, 12) != BUS_OK ||
-        bus_write(n->dev.env.space, at + 12, ld_le32(entry + 12), 4) != BUS_OK)
+    if (bus_ram_write(n->dev.env.space, at, entry, 12) != BUS_OK ||
+        bus_message(n->dev.env.space, at + 12, ld_le32(entry + 12)) != BUS_OK)
         nvme_fatal(n);
     if (++cq->tail == cq->size) {
         cq->tail = 0;
@@ -133,7 +133,7 @@ static unsigned map_list(NvmeCommand *c, uint64_t list, uint64_t len, bool to_gu
     unsigned status = NVME_OK;
     while (len && status == NVME_OK) {
         uint8_t raw[8];
-        if (bus_dma_read(c->n->dev.env.space, list, raw, sizeof raw) != BUS_OK)
+        if (bus_ram_read(c->n->dev.env.space, list, raw, sizeof raw) != BUS_OK)
             return NVME_BAD_TRANSFER;
         uint64_t entry = ld_le64(raw);
         if ((list & (NVME_PAGE - 1)) == NVME_PAGE - 8 && len > NVME_PAGE) {
@@ -251,7 +251,7 @@ static NvmeCommand *fetch(Nvme *n, unsigned qid)
         return NULL;
     NvmeCommand *c = command_get(n);
     uint64_t at = sq->base + (uint64_t)sq->head * NVME_COMMAND;
-    if (bus_dma_read(n->dev.env.space, at, c->raw, sizeof c->raw) != BUS_OK) {
+    if (bus_ram_read(n->dev.env.space, at, c->raw, sizeof c->raw) != BUS_OK) {
         nvme_fatal(n);
         c->next = n->free;
         n->free = c;
@@ -304,10 +304,30 @@ static void *serve(void *opaque)
     return NULL;
 }
 
+/* Ends a kept command, of that queue (NULL: any), without success; false: there is none. Under the lock,
+   which it lets go of. */
+static bool fail_kept(Nvme *n, const NvmeSq *sq)
+{
+    for (NvmeCommand **p = &n->kept; *p; p = &(*p)->next) {
+        NvmeCommand *c = *p;
+        if (sq && &n->sq[c->sqid] != sq)
+            continue;
+        *p = c->next;
+        pthread_mutex_unlock(&n->lock);
+        nvme_complete(c, c->io.op == BLOCK_READ ? NVME_READ_ERROR : NVME_WRITE_FAULT);
+        pthread_mutex_lock(&n->lock);
+        return true;
+    }
+    return false;
+}
+
 void nvme_drain_sq(Nvme *n, NvmeSq *sq)
 {
+    sq->draining = true;
     while (sq->in_flight)
-        pthread_cond_wait(&n->rest, &n->lock);
+        if (!fail_kept(n, sq))
+            pthread_cond_wait(&n->rest, &n->lock);
+    sq->draining = false;
 }
 
 void nvme_pause(Nvme *n)
@@ -315,8 +335,34 @@ void nvme_pause(Nvme *n)
     pthread_mutex_lock(&n->lock);
     n->paused++;
     while (n->busy || n->in_flight)
-        pthread_cond_wait(&n->rest, &n->lock);
+        if (!fail_kept(n, NULL))
+            pthread_cond_wait(&n->rest, &n->lock);
     pthread_mutex_unlock(&n->lock);
+}
+
+bool nvme_keep(NvmeCommand *c)
+{
+    Nvme *n = c->n;
+    pthread_mutex_lock(&n->lock);
+    bool kept = !n->paused && !n->sq[c->sqid].draining;
+    if (kept) {
+        NvmeCommand **last = &n->kept;
+        while (*last)
+            last = &(*last)->next;
+        c->next = NULL;
+        *last = c;
+    }
+    pthread_mutex_unlock(&n->lock);
+    return kept;
+}
+
+NvmeCommand *nvme_kept(Nvme *n)
+{
+    pthread_mutex_lock(&n->lock);
+    NvmeCommand *list = n->kept;
+    n->kept = NULL;
+    pthread_mutex_unlock(&n->lock);
+    return list;
 }
 
 void nvme_resume(Nvme *n)

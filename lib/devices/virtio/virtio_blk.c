@@ -7,8 +7,11 @@
  * the thread it ends on. Requests are the guest's to get wrong: one without a header or a status
  * byte breaks the queue, others get an error status.
  *
- * Left out: SCSI commands and lifetime (not in a modern device), secure erase, zones; stopping the
- * machine on an error (werror=stop and enospc report it to the guest).
+ * A request that stops the machine (werror=stop and the like) is kept, and counts as in flight. It is
+ * tried again when the machine goes on; should the device have to come to rest before (a reset, its
+ * removal), it fails.
+ *
+ * Left out: SCSI commands and lifetime (not in a modern device), secure erase, zones.
  */
 #include "devices/virtio/virtio_props.h"
 
@@ -49,7 +52,7 @@ typedef struct BlkRequest {
     VringChain chain;
     BlockRequest io;
     Blk *blk;
-    struct BlkRequest *next; /* while it is free */
+    struct BlkRequest *next; /* while it is free, or kept */
     uint8_t *status;
     uint32_t written; /* when it succeeds */
     uint16_t queue;
@@ -73,7 +76,8 @@ struct Blk {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t idle;
-    BlkRequest *free;
+    BlkRequest *free, *kept;
+    bool draining; /* nothing is kept */
     long in_flight; /* taken by lib/block and not on the spot; below 0 for moments */
 };
 
@@ -123,18 +127,52 @@ static uint8_t status_of(const BlkRequest *req, int ret)
     return ret == -ENOTSUP ? S_UNSUPP : S_IOERR;
 }
 
-/* On whatever thread it ended. */
-static void done(BlockRequest *io)
+/* Kept until the machine goes on, if that is what it takes. It is in flight. */
+static bool keep(BlkRequest *req, int ret)
 {
-    BlkRequest *req = io->opaque;
+    Blk *b = req->blk;
+    bool read = req->io.op == BLOCK_READ;
+    if (!device_keeps(&b->dev, b->drive, read, ret))
+        return false;
+    pthread_mutex_lock(&b->lock);
+    bool kept = !b->draining;
+    if (kept) {
+        req->next = b->kept;
+        b->kept = req;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (kept)
+        b->dev.env.io_error(b->dev.env.io_error_opaque, &b->dev, !read, -ret);
+    return kept;
+}
+
+/* It ended for good. */
+static void end(BlkRequest *req, uint8_t status)
+{
     Blk *b = req->blk;
     unsigned queue = req->queue;
-    finish(req, status_of(req, io->ret));
+    finish(req, status);
     virtio_flush(&b->v, queue);
     pthread_mutex_lock(&b->lock);
     req->next = b->free;
     b->free = req;
     if (--b->in_flight == 0)
+        pthread_cond_broadcast(&b->idle);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* On whatever thread it ended. */
+static void done(BlockRequest *io)
+{
+    BlkRequest *req = io->opaque;
+    if (!keep(req, io->ret))
+        end(req, status_of(req, io->ret));
+}
+
+static void count(Blk *b)
+{
+    pthread_mutex_lock(&b->lock);
+    if (++b->in_flight == 0)
         pthread_cond_broadcast(&b->idle);
     pthread_mutex_unlock(&b->lock);
 }
@@ -164,15 +202,17 @@ static bool submit(BlkRequest *req, BlockOp op, unsigned flags, uint64_t sector,
         finish(req, S_OK);
         return true;
     }
-    if (block_submit(b->user, &req->io)) {
-        finish(req, status_of(req, req->io.ret));
-        return true;
+    if (!block_submit(b->user, &req->io)) {
+        count(b);
+        return false;
     }
-    pthread_mutex_lock(&b->lock);
-    if (++b->in_flight == 0)
-        pthread_cond_broadcast(&b->idle);
-    pthread_mutex_unlock(&b->lock);
-    return false;
+    if (req->io.ret < 0 && device_keeps(&b->dev, b->drive, in, req->io.ret)) {
+        count(b);
+        done(&req->io);
+        return false;
+    }
+    finish(req, status_of(req, req->io.ret));
+    return true;
 }
 
 /* Discard and write-zeroes: one segment. */
@@ -261,9 +301,40 @@ static void blk_drain(VirtioDevice *v)
 {
     Blk *b = blk_of(v);
     pthread_mutex_lock(&b->lock);
-    while (b->in_flight)
-        pthread_cond_wait(&b->idle, &b->lock);
+    b->draining = true;
+    while (b->in_flight) {
+        BlkRequest *req = b->kept;
+        if (!req) {
+            pthread_cond_wait(&b->idle, &b->lock);
+            continue;
+        }
+        b->kept = req->next;
+        pthread_mutex_unlock(&b->lock);
+        end(req, S_IOERR);
+        pthread_mutex_lock(&b->lock);
+    }
+    b->draining = false;
     pthread_mutex_unlock(&b->lock);
+}
+
+static void blk_retry(Device *dev)
+{
+    Blk *b = (Blk *)dev;
+    pthread_mutex_lock(&b->lock);
+    BlkRequest *list = NULL, *next;
+    for (BlkRequest *req = b->kept; req; req = next) { /* the oldest first */
+        next = req->next;
+        req->next = list;
+        list = req;
+    }
+    b->kept = NULL;
+    pthread_mutex_unlock(&b->lock);
+    for (BlkRequest *req = list; req; req = next) {
+        next = req->next;
+        req->io.flags &= ~(unsigned)BLOCK_MAY_STALL; /* this is the main thread */
+        if (block_submit(b->user, &req->io))
+            done(&req->io);
+    }
 }
 
 /* ---- Configuration ------------------------------------------------------------ */
@@ -474,6 +545,7 @@ const DeviceType virtio_blk_type = {
     .props = blk_props,
     .saved = blk_saved,
     .slot = "virtio",
+    .retry = blk_retry,
     .start = blk_start,
     .reset = blk_reset,
     .stop = blk_stop,
