@@ -274,8 +274,9 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
     uboot=$("$BATS_TEST_DIRNAME/../../build/guest.sh" uboot riscv64 | tail -n 1)
     [ -n "$uboot" ] || skip "no U-Boot can be fetched"
     : >log
-    { wait_for grep -q 'bound to address' log; echo; echo 'ping 10.0.2.2'
-        wait_for grep -q 'is alive' log; echo poweroff; } |
+    # what is typed while it is busy with the network is lost
+    { wait_for grep -q '^=> ' log; sleep 1; echo 'ping 10.0.2.2'
+        wait_for grep -q 'is alive' log; sleep 1; echo poweroff; } |
         timeout 100 vm-run --arch riscv64 -nographic -m 256 -kernel "$uboot" -nic user,model=e1000e >log 2>&1
     grep -q 'DHCP client bound to address 10.0.2.15' log
     grep -q 'host 10.0.2.2 is alive' log

@@ -164,8 +164,8 @@ one_line()
 }
 
 @test "what is not there yet says so" {
-    for args in '-device virtio-gpu-device' '-display gtk' '-serial vc' '-nic user,model=rtl8139' '-netdev vde,id=n'; do
-        run vm-run $args -kernel "$d/Image"
+    for args in '-device virtio-gpu-device' '-display gtk' '-serial vc' '-nic user,model=usb-ehci' '-netdev vde,id=n'; do
+        run timeout 20 vm-run $args -kernel "$d/Image"
         [ "$status" -eq 2 ]
         one_line
         [[ $output == *"yet"* ]]
