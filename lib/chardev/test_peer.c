@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Back ends whose peer comes and goes: sockets, pty, FIFOs. The peer is this program too. */
+#include "base/test_wait.h"
 #include "base/error.h"
 #include "chardev/test_front.h"
 
@@ -19,16 +20,6 @@ static void front_init(Front *f, Chardev *c, size_t room)
     chardev_set_handlers(c, front_can_receive, front_receive, front_event, f);
 }
 
-/* Runs the main loop until cond holds; a test that waits ten seconds fails. */
-#define run_until(cond)                                                                            \
-    do {                                                                                           \
-        gint64 until_ = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;                              \
-        while (!(cond)) {                                                                          \
-            g_assert_cmpint(g_get_monotonic_time(), <, until_);                                    \
-            if (!g_main_context_iteration(NULL, FALSE))                                            \
-                g_usleep(500);                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static char *temp_dir(void)
 {

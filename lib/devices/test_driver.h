@@ -2,6 +2,7 @@
 /* A virtio device in a slot, and the driver's side of it by hand; split rings. */
 #pragma once
 
+#include "base/test_wait.h"
 #include "devices/device.h"
 
 #include "base/bytes.h"
@@ -140,15 +141,6 @@ static inline uint16_t used(Card *c, unsigned q)
     return __atomic_load_n((uint16_t *)(void *)(at(c, RING(q) + 0x2000) + 2), __ATOMIC_ACQUIRE);
 }
 
-#define run_until(cond)                                                                            \
-    do {                                                                                           \
-        gint64 until_ = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;                              \
-        while (!(cond)) {                                                                          \
-            g_assert_cmpint(g_get_monotonic_time(), <, until_);                                    \
-            if (!g_main_context_iteration(NULL, FALSE))                                            \
-                g_usleep(100);                                                                     \
-        }                                                                                          \
-    } while (0)
 
 /* Long enough for what must not happen. */
 static inline void run_a_while(void)

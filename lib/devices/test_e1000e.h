@@ -3,6 +3,7 @@
  * stream socket. Packets and sums are made here a byte at a time. For tests. */
 #pragma once
 
+#include "base/test_wait.h"
 #include "devices/device.h"
 
 #include "base/bytes.h"
@@ -48,15 +49,6 @@ typedef struct {
     bool line; /* atomic */
 } Card;
 
-#define run_until(cond)                                                                            \
-    do {                                                                                           \
-        gint64 until_ = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;                              \
-        while (!(cond)) {                                                                          \
-            g_assert_cmpint(g_get_monotonic_time(), <, until_);                                    \
-            if (!g_main_context_iteration(NULL, FALSE))                                            \
-                g_usleep(100);                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static inline void run_a_while(void)
 {

@@ -2,6 +2,7 @@
 /* A card for tests: keeps what it gets. */
 #pragma once
 
+#include "base/test_wait.h"
 #include "base/error.h"
 #include "net/net_priv.h"
 
@@ -74,13 +75,3 @@ static inline NetBackend *open_netdev(NetTable *t, const char *id, const char *t
     return net_table_get(t, id, NULL);
 }
 
-/* Runs the main loop until cond holds; a test that waits ten seconds fails. */
-#define run_until(cond)                                                                            \
-    do {                                                                                           \
-        gint64 until_ = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;                              \
-        while (!(cond)) {                                                                          \
-            g_assert_cmpint(g_get_monotonic_time(), <, until_);                                    \
-            if (!g_main_context_iteration(NULL, FALSE))                                            \
-                g_usleep(200);                                                                     \
-        }                                                                                          \
-    } while (0)

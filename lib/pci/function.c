@@ -264,7 +264,9 @@ void pci_show(PciFunction *fn)
 {
     memcpy(fn->initial, fn->config, PCI_SPACE_SIZE);
     pthread_mutex_lock(&fn->host->lock);
+    pthread_mutex_lock(&fn->host->irq_lock);
     fn->visible = true;
+    pthread_mutex_unlock(&fn->host->irq_lock);
     pci_remap(fn);
     pthread_mutex_unlock(&fn->host->lock);
 }
@@ -274,7 +276,9 @@ void pci_hide(PciFunction *fn)
     if (!fn->config || !fn->visible)
         return;
     pthread_mutex_lock(&fn->host->lock);
+    pthread_mutex_lock(&fn->host->irq_lock); /* devices' threads look at it */
     fn->visible = false;
+    pthread_mutex_unlock(&fn->host->irq_lock);
     pci_remap(fn);
     pci_intx_update(fn);
     pthread_mutex_unlock(&fn->host->lock);

@@ -7,8 +7,7 @@
 #include "virtio/virtio_priv.h"
 
 #include "base/log.h"
-
-#include <signal.h>
+#include "base/thread.h"
 
 void virtio_queue_init(VirtioDevice *v, VirtioQueue *q, unsigned size)
 {
@@ -43,19 +42,12 @@ static void *serve(void *opaque)
     return NULL;
 }
 
-/* Signals are for the main thread. Under wake_lock. */
+/* Under wake_lock. */
 static bool thread_begin(VirtioQueue *q)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    q->has_thread = pthread_create(&q->thread, NULL, serve, q) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (q->has_thread) {
-        g_autofree char *name = g_strdup_printf("%.11s/%u", q->v->type->name,
-                                                (unsigned)(q - q->v->queues));
-        pthread_setname_np(q->thread, name);
-    }
+    g_autofree char *name = g_strdup_printf("%.11s/%u", q->v->type->name,
+                                            (unsigned)(q - q->v->queues));
+    q->has_thread = thread_start(&q->thread, name, serve, q) == 0;
     return q->has_thread;
 }
 

@@ -10,10 +10,10 @@
 #include "exec.h"
 
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,7 +31,8 @@ static const char *const stream_names[STREAMS] = { "in", "out", "err", "status" 
 struct Exec {
     char *append, *disk; /* disk: an image for the guest's root, or NULL */
     int ours[STREAMS];
-    GThread *threads[STATUS];
+    pthread_t threads[STATUS];
+    bool running[STATUS];
     GString *answer;
     guint watch;
     bool told;
@@ -318,11 +319,9 @@ static void start_copy(Exec *e, Stream which, int from, int to)
 {
     Copy *c = g_new(Copy, 1);
     *c = (Copy){ from, to };
-    sigset_t all, old;
-    sigfillset(&all); /* signals are for the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    e->threads[which] = g_thread_new("exec", copy, c);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    e->running[which] = thread_start(&e->threads[which], "exec", copy, c) == 0;
+    if (!e->running[which])
+        g_free(c);
 }
 
 /* The guest says "0\n", or "! why not\n". */
@@ -382,6 +381,8 @@ bool exec_connect(Exec *e, ChardevTable *chardevs, Machine *m, void (*ended)(voi
     start_copy(e, IN, STDIN_FILENO, e->ours[IN]);
     start_copy(e, OUT, e->ours[OUT], STDOUT_FILENO);
     start_copy(e, ERR, e->ours[ERR], STDERR_FILENO);
+    if (!e->running[IN] || !e->running[OUT] || !e->running[ERR])
+        return fail(error, "the host has no thread to spare");
     g_unix_set_fd_nonblocking(e->ours[STATUS], TRUE, NULL);
     e->watch = g_unix_fd_add(e->ours[STATUS], G_IO_IN | G_IO_HUP, on_answer, e);
     return true;
@@ -439,10 +440,10 @@ void exec_free(Exec *e)
     /* The ports' ends are closed with their chardevs: these threads come to the end of file. The one
        that waits for our own input ends with the process. */
     for (Stream i = OUT; i <= ERR; i++)
-        if (e->threads[i])
-            g_thread_join(e->threads[i]);
-    if (e->threads[IN])
-        g_thread_unref(e->threads[IN]);
+        if (e->running[i])
+            pthread_join(e->threads[i], NULL);
+    if (e->running[IN])
+        pthread_detach(e->threads[IN]);
     for (Stream i = OUT; i < STREAMS; i++)
         if (e->ours[i] >= 0)
             close(e->ours[i]);

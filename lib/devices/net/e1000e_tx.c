@@ -10,9 +10,9 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/log.h"
 
-#include <signal.h>
 #include <string.h>
 
 enum { ENTRY = 16, BATCH = 16, MIN_FRAME = 60, FCS = 4 };
@@ -467,15 +467,10 @@ bool e1000e_thread_start(E1000e *n, GError **error)
     n->tx_buf = g_malloc(E1000E_LEAD + E1000E_FRAME_MAX + MIN_FRAME);
     n->cut_buf = g_malloc(E1000E_LEAD + E1000E_FRAME_MAX + MIN_FRAME);
     n->rx_buf = g_malloc(E1000E_FRAME_MAX + MIN_FRAME + FCS);
-    sigset_t all, old;
-    sigfillset(&all); /* signals are for the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int ret = pthread_create(&n->thread, NULL, serve, n);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int ret = thread_start(&n->thread, "e1000e", serve, n);
     n->has_thread = !ret;
     if (ret)
         return fail_errno(error, ret, "cannot make a thread");
-    pthread_setname_np(n->thread, "e1000e");
     return true;
 }
 

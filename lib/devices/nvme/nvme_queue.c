@@ -7,9 +7,9 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/log.h"
 
-#include <signal.h>
 #include <string.h>
 
 uint32_t nvme_dword(const NvmeCommand *c, unsigned n)
@@ -385,14 +385,9 @@ bool nvme_thread_start(Nvme *n, GError **error)
     pthread_mutex_init(&n->lock, NULL);
     pthread_cond_init(&n->wake, NULL);
     pthread_cond_init(&n->rest, NULL);
-    sigset_t all, old;
-    sigfillset(&all); /* signals are for the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int ret = pthread_create(&n->thread, NULL, serve, n);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int ret = thread_start(&n->thread, "nvme", serve, n);
     if (ret)
         return fail_errno(error, ret, "cannot make a thread");
-    pthread_setname_np(n->thread, "nvme");
     n->has_thread = true;
     return true;
 }

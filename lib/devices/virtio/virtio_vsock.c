@@ -10,9 +10,9 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -338,14 +338,9 @@ static bool start_thread(Vsock *s, GError **error)
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->epoll_fd < 0 || s->wake_fd < 0 || !watch(s, &s->wake_fd) || !watch(s, &s->listen_fd))
         return fail_errno(error, errno, "cannot wait for sockets");
-    sigset_t all, old;
-    sigfillset(&all); /* signals are for the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int ret = pthread_create(&s->thread, NULL, vsock_serve, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int ret = thread_start(&s->thread, "vsock", vsock_serve, s);
     if (ret)
         return fail_errno(error, ret, "cannot make a thread");
-    pthread_setname_np(s->thread, "vsock");
     s->has_thread = true;
     return true;
 }
