@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum { HELD_BASE = 100, UNSHARED_BASE = 200, BITS = 4, MOST_PROCESSES = 100000 };
+enum { DYING_TRIES = 20, DYING_PAUSE_US = 50000 };
 
 static int lock_op(int fd, int command, short type, unsigned byte, struct flock *out)
 {
@@ -153,32 +154,46 @@ static unsigned clash(int fd, BlockLock wanted, int *r)
     return 0;
 }
 
-static bool in_use(int fd, const char *file, unsigned byte, bool writing, GError **error)
+static bool in_use(const char *file, const char *who, bool writing, GError **error)
 {
-    g_autofree char *who = holder(fd, byte);
     const char *hint = writing ? "read-only=on,force-share=on reads it nevertheless"
                                : "force-share=on reads it nevertheless; data may be stale";
 
     return fail(error, "%s: in use by %s\nhint: %s", file, who ? who : "another process", hint);
 }
 
-bool block_lock_change(int fd, const char *file, BlockLock *held, BlockLock wanted, GError **error)
+/* Both kinds at once, or none: a byte that is in the way, 0 if there is none or *r says what failed. */
+static unsigned change(int fd, BlockLock *held, BlockLock wanted, int *r)
 {
     BlockLock both = { held->perm | wanted.perm, held->unshared | wanted.unshared };
-    int r = hold(fd, *held, both);
     unsigned byte = 0;
 
+    *r = hold(fd, *held, both);
     /* first ours, then a look at the others': of two that come at once, at least one sees the
      * other */
-    if (!r)
-        byte = clash(fd, wanted, &r);
-    if (r || byte) {
+    if (!*r)
+        byte = clash(fd, wanted, r);
+    if (*r || byte) {
         hold(fd, both, *held);
-        if (byte)
-            return in_use(fd, file, byte, wanted.perm & BLOCK_PERM_WRITE, error);
-        return fail_errno(error, -r, "%s: its lock cannot be taken", file);
+        return byte;
     }
     hold(fd, both, wanted);
     *held = wanted;
-    return true;
+    return 0;
+}
+
+bool block_lock_change(int fd, const char *file, BlockLock *held, BlockLock wanted, GError **error)
+{
+    for (int tries = 0;; tries++) {
+        int r;
+        unsigned byte = change(fd, held, wanted, &r);
+        if (!byte)
+            return !r || fail_errno(error, -r, "%s: its lock cannot be taken", file);
+        /* One that nobody is seen to hold may be of a process that was killed, whose requests to
+         * the kernel end a little later than itself. */
+        g_autofree char *who = holder(fd, byte);
+        if (who || tries == DYING_TRIES)
+            return in_use(file, who, wanted.perm & BLOCK_PERM_WRITE, error);
+        g_usleep(DYING_PAUSE_US);
+    }
 }
