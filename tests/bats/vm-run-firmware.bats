@@ -15,13 +15,13 @@ at_prompt()
     text=$1
     shift
     mkfifo "$T/in.in" "$T/in.out"
-    timeout 40 vm-run --arch riscv64 -M virt -m 512M -display none -serial pipe:"$T/in" "$@" 9>&- &
+    timeout 90 vm-run --arch riscv64 -M virt -m 512M -display none -serial pipe:"$T/in" "$@" 9>&- &
     pid=$!
     exec 7<>"$T/in.in"
     cat "$T/in.out" >"$T/out" &
     for _ in $(seq 600); do
         if grep -qa '=> ' "$T/out"; then break; fi
-        if grep -qa 'stop autoboot' "$T/out"; then printf ' ' >&7; fi
+        if grep -qa 'U-Boot 20' "$T/out"; then printf ' ' >&7; fi
         kill -0 $pid 2>/dev/null || break
         sleep 0.1
     done
