@@ -218,7 +218,7 @@ of() { awk -F'\t' -v n="$1" -v w="$2" '$1 == n && $2 == w { print $3 }' $out/io.
                    $3 ? sprintf("%.2f", $2 / $3) : "-" }'
     done
     echo
-    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs; disks: direct I/O in the guest, image in $dir, sequential 256 KiB 4 at a time, random 4 KiB 32 at a time (randread1: one at a time); network: $mb MiB each way; ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU."
+    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), medians of $runs; disks: direct I/O in the guest, image in $dir, sequential 256 KiB 4 at a time, random 4 KiB 32 at a time (randread1: one at a time); network: $mb MiB each way; ${peer:+$($peer --version | head -n 1 | sed 's/ (.*//; s/emulator version //'), }guest Debian riscv64 Linux, 1 CPU. A ratio above 100 is no speed: there the peer's device stalls until the guest's driver waits no more."
 } >$out/io.md
 cat $out/io.md
 if [ -n "$readme" ]; then
