@@ -342,17 +342,17 @@ static void poke_fw_cfg(Poker *p)
 static void poke_time(Poker *p)
 {
     static const uint32_t steps[] = {1, 100, 10000, 1000000, 1000000000};
-    g_autofree char *reply = below(p, 2)
-        ? board_ask(&p->b, "clock_step %u", below(p, steps[below(p, G_N_ELEMENTS(steps))] + 1))
-        : NULL;
     uint8_t bytes[64];
+    if (below(p, 2))
+        g_free(board_ask(&p->b, "clock_step %u",
+                         below(p, steps[below(p, G_N_ELEMENTS(steps))] + 1)));
     for (unsigned i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)g_rand_int(p->rand);
     if (below(p, 2))
         chardev_memory_input(below(p, 2) ? p->b.serial : p->b.port, bytes, 1 + below(p, 64));
     g_main_context_iteration(NULL, FALSE);
-    g_autoptr(GBytes) a = chardev_memory_take_output(p->b.serial);
-    g_autoptr(GBytes) c = chardev_memory_take_output(p->b.port);
+    g_bytes_unref(chardev_memory_take_output(p->b.serial));
+    g_bytes_unref(chardev_memory_take_output(p->b.port));
 }
 
 static void step(Poker *p)
@@ -361,11 +361,10 @@ static void step(Poker *p)
     case 0: poke_virtio(p); break;
     case 1: poke_fw_cfg(p); break;
     case 2: poke_time(p); break;
-    case 3: {
-        g_autofree char *r = board_ask(&p->b, "set_irq_in plic unnamed-gpio-in %u %u",
-                                       below(p, 100), below(p, 2));
+    case 3:
+        g_free(board_ask(&p->b, "set_irq_in plic unnamed-gpio-in %u %u", below(p, 100),
+                         below(p, 2)));
         break;
-    }
     case 4: case 5: case 6: case 7: case 8: case 9: poke_pci(p); break;
     default: poke_register(p); break;
     }
