@@ -23,6 +23,9 @@ typedef struct GuestIsa {
     bool big_endian;
     const GuestReg *regs;       /* ends with a NULL name */
     TranslateGuest translate;
+    /* The same for one program of an operating system: user level only, direct_memory, exceptions go
+       to env.exception. NULL: not there yet. */
+    const TranslateGuest *user;
     /* Names and summaries of CPU models for -cpu help, appended to out. */
     void (*list_models)(GString *out);
     /* Applies "-cpu MODEL[,key=value...]" to a CPU struct just made; spec NULL: the default.
@@ -30,6 +33,8 @@ typedef struct GuestIsa {
     bool (*configure)(TranslateCpu *cpu, const char *spec, GError **error);
     /* Power-on state; id is the CPU's number (hart id, affinity). */
     void (*reset)(TranslateCpu *cpu, uint64_t id, uint64_t entry);
+    /* User mode: the state in which a program starts at entry; all other registers are 0. */
+    void (*reset_user)(TranslateCpu *cpu, uint64_t entry);
     /* The riscv,isa string, the mmu-type and the like: properties of the CPU's device-tree node
        as "key=value" lines. */
     void (*describe)(TranslateCpu *cpu, GString *out);

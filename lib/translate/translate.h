@@ -75,7 +75,12 @@ typedef struct TranslateGuest {
     size_t hot;              /* offset within it of the 256 bytes most used by code */
     unsigned insn_align;     /* log2 of instruction alignment */
     unsigned max_insn;       /* longest instruction in bytes, at most 16 */
-    /* user mode: guest addresses are host addresses + Translator's base, no MMU */
+    /*
+     * User mode: guest addresses are host addresses + Translator's base, no MMU. A guest's bad
+     * access is a host signal, whose handler calls translate_host_fault. Code made from pages that
+     * change is dropped when it is told (translate_invalidate): by the environment when mappings
+     * change, by the guest's own fences of its instruction stream.
+     */
     bool direct_memory;
     const uint16_t *int_pins, *float_pins; /* slots in order of dynamic frequency */
     unsigned n_int_pins, n_float_pins;
@@ -208,6 +213,26 @@ void translate_tlb_flush(TranslateCpu *cpu, unsigned mmu_mask, bool keep_global)
 void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address);
 /* A tag never used before by any CPU of the translator: links are shared, and compare tags. */
 uint32_t translate_tag_new(TranslateCpu *cpu);
+
+/*
+ * User mode. For signal handlers on the CPU's own thread (async-signal-safe): if ucontext
+ * (ucontext_t) was stopped in compiled code, or in C that touches guest memory for the guest (also to
+ * read the code to be translated), changes it so that on return from the handler the run loop
+ * raises TRANSLATE_HOST_FAULT at the guest instruction that did it, with the guest's state as the
+ * commit rule says; true then. False: the guest did not do it.
+ */
+#define TRANSLATE_HOST_FAULT UINT32_MAX
+bool translate_host_fault(TranslateCpu *cpu, void *ucontext);
+
+/*
+ * User mode: fork. _prepare takes the translator's locks on the forking thread (its CPU is not in
+ * code), _parent gives them back. In the child, _child does that too, forgets all other CPUs
+ * (their memory is freed) and gives the child a code cache of its own, with what was translated so
+ * far; false: that could not be had, and the child cannot go on.
+ */
+void translate_fork_prepare(Translator *t);
+void translate_fork_parent(Translator *t);
+bool translate_fork_child(Translator *t, TranslateCpu *self, GError **error);
 
 /* From helpers: raises a guest exception at the current instruction when the helper returns. */
 void translate_raise(TranslateCpu *cpu, uint32_t exception, uint64_t value);
