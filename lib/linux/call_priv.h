@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions behind syscalls.def, and what they share. */
+#pragma once
+
+#include "linux/linux_priv.h"
+
+#define PASS(name, args)
+#define NONE(name, args)
+#define DO(name, args) int64_t call_##name(LinuxThread *t, const uint64_t a[6]);
+#include "linux/syscalls.def"
+#undef PASS
+#undef NONE
+#undef DO
+
+/* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
+   whole lines. call is NULL for an unknown number. */
+void strace_enter(LinuxThread *t, const LinuxCall *call);
+void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
