@@ -16,3 +16,5 @@
    whole lines. call is NULL for an unknown number. */
 void strace_enter(LinuxThread *t, const LinuxCall *call);
 void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
+/* A line for a signal that is about to be delivered. */
+void strace_signal(LinuxThread *t, const siginfo_t *info);
