@@ -168,8 +168,10 @@ struct TranslateCpu {
     uint64_t save[10];       /* temporaries across a call into C */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;
-    /* pages executed under a tag */
+    /* pages executed under a tag, none invalidated since that epoch of the translator */
     struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256];
+    uint32_t fetch_epoch;
+    uint64_t touch_address;  /* guest address at which the host faulted in C */
     /* values wider than a host register; operands of evaluated operations */
     IrValue cells[64];
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
