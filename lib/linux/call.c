@@ -4,11 +4,9 @@
  * CPU's registers, the result back. What a call was interrupted by, and whether it is done again, is
  * signal.c's, which runs next.
  */
-#include <unistd.h>
-#include <sys/syscall.h>
-
 #include "base/log.h"
 #include "linux/call_priv.h"
+#include "linux/host_numbers.h"
 
 #define PASS(name, args) {#name, args, SYS_##name, NULL},
 #define DO(name, args) {#name, args, -1, call_##name},

@@ -12,6 +12,21 @@
 #undef NONE
 #undef DO
 
+/* Index of each in linux_calls: CALL_read, ... */
+enum {
+#define PASS(name, args) CALL_##name,
+#define NONE(name, args) CALL_##name,
+#define DO(name, args) CALL_##name,
+#include "linux/syscalls.def"
+#undef PASS
+#undef NONE
+#undef DO
+    CALLS
+};
+
+/* The host's call with the same arguments, but with argument `path` as the host has it. */
+int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], unsigned path);
+
 /* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
    whole lines. call is NULL for an unknown number. */
 void strace_enter(LinuxThread *t, const LinuxCall *call);
