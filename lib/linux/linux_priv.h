@@ -31,6 +31,9 @@ typedef struct LinuxThread LinuxThread;
 #define LINUX_NO_RESULT 1024
 
 #define LINUX_SIGNALS 64
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
 #define LINUX_MMAP_MIN UINT64_C(65536)
 #define LINUX_ASAN_LIMIT UINT64_C(0x7fff0000)
 
@@ -210,10 +213,6 @@ void signals_release(LinuxThread *t);
    (ppoll, pselect6, epoll_pwait, rt_sigsuspend): never blocks what the translator needs. Notes it
    for the frame. 0, -EFAULT, -EINVAL. */
 int signals_wait_mask(LinuxThread *t, uint64_t set, uint64_t size, uint64_t *mask);
-int64_t signals_action(LinuxThread *t, int signal, uint64_t action, uint64_t old, uint64_t size);
-int64_t signals_procmask(LinuxThread *t, int how, uint64_t set, uint64_t old, uint64_t size);
-int64_t signals_altstack(LinuxThread *t, uint64_t stack, uint64_t old);
-int64_t signals_return(LinuxThread *t);
 
 /* ---- Process and threads ------------------------------------------------------------------ */
 
@@ -281,8 +280,6 @@ void thread_free(LinuxThread *t);
 void thread_run(LinuxThread *t);
 _Noreturn void process_exit(LinuxThread *t, int status); /* exit_group */
 _Noreturn void process_die(LinuxThread *t, int signal); /* by the signal's default action */
-int64_t process_exec(LinuxThread *t, int dirfd, uint64_t path, uint64_t argv, uint64_t envp,
-                     int flags);
 /* "this is a bug in vm-user": for faults of our own. */
 _Noreturn void process_crash(LinuxThread *t, int signal, const siginfo_t *info, void *ucontext);
 

@@ -3,7 +3,9 @@
  * Linux on riscv64: registers of system calls, signal frames (asm/ucontext.h, asm/sigcontext.h), vDSO,
  * HWCAP (asm/hwcap.h: a bit a letter of the ISA string).
  */
+#include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "guest/riscv/riscv.h"
@@ -12,20 +14,8 @@
 
 enum { RA = 1, SP = 2, TP = 4, A0 = 10, A1 = 11, A2 = 12, A7 = 17, CSR_FCSR = 3 };
 
-enum {
-#define N(number, name) CALL_##name,
-#define PASS(name, args) INDEX_##name,
-#define DO PASS
-#define NONE PASS
-#include "linux/syscalls.def"
-#undef PASS
-#undef DO
-#undef NONE
-#undef N
-};
-
 static const LinuxNumber numbers[] = {
-#define N(number, name) {number, INDEX_##name},
+#define N(number, name) {number, CALL_##name},
 #include "linux/numbers_generic.def"
 #undef N
 };

@@ -329,7 +329,7 @@ static unsigned action_words(const LinuxThread *t)
     return t->process->abi->sa_restorer ? 4 : 3;
 }
 
-int64_t signals_action(LinuxThread *t, int signal, uint64_t action, uint64_t old, uint64_t size)
+static int64_t signals_action(LinuxThread *t, int signal, uint64_t action, uint64_t old, uint64_t size)
 {
     unsigned words = action_words(t);
     uint64_t in[4], out[4];
@@ -358,7 +358,7 @@ int64_t signals_action(LinuxThread *t, int signal, uint64_t action, uint64_t old
     return old ? guest_write(old, out, words * sizeof *out) : 0;
 }
 
-int64_t signals_procmask(LinuxThread *t, int how, uint64_t set, uint64_t old, uint64_t size)
+static int64_t signals_procmask(LinuxThread *t, int how, uint64_t set, uint64_t old, uint64_t size)
 {
     uint64_t mask = t->mask, given;
     if (size != NSIG_BYTES)
@@ -380,7 +380,7 @@ int64_t signals_procmask(LinuxThread *t, int how, uint64_t set, uint64_t old, ui
     return 0;
 }
 
-int64_t signals_altstack(LinuxThread *t, uint64_t stack, uint64_t old)
+static int64_t signals_altstack(LinuxThread *t, uint64_t stack, uint64_t old)
 {
     uint64_t sp = t->process->abi->get_sp(t->cpu), low = (uint64_t)(uintptr_t)t->altstack.ss_sp;
     stack_t out = t->altstack, in;
@@ -409,7 +409,7 @@ int64_t signals_altstack(LinuxThread *t, uint64_t stack, uint64_t old)
     return 0;
 }
 
-int64_t signals_return(LinuxThread *t)
+static int64_t signals_return(LinuxThread *t)
 {
     uint64_t mask;
     stack_t altstack;
