@@ -62,7 +62,8 @@ void linux_do_call(LinuxThread *t)
     const LinuxProcess *p = t->process;
     p->abi->get_call(t->cpu, &t->number, t->args);
     const LinuxCall *call = linux_call_find(p, t->number);
-    t->restart = false;
+    t->restart = t->waiting = false;
+    t->last_number = t->number;
     int64_t result;
     if (G_UNLIKELY(log_enabled(LOG_STRACE))) {
         strace_enter(t, call);

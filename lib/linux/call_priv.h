@@ -32,3 +32,5 @@ int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const c
    whole lines. call is NULL for an unknown number. */
 void strace_enter(LinuxThread *t, const LinuxCall *call);
 void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
+/* A line for a signal that is about to be delivered. */
+void strace_signal(LinuxThread *t, const siginfo_t *info);

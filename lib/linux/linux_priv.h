@@ -31,11 +31,17 @@ typedef struct LinuxThread LinuxThread;
 #define LINUX_NO_RESULT 1024
 
 #define LINUX_SIGNALS 64
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+#define LINUX_MMAP_MIN UINT64_C(65536)
+#define LINUX_ASAN_LIMIT UINT64_C(0x7fff0000)
 
 /* ---- Memory maps (mm.c) ------------------------------------------------------- */
 
 typedef enum { /* whose a mapping is, as /proc/self/maps names it */
     VMA_PLAIN, VMA_HEAP, VMA_STACK, VMA_VDSO, VMA_SHM,
+    VMA_HOST, /* not the guest's: nothing of it can be had or changed */
 } VmaKind;
 
 typedef struct Vma {
@@ -49,12 +55,14 @@ typedef struct LinuxMm {
     GMutex lock;
     GTree *vmas;              /* by start; they do not overlap */
     uint64_t min, limit;      /* addresses that the guest may have: min <= address < limit */
-    uint64_t top;             /* where the search for room for mmap starts, downward */
+    uint64_t top, cursor;     /* where the search for room starts, downward: first, and now */
     uint64_t brk_start, brk;  /* the heap */
     Translator *translator;
 } LinuxMm;
 
 bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **error);
+/* Takes addr..+size out of what the guest may have. */
+void mm_reserve(LinuxMm *mm, uint64_t addr, uint64_t size);
 /* System calls; results are addresses or -errno. */
 int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, int fd,
                 uint64_t offset, VmaKind kind);
@@ -148,7 +156,7 @@ typedef struct LinuxAbi {
     uint64_t task_size, mmap_top, pie_base;
     uint64_t min_stack_frame; /* AT_MINSIGSTKSZ */
     /* What the exception of env.exception means. */
-    void (*trap)(TranslateCpu *cpu, uint32_t exception, uint64_t value, LinuxTrap *out);
+    void (*trap)(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out);
     void (*get_call)(TranslateCpu *cpu, uint64_t *number, uint64_t args[6]);
     void (*set_result)(TranslateCpu *cpu, int64_t result);
     /* Back before the system call instruction, with the first argument as it was. */
@@ -169,11 +177,12 @@ typedef struct LinuxAbi {
     GBytes *(*vdso)(uint64_t *sigreturn);
     /* /proc/cpuinfo's text, appended. */
     void (*cpuinfo)(TranslateCpu *cpu, GString *out);
-    /* The order of clone's last two arguments: true when tls comes before the child's tid. */
-    bool clone_tls_first;
+    bool clone_tls_first;     /* clone's tls argument comes before the child's tid */
+    bool sa_restorer;         /* struct sigaction has the member */
 } LinuxAbi;
 
 extern const LinuxAbi *const linux_abis[]; /* ended by NULL */
+const LinuxAbi *linux_abi_find(const char *isa); /* NULL: not there */
 
 /* ---- Signals (signal.c) ----------------------------------------------------------------- */
 
@@ -204,10 +213,6 @@ void signals_release(LinuxThread *t);
    (ppoll, pselect6, epoll_pwait, rt_sigsuspend): never blocks what the translator needs. Notes it
    for the frame. 0, -EFAULT, -EINVAL. */
 int signals_wait_mask(LinuxThread *t, uint64_t set, uint64_t size, uint64_t *mask);
-int64_t signals_action(LinuxThread *t, int signal, uint64_t action, uint64_t old, uint64_t size);
-int64_t signals_procmask(LinuxThread *t, int how, uint64_t set, uint64_t old, uint64_t size);
-int64_t signals_altstack(LinuxThread *t, uint64_t stack, uint64_t old);
-int64_t signals_return(LinuxThread *t);
 
 /* ---- Process and threads ------------------------------------------------------------------ */
 
@@ -248,13 +253,16 @@ struct LinuxThread {
     bool ended;               /* the guest's thread is over */
 
     /* signals */
-    uint32_t pending;         /* atomic: `info` waits for delivery, and all signals are blocked */
+    /* atomic: bit 0: `info` waits for delivery, and all signals are blocked; bit 1: look at sent_set */
+    uint32_t pending;
     siginfo_t info;
+    uint32_t sent_set;        /* atomic: those of `sent` that wait */
+    siginfo_t sent[5];        /* signals of the CPU's that were sent by somebody */
     bool faulted;             /* fault_info is that of TRANSLATE_HOST_FAULT */
     siginfo_t fault_info;
     uint64_t mask;            /* blocked by the guest: bit signal - 1 */
-    uint64_t wait_mask;       /* of the call that waits, if waiting */
-    bool waiting;
+    uint64_t wait_mask;       /* of the call being done, if waiting */
+    bool waiting, waited;     /* waited: the signal to be delivered came while it did */
     stack_t altstack;
 
     /* the call being done */
@@ -263,33 +271,39 @@ struct LinuxThread {
     bool restart;             /* it returned -LINUX_RESTART */
     uint64_t last_number;     /* for crash reports */
     uint64_t last_args[6];
-    void *host_stack;         /* of a vfork child */
 };
 
 /* The thread running on this host thread; NULL before the first. For signal handlers. */
 LinuxThread *linux_current(void);
 void linux_set_current(LinuxThread *t);
 
+/* What clone3 adds: addresses of the guest, and counts. */
+typedef struct LinuxCloneMore {
+    uint64_t pidfd, set_tid, n_set_tid, cgroup;
+} LinuxCloneMore;
+
+#define LINUX_TIMEBASE 10000000 /* ticks a second of the guest's own counter */
+
 LinuxThread *thread_new(LinuxProcess *p); /* with a CPU; the calling host thread's if it runs it */
 void thread_free(LinuxThread *t);
 /* Runs guest code until the guest's thread ends. */
 void thread_run(LinuxThread *t);
-int64_t thread_clone(LinuxThread *t, uint64_t flags, uint64_t stack, uint64_t ptid, uint64_t ctid,
-                     uint64_t tls, int exit_signal, const uint64_t *set_tid, size_t n_set_tid);
-void thread_exit(LinuxThread *t, int status);         /* the exit call: this thread only */
 _Noreturn void process_exit(LinuxThread *t, int status); /* exit_group */
-_Noreturn void process_die(LinuxThread *t, int signal, int code, uint64_t addr); /* by a signal */
-int64_t process_exec(LinuxThread *t, int dirfd, uint64_t path, uint64_t argv, uint64_t envp,
-                     int flags);
+_Noreturn void process_die(LinuxThread *t, int signal); /* by the signal's default action */
 /* "this is a bug in vm-user": for faults of our own. */
 _Noreturn void process_crash(LinuxThread *t, int signal, const siginfo_t *info, void *ucontext);
 
-/* ---- Loading (loader.c, stack.c) ------------------------------------------------------------ */
+/* ---- Loading (loader.c) --------------------------------------------------------------------- */
 
-/* Opens and maps the program and its interpreter, and makes the stack: the entry and the stack
-   pointer. *status as linux_run. */
-bool loader_load(LinuxProcess *p, TranslateCpu *cpu, uint64_t *entry, uint64_t *sp, int *status,
-                 GError **error);
+/* The program's and its interpreter's files, open and looked at. */
+typedef struct LinuxImages LinuxImages;
+/* Also sets the process's isa, abi, exe. *status as linux_run. */
+LinuxImages *loader_open(LinuxProcess *p, int *status, GError **error);
+void loader_close(LinuxImages *images); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LinuxImages, loader_close)
+/* Maps them and makes the stack: the entry and the stack pointer. */
+bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64_t *entry,
+                 uint64_t *sp, GError **error);
 
 /* ---- Paths (path.c) ---------------------------------------------------------------------------- */
 

@@ -25,9 +25,22 @@ static unsigned hash_of(uint64_t phys, uint64_t mode)
     return (unsigned)(h >> (64 - REGION_HASH_BITS));
 }
 
+static int make_code(size_t size)
+{
+    int fd = memfd_create("lathe-code", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        return -e;
+    }
+    return fd;
+}
+
 bool cache_start(Translator *t, GError **error)
 {
     Code *c = &t->code;
+    c->fork_fd = -1;
     c->size = t->options.code_size ? t->options.code_size : (size_t)64 << 20;
     c->size = (c->size + GUEST_PAGE_SIZE - 1) & ~PAGE_MASK;
     if (c->size < (1u << 20) || c->size > (1u << 30))
@@ -41,19 +54,59 @@ bool cache_start(Translator *t, GError **error)
     t->n_links = 1;
     if (!t->host)
         return true;
-    int fd = memfd_create("lathe-code", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)c->size) < 0) {
-        int e = errno;
-        if (fd >= 0)
-            close(fd);
-        return fail_errno(error, e, "cannot make the code cache");
-    }
+    int fd = make_code(c->size);
+    if (fd < 0)
+        return fail_errno(error, -fd, "cannot make the code cache");
     c->write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     c->run = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
     int e = errno;
     close(fd);
     if (c->write == MAP_FAILED || c->run == MAP_FAILED)
         return fail_errno(error, e, "cannot map the code cache");
+    return true;
+}
+
+/* Made in the parent, whose other threads go on changing the code as soon as the lock is free. */
+void cache_copy(Translator *t)
+{
+    Code *c = &t->code;
+    size_t done = 0;
+    if (!t->host)
+        return;
+    c->fork_fd = make_code(c->size);
+    while (c->fork_fd >= 0 && done < c->used) {
+        ssize_t n = pwrite(c->fork_fd, c->run + done, c->used - done, (off_t)done);
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            int e = n < 0 ? errno : EIO;
+            close(c->fork_fd);
+            c->fork_fd = -e;
+        }
+    }
+}
+
+void cache_drop_copy(Translator *t)
+{
+    if (t->code.fork_fd >= 0)
+        close(t->code.fork_fd);
+    t->code.fork_fd = -1;
+}
+
+bool cache_take_copy(Translator *t, GError **error)
+{
+    Code *c = &t->code;
+    int fd = c->fork_fd;
+    if (!t->host)
+        return true;
+    if (fd < 0)
+        return fail_errno(error, -fd, "cannot copy the code cache");
+    void *write = mmap(c->write, c->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+    void *run = mmap(c->run, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
+    int e = errno;
+    cache_drop_copy(t);
+    if (write == MAP_FAILED || run == MAP_FAILED)
+        return fail_errno(error, e, "cannot map the copy of the code cache");
     return true;
 }
 
@@ -269,6 +322,8 @@ static bool region_covers(const Region *r, uint64_t page, uint64_t first, uint64
 static void drop_code_flag(Translator *t, uint64_t page)
 {
     GuestPage g;
+    if (t->guest->direct_memory)
+        return;
     TranslateCpu *cpu = t->cpus->len ? t->cpus->pdata[0] : NULL;
     if (cpu && cpu->env.ram && cpu->env.ram(cpu->env.opaque, page, &g) && g.flags)
         __atomic_and_fetch(g.flags, (uint8_t)~GUEST_PAGE_CODE, __ATOMIC_SEQ_CST);
@@ -303,18 +358,44 @@ void cache_guest_wrote(Translator *t, uint64_t phys, unsigned size)
     translate_invalidate(t, phys, size);
 }
 
+/* phys to end, both inclusive, as far as they are in this page */
+static void invalidate_page(Translator *t, uint64_t page, uint64_t phys, uint64_t end)
+{
+    uint64_t first = page < phys ? phys & PAGE_MASK : 0;
+    uint64_t last = (end & ~PAGE_MASK) == page ? end & PAGE_MASK : PAGE_MASK;
+    invalidate_in_page(t, page, first, last);
+}
+
+/* All pages with code, where that is less than looking for each page of a range. */
+static void invalidate_pages(Translator *t, uint64_t phys, uint64_t end)
+{
+    GHashTableIter it;
+    gpointer value;
+    g_hash_table_iter_init(&it, t->pages);
+    while (g_hash_table_iter_next(&it, NULL, &value)) {
+        uint64_t page = ((const PageCode *)value)->page << GUEST_PAGE_BITS;
+        if (page >= (phys & ~PAGE_MASK) && page <= end)
+            invalidate_page(t, page, phys, end);
+    }
+}
+
 void translate_invalidate(Translator *t, uint64_t phys, uint64_t size)
 {
     if (!size)
         return;
+    uint64_t end = phys + size - 1 < phys ? UINT64_MAX : phys + size - 1;
     g_mutex_lock(&t->lock);
-    for (uint64_t page = phys & ~PAGE_MASK, end = phys + size - 1; page <= (end & ~PAGE_MASK);
-         page += GUEST_PAGE_SIZE) {
-        uint64_t first = page < phys ? phys & PAGE_MASK : 0;
-        uint64_t last = (end & ~PAGE_MASK) == page ? end & PAGE_MASK : PAGE_MASK;
-        invalidate_in_page(t, page, first, last);
-        if (page + GUEST_PAGE_SIZE == 0)
-            break;
+    __atomic_add_fetch(&t->epoch, 1, __ATOMIC_SEQ_CST);
+    if (t->guest->direct_memory &&
+        (end - phys) >> GUEST_PAGE_BITS > g_hash_table_size(t->pages)) {
+        invalidate_pages(t, phys, end);
+    } else {
+        for (uint64_t page = phys & ~PAGE_MASK; page <= (end & ~PAGE_MASK);
+             page += GUEST_PAGE_SIZE) {
+            invalidate_page(t, page, phys, end);
+            if (page + GUEST_PAGE_SIZE == 0)
+                break;
+        }
     }
     g_mutex_unlock(&t->lock);
 }
@@ -329,4 +410,10 @@ TranslateStats translate_stats(Translator *t)
     };
     g_mutex_unlock(&t->lock);
     return s;
+}
+
+void translate_code_range(Translator *t, uint64_t *start, uint64_t *size)
+{
+    *start = (uint64_t)(uintptr_t)t->code.run;
+    *size = t->host ? t->code.size : 0;
 }

@@ -53,16 +53,21 @@ typedef struct GuestEnv {
      * NULL: the breakpoint exception. */
     bool (*semihost)(void *opaque, struct TranslateCpu *cpu);
     /* A fence of other CPUs' instruction streams or address translations asked for by the guest:
-     * start..+size of address space. NULL: none needed. */
+     * start..+size of address space. NULL: none needed.
+     * User mode: the guest says by an instruction of its ISA (RISC-V: FENCE.I) that it has written
+     * code there (size UINT64_MAX: anywhere). The environment, which knows what the guest may
+     * write, drops the code made from that (translate_invalidate). Called from compiled code. */
     void (*remote_fence)(void *opaque, uint64_t start, uint64_t size);
 
-    /* User mode (TranslateGuest.direct_memory) only; the rest above is not called there. */
+    /* User mode (TranslateGuest.direct_memory) only. Of the above, time and remote_fence are called
+     * there. */
     /* Code is about to be made from the page that contains address. False: the guest may not
      * execute there. No lock is held. */
     bool (*executable)(void *opaque, uint64_t address);
     /* The guest raised an exception at cpu->pc: one of its ISA (system call, illegal instruction,
-     * breakpoint, misaligned access) or TRANSLATE_HOST_FAULT. Changes the CPU's state; the guest
-     * goes on at cpu->pc. */
+     * breakpoint, misaligned access, no right to execute) or TRANSLATE_HOST_FAULT (value: the
+     * address where the host says it; the signal knows better). Changes the CPU's state; the
+     * guest goes on at cpu->pc. */
     void (*exception)(void *opaque, struct TranslateCpu *cpu, uint32_t exception, uint64_t value);
     /* The CPU was kicked, or an exception was handled: what is due (signals) is done. */
     void (*attention)(void *opaque, struct TranslateCpu *cpu);

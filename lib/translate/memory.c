@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 #include "base/bits.h"
+#include "translate/host/touch.h"
 #include "translate/translate_priv.h"
 
 static inline unsigned tlb_index(uint64_t address)
@@ -32,6 +33,8 @@ static inline uint64_t tlb_invalid(const TranslateCpu *cpu, unsigned index)
 void memory_start(TranslateCpu *cpu)
 {
     uint64_t random = 0;
+    if (cpu->guest->direct_memory)
+        return; /* the TLB is not used, nor touched */
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
         random = (uint64_t)g_random_int() << 32 | g_random_int();
     cpu->tlb_poison = BIT64(62) | (random & bits_mask(38) << 24);
@@ -87,6 +90,8 @@ void translate_tlb_flush_page(TranslateCpu *cpu, uint64_t address)
 
 void memory_protect(Translator *t, uint64_t phys_page)
 {
+    if (t->guest->direct_memory)
+        return;
     for (unsigned c = 0; c < t->cpus->len; c++) {
         TranslateCpu *cpu = t->cpus->pdata[c];
         for (unsigned m = 0; m < TRANSLATE_MMUS; m++) {
@@ -192,6 +197,47 @@ static void write_host(uint8_t *p, unsigned size, uint64_t v)
     }
 }
 
+/* User mode: the host address of a guest address; and what follows when the host faulted there. */
+
+static uint64_t direct_address(const TranslateCpu *cpu, uint64_t address)
+{
+    return address + cpu->translator->options.memory_base;
+}
+
+static bool touched(TranslateCpu *cpu, Touch touch)
+{
+    if (G_LIKELY(!touch.fault))
+        return true;
+    translate_raise(cpu, TRANSLATE_HOST_FAULT, cpu->touch_address);
+    return false;
+}
+
+static bool direct_load(TranslateCpu *cpu, uint64_t address, unsigned size, uint64_t *value)
+{
+    uint64_t at = direct_address(cpu, address);
+    Touch touch = size == 1   ? touch_load8(at)
+                  : size == 2 ? touch_load16(at)
+                  : size == 4 ? touch_load32(at)
+                              : touch_load64(at);
+    *value = touch.value;
+    return touched(cpu, touch);
+}
+
+static bool direct_store(TranslateCpu *cpu, uint64_t address, unsigned size, uint64_t value)
+{
+    uint64_t at = direct_address(cpu, address);
+    Touch touch = size == 1   ? touch_store8(at, value)
+                  : size == 2 ? touch_store16(at, value)
+                  : size == 4 ? touch_store32(at, value)
+                              : touch_store64(at, value);
+    return touched(cpu, touch);
+}
+
+bool memory_copy(TranslateCpu *cpu, void *to, uint64_t address, size_t n)
+{
+    return touched(cpu, touch_copy(to, direct_address(cpu, address), n));
+}
+
 static uint64_t swap_value(uint64_t v, unsigned size)
 {
     return __builtin_bswap64(v) >> (64 - 8 * size);
@@ -219,11 +265,8 @@ static bool load_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsig
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     uint8_t *host, *flags;
     uint64_t phys;
-    if (cpu->guest->direct_memory) {
-        *value =
-            read_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size);
-        return true;
-    }
+    if (cpu->guest->direct_memory)
+        return direct_load(cpu, address, size, value);
     if (tlb_hit(e->read, address)) {
         *value = read_host((uint8_t *)(uintptr_t)(e->addend + address), size);
         return true;
@@ -246,11 +289,8 @@ static bool store_piece(TranslateCpu *cpu, uint64_t address, unsigned size, unsi
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     uint8_t *host, *flags;
     uint64_t phys;
-    if (cpu->guest->direct_memory) {
-        write_host((uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base), size,
-                   value);
-        return true;
-    }
+    if (cpu->guest->direct_memory)
+        return direct_store(cpu, address, size, value);
     if (tlb_hit(e->write, address)) {
         write_host((uint8_t *)(uintptr_t)(e->addend + address), size, value);
         return true;
@@ -290,7 +330,7 @@ static uint64_t real_load(TranslateCpu *cpu, uint64_t address, IrMem mem)
     cpu->count.slow_loads++;
     if (!check_alignment(cpu, address, mem, TRANSLATE_LOAD))
         return 0;
-    if (!crosses(address, size)) {
+    if (cpu->guest->direct_memory || !crosses(address, size)) {
         if (!load_piece(cpu, address, size, mmu, &v))
             return 0;
     } else {
@@ -313,20 +353,18 @@ static void real_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t 
         return;
     if (mem & IR_MEM_BE && size > 1)
         value = swap_value(value, size);
-    if (!crosses(address, size)) {
+    if (cpu->guest->direct_memory || !crosses(address, size)) {
         store_piece(cpu, address, size, mmu, value);
         return;
     }
     /* Both pages must be writable before either is written. */
     uint8_t *host, *flags;
     uint64_t phys;
-    if (!cpu->guest->direct_memory) {
-        if (!resolve(cpu, address, 1, TRANSLATE_STORE, mmu, &host, &phys, &flags))
-            return;
-        if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), 1, TRANSLATE_STORE, mmu, &host,
-                     &phys, &flags))
-            return;
-    }
+    if (!resolve(cpu, address, 1, TRANSLATE_STORE, mmu, &host, &phys, &flags))
+        return;
+    if (!resolve(cpu, effective((address | PAGE_MASK) + 1, mem), 1, TRANSLATE_STORE, mmu, &host,
+                 &phys, &flags))
+        return;
     for (unsigned i = 0; i < size; i++)
         if (!store_piece(cpu, effective(address + i, mem), 1, mmu, value >> 8 * i & 0xff))
             return;
@@ -372,7 +410,7 @@ static uint8_t *atomic_host(TranslateCpu *cpu, uint64_t address, IrMem mem, uint
         return NULL;
     }
     if (cpu->guest->direct_memory)
-        return (uint8_t *)(uintptr_t)(address + cpu->translator->options.memory_base);
+        return (uint8_t *)(uintptr_t)direct_address(cpu, address);
     TranslateTlbEntry *e = &cpu->tlb[mmu][tlb_index(address)];
     if (tlb_hit(e->write, address) && tlb_hit(e->read, address))
         return (uint8_t *)(uintptr_t)(e->addend + address);
@@ -436,6 +474,24 @@ static bool host_cas(uint8_t *p, unsigned size, uint64_t *expected, uint64_t des
     }
 }
 
+/* The same at atomic_host(address); *ok: exchanged. False: the host faulted. */
+static bool place_cas(TranslateCpu *cpu, uint8_t *host, unsigned size, uint64_t *expected,
+                      uint64_t desired, bool *ok)
+{
+    if (!cpu->guest->direct_memory) {
+        *ok = host_cas(host, size, expected, desired);
+        return true;
+    }
+    uint64_t at = (uint64_t)(uintptr_t)host, e = *expected;
+    Touch touch = size == 1   ? touch_cas8(at, e, desired)
+                  : size == 2 ? touch_cas16(at, e, desired)
+                  : size == 4 ? touch_cas32(at, e, desired)
+                              : touch_cas64(at, e, desired);
+    *ok = touch.value == (e & bits_mask(8 * size));
+    *expected = touch.value;
+    return touched(cpu, touch);
+}
+
 /* Returns what was there. Written out for x86-64, where clang without -mcx16 would call a
  * function that nobody has. */
 static unsigned __int128 host_cas16(uint8_t *p, unsigned __int128 expected,
@@ -462,16 +518,22 @@ static uint64_t real_atomic(TranslateCpu *cpu, IrAtomic what, uint64_t address, 
                             uint64_t operand)
 {
     unsigned size = ir_mem_bytes(mem);
-    uint64_t phys = 0, old;
+    uint64_t phys = 0, old, new;
     uint8_t *flags;
+    bool ok;
     address = effective(address, mem);
     uint8_t *host = atomic_host(cpu, address, mem, &phys, &flags);
     if (!host)
         return 0;
-    old = read_host(host, size);
-    while (!host_cas(host, size, &old,
-                     to_guest_order(combine(what, to_guest_order(old, mem), operand, size), mem)))
-        ;
+    if (!cpu->guest->direct_memory)
+        old = read_host(host, size);
+    else if (!direct_load(cpu, address, size, &old))
+        return 0;
+    do {
+        new = to_guest_order(combine(what, to_guest_order(old, mem), operand, size), mem);
+        if (!place_cas(cpu, host, size, &old, new, &ok))
+            return 0;
+    } while (!ok);
     atomic_done(cpu, phys, flags, size);
     return finish_load(old, mem);
 }
@@ -487,7 +549,12 @@ static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *ol
     uint8_t *host = atomic_host(cpu, address, mem, &phys, &flags);
     if (!host)
         return;
-    if (size == 16) {
+    bool ok;
+    if (size == 16 && cpu->guest->direct_memory) {
+        memcpy(old->w, expected->w, 16);
+        if (!touched(cpu, touch_cas128((uintptr_t)host, old->w, desired->w)))
+            return;
+    } else if (size == 16) {
         unsigned __int128 e, d;
         memcpy(&e, expected->w, 16);
         memcpy(&d, desired->w, 16);
@@ -496,7 +563,9 @@ static void real_cas(TranslateCpu *cpu, uint64_t address, IrMem mem, IrValue *ol
         memcpy(old->w, &was, 16);
     } else {
         uint64_t e = to_guest_order(expected->u & bits_mask(8 * size), mem);
-        host_cas(host, size, &e, to_guest_order(desired->u & bits_mask(8 * size), mem));
+        if (!place_cas(cpu, host, size, &e,
+                       to_guest_order(desired->u & bits_mask(8 * size), mem), &ok))
+            return;
         old->u = finish_load(e, mem);
     }
     atomic_done(cpu, phys, flags, size);
@@ -531,7 +600,10 @@ static bool real_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint
     if (!host || !linked)
         return false;
     uint64_t e = to_guest_order(cpu->linked_value, mem);
-    bool ok = host_cas(host, size, &e, to_guest_order(value & bits_mask(8 * size), mem));
+    bool ok;
+    if (!place_cas(cpu, host, size, &e,
+                   to_guest_order(value & bits_mask(8 * size), mem), &ok))
+        return false;
     if (ok)
         atomic_done(cpu, phys, flags, size);
     return ok;
@@ -647,9 +719,12 @@ bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage
 {
     TranslateMap map;
     if (cpu->guest->direct_memory) {
+        if (cpu->env.executable && !cpu->env.executable(cpu->env.opaque, address)) {
+            trouble(cpu, address, TRANSLATE_FETCH, TRANSLATE_BUS_ERROR);
+            return false;
+        }
         *phys = address;
-        page->host =
-            (uint8_t *)(uintptr_t)((address & ~PAGE_MASK) + cpu->translator->options.memory_base);
+        page->host = NULL; /* see memory_copy */
         page->flags = NULL;
         page->writable = false;
         return true;

@@ -10,9 +10,11 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "translate/host/touch.h"
 #include "translate/translate_priv.h"
 
 Translator *translate_new(const TranslateGuest *guest, const TranslateOptions *options,
@@ -69,7 +71,8 @@ static size_t cpu_bytes(const TranslateGuest *g)
 TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
 {
     TranslateCpu *cpu =
-        mmap(NULL, cpu_bytes(t->guest), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, cpu_bytes(t->guest), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     g_assert(cpu != MAP_FAILED);
     cpu->guest = t->guest;
     cpu->translator = t;
@@ -79,7 +82,7 @@ TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
     cpu->fp = t->guest->fp;
     cpu->tag = translate_tag_new(cpu);
     cpu->jump_table = mmap(NULL, TRANSLATE_JUMPS * sizeof(TranslateJump), PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     g_assert(cpu->jump_table != MAP_FAILED);
     if (t->options.accel != TRANSLATE_JIT)
         cpu->values = g_new0(IrValue, IR_MAX_OPS + 8);
@@ -93,6 +96,14 @@ TranslateCpu *translate_cpu_new(Translator *t, const GuestEnv *env, void *user)
     return cpu;
 }
 
+static void free_cpu(TranslateCpu *cpu)
+{
+    verify_free(cpu);
+    g_free(cpu->values);
+    munmap(cpu->jump_table, TRANSLATE_JUMPS * sizeof(TranslateJump));
+    munmap(cpu, cpu_bytes(cpu->guest));
+}
+
 void translate_cpu_free(TranslateCpu *cpu)
 {
     if (!cpu)
@@ -101,10 +112,7 @@ void translate_cpu_free(TranslateCpu *cpu)
     g_mutex_lock(&t->lock);
     g_ptr_array_remove(t->cpus, cpu);
     g_mutex_unlock(&t->lock);
-    verify_free(cpu);
-    g_free(cpu->values);
-    munmap(cpu->jump_table, TRANSLATE_JUMPS * sizeof(TranslateJump));
-    munmap(cpu, cpu_bytes(t->guest));
+    free_cpu(cpu);
 }
 
 void translate_kick(TranslateCpu *cpu)
@@ -214,6 +222,20 @@ static void leave_code(TranslateCpu *cpu)
     __atomic_store_n(&cpu->in_code, 0, __ATOMIC_SEQ_CST);
 }
 
+/* False: no CPU is in code. With the lock held. */
+static bool kick_running(Translator *t)
+{
+    bool any = false;
+    for (guint i = 0; i < t->cpus->len; i++) {
+        TranslateCpu *other = t->cpus->pdata[i];
+        if (!__atomic_load_n(&other->in_code, __ATOMIC_SEQ_CST))
+            continue;
+        translate_kick(other);
+        any = true;
+    }
+    return any;
+}
+
 /* The cache is full. Not in code, lock not held. */
 static void flush_all(TranslateCpu *cpu)
 {
@@ -226,15 +248,11 @@ static void flush_all(TranslateCpu *cpu)
         return;
     }
     t->flushing = 1;
-    g_mutex_unlock(&t->lock);
-    for (guint i = 0; i < t->cpus->len; i++) {
-        TranslateCpu *other = t->cpus->pdata[i];
-        while (__atomic_load_n(&other->in_code, __ATOMIC_SEQ_CST)) {
-            translate_kick(other);
-            g_usleep(20);
-        }
+    while (kick_running(t)) { /* CPUs may come and go meanwhile */
+        g_mutex_unlock(&t->lock);
+        g_usleep(20);
+        g_mutex_lock(&t->lock);
     }
-    g_mutex_lock(&t->lock);
     cache_reset(t);
     __atomic_store_n(&t->flushing, 0, __ATOMIC_SEQ_CST);
     g_cond_broadcast(&t->resumed);
@@ -271,6 +289,92 @@ static void mark_code(Translator *t, const GuestPage *page, uint64_t phys)
     memory_protect(t, phys & ~PAGE_MASK);
 }
 
+static TranslateJump *jump_entry(TranslateCpu *cpu, uint64_t pc)
+{
+    return &cpu->jump_table[pc >> cpu->guest->insn_align & (TRANSLATE_JUMPS - 1)];
+}
+
+/* With the lock, under which r has just been found to be alive, at cpu->pc. */
+static Region *remember(TranslateCpu *cpu, Region *r)
+{
+    Translator *t = cpu->translator;
+    if (t->options.accel != TRANSLATE_JIT || !r)
+        return r;
+    TranslateJump *j = jump_entry(cpu, cpu->pc);
+    j->tag = 0;
+    j->pc = cpu->pc;
+    j->host = (uint32_t)(uintptr_t)t->code.run + r->entry;
+    j->tag = cpu->tag;
+    return r;
+}
+
+static bool pc_is_aligned(TranslateCpu *cpu)
+{
+    TranslateFault fault;
+    if (!(cpu->pc & (((uint64_t)1 << cpu->guest->insn_align) - 1)))
+        return true;
+    cpu->guest->trouble(cpu, cpu->pc, TRANSLATE_FETCH, TRANSLATE_MISALIGNED, &fault);
+    translate_raise(cpu, fault.exception, fault.value);
+    return false;
+}
+
+/*
+ * User mode: with the lock, makes the region at cpu->pc from a copy of the bytes there, unless
+ * something was invalidated since `epoch`, before they were copied.
+ */
+static RegionResult make_direct(TranslateCpu *cpu, uint32_t epoch, const uint8_t *bytes,
+                                unsigned available, uint64_t next_page, Region **r)
+{
+    Translator *t = cpu->translator;
+    *r = NULL;
+    if (t->epoch != epoch)
+        return REGION_MADE; /* none: try again */
+    *r = cache_find(t, cpu->pc, cpu->mode);
+    if (*r)
+        return REGION_MADE;
+    return region_make(cpu, cpu->pc, bytes, available, next_page, r);
+}
+
+/* As find, in user mode. What is read may go away meanwhile: so it is copied, without the lock. */
+static Region *find_direct(TranslateCpu *cpu)
+{
+    Translator *t = cpu->translator;
+    uint8_t bytes[GUEST_PAGE_SIZE + 16];
+    unsigned available = GUEST_PAGE_SIZE - (unsigned)(cpu->pc & PAGE_MASK);
+    uint64_t phys, next = (cpu->pc | PAGE_MASK) + 1;
+    GuestPage page;
+    uint32_t epoch = __atomic_load_n(&t->epoch, __ATOMIC_SEQ_CST);
+
+    if (cpu->fetch_epoch != epoch)
+        memset(cpu->fetch, 0, sizeof cpu->fetch);
+    cpu->fetch_epoch = epoch;
+    if (!pc_is_aligned(cpu) || !fetch(cpu, cpu->pc, &phys, &page))
+        return NULL;
+    g_mutex_lock(&t->lock);
+    Region *r = remember(cpu, cache_find(t, cpu->pc, cpu->mode));
+    g_mutex_unlock(&t->lock);
+    if (r)
+        return r;
+    if (!memory_copy(cpu, bytes, cpu->pc, available))
+        return NULL;
+    g_mutex_lock(&t->lock);
+    RegionResult result = make_direct(cpu, epoch, bytes, available, 0, &r);
+    remember(cpu, r);
+    g_mutex_unlock(&t->lock);
+    if (result == REGION_NEEDS_BYTES) {
+        if (!fetch(cpu, next, &phys, &page) || !memory_copy(cpu, bytes + available, next, 16))
+            return NULL;
+        g_mutex_lock(&t->lock);
+        result = make_direct(cpu, epoch, bytes, available < 16 ? 16 : available, next, &r);
+        remember(cpu, r);
+        g_mutex_unlock(&t->lock);
+        g_assert(result != REGION_NEEDS_BYTES);
+    }
+    if (result == REGION_NO_ROOM)
+        flush_all(cpu);
+    return result == REGION_MADE ? r : NULL;
+}
+
 /* Looks for the region at cpu->pc, makes it if need be. NULL: a fault is pending, or the cache
  * was reset (try again). */
 static Region *find(TranslateCpu *cpu)
@@ -281,17 +385,16 @@ static Region *find(TranslateCpu *cpu)
     Region *r = NULL;
     uint8_t joined[32];
 
-    if (cpu->pc & (((uint64_t)1 << cpu->guest->insn_align) - 1)) {
-        TranslateFault fault;
-        cpu->guest->trouble(cpu, cpu->pc, TRANSLATE_FETCH, TRANSLATE_MISALIGNED, &fault);
-        translate_raise(cpu, fault.exception, fault.value);
+    if (cpu->guest->direct_memory)
+        return find_direct(cpu);
+    if (!pc_is_aligned(cpu))
         return NULL;
-    }
     if (!fetch(cpu, cpu->pc, &phys, &page))
         return NULL;
     g_mutex_lock(&t->lock);
     r = cache_find(t, phys, cpu->mode);
     if (r && r->last <= (int32_t)GUEST_PAGE_SIZE) {
+        remember(cpu, r);
         g_mutex_unlock(&t->lock);
         return r;
     }
@@ -300,6 +403,8 @@ static Region *find(TranslateCpu *cpu)
     if (!r) {
         mark_code(t, &page, phys);
         result = region_make(cpu, phys, page.host + in_page, available, 0, &r);
+        if (result == REGION_MADE)
+            remember(cpu, r);
     }
     g_mutex_unlock(&t->lock);
     if (result == REGION_NEEDS_BYTES) {
@@ -309,6 +414,7 @@ static Region *find(TranslateCpu *cpu)
             return NULL;
         g_mutex_lock(&t->lock);
         if (r && !r->dead && r->phys2 == phys2) {
+            remember(cpu, r);
             g_mutex_unlock(&t->lock);
             return r;
         }
@@ -319,34 +425,14 @@ static Region *find(TranslateCpu *cpu)
         memcpy(joined, page.host + in_page, available);
         memcpy(joined + available, page2.host, sizeof joined - available);
         result = region_make(cpu, phys, joined, available < 16 ? 16 : available, phys2, &r);
+        if (result == REGION_MADE)
+            remember(cpu, r);
         g_mutex_unlock(&t->lock);
         g_assert(result != REGION_NEEDS_BYTES);
     }
     if (result == REGION_NO_ROOM) {
         flush_all(cpu);
         return NULL;
-    }
-    return r;
-}
-
-static TranslateJump *jump_entry(TranslateCpu *cpu, uint64_t pc)
-{
-    return &cpu->jump_table[pc >> cpu->guest->insn_align & (TRANSLATE_JUMPS - 1)];
-}
-
-static Region *lookup(TranslateCpu *cpu)
-{
-    Translator *t = cpu->translator;
-    Region *r = find(cpu);
-    cpu->count.misses++;
-    if (!r)
-        return NULL;
-    TranslateJump *j = jump_entry(cpu, cpu->pc);
-    if (t->options.accel == TRANSLATE_JIT) {
-        j->tag = 0;
-        j->pc = cpu->pc;
-        j->host = (uint32_t)(uintptr_t)t->code.run + r->entry;
-        j->tag = cpu->tag;
     }
     return r;
 }
@@ -374,12 +460,10 @@ static void link_exit(TranslateCpu *cpu, uint32_t index, Region *r, uint64_t flu
     g_mutex_unlock(&t->lock);
 }
 
-static void log_entry(TranslateCpu *cpu, const Region *r)
+static void log_entry(TranslateCpu *cpu)
 {
-    log_line(LOG_EXEC,
-             "run %u: pc %#" G_GINT64_MODIFIER "x physical %#" G_GINT64_MODIFIER
-             "x mode %#" G_GINT64_MODIFIER "x",
-             cpu->index, cpu->pc, r->phys, r->mode);
+    log_line(LOG_EXEC, "run %u: pc %#" G_GINT64_MODIFIER "x mode %#" G_GINT64_MODIFIER "x",
+             cpu->index, cpu->pc, cpu->mode);
     if (log_enabled(LOG_CPU) && cpu->guest->dump) {
         g_autoptr(GString) s = g_string_new(NULL);
         cpu->guest->dump(cpu, s);
@@ -387,13 +471,16 @@ static void log_entry(TranslateCpu *cpu, const Region *r)
     }
 }
 
-/* flushes: the number of cache resets when r was found */
-static ExitReason run_code(TranslateCpu *cpu, Region *r, uint64_t flushes)
+/*
+ * Runs r, which starts at cpu->pc; or what is compiled for cpu->pc at code offset `entry`, and r is
+ * NULL. flushes: the number of cache resets when it was found; another since, and r is gone.
+ */
+static ExitReason run_code(TranslateCpu *cpu, Region *r, uint32_t entry, uint64_t flushes)
 {
     Translator *t = cpu->translator;
     ExitReason reason;
     if (log_enabled(LOG_EXEC | LOG_CPU))
-        log_entry(cpu, r);
+        log_entry(cpu);
     enter_code(cpu, t->options.accel == TRANSLATE_JIT ? 1 : 2);
     if (flushes != __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST)) {
         reason = EXIT_MISS; /* r went with a reset */
@@ -403,7 +490,7 @@ static ExitReason run_code(TranslateCpu *cpu, Region *r, uint64_t flushes)
         reason = verify_run(cpu, r);
     } else {
         cpu->pc_base = cpu->pc & ~PAGE_MASK;
-        reason = t->host->run(cpu, r->entry);
+        reason = t->host->run(cpu, r ? r->entry : entry);
         if (reason == EXIT_FAULT)
             cpu->pc = translate_pc(cpu);
         else if (reason == EXIT_LINK)
@@ -438,12 +525,76 @@ static void settle(TranslateCpu *cpu)
         fp_enter_mode(cpu);
 }
 
+/* The same in user mode: exceptions and signals are the environment's. */
+static void settle_direct(TranslateCpu *cpu)
+{
+    bool due = cpu->fault_pending;
+    if (due) {
+        cpu->fault_pending = 0;
+        cpu->guest->raise(cpu, cpu->fault);
+    }
+    due |= __atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
+    if (due && cpu->env.attention)
+        cpu->env.attention(cpu->env.opaque, cpu);
+    cpu->guest->mode(cpu);
+    if (cpu->guest->fp_rules)
+        fp_enter_mode(cpu);
+}
+
+/* The compiled code that the CPU's jump table has for cpu->pc, as a code offset. 0: none. The
+ * region may be dead; it leaves with EXIT_MISS then. */
+static uint32_t known_entry(TranslateCpu *cpu)
+{
+    const Translator *t = cpu->translator;
+    if (t->options.accel != TRANSLATE_JIT || cpu->verify)
+        return 0;
+    const TranslateJump *j = jump_entry(cpu, cpu->pc);
+    if (j->pc != cpu->pc || j->tag != cpu->tag)
+        return 0;
+    return j->host - (uint32_t)(uintptr_t)t->code.run;
+}
+
+/* One stretch of code, and others as long as there are only links to make. */
+static ExitReason run_on(TranslateCpu *cpu, bool settled)
+{
+    Translator *t = cpu->translator;
+    uint64_t flushes = __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST);
+    /* after a system call it is mostly known where to go on */
+    uint32_t entry = settled ? known_entry(cpu) : 0;
+    ExitReason reason;
+    if (entry) {
+        reason = run_code(cpu, NULL, entry, flushes);
+    } else {
+        Region *r = find(cpu);
+        cpu->count.misses++;
+        if (!r)
+            return cpu->fault_pending ? EXIT_FAULT : EXIT_MISS;
+        reason = run_code(cpu, r, 0, flushes);
+    }
+    while (reason == EXIT_LINK && !__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST)) {
+        uint32_t index = (uint32_t)cpu->exit_info;
+        __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
+            break;
+        Region *r = find(cpu);
+        cpu->count.misses++;
+        if (!r)
+            break;
+        link_exit(cpu, index, r, flushes);
+        reason = run_code(cpu, r, 0, flushes);
+    }
+    return cpu->fault_pending ? EXIT_FAULT : reason;
+}
+
 TranslateExit translate_run(TranslateCpu *cpu)
 {
     Translator *t = cpu->translator;
-    bool unsettled = true;
+    bool unsettled = true, settled;
     while (!__atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST)) {
-        if (unsettled || __atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
+        settled = unsettled || __atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST);
+        if (settled && cpu->guest->direct_memory)
+            settle_direct(cpu);
+        else if (settled)
             settle(cpu);
         unsettled = false;
         __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
@@ -451,28 +602,64 @@ TranslateExit translate_run(TranslateCpu *cpu)
         if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) ||
             __atomic_load_n(&cpu->stop, __ATOMIC_SEQ_CST))
             continue;
-        if (G_UNLIKELY(__atomic_exchange_n(&t->tags_ran_out, 0, __ATOMIC_SEQ_CST)))
+        if (G_UNLIKELY(__atomic_load_n(&t->tags_ran_out, __ATOMIC_SEQ_CST)) &&
+            __atomic_exchange_n(&t->tags_ran_out, 0, __ATOMIC_SEQ_CST))
             flush_all(cpu);
-
-        uint64_t flushes = __atomic_load_n(&t->count.flushes, __ATOMIC_SEQ_CST);
-        Region *r = lookup(cpu);
-        if (!r) {
-            unsettled = cpu->fault_pending;
-            continue;
-        }
-        ExitReason reason = run_code(cpu, r, flushes);
-        while (reason == EXIT_LINK && !__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST)) {
-            uint32_t index = (uint32_t)cpu->exit_info;
-            __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
-            if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || !(r = lookup(cpu)))
-                break;
-            link_exit(cpu, index, r, flushes);
-            reason = run_code(cpu, r, flushes);
-        }
-        unsettled = reason == EXIT_FAULT || reason == EXIT_MODE || cpu->fault_pending;
+        ExitReason reason = run_on(cpu, settled && cpu->guest->direct_memory);
+        unsettled = reason == EXIT_FAULT || reason == EXIT_MODE;
     }
     __atomic_store_n(&cpu->stop, 0, __ATOMIC_SEQ_CST);
     return TRANSLATE_STOPPED;
+}
+
+/* user mode */
+
+bool translate_host_fault(TranslateCpu *cpu, void *ucontext)
+{
+#ifdef __x86_64__
+    const Translator *t = cpu->translator;
+    greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs, *pc = &regs[REG_RIP];
+    uint64_t fixup = touch_fixup((uint64_t)*pc);
+    /* the host says no address but with a page fault, not for one that no address can be */
+    uint64_t address = regs[REG_TRAPNO] == 14
+                           ? (uint64_t)regs[REG_CR2] - t->options.memory_base
+                           : 0;
+    if (fixup) {
+        *pc = (greg_t)fixup;
+        cpu->touch_address = address;
+        return true;
+    }
+    return cpu->in_code && t->host && t->host->fault(cpu, (uint64_t)*pc, address, ucontext);
+#else
+    return false;
+#endif
+}
+
+void translate_fork_prepare(Translator *t)
+{
+    g_mutex_lock(&t->lock);
+    while (t->flushing)
+        g_cond_wait(&t->resumed, &t->lock);
+    cache_copy(t);
+}
+
+void translate_fork_parent(Translator *t)
+{
+    cache_drop_copy(t);
+    g_mutex_unlock(&t->lock);
+}
+
+bool translate_fork_child(Translator *t, TranslateCpu *self, GError **error)
+{
+    bool ok = cache_take_copy(t, error);
+    for (guint i = 0; i < t->cpus->len; i++)
+        if (t->cpus->pdata[i] != self)
+            free_cpu(t->cpus->pdata[i]);
+    g_ptr_array_set_size(t->cpus, 0);
+    g_ptr_array_add(t->cpus, self);
+    self->index = 0;
+    g_mutex_unlock(&t->lock);
+    return ok;
 }
 
 void translate_describe(TranslateCpu *cpu, GString *out)

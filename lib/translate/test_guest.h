@@ -12,8 +12,10 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "translate/translate.h"
@@ -331,6 +333,35 @@ static inline Machine machine_new(TranslateAccel accel, bool direct)
     return machine_new_sized(accel, direct, 4 << 20);
 }
 
+/* user mode: faults of the host that are the guest's, by the handler that an environment has */
+
+static __thread TranslateCpu *test_running;
+
+static void test_on_fault(int sig, siginfo_t *info, void *ucontext)
+{
+    if (!test_running || !translate_host_fault(test_running, ucontext))
+        signal(sig, SIG_DFL); /* it comes again, and is ours */
+}
+
+/* For a direct machine: data memory that ends before a page which is not there. */
+static inline void machine_guard_data(Machine *m)
+{
+    uint8_t *p = mmap(NULL, DATA_SIZE + 2 * GUEST_PAGE_SIZE, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct sigaction sa = {.sa_sigaction = test_on_fault, .sa_flags = SA_SIGINFO};
+    g_assert(p != MAP_FAILED);
+    g_assert_cmpint(mprotect(p + GUEST_PAGE_SIZE, DATA_SIZE, PROT_READ | PROT_WRITE), ==, 0);
+    m->data = (uint64_t)(uintptr_t)p + GUEST_PAGE_SIZE;
+    test_running = &m->cpu->core;
+    sigaction(SIGSEGV, &sa, NULL);
+    sigaction(SIGBUS, &sa, NULL);
+}
+
+static inline void machine_unguard_data(const Machine *m)
+{
+    munmap((uint8_t *)(uintptr_t)m->data - GUEST_PAGE_SIZE, DATA_SIZE + 2 * GUEST_PAGE_SIZE);
+}
+
 static void machine_free(Machine *m)
 {
     translate_cpu_free(&m->cpu->core);
@@ -444,6 +475,7 @@ static void run_machine(const Machine *m, const State *s, State *out)
     m->cpu->core.mxcsr = 0x1f80;
     translate_fp_set_round(&m->cpu->core, (IrRound)s->fp_round);
     translate_fp_set_flags(&m->cpu->core, s->fp_flags);
+    test_running = &m->cpu->core;
     translate_run(&m->cpu->core);
     out->regs = m->cpu->regs;
     out->fp_flags = translate_fp_flags(&m->cpu->core);

@@ -116,14 +116,18 @@ static void prepare(State *s, GRand *r)
                          (uint64_t)g_rand_int_range(r, 0, 200);
 }
 
-static void random_loops(unsigned count)
+static void random_loops(unsigned count, bool direct)
 {
     static State before, expected, got;
     static const TranslateAccel accels[] = {TRANSLATE_INTERP, TRANSLATE_JIT, TRANSLATE_VERIFY};
     Machine m[G_N_ELEMENTS(accels)];
     g_autoptr(GRand) r = g_rand_new_with_seed((guint32)g_test_rand_int());
     for (unsigned a = 0; a < G_N_ELEMENTS(accels); a++)
-        m[a] = machine_new(accels[a], false);
+        m[a] = machine_new(accels[a], direct);
+    if (direct)
+        machine_guard_data(&m[0]);
+    for (unsigned a = 1; a < G_N_ELEMENTS(accels); a++)
+        m[a].data = m[0].data;
     for (unsigned k = 0; k < count; k++) {
         Insn program[BODY];
         unsigned n = (unsigned)g_rand_int_range(r, 2, BODY + 1);
@@ -148,20 +152,28 @@ static void random_loops(unsigned count)
             }
         }
     }
+    if (direct)
+        machine_unguard_data(&m[0]);
     for (unsigned a = 0; a < G_N_ELEMENTS(accels); a++)
         machine_free(&m[a]);
 }
 
 static void test_random_loops(void)
 {
-    random_loops(g_test_slow() ? 20000 : 1500);
+    random_loops(g_test_slow() ? 20000 : 1500, false);
+}
+
+/* Guest memory at host addresses: the fault is the host's. */
+static void test_user(void)
+{
+    random_loops(g_test_slow() ? 20000 : 1500, true);
 }
 
 /* Loads and stores off one base where only the loads are allowed. */
 static void test_read_only_page(void)
 {
     test_read_only[(VA_DATA >> 12) + 1] = true;
-    random_loops(g_test_slow() ? 5000 : 500);
+    random_loops(g_test_slow() ? 5000 : 500, false);
     test_read_only[(VA_DATA >> 12) + 1] = false;
 }
 
@@ -171,6 +183,7 @@ int main(int argc, char **argv)
     test_guest_setup(ops, N_OPS);
     test_prepare = prepare;
     g_test_add_func("/translate/loop/random", test_random_loops);
+    g_test_add_func("/translate/loop/user", test_user);
     g_test_add_func("/translate/loop/read-only-page", test_read_only_page);
     return g_test_run();
 }

@@ -168,8 +168,10 @@ struct TranslateCpu {
     uint64_t save[10];       /* temporaries across a call into C */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;
-    /* pages executed under a tag */
+    /* pages executed under a tag, none invalidated since that epoch of the translator */
     struct { uint64_t page, phys, host; uint8_t *flags; uint32_t tag; } fetch[256];
+    uint32_t fetch_epoch;
+    uint64_t touch_address;  /* guest address at which the host faulted in C */
     /* values wider than a host register; operands of evaluated operations */
     IrValue cells[64];
     TranslateTlbEntry tlb[TRANSLATE_MMUS][TRANSLATE_TLB_SIZE];
@@ -257,6 +259,9 @@ unsigned translate_fp_flags(TranslateCpu *cpu);            /* sticky TranslateFp
 void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
 /* RMM: IR_RDYN operations use soft float */
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round);
+
+/* Where compiled code lies, which user mode must not map anything over. size 0: there is none. */
+void translate_code_range(Translator *t, uint64_t *start, uint64_t *size);
 
 typedef struct TranslateStats {
     uint64_t code_size, code_used;    /* bytes of the code cache */

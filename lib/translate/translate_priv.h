@@ -41,6 +41,7 @@ struct Region {
     uint32_t entry;     /* code offset */
     uint32_t loop_top;  /* code offset where its own links back to its start go */
     uint32_t size;      /* of code */
+    uint32_t swap_out;  /* code offset of what puts its own pins back where others expect them; 0 */
     uint32_t dead_exit; /* code offset that leaves for the dispatcher at the region's start */
     uint32_t in_page;   /* phys & PAGE_MASK */
     /* guest bytes it was made from, as offsets in the page; last is exclusive and may pass the
@@ -74,6 +75,7 @@ typedef struct Code {
     uint8_t *write;     /* the same memory, mapped twice */
     uint8_t *run;
     size_t size, used, start; /* start: after the thunks */
+    int fork_fd;        /* a copy made for a child to be; negative: none */
 } Code;
 
 typedef enum { COMPILE_DONE, COMPILE_NO_ROOM, COMPILE_TOO_RICH } CompileResult;
@@ -96,12 +98,16 @@ typedef struct TranslateHost {
     void (*patch)(Translator *t, Link *link, Region *to, uint32_t tag);
     /* Makes whoever enters a dead region leave to the dispatcher. */
     void (*kill)(Translator *t, Region *region);
+    /* User mode, in a signal handler: stopped at host address pc, perhaps in compiled code, by a
+     * fault at guest address `address`. Makes the CPU leave with EXIT_FAULT. False: pc is in no
+     * region. */
+    bool (*fault)(TranslateCpu *cpu, uint64_t pc, uint64_t address, void *ucontext);
 } TranslateHost;
 
 extern const TranslateHost x64_host;
 
 typedef struct PageCode {
-    uint64_t page;      /* physical page number + 1: the key */
+    uint64_t page;      /* physical page number: the key */
     Region *regions;
     uint32_t writes;    /* stores that hit the page but none of its regions */
 } PageCode;
@@ -115,6 +121,9 @@ struct Translator {
     GMutex lock;
     GCond resumed;
     int flushing;           /* atomic */
+    /* user mode; counts invalidations: what CPUs know of pages they may execute is older. Changed
+     * with the lock held. */
+    uint32_t epoch;
     uint32_t last_tag, tags_ran_out; /* atomic */
     Code code;
     Region **hash;
@@ -140,6 +149,11 @@ void cache_reset(Translator *t);                /* no CPU is running code */
 bool cache_start(Translator *t, GError **error);
 void cache_stop(Translator *t);
 void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
+/* fork: a copy of the code; then, in the child, that copy in place of the code shared with the
+ * parent. */
+void cache_copy(Translator *t);
+bool cache_take_copy(Translator *t, GError **error);
+void cache_drop_copy(Translator *t);
 /* Accesses (bits, in order of the code) of a region that compute their TLB index; kept when it
  * is dropped. */
 uint64_t cache_indexed(Translator *t, const Region *r);
@@ -173,6 +187,8 @@ bool memory_store_cond(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t 
 /* Executable page of address: false with a fault pending. host is NULL when the code is not in
  * RAM (bytes then via phys). */
 bool memory_fetch(TranslateCpu *cpu, uint64_t address, uint64_t *phys, GuestPage *page);
+/* User mode: n bytes of the guest. False with a fault pending. */
+bool memory_copy(TranslateCpu *cpu, void *to, uint64_t address, size_t n);
 /* For a new CPU. */
 void memory_start(TranslateCpu *cpu);
 /* Takes write permission of a physical page out of every CPU's TLB. */

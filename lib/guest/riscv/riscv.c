@@ -59,6 +59,7 @@ const IrHelper riscv_helpers[HELPER_COUNT] = {
     [HELPER_SFENCE] = {"sfence", riscv_helper_sfence, IR_HELPER_READS | IR_HELPER_WRITES, IR_VOID},
     [HELPER_CBO] = {"cbo", helper_cbo, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
     [HELPER_CBO_ZERO] = {"cbo_zero", helper_cbo_zero, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_FENCE_I] = {"fence_i", riscv_helper_fence_i, IR_HELPER_READS, IR_VOID},
 };
 
 bool riscv_priv_is_32(const RiscvCpu *cpu, RiscvPriv priv)
@@ -118,6 +119,11 @@ static uint64_t helper_cbo(void *opaque, uint64_t address, uint64_t kind, uint64
     }
     if (cpu->base.mode & MODE_DATA_32)
         address = (uint32_t)address;
+    if (cpu->base.mode & MODE_USER) {
+        uint64_t unused; /* there must be something */
+        translate_load(&cpu->base, address, IR_MEM_SIZE(0), &unused);
+        return 0;
+    }
     cpu->base.access_size = 1;
     if (!riscv_walk(&cpu->base, address, TRANSLATE_LOAD, MODE_MMU(cpu->base.mode), &map, &fault))
         translate_raise(&cpu->base, fault.exception + 2, fault.value); /* load faults are reported as those of stores */
@@ -205,7 +211,8 @@ static const GuestReg regs64[] = {REGS(8)};
 static const GuestReg regs32[] = {REGS(4)};
 static const uint16_t machines[] = {243, 0}; /* EM_RISCV */
 
-#define TRANSLATE(name_) { \
+/* what system and user mode share */
+#define TRANSLATE_COMMON(name_) \
         .name = name_, \
         .ir = {slots, SLOT_COUNT, riscv_helpers, HELPER_COUNT}, \
         .cpu_size = sizeof(RiscvCpu), \
@@ -215,16 +222,27 @@ static const uint16_t machines[] = {243, 0}; /* EM_RISCV */
         .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), \
         .float_pins = float_pins, .n_float_pins = G_N_ELEMENTS(float_pins), \
         .fp = {.default_nan = true}, \
-        .mode = riscv_mode, .walk = riscv_walk, .trouble = riscv_trouble, .fetch_mmu = fetch_mmu, \
-        .insn = riscv_insn, .raise = riscv_raise, .interrupt = riscv_interrupt, .wake = riscv_wake, .dump = dump, \
+        .trouble = riscv_trouble, .insn = riscv_insn, .dump = dump
+
+#define TRANSLATE(name_) { \
+        TRANSLATE_COMMON(name_), \
+        .mode = riscv_mode, .walk = riscv_walk, .fetch_mmu = fetch_mmu, \
+        .raise = riscv_raise, .interrupt = riscv_interrupt, .wake = riscv_wake, \
     }
+
+static const TranslateGuest user64 = {
+    TRANSLATE_COMMON("riscv64"),
+    .direct_memory = true, .mode = riscv_user_mode,
+    .raise = riscv_user_raise, .interrupt = riscv_user_interrupt, .wake = riscv_user_wake,
+};
 
 extern const GuestIsa riscv64_isa, riscv32_isa;
 
 const GuestIsa riscv64_isa = {
     .name = "riscv64", .summary = "RISC-V, 64 bits", .elf_machines = machines, .elf_class = 64, .regs = regs64,
-    .translate = TRANSLATE("riscv64"), .list_models = riscv_list_models64, .configure = riscv_configure,
-    .reset = reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
+    .translate = TRANSLATE("riscv64"), .user = &user64,
+    .list_models = riscv_list_models64, .configure = riscv_configure,
+    .reset = reset, .reset_user = riscv_user_reset, .describe = riscv_describe, .set_irq = riscv_set_irq,
     .registers = riscv_registers, .find_page = riscv_find_page,
 };
 

@@ -105,6 +105,7 @@ typedef struct RiscvCpu {
     RiscvRange data_super;
     struct { uint64_t satp, space; } spaces[RISCV_SPACES];
     struct { uint64_t space, mode; uint32_t tag; } tags[RISCV_SPACES];
+    uint32_t user_tags[3]; /* user mode: by what the mode key says of frm; 0: none yet */
 } RiscvCpu;
 
 /* x0 reads 0 and ignores writes. n < 32. */

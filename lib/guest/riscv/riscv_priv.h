@@ -71,6 +71,7 @@ enum {
     HELPER_SFENCE,    /* (address, asid, bit 0: by address, bit 1: by asid) */
     HELPER_CBO,       /* (address, 0 inval 1 clean 2 flush, instruction) */
     HELPER_CBO_ZERO,  /* (instruction): checks that it is allowed */
+    HELPER_FENCE_I,   /* (): user mode */
     HELPER_COUNT
 };
 enum { CSR_OP_WRITE = 1, CSR_OP_SET = 2, CSR_OP_CLEAR = 3 };
@@ -89,6 +90,7 @@ extern const IrHelper riscv_helpers[HELPER_COUNT];
 #define MODE_TW BIT64(10)
 #define MODE_TSR BIT64(11)
 #define MODE_DATA_32 BIT64(12) /* data addresses are 32 bits wide */
+#define MODE_USER BIT64(13)    /* a program of an operating system: see user.c */
 enum { FRM_NORMAL, FRM_RMM, FRM_INVALID };
 enum { MMU_U, MMU_S, MMU_SUM, MMU_M };
 
@@ -107,6 +109,14 @@ void riscv_set_irq(TranslateCpu *cpu, unsigned line, bool level);
 uint64_t riscv_helper_mret(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 uint64_t riscv_helper_sret(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 uint64_t riscv_helper_wfi(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+
+/* user.c */
+void riscv_user_mode(TranslateCpu *cpu);
+void riscv_user_raise(TranslateCpu *cpu, TranslateFault fault);
+bool riscv_user_interrupt(TranslateCpu *cpu);
+bool riscv_user_wake(TranslateCpu *cpu);
+void riscv_user_reset(TranslateCpu *cpu, uint64_t entry);
+uint64_t riscv_helper_fence_i(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* mmu.c */
 /* Without permissions, A and D bits: where data at address is in the current mode. */

@@ -91,6 +91,8 @@ bool trans_fence_i(RvTrans *c, const ArgsNone *a)
 {
     if (!c->p->zifencei)
         return false;
-    ir_exit_mode(c->b, c->next); /* code is kept coherent anyway; what follows is looked up again */
+    if (c->mode & MODE_USER)
+        ir_call(c->b, HELPER_FENCE_I, 0, 0, 0, 0);
+    ir_exit_mode(c->b, c->next); /* otherwise code is kept coherent; what follows is looked up */
     return true;
 }

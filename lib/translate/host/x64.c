@@ -323,6 +323,8 @@ static void emit_cold(Emit *e)
         int32_t rel = (int32_t)(e->a.p - c->from);
         memcpy(c->from - 4, &rel, 4);
         add_point(e, c->guest);
+        if (n == e->dead) /* others may follow: a way out of a loop has a link of its own */
+            e->r->dead_exit = (uint32_t)code_offset(e);
         if (c->kind == COLD_LOAD || c->kind == COLD_STORE)
             emit_cold_memory(e, c);
         else if (c->kind == COLD_NAN || c->kind == COLD_EVAL)
@@ -385,6 +387,7 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     patch_labels(e);
     loop_set(e, false);
     Cold *dead = add_cold(e, COLD_PC_MISS); /* where x64_kill leads */
+    e->dead = e->n_cold - 1;
     dead->disp = 0;
     dead->from = e->a.p;
     uint8_t saved[4];
@@ -398,7 +401,6 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
         return COMPILE_NO_ROOM;
     if (e->failed)
         return COMPILE_TOO_RICH;
-    r->dead_exit = r->entry + e->points[e->n_points - 1].host;
     r->size = (uint32_t)code_offset(e) - r->entry;
     r->n_links = t->n_links - r->first_link;
     g_free(r->points);
@@ -417,4 +419,5 @@ const TranslateHost x64_host = {
     .run = x64_run,
     .patch = x64_patch,
     .kill = x64_kill,
+    .fault = x64_fault,
 };

@@ -92,6 +92,7 @@ void loop_begin(Emit *e)
     uint16_t uses[IR_MAX_SLOTS] = {0};
     bool written[IR_MAX_SLOTS] = {false};
     e->n_swaps = 0;
+    e->r->swap_out = 0;
     loop_set(e, false);
     if (!e->r->loop)
         return;
@@ -104,7 +105,7 @@ void loop_begin(Emit *e)
     e->swap_in = (uint32_t)code_offset(e);
     swap_in(e);
     put8(&e->a, 0xc3);
-    e->swap_out = (uint32_t)code_offset(e);
+    e->swap_out = e->r->swap_out = (uint32_t)code_offset(e);
     swap_out(e);
     put8(&e->a, 0xc3);
     put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & 15));

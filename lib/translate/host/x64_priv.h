@@ -30,7 +30,7 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
-    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, load, store, eval, call,
+    uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, exit_fault, load, store, eval, call,
         wrong_guesses;
     uint32_t miss;        /* rax: address that the dispatcher is to find */
     /* rax: address to jump to through the jump table; all temporaries are free */
@@ -124,7 +124,7 @@ typedef struct Emit {
     struct { uint8_t *from; unsigned label; } fixups[IR_MAX_LABELS * 2];
     unsigned n_fixups;
     Cold cold[MAX_COLD];
-    unsigned n_cold;
+    unsigned n_cold, dead;
     RegionPoint points[IR_MAX_OPS / 4];
     unsigned n_points;
 } Emit;
@@ -209,3 +209,6 @@ void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k);
 ExitReason x64_run(TranslateCpu *cpu, uint32_t entry);
 void x64_patch(Translator *t, Link *link, Region *to, uint32_t tag);
 void x64_kill(Translator *t, Region *region);
+
+/* x64_fault.c */
+bool x64_fault(TranslateCpu *cpu, uint64_t pc, uint64_t address, void *ucontext);

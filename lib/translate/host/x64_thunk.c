@@ -316,6 +316,7 @@ bool x64_start(Translator *t, GError **error)
     k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
     k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
     k->exit_raise = make_exit(t, &a, k, EXIT_RAISE);
+    k->exit_fault = make_exit(t, &a, k, EXIT_FAULT);
     k->miss = make_miss(t, &a, k);
     k->lookup = make_lookup(t, &a, k);
     k->underflow = make_underflow(t, &a, k);
