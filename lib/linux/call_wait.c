@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls that wait for several things at once: ppoll, pselect6, epoll, asynchronous I/O. Most of
- * them wait with another signal mask, which signal.c has to know of; and epoll's event is packed on
- * x86-64 alone.
+ * System calls that wait for several things at once, or for a signal: ppoll, pselect6, epoll, asynchronous
+ * I/O, rt_sigsuspend. Most of them wait with another signal mask, which signal.c has to know of; and
+ * epoll's event is packed on x86-64 alone.
  */
 #include <string.h>
 
@@ -27,6 +27,14 @@ int64_t call_ppoll(LinuxThread *t, const uint64_t a[6])
     uint64_t mask, host;
     int error = wait_mask(t, a[3], a[4], &mask, &host);
     return error ? error : HOST_CALL(t, SYS_ppoll, a[0], a[1], a[2], host, sizeof mask);
+}
+
+int64_t call_rt_sigsuspend(LinuxThread *t, const uint64_t a[6])
+{
+    uint64_t mask;
+    int error = signals_wait_mask(t, a[0], a[1], &mask);
+    return error ? error
+                 : HOST_CALL(t, SYS_rt_sigsuspend, (uint64_t)(uintptr_t)&mask, sizeof mask);
 }
 
 typedef struct SetAndSize { /* what pselect6 and io_pgetevents have as their sixth argument */
