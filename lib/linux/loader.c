@@ -357,6 +357,7 @@ static bool fill_stack(LinuxProcess *p, const LinuxImages *images, TranslateCpu 
         return fail(error, "the stack of %" G_GUINT64_FORMAT
                     " bytes is too small for arguments and environment",
                     p->stack_top - p->stack_low);
+    p->start_stack = *sp;
     p->auxv = *sp + (uint64_t)auxv * 8;
     p->auxv_size = (uint64_t)(words->len - auxv) * 8;
     return true;

@@ -69,10 +69,9 @@ static bool is_own_thread(pid_t tid)
     return tid && !syscall(SYS_tgkill, getpid(), tid, 0);
 }
 
-/* rest: what follows /proc, in pieces. */
-static ProcFile find_in_proc(char **rest, pid_t *tid)
+/* rest: what follows /proc, in n pieces. */
+static ProcFile find_in_proc(const char **rest, unsigned n, pid_t *tid)
 {
-    unsigned n = g_strv_length(rest);
     if (!n)
         return PROC_NONE;
     if (n == 1)
@@ -129,16 +128,18 @@ ProcFile proc_find(int dirfd, const char *path, pid_t *tid)
     if (strncmp(path, "/proc/", 6))
         return PROC_NONE;
     g_auto(GStrv) rest = g_strsplit(path + 6, "/", -1);
+    const char *parts[8]; /* without what means nothing: "//", "/./", "/x/.." */
     unsigned n = 0;
-    for (unsigned i = 0; rest[i]; i++) { /* "//" and "/./" mean nothing */
-        if (!*rest[i] || !strcmp(rest[i], "."))
-            g_free(rest[i]);
-        else
-            rest[n++] = rest[i];
-        if (n <= i)
-            rest[i] = NULL;
+    for (unsigned i = 0; rest[i]; i++) {
+        bool up = !strcmp(rest[i], "..");
+        if (up && n)
+            n--;
+        else if (up || n == G_N_ELEMENTS(parts))
+            return PROC_NONE;
+        else if (*rest[i] && strcmp(rest[i], "."))
+            parts[n++] = rest[i];
     }
-    return find_in_proc(rest, tid);
+    return find_in_proc(parts, n, tid);
 }
 
 /* ---- Contents -------------------------------------------------------------------- */

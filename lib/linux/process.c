@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -24,27 +23,13 @@ const LinuxAbi *linux_abi_find(const char *isa)
     return NULL;
 }
 
-/* A descriptor of our own goes where no guest looks for one: near the limit, closed by execve. */
-static int hide_fd(int fd)
-{
-    struct rlimit limit;
-    if (fd < 0)
-        return -1;
-    rlim_t top = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 256 : MIN(limit.rlim_cur, 1 << 20);
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, (int)top - 4);
-    if (high < 0)
-        return fd;
-    close(fd);
-    return high;
-}
-
 /* This tool's own file, to start it again for execve: without /proc by the name it was started by. */
 static int open_self(const LinuxOptions *o)
 {
     int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (fd < 0 && o->again && strchr(o->again[0], '/'))
         fd = open(o->again[0], O_PATH | O_CLOEXEC);
-    return hide_fd(fd);
+    return fd;
 }
 
 static bool start_memory(LinuxProcess *p, GError **error)
@@ -108,6 +93,7 @@ void linux_run(const LinuxOptions *options, int *status, GError **error)
     p->options = *options;
     p->sysroot = options->sysroot;
     p->self_fd = open_self(options);
+    fds_start(p);
     if (!start(p, status, error))
         return;
     LinuxThread *t = p->threads->pdata[0];
