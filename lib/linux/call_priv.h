@@ -24,8 +24,9 @@ enum {
     CALLS
 };
 
-/* The host's call with the same arguments, but with argument `path` as the host has it. */
-int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], unsigned path);
+/* The host's call with the same arguments, but with the path among args (syscalls.def) as the host
+   has it. */
+int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const char *args);
 
 /* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
    whole lines. call is NULL for an unknown number. */

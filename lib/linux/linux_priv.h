@@ -216,6 +216,13 @@ int signals_wait_mask(LinuxThread *t, uint64_t set, uint64_t size, uint64_t *mas
 
 /* ---- Process and threads ------------------------------------------------------------------ */
 
+#define LINUX_LIMITS 16 /* RLIM_NLIMITS */
+
+typedef struct LinuxLimit { /* a resource limit that is kept here, as the host's would be ours too */
+    bool own;               /* else the host's */
+    uint64_t soft, hard;
+} LinuxLimit;
+
 struct LinuxProcess {
     GMutex lock;              /* threads, and what says so */
     LinuxOptions options;
@@ -231,6 +238,8 @@ struct LinuxProcess {
     uint64_t load_base, entry, phdr, phent, phnum, interp_base;
     uint64_t stack_low, stack_top, arg_start, arg_end, env_start, env_end, auxv, auxv_size;
     uint64_t vdso, sigreturn; /* addresses */
+    uint64_t start_stack;     /* the stack pointer that the program starts with */
+    LinuxLimit limits[LINUX_LIMITS];
     const char *sysroot;
 };
 
@@ -258,6 +267,7 @@ struct LinuxThread {
 
     /* the call being done */
     uint64_t number, args[6];
+    bool traced;              /* the start of its line is on the log already */
     bool restart;             /* it returned -LINUX_RESTART */
     uint64_t last_number;     /* for crash reports */
     uint64_t last_args[6];
@@ -300,3 +310,8 @@ bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64
 /* Where the host has the guest's absolute path: below the sysroot if it is there, else as it is.
    To be freed. */
 char *path_host(const LinuxProcess *p, const char *path);
+
+/* ---- Descriptors of our own (fd.c) -------------------------------------------------------------- */
+
+/* Moves self_fd and the log to numbers that no guest minds. Once, after both are open. */
+void fds_start(LinuxProcess *p);
