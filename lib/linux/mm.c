@@ -190,6 +190,26 @@ void mm_reserve(LinuxMm *mm, uint64_t addr, uint64_t size)
         insert(mm, (Vma){addr, addr + PAGE_UP(size), PROT_NONE, VMA_HOST, true});
 }
 
+/* The rings of io_uring cannot be mapped at an address of our choice: the kernel's own one, as low as
+   it has them, so that it is one that the guest may have. */
+static int64_t map_anywhere(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offset)
+{
+#ifdef MAP_32BIT
+    uint64_t size = v.end - v.start;
+    void *p = mmap(NULL, size, host_prot(v.prot), (flags & ~PLACING) | MAP_32BIT, fd, (off_t)offset);
+    if (p == MAP_FAILED)
+        return -errno;
+    v.start = (uint64_t)(uintptr_t)p;
+    v.end = v.start + size;
+    if (in_range(mm, v.start, size) && is_free(mm, v.start, size)) {
+        insert(mm, v);
+        return (int64_t)v.start;
+    }
+    munmap(p, size);
+#endif
+    return -EINVAL;
+}
+
 /* Maps at addr, which was chosen here or is the guest's own choice. */
 static int64_t map_at(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offset, bool chosen)
 {
@@ -252,6 +272,8 @@ int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, 
         }
         if (result == -EEXIST && !(flags & MAP_FIXED_NOREPLACE))
             result = -ENOMEM;
+        if (result == -EINVAL && !fixed && fd >= 0)
+            result = map_anywhere(mm, v, flags, fd, offset);
     }
     g_mutex_unlock(&mm->lock);
     return result;

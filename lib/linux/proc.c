@@ -41,7 +41,7 @@ bool proc_may_be(const char head[8])
     static const char *const starts[] = { "self/", "thread-", "task/", "cpuinfo" };
     if (head[0] == '/')
         return !memcmp(head, "/proc/", 6);
-    if (isdigit((unsigned char)head[0]))
+    if (isdigit((unsigned char)head[0]) || !strncmp(head, "./", 2) || !strncmp(head, "../", 3))
         return true;
     if (!head[0] || !strchr("emscalt", head[0]))
         return false;

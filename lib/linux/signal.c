@@ -127,7 +127,7 @@ static void on_signal(int signal, siginfo_t *info, void *opaque)
 
 static void host_action(int signal, const LinuxAction *a)
 {
-    HostAction h = {.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)) | SA_SIGINFO | SA_RESTART |
+    HostAction h = {.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART)) | SA_SIGINFO |
                              SA_RESTORER,
                     .restorer = (uint64_t)(uintptr_t)linux_restorer,
                     .mask = ~SYNC_MASK};
@@ -229,9 +229,11 @@ static void deliver(LinuxThread *t, const siginfo_t *info)
         syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
         return;
     }
-    if (t->restart && a.flags & SA_RESTART)
+    /* not begun yet, or begun again by the host as the handler's SA_RESTART says: else the host has
+       ended it with EINTR */
+    if (t->restart)
         t->process->abi->restart(t->cpu, t->number, t->args[0]);
-    t->restart = false; /* else its result is EINTR already */
+    t->restart = false;
     if (a.flags & SA_RESETHAND)
         reset_action(t, signal);
     enter_handler(t, &a, info);
