@@ -28,7 +28,7 @@ typedef struct LinuxThread LinuxThread;
    be done again after a handler with SA_RESTART. Never seen by the guest. */
 #define LINUX_RESTART 512
 /* The call has set all registers itself (execve, rt_sigreturn): nothing is returned. */
-#define LINUX_NO_RESULT 1024
+#define LINUX_NO_RESULT (-1024)
 
 #define LINUX_SIGNALS 64
 #ifndef SS_AUTODISARM
