@@ -348,7 +348,7 @@ static int64_t grow(LinuxMm *mm, Vma v, uint64_t old, uint64_t old_size, uint64_
 {
     uint64_t more = size - old_size;
     void *p;
-    if (old_size && in_range(mm, old, size) && is_free(mm, old + old_size, more)) {
+    if (old_size && more && in_range(mm, old, size) && is_free(mm, old + old_size, more)) {
         p = mremap(guest_ptr(old), old_size, size, 0);
         if (p != MAP_FAILED) {
             v.start = old + old_size;

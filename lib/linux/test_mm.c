@@ -134,6 +134,11 @@ static void test_remap(void)
     g_assert_cmpstr(guest_ptr(LOW), ==, "kept");
     g_assert_cmpint(mm_mremap(mm, LOW, 3 * P, 3 * P, MREMAP_MAYMOVE | MREMAP_FIXED, LOW + P), ==,
                     -EINVAL);
+    /* moved, with what was there emptied and kept */
+    uint64_t third = (uint64_t)mm_mremap(mm, LOW, 3 * P, 3 * P, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0);
+    g_assert_cmphex(third, !=, LOW);
+    g_assert_cmpstr(guest_ptr(third), ==, "kept");
+    g_assert_cmpstr(guest_ptr(LOW), ==, "");
     g_assert_cmpint(mm_mremap(mm, LOW + 16 * P, P, 2 * P, 0, 0), ==, -EFAULT);
     g_assert_cmpint(mm_mremap(mm, LOW, P, 2 * P, MREMAP_FIXED, 0), ==, -EINVAL);
     stop(mm);
