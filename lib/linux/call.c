@@ -72,7 +72,7 @@ void linux_do_call(LinuxThread *t)
     } else {
         result = perform(t, call);
     }
-    if (result == LINUX_NO_RESULT)
+    if (result == -LINUX_NO_RESULT)
         return;
     t->restart = result == -LINUX_RESTART;
     p->abi->set_result(t->cpu, t->restart ? -EINTR : result);

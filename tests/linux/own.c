@@ -176,6 +176,20 @@ static void descriptors(void)
     check("in a table", mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 1023, 0) == MAP_FAILED);
 }
 
+/* What the host's own /proc, and so another process, shows of this one. */
+static void from_outside(char **argv)
+{
+    pid_t parent = getpid(), child = fork();
+    if (!child) {
+        char path[100];
+        snprintf(path, sizeof path, "/proc/%d/cmdline", parent);
+        _exit(!!strcmp(content(path, NULL), argv[0]));
+    }
+    int status;
+    waitpid(child, &status, 0);
+    check("command for others", !status);
+}
+
 /* Everything is closed, and a program can still be started. */
 static void start_again(char **argv)
 {
@@ -202,6 +216,7 @@ int main(int argc, char **argv)
     words(argc, argv);
     system_files();
     links(program);
+    from_outside(argv);
     if (argc > 2)
         start_again(argv);
     return argc > 2;
