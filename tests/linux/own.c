@@ -173,6 +173,11 @@ static void descriptors(void)
         others += e->d_name[0] != '.' && atoi(e->d_name) > 900;
     closedir(d);
     check("no others", !others);
+    struct stat s;
+    int open_ones = 0;
+    for (int i = 900; i < 1100; i++)
+        open_ones += !fstat(i, &s) || dup(i) >= 0 || lseek(i, 0, SEEK_CUR) >= 0;
+    check("none open", !open_ones);
     check("in a table", mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 1023, 0) == MAP_FAILED);
 }
 
