@@ -118,13 +118,17 @@ char *log_help(void)
 
 bool log_open(const char *path, GError **error)
 {
-    int fd = STDERR_FILENO;
+    int fd = STDERR_FILENO, truncate = O_TRUNC;
     if (path) {
+        if (*path == '+') {
+            path++;
+            truncate = 0;
+        }
         const char *pid = strstr(path, "%d");
         g_autofree char *name = pid ? g_strdup_printf("%.*s%d%s", (int)(pid - path), path,
                                                       (int)getpid(), pid + 2)
                                     : g_strdup(path);
-        fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+        fd = open(name, O_WRONLY | O_CREAT | truncate | O_APPEND | O_CLOEXEC, 0666);
         if (fd < 0)
             return fail_errno(error, errno, "log file %s", name);
     }

@@ -55,7 +55,10 @@ static void test_lines(void)
     g_autofree char *text = NULL;
     GThread *t[THREADS];
 
-    g_assert_true(log_open(path, NULL));
+    g_autofree char *plus = g_strconcat("+", path, NULL);
+    g_assert_true(g_file_set_contents(real, "old\n", -1, NULL));
+    g_assert_true(log_open(path, NULL)); /* nothing is left of it */
+    g_assert_true(log_open(plus, NULL)); /* goes on */
     log_set_mask(LOG_INT);
     log_line(LOG_EXEC, "not this");
     for (int i = 0; i < THREADS; i++)

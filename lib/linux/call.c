@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "linux/call_priv.h"
+#include "linux/fd_priv.h"
 #include "linux/host_numbers.h"
 
 #define PASS(name, args) {#name, args, SYS_##name, NULL},
@@ -42,12 +43,20 @@ int64_t linux_host_call(LinuxThread *t, long number, const uint64_t a[6])
     return linux_syscall(&t->pending, number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static bool takes_descriptor(const LinuxCall *call)
+{
+    const char *args = call->args + (*call->args == '<' || *call->args == '>' || *call->args == '~');
+    return *args == 'f' || *args == 'a';
+}
+
 static int64_t perform(LinuxThread *t, const LinuxCall *call)
 {
     if (!call) {
         log_line(LOG_UNIMP, "system call %" G_GUINT64_FORMAT " is not known", t->number);
         return -ENOSYS;
     }
+    if (fd_is_own(t->process, (int)t->args[0]) && takes_descriptor(call))
+        return -EBADF;
     if (call->fn)
         return call->fn(t, t->args);
     if (call->host < 0) {
@@ -72,7 +81,7 @@ void linux_do_call(LinuxThread *t)
     } else {
         result = perform(t, call);
     }
-    if (result == LINUX_NO_RESULT)
+    if (result == -LINUX_NO_RESULT)
         return;
     t->restart = result == -LINUX_RESTART;
     p->abi->set_result(t->cpu, t->restart ? -EINTR : result);

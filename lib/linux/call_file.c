@@ -93,13 +93,6 @@ int64_t call_readlinkat(LinuxThread *t, const uint64_t a[6])
 
 /* ---- Descriptors ------------------------------------------------------------------ */
 
-int64_t call_close(LinuxThread *t, const uint64_t a[6])
-{
-    if (fd_is_own(t->process, (int)a[0]))
-        return -EBADF;
-    return linux_host_call(t, SYS_close, a);
-}
-
 #define RANGE_UNSHARE 2u
 #define RANGE_CLOEXEC 4u
 
@@ -130,17 +123,8 @@ int64_t call_close_range(LinuxThread *t, const uint64_t a[6])
 
 int64_t call_dup3(LinuxThread *t, const uint64_t a[6])
 {
-    if (fd_is_own(t->process, (int)a[0]))
-        return -EBADF;
     int error = fd_give_way(t, (int)a[1]);
     return error ? error : linux_host_call(t, SYS_dup3, a);
-}
-
-int64_t call_fcntl(LinuxThread *t, const uint64_t a[6])
-{
-    if (fd_is_own(t->process, (int)a[0]))
-        return -EBADF;
-    return linux_host_call(t, SYS_fcntl, a);
 }
 
 /* ---- Directories -------------------------------------------------------------------- */

@@ -29,6 +29,19 @@ int64_t call_uname(LinuxThread *t, const uint64_t a[6])
     return guest_write(a[0], &name, sizeof name);
 }
 
+/* ---- membarrier ---------------------------------------------------------------- */
+
+enum { PRIVATE_EXPEDITED_SYNC_CORE = 1 << 5 };
+
+/* To be like fence.i on all CPUs is among what it promises. */
+int64_t call_membarrier(LinuxThread *t, const uint64_t a[6])
+{
+    int64_t result = linux_host_call(t, SYS_membarrier, a);
+    if (!result && (int)a[0] == PRIVATE_EXPEDITED_SYNC_CORE)
+        mm_code_fence(&t->process->mm, 0, UINT64_MAX);
+    return result;
+}
+
 /* ---- prctl -------------------------------------------------------------------- */
 
 /* Options younger than the headers we build with. */
@@ -81,6 +94,8 @@ static bool limit_is_kept(uint64_t resource)
 {
     return resource == RLIMIT_AS || resource == RLIMIT_DATA || resource == RLIMIT_STACK;
 }
+
+#define STACK_LEAST ((rlim_t)1 << 20)
 
 static bool may_raise_limits(LinuxThread *t)
 {
@@ -136,6 +151,32 @@ int64_t call_prlimit64(LinuxThread *t, const uint64_t a[6])
     if (!limit_is_kept(a[1]) || ((pid_t)a[0] && (pid_t)a[0] != getpid()))
         return linux_host_call(t, SYS_prlimit64, a);
     return kept_limit(t, (unsigned)a[1], a[2], a[3]);
+}
+
+/* What was only remembered becomes the host's for another program, which has no translator to starve;
+   a guest's gets its stack's size alone, and no less than ours needs. */
+void limits_for_exec(const LinuxProcess *p, bool guest, LinuxLimit old[LINUX_LIMITS])
+{
+    for (unsigned i = 0; i < LINUX_LIMITS; i++) {
+        struct rlimit now, wanted = { p->limits[i].soft, p->limits[i].hard };
+        old[i].own = false;
+        if (!p->limits[i].own || (guest && i != RLIMIT_STACK) || getrlimit(i, &now))
+            continue;
+        old[i] = (LinuxLimit){ true, now.rlim_cur, now.rlim_max };
+        wanted.rlim_max = MIN(now.rlim_max, MAX(wanted.rlim_max, guest ? STACK_LEAST : 0));
+        wanted.rlim_cur = MIN(wanted.rlim_max, MAX(wanted.rlim_cur, guest ? STACK_LEAST : 0));
+        wanted.rlim_max = now.rlim_max; /* not to be raised again if there is no exec */
+        setrlimit(i, &wanted);
+    }
+}
+
+void limits_after_exec(const LinuxLimit old[LINUX_LIMITS])
+{
+    for (unsigned i = 0; i < LINUX_LIMITS; i++) {
+        struct rlimit was = { old[i].soft, old[i].hard };
+        if (old[i].own)
+            setrlimit(i, &was);
+    }
 }
 
 /* ---- Protection keys --------------------------------------------------------------- */

@@ -194,7 +194,10 @@ static int64_t process_exec(LinuxThread *t, int dirfd, uint64_t path, uint64_t a
         wrong = resolve(t->process, &target);
     if (!wrong) {
         signals_release(t);
+        LinuxLimit limits[LINUX_LIMITS];
+        limits_for_exec(t->process, target.guest, limits);
         wrong = target.guest ? start_again(t, &target, env) : start_host(t->process, &target, env);
+        limits_after_exec(limits);
         signals_set_mask(t, t->mask);
     }
     g_free(target.path);

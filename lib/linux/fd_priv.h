@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptors that are this tool's own: they sit at high numbers, out of the guest's way, and are not
- * there for it (fd.c).
+ * there for it (fd.c): calls whose first argument is one give EBADF (call.c).
  */
 #pragma once
 

@@ -27,8 +27,9 @@ typedef struct LinuxThread LinuxThread;
 /* What a call returns, beside -errno, when a signal came before it could do anything, and it is to
    be done again after a handler with SA_RESTART. Never seen by the guest. */
 #define LINUX_RESTART 512
-/* The call has set all registers itself (execve, rt_sigreturn): nothing is returned. */
-#define LINUX_NO_RESULT (-1024)
+/* Negative, too: the call has set all registers itself (rt_sigreturn, a thread's end), and nothing is
+   returned. */
+#define LINUX_NO_RESULT 1024
 
 #define LINUX_SIGNALS 64
 #ifndef SS_AUTODISARM
@@ -310,6 +311,11 @@ bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64
 /* Where the host has the guest's absolute path: below the sysroot if it is there, else as it is.
    To be freed. */
 char *path_host(const LinuxProcess *p, const char *path);
+
+/* ---- What others see (proc_host.c) -------------------------------------------------------------- */
+
+/* The host's /proc shows the guest's arguments for this process. Once, when they are there. */
+void proc_show(const LinuxProcess *p);
 
 /* ---- Descriptors of our own (fd.c) -------------------------------------------------------------- */
 

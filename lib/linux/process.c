@@ -83,6 +83,7 @@ static bool start(LinuxProcess *p, int *status, GError **error)
         return false;
     p->abi->start(t->cpu, entry, sp);
     set_name(p->exe);
+    proc_show(p);
     return true;
 }
 

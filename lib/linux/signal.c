@@ -417,12 +417,12 @@ static int64_t signals_return(LinuxThread *t)
     stack_t altstack;
     if (!t->process->abi->pop_frame(t, &mask, &altstack)) {
         signals_raise(t, SIGSEGV, SI_KERNEL, 0);
-        return LINUX_NO_RESULT;
+        return -LINUX_NO_RESULT;
     }
     t->altstack = altstack;
     t->altstack.ss_flags &= ~SS_ONSTACK;
     signals_set_mask(t, mask);
-    return LINUX_NO_RESULT;
+    return -LINUX_NO_RESULT;
 }
 
 int64_t call_rt_sigaction(LinuxThread *t, const uint64_t a[6])

@@ -59,7 +59,7 @@ void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result)
 {
     const char *letters = call ? letters_of(call) : "xxxxxx";
     char sign = call ? call->args[0] : 0;
-    if (sign == '=' || result == LINUX_NO_RESULT || (sign == '!' && !result))
+    if (sign == '=' || result == -LINUX_NO_RESULT || (sign == '!' && !result))
         return;
     g_autoptr(GString) line = g_string_new(NULL);
     unsigned count = strace_count(letters, t->args), first = 0;

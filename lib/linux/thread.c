@@ -398,5 +398,5 @@ int64_t call_exit(LinuxThread *t, const uint64_t a[6])
     }
     t->ended = true;
     translate_stop(t->cpu);
-    return LINUX_NO_RESULT;
+    return -LINUX_NO_RESULT;
 }

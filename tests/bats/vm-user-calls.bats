@@ -171,3 +171,16 @@ END
     [ "${lines[3]}" = "/etc/dir/there: 1 0 inside" ]
     [ -e new ] && [ ! -e "root$PWD/new" ]
 }
+
+@test "the log of a program goes on in those that it starts" {
+    compile own
+    echo old >log
+    LATHE_TEST=1 timeout 60 vm-user -D log -strace ./guest one 'two words' >found 3>&- 4>&-
+    all_yes found
+    grep -q 'close_range(3, ' log
+    [ "$(tail -n 1 log | cut -d ' ' -f 2-)" = "exit_group(0) = ?" ]
+    [ "$(grep -c execve log)" -ge 1 ]
+    if grep -x old log; then
+        false
+    fi
+}

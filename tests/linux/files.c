@@ -149,6 +149,12 @@ static void contents(void)
     say("read", read(p[0], bytes, sizeof bytes));
     say_bytes("bytes", bytes, 26);
     say("size", fcntl(p[0], F_SETPIPE_SZ, 65536));
+    static char many[5000];
+    for (int n = 500; n < 1100; n++) { /* every result is one, whatever it looks like */
+        if (write(p[1], many, n) != n || read(p[0], many, n) != n)
+            say("size", n);
+    }
+    say("large", write(p[1], many, 4096) + read(p[0], many, 5000));
     close(p[0]), close(p[1]), close(in), close(out);
 }
 

@@ -173,7 +173,26 @@ static void descriptors(void)
         others += e->d_name[0] != '.' && atoi(e->d_name) > 900;
     closedir(d);
     check("no others", !others);
+    struct stat s;
+    int open_ones = 0;
+    for (int i = 900; i < 1100; i++)
+        open_ones += !fstat(i, &s) || dup(i) >= 0 || lseek(i, 0, SEEK_CUR) >= 0;
+    check("none open", !open_ones);
     check("in a table", mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 1023, 0) == MAP_FAILED);
+}
+
+/* What the host's own /proc, and so another process, shows of this one. */
+static void from_outside(char **argv)
+{
+    pid_t parent = getpid(), child = fork();
+    if (!child) {
+        char path[100];
+        snprintf(path, sizeof path, "/proc/%d/cmdline", parent);
+        _exit(!!strcmp(content(path, NULL), argv[0]));
+    }
+    int status;
+    waitpid(child, &status, 0);
+    check("command for others", !status);
 }
 
 /* Everything is closed, and a program can still be started. */
@@ -202,6 +221,7 @@ int main(int argc, char **argv)
     words(argc, argv);
     system_files();
     links(program);
+    from_outside(argv);
     if (argc > 2)
         start_again(argv);
     return argc > 2;

@@ -191,14 +191,44 @@ static void interruptions(void)
     printf("interrupted wrongly: %d\n", wrong);
 }
 
-int main(void)
+/* Limits of a program that is started. */
+static void started(char **argv)
 {
+    struct rlimit l = { 4 << 20, 6 << 20 };
+    char *again[] = { argv[0], "limits", NULL };
+    pid_t child = fork();
+    if (!child) {
+        setrlimit(RLIMIT_STACK, &l);
+        execv("/proc/self/exe", again);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+    child = fork();
+    if (!child) {
+        setrlimit(RLIMIT_STACK, &l);
+        l = (struct rlimit){ 500 << 20, 500 << 20 };
+        setrlimit(RLIMIT_AS, &l);
+        execl("/bin/sh", "sh", "-c", "ulimit -s; ulimit -v", NULL);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        struct rlimit l;
+        getrlimit(RLIMIT_STACK, &l);
+        printf("stack %ld\n", (long)l.rlim_cur);
+        return 0;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     names();
     scheduling();
     children();
     times_and_timers();
     interruptions();
+    started(argv);
     limits();
     return 0;
 }

@@ -114,6 +114,7 @@ static bool set_log(UserOptions *o, const char *value, GError **error)
     return log_parse(value, &mask, error);
 }
 
+/* A program that this one starts goes on where the file ends. */
 static bool set_log_file(UserOptions *o, const char *value, GError **error)
 {
     o->log_file = value;
@@ -232,7 +233,9 @@ static bool apply(UserOptions *o, const Option *option, const char *value, GErro
     if (option->again) {
         g_ptr_array_add(o->again, g_strdup_printf("-%s", option->name));
         if (option->argument)
-            g_ptr_array_add(o->again, g_strdup(value));
+            g_ptr_array_add(o->again, option->fn == set_log_file && *value != '+'
+                                          ? g_strconcat("+", value, NULL)
+                                          : g_strdup(value));
     }
     return option->fn(o, value, error);
 }
