@@ -16,6 +16,7 @@
 #   guest.sh opensbi             OpenSBI's fw_dynamic.bin (fw_jump and ELF files beside it)
 #   guest.sh uboot riscv64      U-Boot for machine mode, then for supervisor mode (two lines)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
+#   guest.sh sysroot ARCH PACKAGE...  these packages and all they depend on, unpacked into one folder
 set -eu
 cache=${GUEST_CACHE:-o/guests}
 mkdir -p "$cache"
@@ -382,7 +383,41 @@ uboot()
     done
 }
 
+# Packages are unpacked, not configured: programs run, services were never set up.
+sysroot()
+{
+    arch=$1
+    shift
+    known=$(printf '%s ' "$@" | cksum | cut -d ' ' -f 1)
+    out=$cache/$arch/sysroot-$known
+    if [ ! -d "$out" ]; then
+        apt_state "$arch"
+        tmp=$cache/tmp.$$
+        mkdir -p "$tmp/root/usr" "$tmp/archives/partial" "$cache/$arch"
+        for f in bin sbin lib; do
+            mkdir -p "$tmp/root/usr/$f"
+            ln -s usr/$f "$tmp/root/$f"
+        done
+        fetch()
+        {
+            apt-get install -q -y --no-install-recommends --download-only \
+                -o Dir::Cache::archives="$tmp/archives" "$@" >"$cache/apt.log" 2>&1 9>&-
+        }
+        fetch "$@" || { apt_update; fetch "$@"; } ||
+            { tail -n 5 "$cache/apt.log" >&2; die "cannot fetch $* for $arch"; }
+        for deb in "$tmp"/archives/*.deb; do
+            dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/root" --keep-directory-symlink ||
+                die "cannot unpack $deb"
+        done
+        mv "$tmp/root" "$out"
+        rm -rf "$tmp"
+        tmp=
+    fi
+    echo "$out"
+}
+
 case ${1-}:$# in
+sysroot:[3-9] | sysroot:[1-9][0-9]) "$@" ;;
 kernel:2 | initrd:2 | installer:2 | uboot:2) "$@" ;;
 initrd-io:2) initrd_io "$2" ;;
 initrd-ssh:2) initrd_ssh "$2" ;;

@@ -128,8 +128,18 @@ bool log_open(const char *path, GError **error)
         if (fd < 0)
             return fail_errno(error, errno, "log file %s", name);
     }
+    log_set_descriptor(fd);
+    return true;
+}
+
+int log_descriptor(void)
+{
+    return atomic_load_explicit(&log_fd, memory_order_relaxed);
+}
+
+void log_set_descriptor(int fd)
+{
     int old = atomic_exchange(&log_fd, fd);
     if (old != STDERR_FILENO)
         close(old);
-    return true;
 }

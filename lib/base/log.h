@@ -51,3 +51,7 @@ void log_set_mask(uint32_t mask);
 /* Sends the log to a file (truncated; "%d" in the name, once, becomes the process id), or
  * to standard error again with NULL. Main thread, before others start. */
 bool log_open(const char *path, GError **error);
+/* Where the log goes. A tool that gives its descriptors to another program moves it: the new one is
+ * the log's from then on, and the old one is closed unless it is standard error. */
+int log_descriptor(void);
+void log_set_descriptor(int fd);

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "load/load_priv.h"
 
-enum { ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, PF_X = 1, EM_RISCV = 243 };
+enum { ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, PT_INTERP = 3, PF_X = 1, PF_W = 2, PF_R = 4, EM_RISCV = 243 };
 
 typedef struct Elf {
     const uint8_t *data;
@@ -186,4 +186,103 @@ bool load_elf(LoadImage *image, GBytes *bytes, GError **error)
     image->placed = !(low == 0 && (h.type == ET_DYN || h.machine == EM_RISCV));
     image->mem_size = last - low == UINT64_MAX ? UINT64_MAX : last - low + 1;
     return true;
+}
+
+/* ---- Programs of an operating system --------------------------------------------- */
+
+#define PAGE UINT64_C(4096)
+#define ALIGN_MAX ((uint64_t)1 << 30)
+#define INTERPRETER_MAX 4096
+
+static bool read_interpreter(const Elf *e, const Phdr *p, LoadProgram *program, GError **error)
+{
+    if (program->interpreter)
+        return fail(error, "two interpreters are named");
+    if (p->filesz < 2 || p->filesz > INTERPRETER_MAX || p->offset > e->size ||
+        p->filesz > e->size - p->offset || e->data[p->offset + p->filesz - 1])
+        return fail(error, "the interpreter's name at offset %" G_GUINT64_FORMAT " is not one",
+                    p->offset);
+    program->interpreter = g_strdup((const char *)e->data + p->offset);
+    return true;
+}
+
+static bool add_segment(const Elf *e, const Ehdr *h, const Phdr *p, unsigned n,
+                        LoadProgram *program, GError **error)
+{
+    LoadProgramSegment *s = &program->segments[program->count];
+    uint64_t align = get_word(e, h->phoff + (uint64_t)n * h->phentsize, 28, 48);
+    if (!check_phdr(e, p, n, error))
+        return false;
+    if (p->vaddr > INT64_MAX || p->memsz > INT64_MAX - p->vaddr - PAGE)
+        return fail(error, "ELF segment %u at address 0x%" G_GINT64_MODIFIER "x wraps around", n,
+                    p->vaddr);
+    if (p->filesz && (p->vaddr & (PAGE - 1)) != (p->offset & (PAGE - 1)))
+        return fail(error, "ELF segment %u: offset 0x%" G_GINT64_MODIFIER "x and address 0x%"
+                    G_GINT64_MODIFIER "x differ within a page", n, p->offset, p->vaddr);
+    if (program->count && p->vaddr < s[-1].addr + s[-1].mem_size)
+        return fail(error, "ELF segment %u at address 0x%" G_GINT64_MODIFIER
+                    "x lies within or below the one before", n, p->vaddr);
+    if (align > program->align && align <= ALIGN_MAX && !(align & (align - 1)))
+        program->align = align;
+    *s = (LoadProgramSegment){p->vaddr, p->offset, p->filesz, p->memsz, p->flags & PF_R,
+                              p->flags & PF_W, p->flags & PF_X};
+    if (!program->count++)
+        program->low = p->vaddr & ~(PAGE - 1);
+    program->high = (p->vaddr + p->memsz + PAGE - 1) & ~(PAGE - 1);
+    uint64_t table = (uint64_t)h->phnum * h->phentsize;
+    if (!program->phdr_addr && h->phoff >= p->offset && h->phoff - p->offset <= p->filesz &&
+        table <= p->filesz - (h->phoff - p->offset))
+        program->phdr_addr = p->vaddr + (h->phoff - p->offset);
+    return true;
+}
+
+static bool read_program(const Elf *e, const Ehdr *h, LoadProgram *program, GError **error)
+{
+    program->segments = g_new0(LoadProgramSegment, h->phnum);
+    for (unsigned i = 0; i < h->phnum; i++) {
+        Phdr p;
+        read_phdr(e, h->phoff + (uint64_t)i * h->phentsize, &p);
+        if (p.type == PT_INTERP && !read_interpreter(e, &p, program, error))
+            return false;
+        if (p.type == PT_LOAD && p.memsz && !add_segment(e, h, &p, i, program, error))
+            return false;
+    }
+    return program->count ? true : fail(error, "ELF file: no segment to load");
+}
+
+LoadProgram *load_program(const uint8_t *data, size_t size, const char *name, GError **error)
+{
+    g_autoptr(LoadProgram) program = g_new0(LoadProgram, 1);
+    Elf e = {.data = data, .size = size};
+    Ehdr h = {0};
+    if (!load_elf_identify(data, size, &program->id)) {
+        fail(error, "%s: not an ELF file", name);
+        return NULL;
+    }
+    if (!read_ehdr(&e, &h, error)) {
+        prefix(error, "%s", name);
+        return NULL;
+    }
+    program->machine = h.machine;
+    program->elf_class = e.is64 ? 64 : 32;
+    program->big_endian = e.big;
+    program->movable = h.type == ET_DYN;
+    program->entry = h.entry;
+    program->phdr_size = h.phentsize;
+    program->phdr_count = h.phnum;
+    program->align = PAGE;
+    if (!read_program(&e, &h, program, error)) {
+        prefix(error, "%s", name);
+        return NULL;
+    }
+    return g_steal_pointer(&program);
+}
+
+void load_program_free(LoadProgram *program)
+{
+    if (!program)
+        return;
+    g_free(program->interpreter);
+    g_free(program->segments);
+    g_free(program);
 }

@@ -70,6 +70,36 @@ LoadImage *load_image_file(const char *path, GError **error);
 void load_image_free(LoadImage *image); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoadImage, load_image_free)
 
+/* ---- Programs of an operating system ---------------------------------------- */
+
+typedef struct {
+    uint64_t addr, offset;         /* in memory (relative if the program is movable), in the file */
+    uint64_t file_size, mem_size;  /* the rest is zero */
+    bool read, write, execute;
+} LoadProgramSegment;
+
+/* An ELF executable or shared object as the kernel's loader of programs looks at it. */
+typedef struct {
+    LoadIdentity id;
+    unsigned machine, elf_class;   /* e_machine; 32 or 64 */
+    bool big_endian;
+    bool movable;                  /* ET_DYN: addresses are relative to where it is put */
+    uint64_t entry;
+    uint64_t phdr_addr;            /* where the program headers are in memory; 0: not there */
+    uint64_t phdr_size;            /* bytes of one */
+    unsigned phdr_count;
+    uint64_t align;                /* of the segments, a power of two, at least 4096 */
+    uint64_t low, high;            /* first byte and the byte behind the last, page-aligned */
+    char *interpreter;             /* PT_INTERP; NULL: none */
+    LoadProgramSegment *segments;  /* in order of address; they do not overlap */
+    size_t count;                  /* at least 1 */
+} LoadProgram;
+
+/* name is for messages. Nothing refers to data afterwards. */
+LoadProgram *load_program(const uint8_t *data, size_t size, const char *name, GError **error);
+void load_program_free(LoadProgram *program); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoadProgram, load_program_free)
+
 /* ---- Initial RAM disks ------------------------------------------------------ */
 
 /* Appends an entry to a cpio archive: mode has the kind of file too; name has no leading slash. */

@@ -411,3 +411,9 @@ TranslateStats translate_stats(Translator *t)
     g_mutex_unlock(&t->lock);
     return s;
 }
+
+void translate_code_range(Translator *t, uint64_t *start, uint64_t *size)
+{
+    *start = (uint64_t)(uintptr_t)t->code.run;
+    *size = t->host ? t->code.size : 0;
+}

@@ -260,6 +260,9 @@ void translate_fp_set_flags(TranslateCpu *cpu, unsigned flags);
 /* RMM: IR_RDYN operations use soft float */
 void translate_fp_set_round(TranslateCpu *cpu, IrRound round);
 
+/* Where compiled code lies, which user mode must not map anything over. size 0: there is none. */
+void translate_code_range(Translator *t, uint64_t *start, uint64_t *size);
+
 typedef struct TranslateStats {
     uint64_t code_size, code_used;    /* bytes of the code cache */
     uint64_t regions;                 /* there now */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions behind syscalls.def, and what they share. */
+#pragma once
+
+#include "linux/linux_priv.h"
+
+#define PASS(name, args)
+#define NONE(name, args)
+#define DO(name, args) int64_t call_##name(LinuxThread *t, const uint64_t a[6]);
+#include "linux/syscalls.def"
+#undef PASS
+#undef NONE
+#undef DO
+
+/* Index of each in linux_calls: CALL_read, ... */
+enum {
+#define PASS(name, args) CALL_##name,
+#define NONE(name, args) CALL_##name,
+#define DO(name, args) CALL_##name,
+#include "linux/syscalls.def"
+#undef PASS
+#undef NONE
+#undef DO
+    CALLS
+};
+
+/* The host's call with the same arguments, but with the path among args (syscalls.def) as the host
+   has it. */
+int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const char *args);
+
+/* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
+   whole lines. call is NULL for an unknown number. */
+void strace_enter(LinuxThread *t, const LinuxCall *call);
+void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
+/* A line for a signal that is about to be delivered. */
+void strace_signal(LinuxThread *t, const siginfo_t *info);

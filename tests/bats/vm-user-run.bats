@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Programs built here for riscv64, beside the same built for this machine: what they print and how
+# they end must be the same.
+
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+    CROSS=riscv64-linux-gnu-gcc
+    command -v $CROSS >/dev/null || skip "$CROSS is missing"
+    SOURCES=$PWD/tests/linux CORPUS=$PWD/lib/load/corpus_program
+    LD=/usr/riscv64-linux-gnu
+    TOP=$PWD
+    export CROSS SOURCES LD CORPUS TOP
+    cd "$BATS_FILE_TMPDIR"
+    for p in signals threads; do
+        $CROSS -O2 -static -o $p "$SOURCES/$p.c" -lpthread 2>/dev/null
+        gcc -O2 -o $p.native "$SOURCES/$p.c" -lpthread 2>/dev/null
+    done
+    cat >show.c <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/utsname.h>
+int main(int argc, char **argv)
+{
+    struct utsname u;
+    uname(&u);
+    for (int i = 0; i < argc; i++)
+        printf("[%s]", argv[i]);
+    printf(" %s", u.machine);
+    if (argc > 1 && !strcmp(argv[1], "env"))
+        printf(" X=%s LD_X=%s", getenv("X"), getenv("LD_X"));
+    if (argc > 1 && !strcmp(argv[1], "aux"))
+        printf(" %s %lu %lx %d", (char *)getauxval(AT_EXECFN), getauxval(AT_PAGESZ),
+               getauxval(AT_HWCAP), getauxval(AT_RANDOM) != 0);
+    if (argc > 1 && !strcmp(argv[1], "release"))
+        printf(" %s", u.release);
+    putchar('\n');
+    return argc > 2 ? atoi(argv[2]) : 0;
+}
+END
+    $CROSS -O2 -static -o show show.c
+    $CROSS -O2 -o show.dynamic show.c
+}
+
+setup()
+{
+    cd "$BATS_FILE_TMPDIR"
+}
+
+same()
+{
+    timeout 60 ./"$1".native >native.out
+    timeout 120 vm-user "${@:2}" ./"$1" >guest.out
+    diff native.out guest.out
+}
+
+@test "signals: faults, timers, restarted calls, masks, stacks, ends" {
+    same signals
+}
+
+@test "signals with the interpreter" {
+    same signals -accel interp
+}
+
+@test "threads, locks, children, programs that are started" {
+    same threads
+}
+
+@test "threads with the interpreter" {
+    same threads -accel interp
+}
+
+@test "a program is run both ways and compared" {
+    run vm-user -accel verify ./show a
+    [ "$status" -eq 0 ]
+    [ "$output" = "[./show][a] riscv64" ]
+}
+
+@test "static, movable and dynamic programs get their arguments and give their status" {
+    run vm-user ./show '' 3 'two words'
+    [ "$status" -eq 3 ]
+    [ "$output" = "[./show][][3][two words] riscv64" ]
+    run vm-user $LD/lib/ld-linux-riscv64-lp64d.so.1 --library-path $LD/lib ./show.dynamic x 4
+    [ "$status" -eq 4 ]
+    [ "$output" = "[./show.dynamic][x][4] riscv64" ]
+    run vm-user -L $LD ./show.dynamic x 250
+    [ "$status" -eq 250 ]
+    [ "$output" = "[./show.dynamic][x][250] riscv64" ]
+    QEMU_LD_PREFIX=$LD run vm-user ./show.dynamic
+    [ "$status" -eq 0 ]
+}
+
+@test "-0, -E, -U and -r say what the program sees" {
+    run vm-user -0 other ./show x
+    [ "$output" = "[other][x] riscv64" ]
+    X=1 LD_X=2 run vm-user -U LD_X -E X=new,er ./show env
+    [ "$output" = "[./show][env] riscv64 X=new,er LD_X=(null)" ]
+    QEMU_SET_ENV=X=5,LD_X=6 QEMU_ARGV0=me run vm-user ./show env
+    [ "$output" = "[me][env] riscv64 X=5 LD_X=6" ]
+    run vm-user -r 9.8.7-x ./show release
+    [ "$output" = "[./show][release] riscv64 9.8.7-x" ]
+}
+
+@test "the auxiliary vector is the guest's" {
+    run vm-user ./show aux
+    [ "$output" = "[./show][aux] riscv64 ./show 4096 112d 1" ]
+}
+
+@test "a program started by the guest is run in the same way, a script and a host program too" {
+    box=$(cd "$TOP" && build/guest.sh package riscv64 busybox-static) || skip "no busybox can be fetched"
+    mkdir -p bin
+    cp "$box/usr/bin/busybox" bin/sh
+    printf '#!%s -e\necho "script $0 $1"; exec ./show "$2" 4\n' "$PWD/bin/sh" >script
+    chmod +x script
+    run vm-user bin/sh -c './script a b; echo $?; ./show.native 2>/dev/null || /bin/echo host; uname -m'
+    echo "$output"
+    [ "${lines[0]}" = "script ./script a" ]
+    [ "${lines[1]}" = "[./show][b][4] riscv64" ]
+    [ "${lines[2]}" = 4 ]
+    [ "${lines[3]}" = host ]
+}
+
+@test "what cannot be run says why in one line, with the status a shell expects" {
+    try()
+    {
+        run "-$1" --separate-stderr vm-user "${@:3}"
+        echo "$stderr"
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ "$stderr" == "vm-user: "*"$2"* ]]
+    }
+    try 127 "./none: No such file or directory" ./none
+    try 126 "Is a directory" /tmp
+    : >empty
+    try 126 "empty: empty file" ./empty
+    echo text >text
+    try 126 "text: not an ELF file" ./text
+    head -c 100 show >short
+    try 126 "ELF program headers at offset" ./short
+    head -c 5000 show >cut
+    try 126 "past the end of the file" ./cut
+    try 126 "x86_64" /bin/true
+    try 126 "within or below the one before" "$CORPUS/overlap"
+    try 127 "interpreter cannot be used (is -L right?): /lib/ld-linux-riscv64-lp64d.so.1: No such file" \
+        ./show.dynamic
+    try 126 "not a regular file" /dev/null
+    chmod 000 text
+    [ "$(id -u)" = 0 ] || try 126 "Permission denied" ./text
+    try 2 "unknown option -Q" -Q ./show
+    try 2 "is -strace meant" -stracee ./show
+    try 2 "-L /nonexistent: not a directory" -L /nonexistent ./show
+    try 2 "no program given"
+    try 2 "-s" -s
+    try 2 "-B 0x1000" -B 0x1000 ./show
+    try 2 "-g: this option is not there yet" -g 1234 ./show
+    try 126 "too small" -s 1k ./show "$(head -c 131000 /dev/zero | tr '\0' a)"
+}
+
+@test "hostile files: headers with any one byte changed end in a message or in the program's own end" {
+    head -c 65536 show >base
+    for at in $(seq 16 4 175); do
+        cp show changed
+        printf '\377\177\377' | dd of=changed bs=1 seek="$at" conv=notrunc status=none
+        timeout 20 vm-user ./changed >out 2>&1 </dev/null && status=0 || status=$?
+        [ "$status" -ne 124 ]
+        ! grep -q "bug in vm-user" out || { cat out; echo "at $at"; false; }
+    done
+}
+
+@test "-strace shows calls, their arguments and results" {
+    run vm-user -strace ./show
+    [[ "$output" == *"exit_group(0)"* ]]
+    [[ "$output" == *"write(1, "* ]]
+    vm-user -strace -D log.%d ./show >/dev/null
+    grep -q "exit_group(0)" log.*
+}
+
+@test "help, version, models" {
+    run vm-user --help
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -le 40 ]
+    run vm-user --version
+    [[ "${lines[0]}" == "vm-user "* ]]
+    ln -sf "$(command -v vm-user)" qemu-riscv64
+    run ./qemu-riscv64 -version
+    [[ "${lines[0]}" == "qemu version 7.0"* ]]
+    run -127 ./qemu-riscv64 ./none
+    [[ "$output" == "qemu-riscv64: ./none: "* ]]
+    run vm-user -cpu help
+    [[ "$output" == *rv64* ]]
+    run vm-user -cpu nonsense ./show
+    [ "$status" -ne 0 ]
+    [[ "$output" == *nonsense* ]]
+}

@@ -1,0 +1,1 @@
+vm-user_libs := base translate guest linux
