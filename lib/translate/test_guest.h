@@ -137,7 +137,13 @@ static const IrHelper test_helpers[] = {
     {"hook", helper_hook, IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS, IR_VOID},
 };
 
-static void test_mode(TranslateCpu *cpu) { cpu->mode = ((TestCpu *)cpu)->regs.order; }
+static void test_mode(TranslateCpu *cpu)
+{
+    uint64_t mode = ((TestCpu *)cpu)->regs.order;
+    if (cpu->mode != mode) /* a tag belongs to one mode */
+        cpu->tag = translate_tag_new(cpu);
+    cpu->mode = mode;
+}
 static bool test_interrupt(TranslateCpu *cpu) { return false; }
 static bool test_wake(TranslateCpu *cpu) { return true; }
 static unsigned test_fetch_mmu(TranslateCpu *cpu) { return 0; }
