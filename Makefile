@@ -165,6 +165,7 @@ bench: ## measure: ratios to native and to the peer
 	@test -x bench/run.sh || { echo 'bench/run.sh is not there yet' >&2; exit 1; }
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/run.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-run-io.sh
+	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-user.sh
 
 # ---- installing
 PREFIX ?= /usr/local

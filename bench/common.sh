@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # What the scripts here share; they include it from the top folder, and set out, runs and failed.
-# Sets peer (empty if it is not there) and machines, the list of ours and peer.
+# peer may be set before. Makes it empty if it is not there, and sets machines, the list of ours and peer.
 
 die() { echo "bench: $*" >&2; exit 1; }
 
-peer=qemu-system-riscv64
+peer=${peer:-qemu-system-riscv64}
 command -v $peer >/dev/null || { echo "bench: no $peer: its column stays empty" >&2; peer=; }
 machines="ours${peer:+ peer}"
 ${MAKE:-make} --no-print-directory -s MODE=rel all || exit 1

@@ -174,8 +174,10 @@ typedef struct LinuxAbi {
     /* Undoes it from the frame at the stack pointer: registers and *mask, *altstack. False: the
        frame is bad. */
     bool (*pop_frame)(LinuxThread *t, uint64_t *mask, stack_t *altstack);
-    /* The vDSO: an ELF image that is mapped as it is. *sigreturn: offset of its rt_sigreturn. */
-    GBytes *(*vdso)(uint64_t *sigreturn);
+    /* The vDSO: an ELF image that is mapped as it is. Its code presents the key when it asks for a
+       service (GuestEnv.service: the host's number of the system call, arguments as for that).
+       *sigreturn: offset of its rt_sigreturn. */
+    GBytes *(*vdso)(uint64_t key, uint64_t *sigreturn);
     /* /proc/cpuinfo's text, appended. */
     void (*cpuinfo)(TranslateCpu *cpu, GString *out);
     bool clone_tls_first;     /* clone's tls argument comes before the child's tid */
@@ -239,6 +241,7 @@ struct LinuxProcess {
     uint64_t load_base, entry, phdr, phent, phnum, interp_base;
     uint64_t stack_low, stack_top, arg_start, arg_end, env_start, env_end, auxv, auxv_size;
     uint64_t vdso, sigreturn; /* addresses */
+    uint64_t vdso_key;
     uint64_t start_stack;     /* the stack pointer that the program starts with */
     LinuxLimit limits[LINUX_LIMITS];
     const char *sysroot;

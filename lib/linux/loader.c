@@ -230,7 +230,9 @@ static void random_bytes(LinuxProcess *p, uint8_t *out, size_t size)
 static bool map_vdso(LinuxProcess *p, GError **error)
 {
     uint64_t sigreturn;
-    g_autoptr(GBytes) image = p->abi->vdso(&sigreturn);
+    if (getrandom(&p->vdso_key, sizeof p->vdso_key, 0) != sizeof p->vdso_key)
+        return fail_errno(error, errno, "no random bytes");
+    g_autoptr(GBytes) image = p->abi->vdso(p->vdso_key, &sigreturn);
     gsize size;
     const void *data = g_bytes_get_data(image, &size);
     int64_t at = mm_mmap(&p->mm, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,

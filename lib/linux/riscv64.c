@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -177,25 +178,35 @@ static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
 
 #define ECALL 0x00000073u
 #define RET 0x00008067u
+#define NOP 0x00000013u
 #define LI_A7(n) (0x00000893u | (uint32_t)(n) << 20) /* addi a7, zero, n */
+#define AUIPC_T0 0x00000297u                         /* auipc t0, 0 */
+#define LD_T0(n) (0x0002b283u | (uint32_t)(n) << 20) /* ld t0, n(t0) */
+#define SERVICE(n) (0x0000000bu | (uint32_t)(n) << 20)
 
-static GBytes *vdso(uint64_t *sigreturn)
+static GBytes *vdso(uint64_t key, uint64_t *sigreturn)
 {
-    static const struct { const char *name; uint32_t number; } calls[] = {
-        {"__vdso_rt_sigreturn", 139}, {"__vdso_gettimeofday", 169}, {"__vdso_clock_gettime", 113},
-        {"__vdso_clock_getres", 114}, {"__vdso_getcpu", 168}, {"__vdso_flush_icache", 259},
+    static const struct { const char *name; uint32_t number; bool service; } calls[] = {
+        {"__vdso_rt_sigreturn", 139, false},
+        {"__vdso_gettimeofday", SYS_gettimeofday, true},
+        {"__vdso_clock_gettime", SYS_clock_gettime, true},
+        {"__vdso_clock_getres", SYS_clock_getres, true},
+        {"__vdso_getcpu", SYS_getcpu, true},
+        {"__vdso_flush_icache", 259, false},
     };
-    enum { COUNT = G_N_ELEMENTS(calls), WORDS = 3 };
-    uint8_t code[COUNT * WORDS * 4];
+    enum { COUNT = G_N_ELEMENTS(calls), SIZE = 16 };
+    uint8_t code[COUNT * SIZE + 8];
     VdsoSymbol symbols[COUNT];
     uint64_t at;
     for (unsigned i = 0; i < COUNT; i++) {
-        uint32_t offset = i * WORDS * 4;
-        st_le32(code + offset, LI_A7(calls[i].number));
-        st_le32(code + offset + 4, ECALL);
-        st_le32(code + offset + 8, RET);
-        symbols[i] = (VdsoSymbol){calls[i].name, offset, WORDS * 4};
+        uint32_t offset = i * SIZE;
+        st_le32(code + offset, calls[i].service ? AUIPC_T0 : LI_A7(calls[i].number));
+        st_le32(code + offset + 4, calls[i].service ? LD_T0(COUNT * SIZE - offset) : ECALL);
+        st_le32(code + offset + 8, calls[i].service ? SERVICE(calls[i].number) : RET);
+        st_le32(code + offset + 12, calls[i].service ? RET : NOP);
+        symbols[i] = (VdsoSymbol){calls[i].name, offset, SIZE};
     }
+    st_le64(code + COUNT * SIZE, key);
     GBytes *image = vdso_build(243, 5 /* RVC, double-float ABI */, "LINUX_4.15", symbols, COUNT,
                                code, sizeof code, &at);
     *sigreturn = at;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "linux/call_priv.h"
@@ -75,12 +76,56 @@ static uint64_t on_time(void *opaque)
     return (uint64_t)now.tv_sec * LINUX_TIMEBASE + (uint64_t)now.tv_nsec / (1000000000 / LINUX_TIMEBASE);
 }
 
+/* What the vDSO asks for: the host's, whose own vDSO answers without a system call. */
+static bool on_service(void *opaque, TranslateCpu *cpu, uint32_t number, uint64_t key)
+{
+    LinuxThread *t = opaque;
+    const LinuxAbi *abi = t->process->abi;
+    uint64_t ignored, a[6];
+    struct timespec ts;
+    struct timeval tv;
+    unsigned ids[2];
+    int64_t result = 0;
+    if (key != t->process->vdso_key)
+        return false;
+    abi->get_call(cpu, &ignored, a);
+    switch (number) {
+    case SYS_clock_gettime:
+        result = clock_gettime((clockid_t)a[0], &ts) ? -errno : guest_write(a[1], &ts, sizeof ts);
+        break;
+    case SYS_clock_getres:
+        if (clock_getres((clockid_t)a[0], &ts))
+            result = -errno;
+        else if (a[1])
+            result = guest_write(a[1], &ts, sizeof ts);
+        break;
+    case SYS_gettimeofday:
+        gettimeofday(&tv, NULL);
+        if (a[0])
+            result = guest_write(a[0], &tv, sizeof tv);
+        if (!result && a[1])
+            result = syscall(SYS_gettimeofday, NULL, a[1]) ? -errno : 0;
+        break;
+    case SYS_getcpu:
+        getcpu(&ids[0], &ids[1]);
+        if (a[0])
+            result = guest_write(a[0], &ids[0], sizeof ids[0]);
+        if (!result && a[1])
+            result = guest_write(a[1], &ids[1], sizeof ids[1]);
+        break;
+    default:
+        return false;
+    }
+    abi->set_result(cpu, result);
+    return true;
+}
+
 LinuxThread *thread_new(LinuxProcess *p)
 {
     LinuxThread *t = g_new0(LinuxThread, 1);
     GuestEnv env = {.opaque = t, .time = on_time, .executable = on_executable,
                     .exception = on_exception, .attention = on_attention,
-                    .remote_fence = on_fence};
+                    .remote_fence = on_fence, .service = on_service};
     t->process = p;
     t->signals = p->signals;
     t->altstack.ss_flags = SS_DISABLE;

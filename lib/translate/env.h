@@ -69,6 +69,10 @@ typedef struct GuestEnv {
      * address where the host says it; the signal knows better). Changes the CPU's state; the
      * guest goes on at cpu->pc. */
     void (*exception)(void *opaque, struct TranslateCpu *cpu, uint32_t exception, uint64_t value);
+    /* Code of the environment's own that the guest runs (a vDSO) asks for service `number`, done here
+     * without leaving compiled code; registers may change. key is what that code presents. NULL or
+     * false: the guest made it up, an illegal instruction. */
+    bool (*service)(void *opaque, struct TranslateCpu *cpu, uint32_t number, uint64_t key);
     /* The CPU was kicked, or an exception was handled: what is due (signals) is done. */
     void (*attention)(void *opaque, struct TranslateCpu *cpu);
 } GuestEnv;

@@ -124,6 +124,39 @@ same()
     [ "${lines[3]}" = host ]
 }
 
+@test "the clocks are read without system calls, and only the vDSO may do that" {
+    cat >clock.c <<'END'
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+static sigjmp_buf back;
+static void illegal(int signal) { siglongjmp(back, 1); }
+int main(void)
+{
+    struct timespec a, b, c = {0};
+    struct timeval v;
+    clock_gettime(CLOCK_REALTIME, &a);
+    gettimeofday(&v, NULL);
+    clock_gettime(CLOCK_REALTIME, &b);
+    clock_getres(CLOCK_MONOTONIC, &c);
+    printf("%d", a.tv_sec <= v.tv_sec && v.tv_sec <= b.tv_sec && b.tv_sec == time(NULL));
+    printf(" %ld %d\n", c.tv_nsec, clock_gettime(77, &a));
+    signal(SIGILL, illegal);
+    if (!sigsetjmp(back, 1))
+        __asm__ volatile(".word 0x0710000b");
+    else
+        puts("illegal");
+}
+END
+    $CROSS -O2 -o clock clock.c
+    run vm-user -strace -D log.clock -L $LD ./clock
+    [ "${lines[0]}" = "1 1 -1" ]
+    [ "${lines[1]}" = illegal ]
+    ! grep -E "clock_get|gettimeofday" log.clock
+}
+
 @test "what cannot be run says why in one line, with the status a shell expects" {
     try()
     {

@@ -60,6 +60,7 @@ const IrHelper riscv_helpers[HELPER_COUNT] = {
     [HELPER_CBO] = {"cbo", helper_cbo, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
     [HELPER_CBO_ZERO] = {"cbo_zero", helper_cbo_zero, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
     [HELPER_FENCE_I] = {"fence_i", riscv_helper_fence_i, IR_HELPER_READS, IR_VOID},
+    [HELPER_SERVICE] = {"service", riscv_helper_service, RWF, IR_VOID},
 };
 
 bool riscv_priv_is_32(const RiscvCpu *cpu, RiscvPriv priv)

@@ -72,6 +72,7 @@ enum {
     HELPER_CBO,       /* (address, 0 inval 1 clean 2 flush, instruction) */
     HELPER_CBO_ZERO,  /* (instruction): checks that it is allowed */
     HELPER_FENCE_I,   /* (): user mode */
+    HELPER_SERVICE,   /* (number, key, instruction): user mode */
     HELPER_COUNT
 };
 enum { CSR_OP_WRITE = 1, CSR_OP_SET = 2, CSR_OP_CLEAR = 3 };
@@ -117,6 +118,7 @@ bool riscv_user_interrupt(TranslateCpu *cpu);
 bool riscv_user_wake(TranslateCpu *cpu);
 void riscv_user_reset(TranslateCpu *cpu, uint64_t entry);
 uint64_t riscv_helper_fence_i(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+uint64_t riscv_helper_service(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* mmu.c */
 /* Without permissions, A and D bits: where data at address is in the current mode. */

@@ -96,3 +96,12 @@ bool trans_fence_i(RvTrans *c, const ArgsNone *a)
     ir_exit_mode(c->b, c->next); /* otherwise code is kept coherent; what follows is looked up */
     return true;
 }
+
+bool trans_service(RvTrans *c, const ArgsService *a)
+{
+    if (!(c->mode & MODE_USER))
+        return false;
+    ir_call(c->b, HELPER_SERVICE, ir_const(c->b, IR_I64, (uint64_t)a->imm), rv_get64(c, 5),
+            ir_const(c->b, IR_I64, c->bits), 0);
+    return true;
+}

@@ -5,6 +5,9 @@
  * RiscvCause; values are those of stval). FS is dirty for good and counters are
  * open, so that the mode key holds nothing that changes but what frm means.
  *
+ * An encoding that RISC-V leaves to everybody (custom-0) asks the environment for a service, with a
+ * key in t0 that only the environment's own code knows; in any other code it is illegal.
+ *
  * Code is not kept coherent with stores: RISC-V programs say by FENCE.I, or by a
  * system call, that they have written some.
  */
@@ -43,6 +46,14 @@ uint64_t riscv_helper_fence_i(void *opaque, uint64_t a, uint64_t b, uint64_t c, 
     TranslateCpu *cpu = opaque;
     if (cpu->env.remote_fence)
         cpu->env.remote_fence(cpu->env.opaque, 0, UINT64_MAX);
+    return 0;
+}
+
+uint64_t riscv_helper_service(void *opaque, uint64_t number, uint64_t key, uint64_t bits, uint64_t d)
+{
+    TranslateCpu *cpu = opaque;
+    if (!cpu->env.service || !cpu->env.service(cpu->env.opaque, cpu, (uint32_t)number, key))
+        translate_raise(cpu, RISCV_ILLEGAL, bits);
     return 0;
 }
 
