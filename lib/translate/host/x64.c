@@ -9,6 +9,7 @@
 #include "base/bits.h"
 
 #define ENTRY_NOP 5
+#define SPILLS 3 /* in a loop, for it to have more temporaries instead of pins */
 #define ROOM_PER_OP 200
 #define ROOM_REGION 4096
 
@@ -346,9 +347,9 @@ static void patch_labels(Emit *e)
     }
 }
 
-static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, const IrLive *live)
+static CompileResult compile(Emit *e, Translator *t, Region *r, const IrBuilder *b,
+                             const IrLive *live)
 {
-    Emit *e = &((X64Data *)t->host_data)->emit;
     size_t used = (t->code.used + 15) & ~(size_t)15;
     if (used + ROOM_REGION + (size_t)b->n * ROOM_PER_OP > t->code.size)
         return COMPILE_NO_ROOM;
@@ -410,6 +411,22 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     for (uint32_t i = 0; i < r->n_links; i++)
         x64_patch(t, &t->links[r->first_link + i], NULL, 0);
     return COMPILE_DONE;
+}
+
+static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, const IrLive *live)
+{
+    Emit *e = &((X64Data *)t->host_data)->emit;
+    size_t used = t->code.used;
+    e->more_temps = 0;
+    CompileResult result = compile(e, t, r, b, live);
+    if (result == COMPILE_DONE && r->loop && e->spills >= SPILLS &&
+        e->k->n_temps == X64_MIN_TEMPS) {
+        t->code.used = used;
+        t->n_links = r->first_link;
+        e->more_temps = X64_LOOP_TEMPS;
+        result = compile(e, t, r, b, live);
+    }
+    return result;
 }
 
 const TranslateHost x64_host = {

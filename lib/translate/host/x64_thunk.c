@@ -296,7 +296,9 @@ static bool host_is_able(GError **error)
 static void assign_pins(const TranslateGuest *g, X64Thunks *k)
 {
     memset(k->pin, -1, sizeof k->pin);
-    for (unsigned i = 0; i < g->n_int_pins && k->n_int < X64_INT_PINS; i++)
+    unsigned n = g->direct_memory ? X64_INT_PINS : X64_SYSTEM_PINS;
+    k->n_temps = (uint8_t)(X64_MIN_TEMPS + X64_INT_PINS - n);
+    for (unsigned i = 0; i < g->n_int_pins && k->n_int < n; i++)
         k->pin[g->int_pins[i]] = (int8_t)x64_int_pins[k->n_int++];
     for (unsigned i = 0; i < g->n_float_pins && k->n_float < X64_FLOAT_PINS; i++)
         k->pin[g->float_pins[i]] = (int8_t)XMM(6 + k->n_float++);
