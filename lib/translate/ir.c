@@ -284,6 +284,16 @@ IrRef ir_fcmp(IrBuilder *b, IrFCond cond, IrRef a, IrRef c, bool signalling)
         b, (IrOp){.code = IR_FCMP, .type = IR_I8, .sub = cond, .a = a, .b = c, .imm = signalling});
 }
 
+IrRef ir_fsticky(IrBuilder *b, bool reverse)
+{
+    return ir_append(b, (IrOp){.code = IR_FSTICKY, .type = IR_I64, .sub = reverse});
+}
+
+void ir_fsticky_set(IrBuilder *b, IrRef flags, bool reverse)
+{
+    ir_append(b, (IrOp){.code = IR_FSTICKY_SET, .a = flags, .aux = IR_I64, .sub = reverse});
+}
+
 IrRef ir_ftoi(IrBuilder *b, IrType type, IrRef a, unsigned to_int_flags, IrRound round)
 {
     return ir_op(b,

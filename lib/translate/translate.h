@@ -152,6 +152,7 @@ struct TranslateCpu {
     uint64_t slow_address, slow_value; /* to and from C for a memory access off the fast path */
     uint32_t exit_reason;
     uint32_t mxcsr, host_mxcsr;
+    uint32_t sticky[2];      /* compiled code: MXCSR at the last FSTICKY, and scratch */
     uint64_t linked_address, linked_value; /* load-linked */
     uint32_t linked_valid;
     uint8_t round;           /* IrRound that IR_RDYN means */

@@ -328,7 +328,8 @@ static void emit_cold(Emit *e)
             e->r->dead_exit = (uint32_t)code_offset(e);
         if (c->kind == COLD_LOAD || c->kind == COLD_STORE)
             emit_cold_memory(e, c);
-        else if (c->kind == COLD_NAN || c->kind == COLD_EVAL)
+        else if (c->kind == COLD_NAN || c->kind == COLD_EVAL ||
+                 c->kind == COLD_STICKY)
             emit_cold_float(e, c);
         else
             emit_cold_exit(e, c);

@@ -47,7 +47,7 @@ typedef struct X64Thunks {
     uint8_t n_temps; /* general registers that are none */
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -120,6 +120,7 @@ typedef struct Emit {
     uint64_t indexed;  /* those of the first 64 that compute their TLB index */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
+    IrRef sticky;      /* FSTICKY whose MXCSR is still in the CPU struct */
     uint8_t reg[IR_MAX_OPS + 8];
     uint16_t slot[IR_MAX_OPS + 8];
     uint8_t cell[IR_MAX_OPS + 8];

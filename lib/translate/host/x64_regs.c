@@ -25,7 +25,7 @@ void regs_reset(Emit *e)
     memset(e->cell_held, 0, sizeof e->cell_held);
     memset(e->shared, 0, sizeof e->shared);
     memcpy(e->temps, int_temps, sizeof int_temps);
-    e->locked = 0;
+    e->locked = e->sticky = 0;
     e->spills = 0;
 }
 
@@ -411,4 +411,5 @@ void drop_values(Emit *e)
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->cell_held, 0, sizeof e->cell_held);
+    e->sticky = 0;
 }
