@@ -121,7 +121,7 @@ static void flip(IrValue *v, unsigned type)
             return true;                                                                           \
         case IR_FCMP:                                                                              \
             clear(r);                                                                              \
-            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm), op->sub);       \
+            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm & 1), op->sub);       \
             return true;                                                                           \
         case IR_FREL:                                                                              \
             clear(r);                                                                              \
@@ -275,6 +275,8 @@ bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, co
     };
     if (!eval_one(&env, op, round, r, &x, &y, &z))
         return false;
+    if (op->code == IR_FCMP && op->imm & 2)
+        return true;
     /* without flushing the flag means another thing, which only x86 wants */
     bool denormal = rules->denormal_flag ? !rules->flush_inputs : rules->flush_inputs;
     translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & (denormal ? 63 : 31)));

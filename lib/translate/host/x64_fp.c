@@ -268,24 +268,35 @@ static bool emit_fround(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
+/* ucomi or comi; where it is to raise no flag and may have raised one, that is put back: the
+ * comparison's own flags remain. */
+static void compare(Emit *e, const IrOp *op, unsigned a, unsigned b)
+{
+    ucomi(e, op->imm & 1 && !(op->imm & 2), op->aux, a, b);
+    if (op->imm & 2)
+        jump_cold(e, COLD_STICKY, CC_P)->back = e->a.p;
+}
+
 static bool emit_fcmp(Emit *e, IrRef i, const IrOp *op)
 {
+    if (op->imm & 2 && e->sticky != op->c)
+        return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
     switch (op->sub) {
     case IR_FEQ: {
         unsigned t = temp_gpr(e);
-        ucomi(e, op->imm, op->aux, a, b);
+        compare(e, op, a, b);
         setcc(&e->a, CC_NP, (int)t);
         setcc(&e->a, CC_E, (int)d);
         op_rr8(&e->a, false, 0x22, (int)d, (int)t); /* and */
         break;
     }
     case IR_FUN:
-        ucomi(e, op->imm, op->aux, a, b);
+        compare(e, op, a, b);
         setcc(&e->a, CC_P, (int)d);
         break;
     default: /* a < b is b above a, which no NaN is */
-        ucomi(e, op->imm, op->aux, b, a);
+        compare(e, op, b, a);
         setcc(&e->a, op->sub == IR_FLT ? CC_A : CC_AE, (int)d);
         break;
     }
