@@ -131,6 +131,7 @@ static void emit_get(Emit *e, IrRef i, const IrOp *op)
 {
     unsigned slot = (unsigned)op->imm;
     slot_now_holds(e, slot, i);
+    e->boxed[i] = e->always_boxed[slot];
     if (is_wide_type(op->type)) {
         unsigned c = new_cell(e, i);
         copy_wide(e, cell_disp(e, c), slot_disp(e, slot), wide_bytes(op->type));
@@ -328,6 +329,8 @@ static void emit_cold(Emit *e)
             e->r->dead_exit = (uint32_t)code_offset(e);
         if (c->kind == COLD_LOAD || c->kind == COLD_STORE)
             emit_cold_memory(e, c);
+        else if (c->kind == COLD_UNBOXED)
+            emit_cold_unboxed(e);
         else if (c->kind == COLD_NAN || c->kind == COLD_EVAL ||
                  c->kind == COLD_STICKY)
             emit_cold_float(e, c);

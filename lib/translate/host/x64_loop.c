@@ -119,6 +119,62 @@ static void choose_temps(Emit *e, const uint16_t *uses)
     }
 }
 
+/*
+ * Where ISAs box an f32 in an f64, each use of a slot as an f32 looks at the box. A loop that puts
+ * nothing else into the slot looks once, when it is entered; if there was none it is made again
+ * without that.
+ */
+static void find_boxed(Emit *e)
+{
+    bool other[IR_MAX_SLOTS] = {false};
+    memset(e->always_boxed, 0, sizeof e->always_boxed);
+    if (!e->r->loop || e->indexed & INDEXED_UNBOXED)
+        return;
+    for (IrRef i = 1; i < e->b->n; i++) {
+        const IrOp *op = op_of(e, i), *a = op_of(e, op->a);
+        if (op->code == IR_CALL && e->b->guest->helpers[op->imm].flags & IR_HELPER_WRITES)
+            memset(other, true, sizeof other);
+        else if (op->code == IR_PUT && !(a->code == IR_FBOX && a->aux == IR_F32 && !a->sub) &&
+                 !(a->code == IR_GET && a->imm == op->imm))
+            other[op->imm] = true;
+        else if (op->code == IR_FUNBOX && op->type == IR_F32 && !op->sub && a->code == IR_GET)
+            e->always_boxed[a->imm] = !e->live->dead[i];
+    }
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++)
+        e->always_boxed[s] &= !other[s];
+}
+
+static void check_boxed(Emit *e)
+{
+    Asm *a = &e->a;
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++) {
+        int pin = e->pin[s];
+        if (!e->always_boxed[s])
+            continue;
+        if (pin >= 0) {
+            put_vex(a, 3, 1, false, false, pin - 16, 0, RAX, 0); /* vpextrd eax, pin, 1 */
+            put8(a, 0x16);
+            put8(a, 0xc0 | (unsigned)(pin & 7) << 3 | RAX);
+            put8(a, 1);
+            alu_ri(a, false, ALU_CMP, RAX, -1);
+        } else {
+            alu_mi(a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, -1);
+        }
+        Cold *c = add_cold(e, COLD_UNBOXED);
+        put8(a, 0x0f);
+        put8(a, 0x80 | CC_NE);
+        put32(a, 0);
+        c->from = a->p;
+    }
+}
+
+void emit_cold_unboxed(Emit *e)
+{
+    emit_call_thunk(e, e->k->unboxed);
+    emit_pc(e, RAX, 0);
+    emit_jump_thunk(e, e->k->miss);
+}
+
 void loop_begin(Emit *e)
 {
     uint16_t uses[IR_MAX_SLOTS] = {0};
@@ -126,6 +182,7 @@ void loop_begin(Emit *e)
     e->n_swaps = e->own_temps = 0;
     e->r->swap_out = 0;
     loop_set(e, false);
+    find_boxed(e);
     if (!e->r->loop)
         return;
     memcpy(e->loop_pin, e->k->pin, sizeof e->loop_pin);
@@ -150,6 +207,7 @@ void loop_enter(Emit *e)
         return;
     swap_in(e);
     loop_set(e, e->n_swaps > 0);
+    check_boxed(e);
     put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & (TOP_ALIGN - 1)));
 }
 

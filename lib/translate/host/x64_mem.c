@@ -228,7 +228,7 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     bool shares = may_share(op) && look_ahead(e, i, &page);
     unsigned t2 = temp_gpr(e), t1 = temp_gpr(e);
     unsigned site = e->n_sites++;
-    bool indexed = site < 64 && e->indexed >> site & 1;
+    bool indexed = site < INDEXED_SITES && e->indexed >> site & 1;
     c->regs[0] = (uint8_t)t1;
     c->regs[1] = (uint8_t)t2;
     c->low = shares ? page.low : disp;
@@ -244,7 +244,7 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     jump_cold(e, c, emit_tag_check(e, t1, t2, c->span, mem, is_store));
     if (!indexed) {
         c->hit = a->p;
-        c->site = (uint8_t)(site < 64 ? site : 64);
+        c->site = (uint8_t)MIN(site, INDEXED_SITES);
     }
     emit_addend(e, t1, mem);
     if (shares) {
@@ -449,7 +449,7 @@ static void emit_guess_again(Emit *e, const Cold *c)
     unsigned t1 = c->regs[0], t2 = c->regs[1];
     uint8_t *miss = cold_lookup(e, c, t1, t2, c->low, c->span);
     store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
-    if (c->site < 64) {
+    if (c->site < INDEXED_SITES) {
         alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
         alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)),
                X64_WRONG_GUESSES);

@@ -34,7 +34,7 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
     uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, exit_fault, load, store, eval, call,
-        wrong_guesses;
+        wrong_guesses, unboxed;
     uint32_t miss;        /* rax: address that the dispatcher is to find */
     /* rax: address to jump to through the jump table; all temporaries are free */
     uint32_t lookup;
@@ -47,7 +47,8 @@ typedef struct X64Thunks {
     uint8_t n_temps; /* general registers that are none */
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
+               COLD_UNBOXED } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -117,7 +118,8 @@ typedef struct Emit {
     bool keep_flags;   /* host flags are live: constants are made without touching them */
     bool no_room;      /* out of links: the cache must be reset */
     unsigned n_sites;  /* memory accesses so far */
-    uint64_t indexed;  /* those of the first 64 that compute their TLB index */
+    uint64_t indexed;  /* those of the first 63 that compute their TLB index, and bit 63 */
+    bool always_boxed[IR_MAX_SLOTS]; /* a loop looked when it was entered */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
     IrRef sticky;      /* FSTICKY whose MXCSR is still in the CPU struct */
@@ -194,6 +196,7 @@ void mov_xmm(Emit *e, unsigned dst, unsigned src);
 /* x64_loop.c: pins of a loop's own */
 void loop_begin(Emit *e);             /* chooses them; emits what changes to them and back, aside */
 void loop_enter(Emit *e);             /* changes to them, in line */
+void emit_cold_unboxed(Emit *e);
 void loop_leave(Emit *e);             /* changes back, in line; what follows is outside the loop */
 void loop_set(Emit *e, bool swapped); /* what follows is inside or outside, without code */
 /* v is used behind loop_leave: not in a register that is a temporary only within */
