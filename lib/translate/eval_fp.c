@@ -121,7 +121,7 @@ static void flip(IrValue *v, unsigned type)
             return true;                                                                           \
         case IR_FCMP:                                                                              \
             clear(r);                                                                              \
-            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm), op->sub);       \
+            r->u = compare(sf_##X##_compare(env, get_##X(a), get_##X(b), op->imm & 1), op->sub);       \
             return true;                                                                           \
         case IR_FREL:                                                                              \
             clear(r);                                                                              \
@@ -237,9 +237,28 @@ static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, con
     }
 }
 
+/* TranslateFpFlags as IR_FSTICKY has them, and back. */
+static unsigned sticky_order(unsigned flags, unsigned reverse)
+{
+    unsigned r = 0;
+    for (unsigned i = 0; reverse && i < 5; i++)
+        r |= (flags >> i & 1) << (4 - i);
+    return reverse ? r : flags;
+}
+
 bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b,
              const IrValue *c)
 {
+    if (op->code == IR_FSTICKY) {
+        clear(r);
+        r->u = sticky_order(translate_fp_flags(cpu), op->sub);
+        return true;
+    }
+    if (op->code == IR_FSTICKY_SET) {
+        unsigned keep = op->sub ? translate_fp_flags(cpu) & TRANSLATE_FP_DENORMAL : 0;
+        translate_fp_set_flags(cpu, sticky_order((unsigned)a->u & 63, op->sub) | keep);
+        return true;
+    }
     const TranslateFp *rules = &cpu->fp;
     bool has_round = op->code != IR_FCMP && op->code != IR_FREL &&
                      !(op->code >= IR_VFADD && op->code <= IR_VFDIV);
@@ -256,6 +275,8 @@ bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, co
     };
     if (!eval_one(&env, op, round, r, &x, &y, &z))
         return false;
+    if (op->code == IR_FCMP && op->imm & 2)
+        return true;
     /* without flushing the flag means another thing, which only x86 wants */
     bool denormal = rules->denormal_flag ? !rules->flush_inputs : rules->flush_inputs;
     translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & (denormal ? 63 : 31)));

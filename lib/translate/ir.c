@@ -284,6 +284,43 @@ IrRef ir_fcmp(IrBuilder *b, IrFCond cond, IrRef a, IrRef c, bool signalling)
         b, (IrOp){.code = IR_FCMP, .type = IR_I8, .sub = cond, .a = a, .b = c, .imm = signalling});
 }
 
+IrRef ir_fsticky(IrBuilder *b, bool reverse)
+{
+    return ir_append(b, (IrOp){.code = IR_FSTICKY, .type = IR_I64, .sub = reverse});
+}
+
+/*
+ * Compilers make a comparison that raises no flag by putting back what was there before. True if
+ * nothing else is between the reading of `flags` and this point, and it has been made so.
+ */
+static bool silence(IrBuilder *b, IrRef flags)
+{
+    IrRef compare = 0;
+    if (b->ops[flags].code != IR_FSTICKY || flags < b->label_at)
+        return false;
+    for (IrRef i = flags + 1; i < b->n; i++) {
+        const IrOp *op = &b->ops[i];
+        unsigned attr = codes[op->code].attr;
+        if (op->code == IR_FCMP && ir_type_bits(op->aux) <= 64 && !compare)
+            compare = i;
+        else if (attr & (IR_ATTR_F | IR_ATTR_M | IR_ATTR_E) ||
+                 (attr & IR_ATTR_S && op->code != IR_PUT && op->code != IR_INSN))
+            return false;
+    }
+    if (!compare)
+        return false;
+    b->ops[compare].imm |= 2;
+    b->ops[compare].c = flags;
+    return true;
+}
+
+void ir_fsticky_set(IrBuilder *b, IrRef flags, bool reverse)
+{
+    if (silence(b, flags))
+        return;
+    ir_append(b, (IrOp){.code = IR_FSTICKY_SET, .a = flags, .aux = IR_I64, .sub = reverse});
+}
+
 IrRef ir_ftoi(IrBuilder *b, IrType type, IrRef a, unsigned to_int_flags, IrRound round)
 {
     return ir_op(b,

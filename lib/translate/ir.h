@@ -243,6 +243,9 @@ IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a);
 IrRef ir_flow(IrBuilder *b, IrType type, IrRef a); /* the low bits of an f64 as a narrower float */
 IrRef ir_fzext(IrBuilder *b, IrRef a);             /* a narrower float in an f64, zeros above */
 
+IrRef ir_fsticky(IrBuilder *b, bool reverse); /* IR_FSTICKY */
+void ir_fsticky_set(IrBuilder *b, IrRef flags, bool reverse);
+
 /* memory; type is what the value becomes */
 IrRef ir_load(IrBuilder *b, IrType type, IrMem mem, IrRef base, int32_t disp);
 void ir_store(IrBuilder *b, IrMem mem, IrRef base, int32_t disp, IrRef value);

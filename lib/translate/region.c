@@ -97,7 +97,7 @@ static bool form(TranslateCpu *cpu, Region *r, const uint8_t *start, unsigned av
  * is no plain loop. */
 static int64_t find_loop_end(const IrBuilder *b)
 {
-    int64_t insn = 0, end = -1;
+    int64_t insn = 0, end = -1, inner = INT64_MAX;
     for (IrRef i = 1; i < b->n; i++) {
         const IrOp *op = &b->ops[i];
         if (op->code == IR_INSN)
@@ -107,9 +107,9 @@ static int64_t find_loop_end(const IrBuilder *b)
         else if (op->imm == 0)
             end = insn;
         else if (op->imm > 0 && op->imm <= insn)
-            return -1;
+            inner = MIN(inner, insn);
     }
-    return end;
+    return inner < end ? -1 : end; /* one behind the end is another matter */
 }
 
 static bool label_of(IrBuilder *b, int64_t offset, unsigned *label)

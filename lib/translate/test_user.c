@@ -82,7 +82,10 @@ static bool executable(void *opaque, uint64_t address)
     return (address & ~(uint64_t)4095) != e->forbidden;
 }
 
-static void attention(void *opaque, TranslateCpu *cpu) { ((Env *)opaque)->attentions++; }
+static void attention(void *opaque, TranslateCpu *cpu)
+{
+    __atomic_add_fetch(&((Env *)opaque)->attentions, 1, __ATOMIC_SEQ_CST);
+}
 
 static Env env;
 
@@ -251,10 +254,12 @@ static gpointer kicker(gpointer data)
 {
     const Machine *m = data;
     for (unsigned i = 0; i < 5; i++) {
-        g_usleep(5000);
+        unsigned before = __atomic_load_n(&env.attentions, __ATOMIC_SEQ_CST);
+        g_usleep(1000);
         translate_kick(&m->cpu->core);
+        while (__atomic_load_n(&env.attentions, __ATOMIC_SEQ_CST) == before)
+            g_usleep(100);
     }
-    g_usleep(5000);
     translate_stop(&m->cpu->core);
     return NULL;
 }
@@ -267,7 +272,7 @@ static void test_kick(void)
         GThread *t = g_thread_new("kicker", kicker, &m);
         run_at(&m, m.code);
         g_thread_join(t);
-        g_assert_cmpuint(env.attentions, >=, 4);
+        g_assert_cmpuint(env.attentions, >=, 5);
         uint64_t gone = m.cpu->regs.r[4] - m.cpu->regs.r[9];
         g_assert_cmpuint(gone, <=, 1);
         g_assert_cmpuint(m.cpu->regs.r[4], >, 100);

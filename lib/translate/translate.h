@@ -152,6 +152,7 @@ struct TranslateCpu {
     uint64_t slow_address, slow_value; /* to and from C for a memory access off the fast path */
     uint32_t exit_reason;
     uint32_t mxcsr, host_mxcsr;
+    uint32_t sticky[2];      /* compiled code: MXCSR at the last FSTICKY, and scratch */
     uint64_t linked_address, linked_value; /* load-linked */
     uint32_t linked_valid;
     uint8_t round;           /* IrRound that IR_RDYN means */
@@ -166,6 +167,7 @@ struct TranslateCpu {
     struct TranslateVerify *verify; /* accel verify: its log */
     IrValue *values;         /* interpreter: of the current region's operations */
     uint64_t save[10];       /* temporaries across a call into C */
+    uint64_t loop_save[2];   /* and those of a loop's own */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;
     /* pages executed under a tag, none invalidated since that epoch of the translator */

@@ -154,8 +154,10 @@ void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
 void cache_copy(Translator *t);
 bool cache_take_copy(Translator *t, GError **error);
 void cache_drop_copy(Translator *t);
-/* Accesses (bits, in order of the code) of a region that compute their TLB index; kept when it
- * is dropped. */
+/* What was learnt of a region, kept when it is dropped. Bits 0 to 62, in order of the code: accesses
+ * that compute their TLB index. Bit 63: it was entered with an f32 that was not boxed. */
+#define INDEXED_SITES 63
+#define INDEXED_UNBOXED (UINT64_C(1) << 63)
 uint64_t cache_indexed(Translator *t, const Region *r);
 void cache_set_indexed(Translator *t, const Region *r, uint64_t accesses);
 /* Without the lock: guest code wrote `size` bytes at phys, on a page flagged as code. */

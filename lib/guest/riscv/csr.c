@@ -526,15 +526,3 @@ uint64_t riscv_helper_csr_write(void *opaque, uint64_t what, uint64_t operand, u
     cpu->exit_needed = riscv_mode_key(cpu) != cpu->base.mode || riscv_pending(cpu) & cpu->mie;
     return old;
 }
-
-/* fflags alone, without the general way: compilers put it around every quiet comparison. */
-uint64_t riscv_helper_fflags_read(void *opaque, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    return riscv_fflags(opaque);
-}
-
-uint64_t riscv_helper_fflags_write(void *opaque, uint64_t value, uint64_t b, uint64_t c, uint64_t d)
-{
-    riscv_set_fflags(opaque, (unsigned)value);
-    return 0;
-}

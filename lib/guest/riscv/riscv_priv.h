@@ -64,8 +64,6 @@ enum {
     HELPER_CSR_READ,  /* (number, instruction) */
     HELPER_CSR_WRITE, /* (number | op << 12, operand, instruction): the old value */
     HELPER_FCSR_READ, HELPER_FCSR_WRITE, /* the same for fflags, frm, fcsr */
-    HELPER_FFLAGS_READ,  /* () */
-    HELPER_FFLAGS_WRITE, /* (value) */
     HELPER_MRET, HELPER_SRET, /* the new pc */
     HELPER_WFI,
     HELPER_SFENCE,    /* (address, asid, bit 0: by address, bit 1: by asid) */
@@ -153,8 +151,6 @@ bool riscv_csr_exists(const RiscvCpu *cpu, unsigned number);
 uint64_t riscv_mstatus(const RiscvCpu *cpu);
 uint64_t riscv_helper_csr_read(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 uint64_t riscv_helper_csr_write(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
-uint64_t riscv_helper_fflags_read(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
-uint64_t riscv_helper_fflags_write(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 bool riscv_timer_on(const RiscvCpu *cpu);
 void riscv_set_frm(RiscvCpu *cpu, unsigned frm);
 unsigned riscv_fflags(RiscvCpu *cpu); /* as the CSR has them */

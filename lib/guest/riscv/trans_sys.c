@@ -142,12 +142,12 @@ static void fflags_access(RvTrans *c, int rd, unsigned op, IrRef operand)
     IrBuilder *b = c->b;
     IrRef old = 0, v = operand;
     if (rd || op != CSR_OP_WRITE)
-        old = ir_call(b, HELPER_FFLAGS_READ, 0, 0, 0, 0);
+        old = ir_fsticky(b, true);
     if (op) {
         if (op != CSR_OP_WRITE)
             v = ir_binary(b, op == CSR_OP_SET ? IR_OR : IR_ANDN, old, operand);
         rv_fs_dirty(c);
-        ir_call(b, HELPER_FFLAGS_WRITE, v, 0, 0, 0);
+        ir_fsticky_set(b, v, true);
     }
     if (old)
         rv_put64(c, rd, old);

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 
 #define ENTRY_NOP 5
+#define SPILLS 3 /* in a loop, for it to have more temporaries instead of pins */
 #define ROOM_PER_OP 200
 #define ROOM_REGION 4096
 
@@ -130,6 +131,7 @@ static void emit_get(Emit *e, IrRef i, const IrOp *op)
 {
     unsigned slot = (unsigned)op->imm;
     slot_now_holds(e, slot, i);
+    e->boxed[i] = e->always_boxed[slot];
     if (is_wide_type(op->type)) {
         unsigned c = new_cell(e, i);
         copy_wide(e, cell_disp(e, c), slot_disp(e, slot), wide_bytes(op->type));
@@ -327,7 +329,10 @@ static void emit_cold(Emit *e)
             e->r->dead_exit = (uint32_t)code_offset(e);
         if (c->kind == COLD_LOAD || c->kind == COLD_STORE)
             emit_cold_memory(e, c);
-        else if (c->kind == COLD_NAN || c->kind == COLD_EVAL)
+        else if (c->kind == COLD_UNBOXED)
+            emit_cold_unboxed(e);
+        else if (c->kind == COLD_NAN || c->kind == COLD_EVAL ||
+                 c->kind == COLD_STICKY)
             emit_cold_float(e, c);
         else
             emit_cold_exit(e, c);
@@ -346,9 +351,9 @@ static void patch_labels(Emit *e)
     }
 }
 
-static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, const IrLive *live)
+static CompileResult compile(Emit *e, Translator *t, Region *r, const IrBuilder *b,
+                             const IrLive *live)
 {
-    Emit *e = &((X64Data *)t->host_data)->emit;
     size_t used = (t->code.used + 15) & ~(size_t)15;
     if (used + ROOM_REGION + (size_t)b->n * ROOM_PER_OP > t->code.size)
         return COMPILE_NO_ROOM;
@@ -410,6 +415,22 @@ static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, c
     for (uint32_t i = 0; i < r->n_links; i++)
         x64_patch(t, &t->links[r->first_link + i], NULL, 0);
     return COMPILE_DONE;
+}
+
+static CompileResult x64_compile(Translator *t, Region *r, const IrBuilder *b, const IrLive *live)
+{
+    Emit *e = &((X64Data *)t->host_data)->emit;
+    size_t used = t->code.used;
+    e->more_temps = 0;
+    CompileResult result = compile(e, t, r, b, live);
+    if (result == COMPILE_DONE && r->loop && e->spills >= SPILLS &&
+        e->k->n_temps == X64_MIN_TEMPS) {
+        t->code.used = used;
+        t->n_links = r->first_link;
+        e->more_temps = X64_LOOP_TEMPS;
+        result = compile(e, t, r, b, live);
+    }
+    return result;
 }
 
 const TranslateHost x64_host = {

@@ -229,17 +229,8 @@ static void emit_exit_if(Emit *e, const IrOp *op)
     memcpy(from - 4, &rel, 4);
 }
 
-/* rax: the address. Through the jump table; a call if `ra` holds a return address. */
-static void emit_lookup(Emit *e, unsigned ra)
-{
-    x64_lookup(&e->a, e->t, e->k);
-    if (ra != NO_REG)
-        push(&e->a, ra);
-    op_rr(&e->a, 0, false, 0xff, ra != NO_REG ? 2 : 4, RDX); /* call rdx, jmp rdx */
-}
-
-/* The return address of a call in a register: where the front end has put it already, or r14. */
-static unsigned return_address(Emit *e, int32_t offset)
+/* The pinned register in which the front end has put the return address of a call, or NO_REG. */
+static unsigned pinned_address(const Emit *e, int32_t offset)
 {
     const IrGuest *g = e->b->guest;
     for (unsigned s = 0; s < g->n_slots; s++) {
@@ -247,9 +238,27 @@ static unsigned return_address(Emit *e, int32_t offset)
         if (v && e->pin[s] >= 0 && op_of(e, v)->code == IR_PC && op_of(e, v)->imm == offset)
             return (unsigned)e->pin[s];
     }
-    take_reg(e, R14);
-    emit_pc(e, R14, offset);
-    return R14;
+    return NO_REG;
+}
+
+/* The return address of a call in a register; in user mode it is made where it is pushed. */
+static unsigned return_address(Emit *e, int32_t offset)
+{
+    unsigned r = pinned_address(e, offset);
+    if (r == NO_REG && !direct(e)) {
+        take_reg(e, R14);
+        emit_pc(e, R14, offset);
+        return R14;
+    }
+    return r;
+}
+
+/* rcx is free */
+static void push_address(Emit *e, unsigned ra, int32_t offset)
+{
+    if (ra == NO_REG)
+        emit_pc(e, ra = RCX, offset);
+    push(&e->a, ra);
 }
 
 /* Behind a call: rax is the address that the return wants, the stack has the one that was
@@ -300,7 +309,7 @@ static void emit_direct_call(Emit *e, const IrOp *op)
     unsigned ra = return_address(e, back);
     emit_stack_check(e);
     if (same_page) {
-        push(&e->a, ra);
+        push_address(e, ra, back);
         emit_link_jump(e, l, index, JUMP_CALL);
     } else {
         guard = emit_cross(e, l, index, ra);
@@ -319,7 +328,9 @@ static void emit_indirect_call(Emit *e, const IrOp *op)
     e->locked |= reg_bit(RAX);
     unsigned ra = return_address(e, back);
     emit_stack_check(e);
-    emit_lookup(e, ra);
+    x64_lookup(&e->a, e->t, e->k);
+    push_address(e, ra, back);
+    op_rr(&e->a, 0, false, 0xff, 2, RDX); /* call rdx */
     emit_return_site(e, back);
 }
 
@@ -336,7 +347,8 @@ static void emit_indirect(Emit *e, const IrOp *op)
     unsigned r = use_reg(e, op->a);
     if (r != RAX)
         mov_rr(&e->a, true, RAX, (int)r);
-    emit_lookup(e, NO_REG);
+    x64_lookup(&e->a, e->t, e->k);
+    op_rr(&e->a, 0, false, 0xff, 4, RDX); /* jmp rdx */
 }
 
 static void emit_raise(Emit *e, const IrOp *op)
@@ -442,6 +454,7 @@ bool emit_exit(Emit *e, const IrOp *op)
     } else if (op->code == IR_EXIT_IF) {
         emit_exit_if(e, op);
     } else {
+        loop_keep(e, op->a);
         loop_leave(e);
         if (!emit_last_exit(e, op))
             return false;

@@ -19,7 +19,7 @@
 
 /* Constants: 16 bytes each; the one for f32 follows that for f64. */
 enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10,
-      POOL_LOW };
+      POOL_LOW, POOL_STICKY, POOL_STICKY_SET = POOL_STICKY + 4 };
 
 uint32_t x64_float_pool(Translator *t, Asm *a)
 {
@@ -32,10 +32,17 @@ uint32_t x64_float_pool(Translator *t, Asm *a)
     while ((uintptr_t)a->p & 15)
         put8(a, 0xcc);
     uint32_t at = (uint32_t)(a->p - t->code.write);
+    _Static_assert(G_N_ELEMENTS(pool) == POOL_STICKY, "tables follow");
     for (unsigned i = 0; i < G_N_ELEMENTS(pool); i++) {
         put64(a, pool[i][0]);
         put64(a, pool[i][1]);
     }
+    /* MXCSR's six flags to FSTICKY's five in reverse, and back: invalid, (denormal,) divide by zero,
+     * overflow, underflow, inexact */
+    for (unsigned m = 0; m < 64; m++)
+        put8(a, (m & 1) << 4 | (m & 4) << 1 | (m & 8) >> 1 | (m & 16) >> 3 | (m & 32) >> 5);
+    for (unsigned f = 0; f < 32; f++)
+        put8(a, (f & 1) << 5 | (f & 2) << 3 | (f & 4) << 1 | (f & 8) >> 1 | (f & 16) >> 4);
     return at;
 }
 
@@ -46,6 +53,14 @@ static void vex_pool(Emit *e, unsigned pp, unsigned opcode, unsigned reg, unsign
     put8(&e->a, opcode);
     put8(&e->a, 0x05 | (reg & 7) << 3); /* rip + disp32 */
     put32(&e->a, e->k->pool + 16 * n - ((uint32_t)code_offset(e) + 4));
+}
+
+/* stmxcsr or ldmxcsr of one of cpu->sticky */
+static void sticky_mxcsr(Emit *e, bool store_it, unsigned n)
+{
+    put_vex(&e->a, 1, 0, false, false, store_it ? 3 : 2, 0, RBP, 0);
+    put8(&e->a, 0xae);
+    put_mem(&e->a, store_it ? 3 : 2, RBP, CPU_DISP(e, sticky) + (int32_t)(4 * n));
 }
 
 typedef enum { NAN_HOST, NAN_DEFAULT, NAN_AGAIN } NanRule;
@@ -253,24 +268,35 @@ static bool emit_fround(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
+/* ucomi or comi; where it is to raise no flag and may have raised one, that is put back: the
+ * comparison's own flags remain. */
+static void compare(Emit *e, const IrOp *op, unsigned a, unsigned b)
+{
+    ucomi(e, op->imm & 1 && !(op->imm & 2), op->aux, a, b);
+    if (op->imm & 2)
+        jump_cold(e, COLD_STICKY, CC_P)->back = e->a.p;
+}
+
 static bool emit_fcmp(Emit *e, IrRef i, const IrOp *op)
 {
+    if (op->imm & 2 && e->sticky != op->c)
+        return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
     switch (op->sub) {
     case IR_FEQ: {
         unsigned t = temp_gpr(e);
-        ucomi(e, op->imm, op->aux, a, b);
+        compare(e, op, a, b);
         setcc(&e->a, CC_NP, (int)t);
         setcc(&e->a, CC_E, (int)d);
         op_rr8(&e->a, false, 0x22, (int)d, (int)t); /* and */
         break;
     }
     case IR_FUN:
-        ucomi(e, op->imm, op->aux, a, b);
+        compare(e, op, a, b);
         setcc(&e->a, CC_P, (int)d);
         break;
     default: /* a < b is b above a, which no NaN is */
-        ucomi(e, op->imm, op->aux, b, a);
+        compare(e, op, b, a);
         setcc(&e->a, op->sub == IR_FLT ? CC_A : CC_AE, (int)d);
         break;
     }
@@ -533,6 +559,10 @@ static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
 void emit_cold_float(Emit *e, Cold *c)
 {
     const IrOp *op = op_of(e, c->op);
+    if (c->kind == COLD_STICKY) {
+        sticky_mxcsr(e, false, 0);
+        return;
+    }
     if (c->kind == COLD_NAN) {
         if (c->base == 1)
             multiply_again(e, c);
@@ -550,6 +580,50 @@ void emit_cold_float(Emit *e, Cold *c)
         land(&e->a, nan);
     }
     cold_eval(e, c, op);
+}
+
+/* movzx r, byte [table + r]; code lies below 2 GiB */
+static void sticky_table(Emit *e, unsigned r, unsigned pool)
+{
+    op_rm(&e->a, 0, false, 0x0fb6, (int)r, (int)r,
+          (int32_t)((uint32_t)(uintptr_t)e->t->code.run + e->k->pool + 16 * pool));
+}
+
+static bool emit_sticky(Emit *e, IrRef i, const IrOp *op)
+{
+    if (!op->sub)
+        return false;
+    unsigned d = def_reg(e, i);
+    sticky_mxcsr(e, true, 0);
+    load(&e->a, false, (int)d, RBP, CPU_DISP(e, sticky));
+    alu_ri(&e->a, false, ALU_AND, (int)d, 63);
+    sticky_table(e, d, POOL_STICKY);
+    e->sticky = i;
+    return true;
+}
+
+/* Compilers put a comparison that is to raise no flag between the two: mostly none was raised. */
+static bool emit_sticky_set(Emit *e, const IrOp *op)
+{
+    int32_t now = CPU_DISP(e, sticky) + 4;
+    if (!op->sub)
+        return false;
+    sticky_mxcsr(e, true, 1);
+    if (e->sticky && e->sticky == op->a) {
+        unsigned t = temp_gpr(e);
+        load(&e->a, false, (int)t, RBP, now);
+        alu_rm(&e->a, false, ALU_CMP, (int)t, RBP, CPU_DISP(e, sticky));
+        jump_cold(e, COLD_STICKY, CC_NE)->back = e->a.p;
+        return true;
+    }
+    unsigned a = use_reg(e, op->a), t = temp_gpr(e);
+    mov_rr(&e->a, false, (int)t, (int)a);
+    alu_ri(&e->a, false, ALU_AND, (int)t, 31);
+    sticky_table(e, t, POOL_STICKY_SET);
+    alu_mi(&e->a, false, ALU_AND, RBP, now, ~63);
+    op_rm(&e->a, 0, false, 0x09, (int)t, RBP, now); /* or */
+    sticky_mxcsr(e, false, 1);
+    return true;
 }
 
 static bool emit_value(Emit *e, IrRef i, const IrOp *op)
@@ -587,6 +661,8 @@ bool emit_float(Emit *e, IrRef i, const IrOp *op)
     case IR_BITCAST: return emit_bitcast(e, i, op);
     case IR_FCMP: return is_float_type(op->aux) && !left_to_c(e) && emit_fcmp(e, i, op);
     case IR_FREL: return is_float_type(op->aux) && !left_to_c(e) && emit_frel(e, i, op);
+    case IR_FSTICKY: return emit_sticky(e, i, op);
+    case IR_FSTICKY_SET: return emit_sticky_set(e, op);
     case IR_FTOI: return is_float_type(op->aux) && !left_to_c(e) && emit_ftoi(e, i, op);
     default: return is_float_type(op->type) && emit_value(e, i, op);
     }

@@ -93,11 +93,10 @@ static bool emit_mulh(Emit *e, IrRef i, const IrOp *op)
         return false;
     take_reg(e, RAX);
     take_reg(e, RDX);
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
-    unsigned d = def_reg_not(e, i, reg_bit(RAX) | reg_bit(RDX));
-    mov_rr(&e->a, true, RAX, (int)a);
+    use_in(e, op->a, RAX);
+    unsigned b = use_reg(e, op->b);
     op_rr(&e->a, 0, true, 0xf7, op->code == IR_MULHS ? 5 : 4, (int)b);
-    mov_rr(&e->a, true, (int)d, RDX);
+    def_in(e, i, RDX);
     return true;
 }
 
@@ -109,13 +108,12 @@ static bool emit_div(Emit *e, IrRef i, const IrOp *op)
         return false;
     take_reg(e, RAX);
     take_reg(e, RDX);
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
-    unsigned d = def_reg_not(e, i, reg_bit(RAX) | reg_bit(RDX));
+    use_in(e, op->a, RAX);
+    unsigned b = use_reg(e, op->b);
     bool never_zero = is_const(e, op->b) && op_of(e, op->b)->imm != 0;
     bool never_minus =
         never_zero && bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type)) != -1;
     uint8_t *minus = NULL, *zero = NULL, *done_minus = NULL, *done_zero = NULL;
-    mov_rr(&e->a, w, RAX, (int)a);
     if (is_signed && !never_minus) {
         alu_ri(&e->a, w, ALU_CMP, (int)b, -1);
         minus = jump_short(&e->a, CC_E);
@@ -147,13 +145,13 @@ static bool emit_div(Emit *e, IrRef i, const IrOp *op)
     if (zero) {
         land(&e->a, zero);
         mov_rr(&e->a, w, RDX, RAX);
-        alu_ri(&e->a, true, ALU_OR, RAX, -1);
+        alu_ri(&e->a, w, ALU_OR, RAX, -1);
     }
     if (done_minus)
         land(&e->a, done_minus);
     if (done_zero)
         land(&e->a, done_zero);
-    mov_rr(&e->a, w, (int)d, rem ? RDX : RAX);
+    def_in(e, i, rem ? RDX : RAX);
     return true;
 }
 
@@ -189,9 +187,8 @@ static bool emit_shift(Emit *e, IrRef i, const IrOp *op)
     }
     if (rotate) {
         take_reg(e, RCX);
-        unsigned a = use_reg(e, op->a), b = use_reg(e, op->b),
-                 d = def_reg_not(e, i, reg_bit(RCX) | reg_bit(b));
-        mov_rr(&e->a, false, RCX, (int)b);
+        use_in(e, op->b, RCX);
+        unsigned a = use_reg(e, op->a), d = def_reg_not(e, i, reg_bit(RCX));
         mov_if(e, w, d, a);
         op_rr(&e->a, 0, w, 0xd3, (int)sh, (int)d);
         return true;
@@ -345,8 +342,10 @@ static bool produce_flags(Emit *e, const IrOp *op)
     case IR_FLAGS_SBC: alu = ALU_SBB; break;
     default: return false;
     }
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), t = temp_gpr(e);
+    unsigned a = use_reg(e, op->a), t = temp_gpr(e), b;
     mov_rr(&e->a, true, (int)t, (int)a);
+    e->locked &= ~reg_bit(a);
+    b = use_reg(e, op->b);
     if (alu != ALU_ADD) {
         unsigned c = use_reg(e, op->c);
         op_rr(&e->a, 0, false, 0x0fba, 4, (int)c); /* bt c, 0 */
@@ -363,6 +362,7 @@ static bool emit_flags(Emit *e, IrRef i, const IrOp *op)
 {
     if (!produce_flags(e, op))
         return false;
+    e->locked = 0;
     unsigned d = def_reg(e, i);
     put8(&e->a, 0x9c); /* pushf */
     put_rex(&e->a, 0, false, 0, 0, (int)d, false);
@@ -435,6 +435,7 @@ static bool emit_set(Emit *e, IrRef i, const IrOp *op)
     } else {
         cc = flags_condition(e, op);
     }
+    e->locked = 0; /* what made the flags is used no more */
     setcc(&e->a, cc, (int)def_reg(e, i));
     return true;
 }

@@ -6,6 +6,9 @@
  * call into C, so that outside the loop the one convention holds; only the links
  * back to the loop's top stay within. The changes are moves: flags and
  * temporaries are left alone.
+ *
+ * In user mode, where pins are many and temporaries few, a loop that ran out of
+ * them is made again with more, at the cost of the pins that it uses least.
  */
 #include "translate/host/x64_priv.h"
 
@@ -24,20 +27,34 @@ static void move(Emit *e, unsigned slot, unsigned r, bool to_memory)
               disp);
 }
 
+/* A temporary of the loop's own is saved across calls into C, like the others. */
+static void move_temp(Emit *e, unsigned i, bool to_memory)
+{
+    int32_t disp = CPU_DISP(e, loop_save) + (int32_t)(8 * (i % X64_LOOP_TEMPS));
+    op_rm(&e->a, 0, true, to_memory ? 0x89 : 0x8b, e->swaps[i].reg, RBP, disp);
+}
+
 static void swap_in(Emit *e)
 {
     for (unsigned i = 0; i < e->n_swaps; i++) {
-        move(e, e->swaps[i].out, e->swaps[i].reg, true);
-        move(e, e->swaps[i].in, e->swaps[i].reg, false);
+        const Swap *s = &e->swaps[i];
+        move(e, s->out, s->reg, true);
+        if (s->in == NO_SLOT)
+            move_temp(e, i, false);
+        else
+            move(e, s->in, s->reg, false);
     }
 }
 
 static void swap_out(Emit *e)
 {
     for (unsigned i = 0; i < e->n_swaps; i++) {
-        if (e->swaps[i].dirty)
-            move(e, e->swaps[i].in, e->swaps[i].reg, true);
-        move(e, e->swaps[i].out, e->swaps[i].reg, false);
+        const Swap *s = &e->swaps[i];
+        if (s->in == NO_SLOT)
+            move_temp(e, i, true);
+        else if (s->dirty)
+            move(e, s->in, s->reg, true);
+        move(e, s->out, s->reg, false);
     }
 }
 
@@ -87,17 +104,90 @@ static void choose(Emit *e, const uint16_t *uses, const bool *written, bool is_f
     }
 }
 
+/* Adjacent in swaps: move_temp gives each a place of its own. */
+static void choose_temps(Emit *e, const uint16_t *uses)
+{
+    for (unsigned n = 0; n < e->more_temps; n++) {
+        unsigned out = pick(e, uses, false, true);
+        if (out == NO_SLOT || e->n_swaps == G_N_ELEMENTS(e->swaps))
+            return;
+        unsigned r = (unsigned)e->loop_pin[out];
+        e->swaps[e->n_swaps++] = (Swap){.reg = (uint8_t)r, .in = NO_SLOT, .out = (uint16_t)out};
+        e->loop_pin[out] = -1;
+        e->temps[X64_MIN_TEMPS + n] = (uint8_t)r;
+        e->own_temps = n + 1;
+    }
+}
+
+/*
+ * Where ISAs box an f32 in an f64, each use of a slot as an f32 looks at the box. A loop that puts
+ * nothing else into the slot looks once, when it is entered; if there was none it is made again
+ * without that.
+ */
+static void find_boxed(Emit *e)
+{
+    bool other[IR_MAX_SLOTS] = {false};
+    memset(e->always_boxed, 0, sizeof e->always_boxed);
+    if (!e->r->loop || e->indexed & INDEXED_UNBOXED)
+        return;
+    for (IrRef i = 1; i < e->b->n; i++) {
+        const IrOp *op = op_of(e, i), *a = op_of(e, op->a);
+        if (op->code == IR_CALL && e->b->guest->helpers[op->imm].flags & IR_HELPER_WRITES)
+            memset(other, true, sizeof other);
+        else if (op->code == IR_PUT && !(a->code == IR_FBOX && a->aux == IR_F32 && !a->sub) &&
+                 !(a->code == IR_GET && a->imm == op->imm))
+            other[op->imm] = true;
+        else if (op->code == IR_FUNBOX && op->type == IR_F32 && !op->sub && a->code == IR_GET)
+            e->always_boxed[a->imm] = !e->live->dead[i];
+    }
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++)
+        e->always_boxed[s] &= !other[s];
+}
+
+static void check_boxed(Emit *e)
+{
+    Asm *a = &e->a;
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++) {
+        int pin = e->pin[s];
+        if (!e->always_boxed[s])
+            continue;
+        if (pin >= 0) {
+            put_vex(a, 3, 1, false, false, pin - 16, 0, RAX, 0); /* vpextrd eax, pin, 1 */
+            put8(a, 0x16);
+            put8(a, 0xc0 | (unsigned)(pin & 7) << 3 | RAX);
+            put8(a, 1);
+            alu_ri(a, false, ALU_CMP, RAX, -1);
+        } else {
+            alu_mi(a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, -1);
+        }
+        Cold *c = add_cold(e, COLD_UNBOXED);
+        put8(a, 0x0f);
+        put8(a, 0x80 | CC_NE);
+        put32(a, 0);
+        c->from = a->p;
+    }
+}
+
+void emit_cold_unboxed(Emit *e)
+{
+    emit_call_thunk(e, e->k->unboxed);
+    emit_pc(e, RAX, 0);
+    emit_jump_thunk(e, e->k->miss);
+}
+
 void loop_begin(Emit *e)
 {
     uint16_t uses[IR_MAX_SLOTS] = {0};
     bool written[IR_MAX_SLOTS] = {false};
-    e->n_swaps = 0;
+    e->n_swaps = e->own_temps = 0;
     e->r->swap_out = 0;
     loop_set(e, false);
+    find_boxed(e);
     if (!e->r->loop)
         return;
     memcpy(e->loop_pin, e->k->pin, sizeof e->loop_pin);
     count_uses(e, uses, written);
+    choose_temps(e, uses);
     choose(e, uses, written, false);
     choose(e, uses, written, true);
     if (!e->n_swaps)
@@ -117,6 +207,7 @@ void loop_enter(Emit *e)
         return;
     swap_in(e);
     loop_set(e, e->n_swaps > 0);
+    check_boxed(e);
     put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & (TOP_ALIGN - 1)));
 }
 
@@ -132,4 +223,12 @@ void loop_set(Emit *e, bool swapped)
 {
     e->swapped = swapped;
     e->pin = swapped ? e->loop_pin : e->k->pin;
+    e->n_temps = (uint8_t)(e->k->n_temps + (swapped ? e->own_temps : 0));
+}
+
+void loop_keep(Emit *e, IrRef v)
+{
+    for (unsigned n = X64_MIN_TEMPS; e->swapped && n < X64_MIN_TEMPS + e->own_temps; n++)
+        if (v && e->reg[v] == e->temps[n] && e->held[e->temps[n]] == v)
+            spill(e, e->temps[n]);
 }

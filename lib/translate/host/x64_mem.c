@@ -62,25 +62,30 @@ typedef struct Host {
     int32_t disp;
 } Host;
 
+/* User mode. With c an unaligned address goes there. */
 static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold *c)
 {
     Asm *a = &e->a;
-    unsigned t2 = temp_gpr(e), size = ir_mem_bytes(mem);
-    if (disp || mem & IR_MEM_ADDR32)
-        lea(a, !(mem & IR_MEM_ADDR32), (int)t2, (int)base, disp);
-    else
-        mov_rr(a, true, (int)t2, (int)base);
-    if (e->t->options.memory_base) {
-        unsigned t1 = temp_gpr(e);
-        mov_ri(a, (int)t1, e->t->options.memory_base);
-        alu_rr(a, true, ALU_ADD, (int)t2, (int)t1);
+    uint64_t memory = e->t->options.memory_base;
+    int64_t all = (int64_t)(memory + (uint64_t)(int64_t)disp);
+    unsigned size = ir_mem_bytes(mem);
+    if (mem & IR_MEM_ADDR32 || (c && disp & (int32_t)(size - 1))) {
+        unsigned t = temp_gpr(e);
+        lea(a, !(mem & IR_MEM_ADDR32), (int)t, (int)base, disp);
+        base = t;
+        disp = 0;
+        all = (int64_t)memory;
     }
     if (c) {
-        op_rr8(a, false, 0xf6, 0, (int)t2); /* test t2, size - 1 */
+        op_rr8(a, false, 0xf6, 0, (int)base); /* test base, size - 1 */
         put8(a, size - 1);
         jump_cold(e, c, CC_NE);
     }
-    return (Host){t2, NO_REG, 0};
+    if (all == (int32_t)all)
+        return (Host){base, NO_REG, (int32_t)all};
+    unsigned t = temp_gpr(e);
+    mov_ri(a, (int)t, memory);
+    return (Host){base, t, disp};
 }
 
 /* t2: offset in the page if the tag matched; cc of a failed check of `size` bytes there */
@@ -223,7 +228,7 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     bool shares = may_share(op) && look_ahead(e, i, &page);
     unsigned t2 = temp_gpr(e), t1 = temp_gpr(e);
     unsigned site = e->n_sites++;
-    bool indexed = site < 64 && e->indexed >> site & 1;
+    bool indexed = site < INDEXED_SITES && e->indexed >> site & 1;
     c->regs[0] = (uint8_t)t1;
     c->regs[1] = (uint8_t)t2;
     c->low = shares ? page.low : disp;
@@ -239,7 +244,7 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     jump_cold(e, c, emit_tag_check(e, t1, t2, c->span, mem, is_store));
     if (!indexed) {
         c->hit = a->p;
-        c->site = (uint8_t)(site < 64 ? site : 64);
+        c->site = (uint8_t)MIN(site, INDEXED_SITES);
     }
     emit_addend(e, t1, mem);
     if (shares) {
@@ -373,15 +378,34 @@ static void emit_store_to(Emit *e, IrMem mem, unsigned v, Host to)
         emit_store_gpr(e, mem, v, to);
 }
 
+static void emit_store_imm(Emit *e, IrMem mem, int32_t imm, Host to)
+{
+    unsigned log2 = ir_mem_log2(mem);
+    mem_op(e, log2 == 1 ? 0x66 : 0, log2 == 3, log2 == 0 ? 0xc6 : 0xc7, 0, to);
+    if (log2 == 0)
+        put8(&e->a, (uint8_t)imm);
+    else if (log2 == 1)
+        e->a.p = (uint8_t *)memcpy(e->a.p, &imm, 2) + 2;
+    else
+        put32(&e->a, (uint32_t)imm);
+}
+
 static bool emit_store(Emit *e, IrRef i, const IrOp *op)
 {
     IrMem mem = (IrMem)op->imm;
     const IrOp *value = op_of(e, op->b);
     Cold *c;
+    int32_t imm;
     bool is_float = is_float_type(value->type);
     if (ir_mem_log2(mem) > 3 || is_wide_type(value->type) || (is_float && mem & IR_MEM_BE) ||
         value->type == IR_F16)
         return false;
+    if (e->t->guest->direct_memory && !(mem & (IR_MEM_ALIGNED | IR_MEM_BE)) &&
+        use_imm(e, op->b, &imm)) {
+        emit_store_imm(e, mem, imm, direct_address(e, use_reg(e, op->a),
+                                                   (int32_t)(op->imm >> 32), mem, NULL));
+        return true;
+    }
     unsigned base = use_reg(e, op->a), v = use_reg(e, op->b);
     Host host = emit_address(e, i, base, true, &c);
     emit_store_to(e, mem, v, host);
@@ -425,7 +449,7 @@ static void emit_guess_again(Emit *e, const Cold *c)
     unsigned t1 = c->regs[0], t2 = c->regs[1];
     uint8_t *miss = cold_lookup(e, c, t1, t2, c->low, c->span);
     store(a, false, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, entry)), (int)t1);
-    if (c->site < 64) {
+    if (c->site < INDEXED_SITES) {
         alu_mi(a, false, ALU_ADD, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)), 1);
         alu_mi(a, false, ALU_CMP, RBP, hint_disp(e, c->hint, offsetof(TranslateHint, wrong)),
                X64_WRONG_GUESSES);

@@ -16,7 +16,10 @@
 #include "translate/host/x64_asm.h"
 #include "translate/translate_priv.h"
 
-#define X64_INT_PINS 9
+#define X64_INT_PINS 11 /* the last two only in user mode, where accesses need no scratch */
+#define X64_SYSTEM_PINS 9
+#define X64_MIN_TEMPS 3 /* no operation needs more */
+#define X64_LOOP_TEMPS 2 /* more in a loop that needs them, in place of pins */
 #define X64_FLOAT_PINS 10
 #define XMM(n) (16 + (n)) /* register numbers: 0-15 general, 16-31 xmm */
 #define X64_WRONG_GUESSES 500 /* of a TLB entry by one access, before it stops guessing */
@@ -31,7 +34,7 @@ extern const uint8_t x64_int_pins[X64_INT_PINS];
 /* Code offsets of what all regions share; in Translator.host_data. */
 typedef struct X64Thunks {
     uint32_t enter, exit_link, exit_miss, exit_mode, exit_raise, exit_fault, load, store, eval, call,
-        wrong_guesses;
+        wrong_guesses, unboxed;
     uint32_t miss;        /* rax: address that the dispatcher is to find */
     /* rax: address to jump to through the jump table; all temporaries are free */
     uint32_t lookup;
@@ -41,9 +44,11 @@ typedef struct X64Thunks {
     int32_t bias; /* rbp - address of the CPU struct */
     int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
     uint8_t n_int, n_float;
+    uint8_t n_temps; /* general registers that are none */
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL } ColdKind;
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
+               COLD_UNBOXED } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -80,11 +85,11 @@ typedef struct SharedPage {
 #define SHARED_PAGES 3
 #define SHARED_REF(n) (IR_MAX_OPS + 1 + (n)) /* stands for its addend among the values */
 
-/* A host register that in a loop holds another slot than elsewhere. */
+/* A host register that in a loop holds another slot than elsewhere, or is a temporary there. */
 typedef struct Swap {
     uint8_t reg;
     bool dirty;        /* the loop writes `in` */
-    uint16_t in, out;  /* slot in the loop; slot elsewhere */
+    uint16_t in, out;  /* slot in the loop, NO_SLOT: none; slot elsewhere */
 } Swap;
 
 typedef struct Emit {
@@ -96,8 +101,12 @@ typedef struct Emit {
     const int8_t *pin; /* host register of a slot at this point, or -1 */
     bool swapped;      /* pin is loop_pin */
     int8_t loop_pin[IR_MAX_SLOTS];
-    Swap swaps[X64_INT_PINS + X64_FLOAT_PINS];
+    Swap swaps[X64_INT_PINS + X64_FLOAT_PINS + X64_LOOP_TEMPS];
     unsigned n_swaps;
+    unsigned more_temps, own_temps; /* how many the loop is to have, and has */
+    uint8_t temps[X64_MIN_TEMPS + X64_LOOP_TEMPS];
+    uint8_t n_temps;     /* at this point */
+    unsigned spills;
     SharedPage shared[SHARED_PAGES];
     uint32_t swap_in, swap_out; /* subroutines of this region */
     const IrBuilder *b;
@@ -109,9 +118,11 @@ typedef struct Emit {
     bool keep_flags;   /* host flags are live: constants are made without touching them */
     bool no_room;      /* out of links: the cache must be reset */
     unsigned n_sites;  /* memory accesses so far */
-    uint64_t indexed;  /* those of the first 64 that compute their TLB index */
+    uint64_t indexed;  /* those of the first 63 that compute their TLB index, and bit 63 */
+    bool always_boxed[IR_MAX_SLOTS]; /* a loop looked when it was entered */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
+    IrRef sticky;      /* FSTICKY whose MXCSR is still in the CPU struct */
     uint8_t reg[IR_MAX_OPS + 8];
     uint16_t slot[IR_MAX_OPS + 8];
     uint8_t cell[IR_MAX_OPS + 8];
@@ -157,6 +168,9 @@ static inline int32_t code_offset(const Emit *e) { return (int32_t)(e->a.p - e->
 void regs_reset(Emit *e);
 /* a register (general or xmm, as its type) that holds v; locked */
 unsigned use_reg(Emit *e, IrRef v);
+/* v in that very register, which take_reg has made scratch; v's home stays what it is */
+void use_in(Emit *e, IrRef v, unsigned r);
+void spill(Emit *e, unsigned r); /* the value held in r goes elsewhere, unless it can be had again */
 /* v is a constant that fits a sign-extended 32-bit immediate for its type */
 bool use_imm(Emit *e, IrRef v, int32_t *imm);
 /* v is only in memory off rbp, with all bits of its type there */
@@ -164,6 +178,7 @@ bool use_mem(Emit *e, IrRef v, int32_t *disp);
 /* register to make v in; operands that die may be overwritten by it */
 unsigned def_reg(Emit *e, IrRef v);
 unsigned def_reg_not(Emit *e, IrRef v, uint32_t avoid);
+void def_in(Emit *e, IrRef v, unsigned r);     /* v has been made in r, which take_reg made scratch */
 unsigned temp_gpr(Emit *e);                    /* scratch for this operation; locked */
 unsigned temp_xmm(Emit *e);
 void take_reg(Emit *e, unsigned r);            /* scratch r itself: its value is moved away */
@@ -181,8 +196,11 @@ void mov_xmm(Emit *e, unsigned dst, unsigned src);
 /* x64_loop.c: pins of a loop's own */
 void loop_begin(Emit *e);             /* chooses them; emits what changes to them and back, aside */
 void loop_enter(Emit *e);             /* changes to them, in line */
+void emit_cold_unboxed(Emit *e);
 void loop_leave(Emit *e);             /* changes back, in line; what follows is outside the loop */
 void loop_set(Emit *e, bool swapped); /* what follows is inside or outside, without code */
+/* v is used behind loop_leave: not in a register that is a temporary only within */
+void loop_keep(Emit *e, IrRef v);
 
 /* x64_int.c, x64_fp.c, x64_mem.c, x64_exit.c: true if the operation was theirs */
 bool emit_int(Emit *e, IrRef i, const IrOp *op);

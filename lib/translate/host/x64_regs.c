@@ -9,8 +9,8 @@
 
 #include "base/bits.h"
 
-const uint8_t x64_int_pins[X64_INT_PINS] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13};
-static const uint8_t int_temps[] = {RAX, RCX, RDX, R14, R15};
+const uint8_t x64_int_pins[X64_INT_PINS] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15};
+static const uint8_t int_temps[] = {RAX, RCX, RDX, R15, R14};
 static const uint8_t float_temps[] = {XMM(0), XMM(1), XMM(2), XMM(3), XMM(4), XMM(5)};
 
 void regs_reset(Emit *e)
@@ -24,7 +24,9 @@ void regs_reset(Emit *e)
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->cell_held, 0, sizeof e->cell_held);
     memset(e->shared, 0, sizeof e->shared);
-    e->locked = 0;
+    memcpy(e->temps, int_temps, sizeof int_temps);
+    e->locked = e->sticky = 0;
+    e->spills = 0;
 }
 
 void mov_xmm(Emit *e, unsigned dst, unsigned src)
@@ -53,7 +55,7 @@ unsigned new_cell(Emit *e, IrRef v)
     return 0;
 }
 
-static void spill(Emit *e, unsigned r)
+void spill(Emit *e, unsigned r)
 {
     IrRef v = e->held[r];
     if (v >= IR_MAX_OPS) {
@@ -66,6 +68,7 @@ static void spill(Emit *e, unsigned r)
     if (code == IR_CONST || code == IR_PC || e->slot[v] != NO_SLOT || e->cell[v] != NO_CELL)
         return; /* can be had again */
     unsigned c = new_cell(e, v);
+    e->spills += r < 16;
     if (r >= 16)
         vex_rm(&e->a, 1, 1, false, 0xd6, (int)r - 16, 0, RBP, cell_disp(e, c)); /* vmovq */
     else
@@ -117,7 +120,7 @@ static unsigned find_temp(Emit *e, const uint8_t *regs, unsigned n)
 
 unsigned temp_gpr(Emit *e)
 {
-    unsigned r = find_temp(e, int_temps, sizeof int_temps);
+    unsigned r = find_temp(e, e->temps, e->n_temps);
     e->locked |= reg_bit(r);
     return r;
 }
@@ -140,9 +143,9 @@ void take_reg(Emit *e, unsigned r)
     if (v) {
         /* to another register if one is free, else to memory */
         unsigned free_reg = NO_REG;
-        for (unsigned i = 0; i < sizeof int_temps; i++)
-            if (int_temps[i] != r && !e->held[int_temps[i]] && !(e->locked & reg_bit(int_temps[i])))
-                free_reg = int_temps[i];
+        for (unsigned i = 0; i < e->n_temps; i++)
+            if (e->temps[i] != r && !e->held[e->temps[i]] && !(e->locked & reg_bit(e->temps[i])))
+                free_reg = e->temps[i];
         if (free_reg != NO_REG) {
             mov_rr(&e->a, true, (int)free_reg, (int)r);
             e->held[free_reg] = v;
@@ -212,6 +215,24 @@ unsigned use_reg(Emit *e, IrRef v)
     e->held[r] = v;
     e->reg[v] = (uint8_t)r;
     return r;
+}
+
+void use_in(Emit *e, IrRef v, unsigned r)
+{
+    const IrOp *op = op_of(e, v);
+    unsigned from = e->reg[v];
+    bool w = is_64(op->type);
+    if (from != NO_REG || pin_of(e, e->slot[v], &from)) {
+        if (from != r)
+            mov_rr(&e->a, w, (int)r, (int)from);
+    } else if (op->code == IR_CONST) {
+        mov_ri(&e->a, (int)r, (uint64_t)op->imm);
+    } else if (op->code == IR_PC) {
+        emit_pc(e, r, op->imm);
+    } else {
+        load(&e->a, w, (int)r, RBP,
+             e->slot[v] != NO_SLOT ? slot_disp(e, e->slot[v]) : cell_disp(e, e->cell[v]));
+    }
 }
 
 bool use_imm(Emit *e, IrRef v, int32_t *imm)
@@ -339,6 +360,12 @@ unsigned def_reg_not(Emit *e, IrRef v, uint32_t avoid)
     return r;
 }
 
+void def_in(Emit *e, IrRef v, unsigned r)
+{
+    e->held[r] = v;
+    e->reg[v] = (uint8_t)r;
+}
+
 unsigned def_reg(Emit *e, IrRef v)
 {
     return def_reg_not(e, v, 0);
@@ -384,4 +411,5 @@ void drop_values(Emit *e)
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->cell_held, 0, sizeof e->cell_held);
+    e->sticky = 0;
 }

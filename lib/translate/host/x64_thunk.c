@@ -240,18 +240,29 @@ static void do_store(TranslateCpu *cpu)
     memory_store(cpu, cpu->slow_address, cpu->slow_info, cpu->slow_value & mask);
 }
 
-/* One access of the region that called guessed wrong too often. */
-static void do_wrong_guesses(TranslateCpu *cpu)
+/* The region that called is to be made again, knowing that. */
+static void make_again(TranslateCpu *cpu, uint64_t known)
 {
     Translator *t = cpu->translator;
     uint32_t at = (uint32_t)(cpu->fault_host_pc - (uint64_t)(uintptr_t)t->code.run) - 1;
     g_mutex_lock(&t->lock);
     Region *r = cache_region_at(t, at);
     if (r) {
-        cache_set_indexed(t, r, cache_indexed(t, r) | UINT64_C(1) << cpu->slow_info);
+        cache_set_indexed(t, r, cache_indexed(t, r) | known);
         cache_kill(t, r);
     }
     g_mutex_unlock(&t->lock);
+}
+
+/* One of its accesses guessed wrong too often. */
+static void do_wrong_guesses(TranslateCpu *cpu)
+{
+    make_again(cpu, UINT64_C(1) << cpu->slow_info);
+}
+
+static void do_unboxed(TranslateCpu *cpu)
+{
+    make_again(cpu, INDEXED_UNBOXED);
 }
 
 static void do_eval(TranslateCpu *cpu)
@@ -296,7 +307,9 @@ static bool host_is_able(GError **error)
 static void assign_pins(const TranslateGuest *g, X64Thunks *k)
 {
     memset(k->pin, -1, sizeof k->pin);
-    for (unsigned i = 0; i < g->n_int_pins && k->n_int < X64_INT_PINS; i++)
+    unsigned n = g->direct_memory ? X64_INT_PINS : X64_SYSTEM_PINS;
+    k->n_temps = (uint8_t)(X64_MIN_TEMPS + X64_INT_PINS - n);
+    for (unsigned i = 0; i < g->n_int_pins && k->n_int < n; i++)
         k->pin[g->int_pins[i]] = (int8_t)x64_int_pins[k->n_int++];
     for (unsigned i = 0; i < g->n_float_pins && k->n_float < X64_FLOAT_PINS; i++)
         k->pin[g->float_pins[i]] = (int8_t)XMM(6 + k->n_float++);
@@ -325,6 +338,7 @@ bool x64_start(Translator *t, GError **error)
     k->load = make_call(t, &a, k, do_load);
     k->store = make_call(t, &a, k, do_store);
     k->wrong_guesses = make_call(t, &a, k, do_wrong_guesses);
+    k->unboxed = make_call(t, &a, k, do_unboxed);
     k->eval = make_call(t, &a, k, do_eval);
     k->call = make_call(t, &a, k, do_call);
     t->code.used = (size_t)(a.p - t->code.write);
