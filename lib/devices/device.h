@@ -51,6 +51,12 @@ typedef struct {
     const char *serial; /* NULL: none */
 } DeviceDrive;
 
+/* The disk as a device uses it: "WHAT ID" is its name in messages, *read_only says whether it is; what is
+   read-only may be asked for by setting it before. resized may be NULL. NULL and *error on failure. */
+BlockUser *device_drive_attach(const DeviceDrive *drive, const char *what, bool share_rw,
+                               bool *read_only, void (*resized)(void *opaque, uint64_t size),
+                               void *opaque, GError **error);
+
 /* A source of random bytes, as -object gave it. */
 typedef struct {
     const char *id;
