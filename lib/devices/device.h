@@ -148,6 +148,9 @@ struct DeviceType {
     /* With offers: what bus= calls it; "%u" is its number among those of its type, "%s" its id. NULL:
        "%s.0" */
     const char *bus_name;
+    /* The outer half of a device in two parts: it carries the one device plugged into it onto another
+       kind of bus. Made together with that, by its name; never chosen as a slot. */
+    bool front;
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
