@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # -qtest: a test drives the machine in place of its CPUs, as users of QEMU know it.
 
+load common
+
 setup()
 {
     cd "$BATS_TEST_TMPDIR" || return 1
@@ -52,7 +54,7 @@ OK 0x0000000000000002" ]
     command -v socat >/dev/null || skip "no socat"
     vm-run -M virt -accel qtest -qtest unix:q,server=on,wait=off -display none &
     pid=$!
-    for _ in $(seq 100); do [ -S q ] && break; sleep 0.1; done
+    wait_for [ -S q ]
     run socat -t 5 - UNIX-CONNECT:q <<END
 readl 0x10001000
 END
