@@ -102,7 +102,8 @@ END
 @test "the machine waits for its socket's first peer, and says so" {
     start -chardev socket,id=c0,path=s,server=on -serial chardev:c0
     talk unix s HAL. IBM
-    ended | grep "waiting for connection on: unix:s,server=on"
+    ended >said
+    grep "waiting for connection on: unix:s,server=on" said
 }
 
 @test "waiting for a peer is ended by a signal" {
@@ -162,7 +163,8 @@ END
     talk pty tty HAL IBM
     talk pty tty abc bcd
     talk pty tty . # alone, as what nobody has read from a pty goes with the machine
-    ended | grep "char device redirected to /dev/pts/"
+    ended >said
+    grep "char device redirected to /dev/pts/" said
     [ ! -L tty ]
 }
 

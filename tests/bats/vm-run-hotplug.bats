@@ -231,7 +231,7 @@ came_back()
 
 @test "a virtio disk goes under writes, and comes back in another port" {
     truncate -s 64M disk.img
-    begin "d=/dev/vda; $(writes : /sys/bus/pci/devices/0000:02:00.0); poweroff -f" \
+    begin "d=/dev/vda; $(writes : /sys/bus/pci/devices/0000:02:00.0)" \
         -device pcie-root-port,id=rp,addr=2 -device pcie-root-port,id=rp2,addr=3 \
         -blockdev driver=file,filename=disk.img,node-name=d -device virtio-blk-pci,drive=d,id=card,bus=rp
     wait_for said TRAFFIC
@@ -241,6 +241,8 @@ came_back()
     monitor 'device_add virtio-blk-pci,drive=d,id=card,bus=rp2'
     [[ $output != *rror* ]]
     wait_for said END
+    # not by the guest: newer kernels reset each virtio device then, and wait for the one that is gone
+    monitor quit
     wait $vm
     came_back
 }
