@@ -122,8 +122,9 @@ fi
 [ "$MODE" = asan ] || programs asan
 
 seconds=$(($(date +%s) - started))
-slowest=$(cat "$CHECK_OUT"/*.time 2>/dev/null | sort -rn | head -n 5 | awk '$1 > 9 { print $2, $1 " s" }' | paste -sd , -)
-[ -z "$slowest" ] || printf '  %-40s %s\n' "longest" "$(echo "$slowest" | sed 's/,/, /g')"
+longest=$(cat "$CHECK_OUT"/*.time 2>/dev/null | sort -rn | head -n 5 |
+    awk '$1 > 9 { printf "%s%s %d s", n++ ? ", " : "", $2, $1 }')
+[ -z "$longest" ] || printf '  %-40s %s\n' "longest" "$longest"
 printf '  %-40s %d min %02d s\n' "time" $((seconds / 60)) $((seconds % 60))
 cat "$CHECK_OUT"/*.sum 2>/dev/null | awk '
     { good += $1; bad += $2; skip += $3 }

@@ -4,8 +4,8 @@
 # writes $CHECK_OUT/NAME.sum ("passed failed skipped") beside its whole output NAME.log.
 # Prints one line, and the output if something failed. A crash, a time-out, a status other
 # than 0 without a failed result, and results missing from the plan are one failure each
-# program. How many seconds it took is in NAME.time. With CHECK_PLAIN=1 the command speaks no TAP: its status is the one result. With
-# CHECK_PLAIN=build only a failure counts and is seen.
+# program. How many seconds it took is in NAME.time. With CHECK_PLAIN=1 the command speaks no
+# TAP: its status is the one result. With CHECK_PLAIN=build only a failure counts and is seen.
 # Exits 0 always: the .sum file is the verdict.
 name=$1
 shift

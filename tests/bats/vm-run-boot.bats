@@ -171,6 +171,38 @@ boot()
     exec 7>&-
 }
 
+# in_pipe NAME OPTION...: vm-run with its output in a pipe, its messages in NAME.err
+in_pipe()
+{
+    local name=$1
+    shift
+    : >"$name.err"
+    timeout 150 vm-run -M virt -pidfile "$name.pid" "$@" </dev/null 2>"$name.err" 3>&- | cat >"$name.out" 3>&- &
+}
+
+@test "a guest that writes nothing for ten seconds gets one hint on standard error, where somebody looks" {
+    command -v riscv64-linux-gnu-gcc >/dev/null || skip "riscv64-linux-gnu-gcc is not installed"
+    cd "$BATS_TEST_TMPDIR"
+    echo '.globl _start; _start: wfi; j _start' >mute.S
+    riscv64-linux-gnu-gcc -nostdlib -static -no-pie -Wl,-N,-Ttext=0x80200000,--build-id=none -o mute mute.S
+    in_pipe stopped -nographic -kernel mute -S
+    in_pipe bare -nographic -kernel mute -bios none
+    in_pipe elsewhere -display none -serial null -monitor none -kernel mute
+    in_pipe talks -nographic -kernel "$KERNEL" # until it finds no root, and stays
+    timeout 150 vm-run -M virt -pidfile file.pid -nographic -kernel mute </dev/null >file.out 2>file.err 3>&- &
+    in_pipe mute -nographic -kernel mute
+    wait_for grep -q '^vm-run: hint: the guest has written nothing for 10 seconds' mute.err
+    sleep 1
+    kill -INT $(cat ./*.pid)
+    wait || :
+    [ "$(wc -l <mute.err)" -eq 1 ]
+    [ ! -s mute.out ]
+    grep -qa panic talks.out
+    for name in stopped bare elsewhere talks file; do
+        [ -z "$(grep hint $name.err)" ]
+    done
+}
+
 @test "an interrupt quits cleanly" {
     cd "$BATS_TEST_TMPDIR"
     vm-run -nographic -kernel "$KERNEL" </dev/null >log 3>&- &

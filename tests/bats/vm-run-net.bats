@@ -298,5 +298,6 @@ print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())' "http://
         echo "$args: $output"
         [ "$status" -ne 0 ]
         [ "${#lines[@]}" -eq 1 ]
+        [[ $output != *__nic* ]] # a name that no user has given
     done
 }

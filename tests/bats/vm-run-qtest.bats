@@ -78,8 +78,18 @@ END
 compare()
 {
     command -v qemu-system-riscv64 >/dev/null || skip "qemu-system-riscv64 is not installed"
-    { cat lines; sleep 2; } | timeout 20 qemu-system-riscv64 -M virt -S -qtest stdio -display none \
-        -serial null -monitor null "$@" 2>/dev/null >theirs || true
+    local pid
+    mkfifo in
+    timeout 90 qemu-system-riscv64 -M virt -S -qtest stdio -display none -serial null -monitor null \
+        "$@" <in 2>/dev/null >theirs 3>&- &
+    pid=$!
+    exec 7>in
+    cat lines >&7
+    answered() { [ "$(wc -l <theirs)" -ge "$(wc -l <lines)" ] || ! kill -0 $pid; }
+    wait_for answered || :
+    kill $pid || :
+    wait $pid || :
+    exec 7>&-
     [ -s theirs ] || skip "its -qtest does not work here"
     timeout 60 vm-run -M virt -accel qtest -qtest stdio -display none "$@" <lines >ours
     diff theirs ours
