@@ -9,7 +9,7 @@
 # Exits 0 always: the .sum file is the verdict.
 name=$1
 shift
-limit=${CHECK_TIMEOUT:-600}
+limit=${CHECK_TIMEOUT:-1000}
 log=$CHECK_OUT/$name.log
 began=$(date +%s)
 timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
