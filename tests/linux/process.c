@@ -191,6 +191,25 @@ static void interruptions(void)
     printf("interrupted wrongly: %d\n", wrong);
 }
 
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+/* Threads that end before their parent goes on. */
+static void short_threads(void)
+{
+    pthread_t threads[4];
+    int done = 0;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 4; i++)
+            pthread_create(&threads[i], NULL, nothing, NULL);
+        for (int i = 0; i < 4; i++)
+            done += !pthread_join(threads[i], NULL);
+    }
+    printf("joined %d\n", done);
+}
+
 /* Limits of a program that is started. */
 static void started(char **argv)
 {
@@ -228,6 +247,7 @@ int main(int argc, char **argv)
     children();
     times_and_timers();
     interruptions();
+    short_threads();
     started(argv);
     limits();
     return 0;
