@@ -166,10 +166,12 @@ static void times_and_timers(void)
     printf("left: %d ticks: %d\n", left.tv_sec == 9, ticks);
     say("timer_getoverrun", timer_getoverrun(timer));
     say("timer_delete", timer_delete(timer));
-    struct itimerval i = { { 0, 0 }, { 0, 2000 } };
+    struct itimerval i = { { 0, 2000 }, { 0, 2000 } };
     say("setitimer", setitimer(ITIMER_REAL, &i, NULL));
     say("pause", pause());
-    printf("ticks: %d\n", ticks);
+    i = (struct itimerval){ 0 };
+    setitimer(ITIMER_REAL, &i, NULL);
+    printf("more ticks: %d\n", ticks > 1);
 }
 
 /* A signal without SA_RESTART ends calls that wait, and no others. */
