@@ -23,6 +23,7 @@
 
 typedef struct LinuxProcess LinuxProcess;
 typedef struct LinuxThread LinuxThread;
+typedef struct LinuxPerf LinuxPerf;
 
 /* What a call returns, beside -errno, when a signal came before it could do anything, and it is to
    be done again after a handler with SA_RESTART. Never seen by the guest. */
@@ -235,6 +236,7 @@ struct LinuxProcess {
     LinuxMm mm;
     LinuxSignals *signals;
     GPtrArray *threads;
+    LinuxPerf *perf;          /* NULL: not wanted */
     int self_fd;              /* this tool's own executable, to be started again; -1 */
     char *exe;                /* absolute path of the program as the guest sees it */
     char *exe_host;           /* and where the host has it */
@@ -308,6 +310,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LinuxImages, loader_close)
 /* Maps them and makes the stack: the entry and the stack pointer. */
 bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64_t *entry,
                  uint64_t *sp, GError **error);
+
+/* ---- perf's map of compiled code (perf.c) ------------------------------------------------------- */
+
+LinuxPerf *perf_start(void); /* NULL: the file cannot be made */
+/* In a child: a file of its own. perf NULL: nothing. */
+void perf_child(LinuxPerf *perf);
+void perf_region(void *perf, const void *host, size_t size, uint64_t pc); /* as TranslateOptions has it */
 
 /* ---- Paths (path.c) ---------------------------------------------------------------------------- */
 

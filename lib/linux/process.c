@@ -61,6 +61,10 @@ static void set_name(const char *program)
 static bool start(LinuxProcess *p, int *status, GError **error)
 {
     TranslateOptions translate = {.accel = p->options.accel};
+    if (p->options.perf_map && (p->perf = perf_start())) {
+        translate.compiled = perf_region;
+        translate.compiled_opaque = p->perf;
+    }
     uint64_t entry, sp;
     g_autoptr(LinuxImages) images = loader_open(p, status, error);
     if (!images)

@@ -263,6 +263,7 @@ static void become_child(LinuxThread *t)
             g_free(p->threads->pdata[i]);
     g_ptr_array_set_size(p->threads, 0);
     g_ptr_array_add(p->threads, t);
+    perf_child(p->perf);
     t->main = true;
     t->tid = (pid_t)syscall(SYS_gettid);
     unlock_all(p, t);

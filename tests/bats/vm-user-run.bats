@@ -211,6 +211,26 @@ END
     grep -q "exit_group(0)" log.*
 }
 
+@test "-perfmap names translated code after the program's functions" {
+    printf 'int work(int n) { int s = 0; while (n--) s = s * 3 + n; return s; }\nint main(int c, char **v) { return work(c * 100000) == 1; }\n' >named.c
+    $CROSS -O1 -fno-inline -static -o named named.c
+    vm-user -perfmap ./named &
+    wait $!
+    grep -qE '^[0-9a-f]+ [0-9a-f]+ work\+0x[0-9a-f]+ \[named\]$' /tmp/perf-$!.map
+    rm /tmp/perf-$!.map
+}
+
+@test "one static file runs programs where there is nothing else, not even /proc" {
+    [ "$(id -u)" = 0 ] || skip "chroot needs root"
+    (cd "$TOP" && make --no-print-directory -s o/rel/vm-user.static 2>/dev/null)
+    mkdir -p empty
+    cp "$TOP/o/rel/vm-user.static" empty/vm-user
+    cp show empty/
+    run chroot empty /vm-user /show x 9
+    [ "$status" -eq 9 ]
+    [ "$output" = "[/show][x][9] riscv64" ]
+}
+
 @test "help, version, models" {
     run vm-user --help
     [ "$status" -eq 0 ]
