@@ -133,6 +133,8 @@ void path_find(LinuxThread *t, int dirfd, uint64_t addr, unsigned flags, HostPat
     if (guest_string(addr, PATH_MAX, &path))
         return;
     out->proc = proc_find(dirfd, path, &out->tid);
+    if (out->proc == PROC_EXE && access("/proc/self", F_OK))
+        out->proc = PROC_NONE; /* not mounted: not there for the guest either */
     if (out->proc == PROC_EXE && (flags & PATH_FOLLOW))
         out->text = g_strdup(p->exe_host);
     else if (!out->proc && !(flags & PATH_AS_IT_IS))

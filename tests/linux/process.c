@@ -166,10 +166,12 @@ static void times_and_timers(void)
     printf("left: %d ticks: %d\n", left.tv_sec == 9, ticks);
     say("timer_getoverrun", timer_getoverrun(timer));
     say("timer_delete", timer_delete(timer));
-    struct itimerval i = { { 0, 0 }, { 0, 2000 } };
+    struct itimerval i = { { 0, 2000 }, { 0, 2000 } };
     say("setitimer", setitimer(ITIMER_REAL, &i, NULL));
     say("pause", pause());
-    printf("ticks: %d\n", ticks);
+    i = (struct itimerval){ 0 };
+    setitimer(ITIMER_REAL, &i, NULL);
+    printf("more ticks: %d\n", ticks > 1);
 }
 
 /* A signal without SA_RESTART ends calls that wait, and no others. */
@@ -189,6 +191,25 @@ static void interruptions(void)
     often = (struct itimerval){ 0 };
     setitimer(ITIMER_REAL, &often, NULL);
     printf("interrupted wrongly: %d\n", wrong);
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+/* Threads that end before their parent goes on. */
+static void short_threads(void)
+{
+    pthread_t threads[4];
+    int done = 0;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 4; i++)
+            pthread_create(&threads[i], NULL, nothing, NULL);
+        for (int i = 0; i < 4; i++)
+            done += !pthread_join(threads[i], NULL);
+    }
+    printf("joined %d\n", done);
 }
 
 /* Limits of a program that is started. */
@@ -228,6 +249,7 @@ int main(int argc, char **argv)
     children();
     times_and_timers();
     interruptions();
+    short_threads();
     started(argv);
     limits();
     return 0;
