@@ -10,17 +10,25 @@
 #include "base/bits.h"
 #include "translate/ir_priv.h"
 
-static const struct {
-    const char *name;
-    uint8_t operands;
-    uint8_t attr;
-} codes[] = {
+static const char *const code_names[] = {
+#define IR(name, operands, attributes) #name,
+#include "translate/ir.def"
+#undef IR
+};
+
+const uint8_t ir_operands_of_codes[IR_CODES] = {
+#define IR(name, operands, attributes) operands,
+#include "translate/ir.def"
+#undef IR
+};
+
+const uint8_t ir_attrs_of_codes[IR_CODES] = {
 #define P IR_ATTR_P
 #define F IR_ATTR_F
 #define M IR_ATTR_M
 #define E IR_ATTR_E
 #define S IR_ATTR_S
-#define IR(name, operands, attributes) {#name, operands, attributes},
+#define IR(name, operands, attributes) attributes,
 #include "translate/ir.def"
 #undef IR
 #undef P
@@ -30,38 +38,19 @@ static const struct {
 #undef S
 };
 
-static const struct {
-    const char *name;
-    uint16_t bits;
-} types[IR_TYPES] = {
-    {"void", 0}, {"i8", 8}, {"i16", 16}, {"i32", 32}, {"i64", 64}, {"i128", 128},
-    {"f16", 16}, {"f32", 32}, {"f64", 64}, {"f80", 80}, {"f128", 128},
-    {"v128", 128}, {"v256", 256}, {"flags", 32},
-};
-
-unsigned ir_type_bits(IrType type)
-{
-    return types[type].bits;
-}
+static const char *const type_names[IR_TYPES] = {"void", "i8",  "i16",  "i32",  "i64",  "i128", "f16",
+                                                 "f32",  "f64", "f80",  "f128", "v128", "v256", "flags"};
+const uint16_t ir_bits_of_types[IR_TYPES] = {0,  8,  16, 32,  64,  128, 16,
+                                             32, 64, 80, 128, 128, 256, 32};
 
 const char *ir_type_name(IrType type)
 {
-    return types[type].name;
+    return type_names[type];
 }
 
 const char *ir_code_name(IrCode code)
 {
-    return codes[code].name;
-}
-
-unsigned ir_code_attr(IrCode code)
-{
-    return codes[code].attr;
-}
-
-unsigned ir_code_operands(IrCode code)
-{
-    return codes[code].operands;
+    return code_names[code];
 }
 
 IrCond ir_cond_swap(IrCond c)
@@ -116,7 +105,7 @@ IrRef ir_op(IrBuilder *b, IrOp op)
 {
     if (op.a && !op.aux && op.code != IR_PUT)
         op.aux = b->ops[op.a].type;
-    if (codes[op.code].attr & IR_ATTR_P) {
+    if (ir_code_attr(op.code) & IR_ATTR_P) {
         IrRef folded = ir_fold(b, &op);
         if (folded)
             return folded;
@@ -134,8 +123,8 @@ void ir_insn(IrBuilder *b, int64_t offset, unsigned length)
 
 IrRef ir_const(IrBuilder *b, IrType type, uint64_t value)
 {
-    if (types[type].bits < 64)
-        value &= bits_mask(types[type].bits);
+    if (ir_type_bits(type) < 64)
+        value &= bits_mask(ir_type_bits(type));
     for (unsigned i = b->n; i-- > 1 && i + 12 > b->n;)
         if (b->ops[i].code == IR_CONST && b->ops[i].type == type &&
             (uint64_t)b->ops[i].imm == value)
@@ -300,7 +289,7 @@ static bool silence(IrBuilder *b, IrRef flags)
         return false;
     for (IrRef i = flags + 1; i < b->n; i++) {
         const IrOp *op = &b->ops[i];
-        unsigned attr = codes[op->code].attr;
+        unsigned attr = ir_code_attr(op->code);
         if (op->code == IR_FCMP && ir_type_bits(op->aux) <= 64 && !compare)
             compare = i;
         else if (attr & (IR_ATTR_F | IR_ATTR_M | IR_ATTR_E) ||

@@ -279,12 +279,14 @@ void ir_raise(IrBuilder *b, uint32_t exception, IrRef value); /* for this instru
 IrRef ir_call(IrBuilder *b, unsigned index, IrRef a, IrRef c, IrRef d, IrRef e);
 
 /* facts */
-unsigned ir_type_bits(IrType type);
+extern const uint16_t ir_bits_of_types[IR_TYPES];
+static inline unsigned ir_type_bits(IrType type) { return ir_bits_of_types[type]; }
 const char *ir_type_name(IrType type);
 const char *ir_code_name(IrCode code);
 typedef enum { IR_ATTR_P = 1, IR_ATTR_F = 2, IR_ATTR_M = 4, IR_ATTR_E = 8, IR_ATTR_S = 16 } IrAttr;
-unsigned ir_code_attr(IrCode code);
-unsigned ir_code_operands(IrCode code);
+extern const uint8_t ir_attrs_of_codes[IR_CODES], ir_operands_of_codes[IR_CODES];
+static inline unsigned ir_code_attr(IrCode code) { return ir_attrs_of_codes[code]; }
+static inline unsigned ir_code_operands(IrCode code) { return ir_operands_of_codes[code]; }
 static inline IrCond ir_cond_invert(IrCond c) { return (IrCond)(c ^ 1); }
 IrCond ir_cond_swap(IrCond c); /* the condition with operands exchanged */
 static inline bool ir_type_is_int(IrType t) { return t >= IR_I8 && t <= IR_I128; }

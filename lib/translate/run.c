@@ -294,11 +294,12 @@ static TranslateJump *jump_entry(TranslateCpu *cpu, uint64_t pc)
     return &cpu->jump_table[pc >> cpu->guest->insn_align & (TRANSLATE_JUMPS - 1)];
 }
 
-/* With the lock, under which r has just been found to be alive, at cpu->pc. */
-static Region *remember(TranslateCpu *cpu, Region *r)
+/* With the lock, under which r has just been found to be alive, at cpu->pc. Not for a link to be:
+ * who comes that way needs no table. */
+static Region *remember(TranslateCpu *cpu, Region *r, bool link)
 {
     Translator *t = cpu->translator;
-    if (t->options.accel != TRANSLATE_JIT || !r)
+    if (t->options.accel != TRANSLATE_JIT || !r || link)
         return r;
     TranslateJump *j = jump_entry(cpu, cpu->pc);
     j->tag = 0;
@@ -336,7 +337,7 @@ static RegionResult make_direct(TranslateCpu *cpu, uint32_t epoch, const uint8_t
 }
 
 /* As find, in user mode. What is read may go away meanwhile: so it is copied, without the lock. */
-static Region *find_direct(TranslateCpu *cpu)
+static Region *find_direct(TranslateCpu *cpu, bool link)
 {
     Translator *t = cpu->translator;
     uint8_t bytes[GUEST_PAGE_SIZE + 16];
@@ -351,7 +352,7 @@ static Region *find_direct(TranslateCpu *cpu)
     if (!pc_is_aligned(cpu) || !fetch(cpu, cpu->pc, &phys, &page))
         return NULL;
     g_mutex_lock(&t->lock);
-    Region *r = remember(cpu, cache_find(t, cpu->pc, cpu->mode));
+    Region *r = remember(cpu, cache_find(t, cpu->pc, cpu->mode), link);
     g_mutex_unlock(&t->lock);
     if (r)
         return r;
@@ -359,14 +360,14 @@ static Region *find_direct(TranslateCpu *cpu)
         return NULL;
     g_mutex_lock(&t->lock);
     RegionResult result = make_direct(cpu, epoch, bytes, available, 0, &r);
-    remember(cpu, r);
+    remember(cpu, r, link);
     g_mutex_unlock(&t->lock);
     if (result == REGION_NEEDS_BYTES) {
         if (!fetch(cpu, next, &phys, &page) || !memory_copy(cpu, bytes + available, next, 16))
             return NULL;
         g_mutex_lock(&t->lock);
         result = make_direct(cpu, epoch, bytes, available < 16 ? 16 : available, next, &r);
-        remember(cpu, r);
+        remember(cpu, r, link);
         g_mutex_unlock(&t->lock);
         g_assert(result != REGION_NEEDS_BYTES);
     }
@@ -375,9 +376,9 @@ static Region *find_direct(TranslateCpu *cpu)
     return result == REGION_MADE ? r : NULL;
 }
 
-/* Looks for the region at cpu->pc, makes it if need be. NULL: a fault is pending, or the cache
+/* Looks for the region at cpu->pc, makes it if need be; link: for a link that leads there. NULL: a fault is pending, or the cache
  * was reset (try again). */
-static Region *find(TranslateCpu *cpu)
+static Region *find(TranslateCpu *cpu, bool link)
 {
     Translator *t = cpu->translator;
     uint64_t phys, phys2 = 0;
@@ -386,7 +387,7 @@ static Region *find(TranslateCpu *cpu)
     uint8_t joined[32];
 
     if (cpu->guest->direct_memory)
-        return find_direct(cpu);
+        return find_direct(cpu, link);
     if (!pc_is_aligned(cpu))
         return NULL;
     if (!fetch(cpu, cpu->pc, &phys, &page))
@@ -394,7 +395,7 @@ static Region *find(TranslateCpu *cpu)
     g_mutex_lock(&t->lock);
     r = cache_find(t, phys, cpu->mode);
     if (r && r->last <= (int32_t)GUEST_PAGE_SIZE) {
-        remember(cpu, r);
+        remember(cpu, r, link);
         g_mutex_unlock(&t->lock);
         return r;
     }
@@ -404,7 +405,7 @@ static Region *find(TranslateCpu *cpu)
         mark_code(t, &page, phys);
         result = region_make(cpu, phys, page.host + in_page, available, 0, &r);
         if (result == REGION_MADE)
-            remember(cpu, r);
+            remember(cpu, r, link);
     }
     g_mutex_unlock(&t->lock);
     if (result == REGION_NEEDS_BYTES) {
@@ -414,7 +415,7 @@ static Region *find(TranslateCpu *cpu)
             return NULL;
         g_mutex_lock(&t->lock);
         if (r && !r->dead && r->phys2 == phys2) {
-            remember(cpu, r);
+            remember(cpu, r, link);
             g_mutex_unlock(&t->lock);
             return r;
         }
@@ -426,7 +427,7 @@ static Region *find(TranslateCpu *cpu)
         memcpy(joined + available, page2.host, sizeof joined - available);
         result = region_make(cpu, phys, joined, available < 16 ? 16 : available, phys2, &r);
         if (result == REGION_MADE)
-            remember(cpu, r);
+            remember(cpu, r, link);
         g_mutex_unlock(&t->lock);
         g_assert(result != REGION_NEEDS_BYTES);
     }
@@ -565,7 +566,7 @@ static ExitReason run_on(TranslateCpu *cpu, bool settled)
     if (entry) {
         reason = run_code(cpu, NULL, entry, flushes);
     } else {
-        Region *r = find(cpu);
+        Region *r = find(cpu, false);
         cpu->count.misses++;
         if (!r)
             return cpu->fault_pending ? EXIT_FAULT : EXIT_MISS;
@@ -576,7 +577,7 @@ static ExitReason run_on(TranslateCpu *cpu, bool settled)
         __atomic_store_n(&cpu->live_tag, cpu->tag, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST))
             break;
-        Region *r = find(cpu);
+        Region *r = find(cpu, true);
         cpu->count.misses++;
         if (!r)
             break;

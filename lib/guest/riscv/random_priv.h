@@ -199,7 +199,7 @@ static inline bool legal_32(uint32_t w)
 
 static inline bool gen_wanted(const Gen *gen, const Pattern *p)
 {
-    static const char *const not[] = {"ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma",
+    static const char *const not[] = {"service", "ecall", "ebreak", "sret", "mret", "wfi", "sfence_vma",
                                       "sinval_vma",
                                       "sfence_w_inval", "sfence_inval_ir", "illegal"};
     for (unsigned i = 0; i < G_N_ELEMENTS(not); i++)

@@ -296,8 +296,12 @@ void save_slot(Emit *e, unsigned slot)
     e->slot_held[slot] = 0;
     if (!v || e->slot[v] != slot)
         return;
+    if (!still_needed(e, v)) {
+        e->slot[v] = NO_SLOT;
+        return;
+    }
     unsigned other = other_slot(e, slot, v);
-    if (other != NO_SLOT || e->reg[v] != NO_REG || e->cell[v] != NO_CELL || !still_needed(e, v)) {
+    if (other != NO_SLOT || e->reg[v] != NO_REG || e->cell[v] != NO_CELL) {
         e->slot[v] = (uint16_t)other;
         return;
     }
