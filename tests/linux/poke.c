@@ -102,6 +102,8 @@ int main(int argc, char **argv)
         int status = 0;
         waitpid(child, &status, 0);
         ended++;
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGALRM)
+            printf("child %d: signal %d\n", i, WTERMSIG(status));
         kill(-child, SIGKILL);
     }
     printf("%d children\n", ended);
