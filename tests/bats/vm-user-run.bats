@@ -116,6 +116,12 @@ same()
     cp "$box/usr/bin/busybox" bin/sh
     printf '#!%s -e\necho "script $0 $1"; exec ./show "$2" 4\n' "$PWD/bin/sh" >script
     chmod +x script
+    # -L and -D are found from other folders too
+    mkdir -p here
+    ln -sf "$LD" here/root
+    run vm-user -L here/root -strace -D here/log bin/sh -c 'cd /; exec "$0"/show.dynamic x 5' "$PWD"
+    [ "$status" -eq 5 ]
+    grep -q 'exit_group(5)' here/log
     run vm-user bin/sh -c './script a b; echo $?; ./show.native 2>/dev/null || /bin/echo host; uname -m'
     echo "$output"
     [ "${lines[0]}" = "script ./script a" ]
