@@ -48,7 +48,7 @@ void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
 /* A line for a signal that is about to be delivered. */
 void strace_signal(LinuxThread *t, const siginfo_t *info);
 
-/* Resource limits that are only remembered here (call_system.c), for execve of a guest's or a host's
+/* Resource limits that are kept here (call_limits.c), for execve of a guest's or a host's
    program; back again if it fails. */
 void limits_for_exec(const LinuxProcess *p, bool guest, LinuxLimit old[LINUX_LIMITS]);
 void limits_after_exec(const LinuxLimit old[LINUX_LIMITS]);

@@ -70,6 +70,10 @@ all_yes()
     same process "interrupted wrongly: 0" "child has it: 1"
 }
 
+@test "a process with as many mappings as there can be goes on" {
+    same crowded "full: ENOMEM" "many lines: 1"
+}
+
 @test "structures that are passed on are alike" {
     same layouts
     [ "$(wc -l <found)" -gt 70 ]

@@ -51,11 +51,25 @@ static void limits(void)
     }
     l = (struct rlimit){ 1 << 30, 1 << 30 };
     say("as", setrlimit(RLIMIT_AS, &l));
+    char *heap = sbrk(0);
+    say("large", mmap(NULL, 1 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+                     ? -1 : 0);
+    char *at = mmap(NULL, 1 << 29, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    say("half", at == MAP_FAILED ? -1 : 0);
+    say("other half", mremap(at, 1 << 29, (1 << 30) - 4096, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+    say("again", mmap(at, 1 << 29, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
+    munmap(at, 1 << 29);
     l = (struct rlimit){ 1 << 20, 2 << 20 };
     say("data", prlimit(getpid(), RLIMIT_DATA, &l, &old));
     memset(&l, 0, sizeof l);
     say("get", prlimit(0, RLIMIT_DATA, NULL, &l));
     printf("%lx %lx\n", (long)l.rlim_cur, (long)l.rlim_max);
+    say("brk", sbrk(4 << 20) == (void *)-1 ? -1 : 0);
+    printf("unmoved %d\n", sbrk(0) == heap);
+    say("private", mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                           MAP_FAILED ? -1 : 0);
+    say("shared", mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
+                          MAP_FAILED ? -1 : 0);
     l = (struct rlimit){ 3 << 20, 2 << 20 };
     say("above", setrlimit(RLIMIT_DATA, &l));
     l = (struct rlimit){ 100, 200 };
@@ -220,6 +234,8 @@ static void started(char **argv)
     pid_t child = fork();
     if (!child) {
         setrlimit(RLIMIT_STACK, &l);
+        l = (struct rlimit){ 1 << 30, 1 << 30 };
+        setrlimit(RLIMIT_AS, &l);
         execv("/proc/self/exe", again);
         _exit(1);
     }
@@ -241,6 +257,8 @@ int main(int argc, char **argv)
         struct rlimit l;
         getrlimit(RLIMIT_STACK, &l);
         printf("stack %ld\n", (long)l.rlim_cur);
+        getrlimit(RLIMIT_AS, &l);
+        printf("space %ld\n", (long)l.rlim_cur);
         return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
