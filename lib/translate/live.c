@@ -109,10 +109,10 @@ static void join(const IrBuilder *b, IrLive *l, IrRef v, unsigned type, Sum *sum
         return;
     const IrOp *op = &b->ops[v];
     l->fused[v] = IR_FUSED_SUM;
-    if (op->code == IR_SHL)
+    if (op->code == IR_SHL || op->a == op->b)
         return;
     join(b, l, op->a, type, sum, depth + 1);
-    if (b->ops[op->b].code != IR_CONST && op->b != op->a)
+    if (b->ops[op->b].code != IR_CONST)
         join(b, l, op->b, type, sum, depth + 1);
 }
 
@@ -142,12 +142,13 @@ static IrRef through_truncation(const IrBuilder *b, IrRef v)
     return v;
 }
 
-/* Operands of what is part of a sum: those that are as well remain so, others do not become it. */
-static void keep_joined(const IrBuilder *b, IrLive *l, const IrOp *op)
+/* Operands of what is part of a sum: those that are as well remain so, unless they turn out to have
+ * another user, or are shifted. */
+static void keep_joined(IrLive *l, const IrOp *op)
 {
     const IrRef operands[] = {op->a, op->b};
     for (unsigned n = 0; n < 2; n++)
-        if (operands[n] && l->fused[operands[n]] != IR_FUSED_SUM)
+        if (l->fused[operands[n]] != IR_FUSED_SUM || l->uses[operands[n]] || op->code == IR_SHL)
             l->fused[operands[n]] = 0;
 }
 
@@ -210,7 +211,7 @@ void ir_live(IrLive *l, IrBuilder *b)
             if (op->code == IR_ADD)
                 join_sum(b, l, op);
         } else {
-            keep_joined(b, l, op);
+            keep_joined(l, op);
         }
         use(l, op->a, at);
         use(l, op->b, at);

@@ -24,9 +24,11 @@ typedef struct Address {
 static void collect(const Emit *e, IrRef v, Address *at)
 {
     const IrOp *op = op_of(e, v);
+    g_assert(at->n < 2);
     if (e->live->fused[v] != IR_FUSED_SUM) {
         at->leaf[at->n++] = v;
     } else if (op->code == IR_SHL) {
+        g_assert(!at->n || !at->scale[0]);
         at->scale[at->n] = (unsigned)op_of(e, op->b)->imm;
         at->leaf[at->n++] = op->a;
     } else {
@@ -41,7 +43,7 @@ static void collect(const Emit *e, IrRef v, Address *at)
 static bool emit_sum(Emit *e, IrRef i, const IrOp *op)
 {
     Asm *a = &e->a;
-    Address at = {.n = 0};
+    Address at = {.n = 0, .scale = {0}};
     bool w = is_64(op->type);
     if (e->live->fused[op->a] != IR_FUSED_SUM && e->live->fused[op->b] != IR_FUSED_SUM)
         return false;
