@@ -229,10 +229,10 @@ END
 @test "one static file runs programs where there is nothing else, not even /proc" {
     [ "$(id -u)" = 0 ] || skip "chroot needs root"
     (cd "$TOP" && make --no-print-directory -s o/rel/vm-user.static 2>/dev/null)
-    mkdir -p empty
-    cp "$TOP/o/rel/vm-user.static" empty/vm-user
-    cp show empty/
-    run chroot empty /vm-user /show x 9
+    mkdir -p alone
+    cp "$TOP/o/rel/vm-user.static" alone/vm-user
+    cp show alone/
+    run chroot alone /vm-user /show x 9
     [ "$status" -eq 9 ]
     [ "$output" = "[/show][x][9] riscv64" ]
 }
