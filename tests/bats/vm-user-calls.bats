@@ -188,3 +188,13 @@ END
         false
     fi
 }
+
+@test "calls with senseless arguments are answered" {
+    $CROSS-gcc -O1 -static -w -o guest "$SOURCES/poke.c"
+    chmod 755 guest . && mkdir -m 777 empty && cd empty
+    timeout -k 5 100 vm-user ../guest "${POKE_SEED:-1}" "${POKE_CHILDREN:-10}" >../found 2>../errors 3>&- 4>&-
+    grep -qx "${POKE_CHILDREN:-10} children" ../found
+    if grep -iE 'vm-user:|glib|sanitizer' ../errors; then
+        false
+    fi
+}
