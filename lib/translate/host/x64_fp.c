@@ -505,10 +505,29 @@ static bool emit_box(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
+static void unboxed_cold(Emit *e, IrRef i, unsigned d)
+{
+    Cold *c = jump_cold(e, COLD_NAN, CC_NE);
+    c->op = i;
+    c->type = IR_F32;
+    c->reg = (uint8_t)d;
+    c->back = e->a.p;
+    e->boxed[i] = 1;
+}
+
 static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
 {
+    unsigned slot = e->slot[op->a];
     if (op->type != IR_F32)
         return false;
+    if (!op->sub && !e->boxed[op->a] && e->reg[op->a] == NO_REG && slot != NO_SLOT &&
+        e->pin[slot] < 0) { /* in memory */
+        unsigned d = def_reg(e, i);
+        alu_mi(&e->a, false, ALU_CMP, RBP, slot_disp(e, slot) + 4, -1);
+        vex_rm(&e->a, 1, 2, false, 0x7e, (int)d - 16, 0, RBP, slot_disp(e, slot)); /* vmovq */
+        unboxed_cold(e, i, d);
+        return true;
+    }
     unsigned a = use_reg(e, op->a), t = temp_gpr(e), d = def_reg(e, i);
     if (op->sub) {
         mov_xmm(e, d, a);
@@ -522,11 +541,7 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
         put8(&e->a, 1);
         mov_xmm(e, d, a);
         alu_ri(&e->a, false, ALU_CMP, (int)t, -1);
-        Cold *c = jump_cold(e, COLD_NAN, CC_NE);
-        c->op = i;
-        c->type = IR_F32;
-        c->reg = (uint8_t)d;
-        c->back = e->a.p;
+        unboxed_cold(e, i, d);
     } else {
         mov_xmm(e, d, a);
     }
