@@ -2,6 +2,8 @@
 /* The functions behind syscalls.def, and what they share. */
 #pragma once
 
+#include <sys/epoll.h>
+
 #include "linux/linux_priv.h"
 
 #define PASS(name, args)
@@ -27,6 +29,17 @@ enum {
 /* The host's call with the same arguments, but with the path among args (syscalls.def) as the host
    has it. */
 int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const char *args);
+
+/* uring.c: requests that are changed while the kernel is told of them. */
+typedef struct UringChange {
+    uint64_t at, addr; /* a request's address field, and what the guest has there */
+    struct epoll_event event;
+} UringChange;
+/* The guest mapped a part of fd at addr. */
+void uring_mapped(LinuxProcess *p, int fd, uint64_t offset, uint64_t addr);
+/* Around io_uring_enter; *to_submit may become less. */
+UringChange *uring_before(LinuxThread *t, int fd, uint64_t *to_submit, unsigned *count);
+void uring_after(UringChange *changes, unsigned count);
 
 /* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
    whole lines. call is NULL for an unknown number. */

@@ -24,6 +24,7 @@
 typedef struct LinuxProcess LinuxProcess;
 typedef struct LinuxThread LinuxThread;
 typedef struct LinuxPerf LinuxPerf;
+typedef struct LinuxUring LinuxUring;
 
 /* What a call returns, beside -errno, when a signal came before it could do anything, and it is to
    be done again after a handler with SA_RESTART. Never seen by the guest. */
@@ -241,6 +242,7 @@ struct LinuxProcess {
     LinuxSignals *signals;
     GPtrArray *threads;
     LinuxPerf *perf;          /* NULL: not wanted */
+    GHashTable *urings;       /* by descriptor; NULL: there was none */
     int self_fd;              /* this tool's own executable, to be started again; -1 */
     char *exe;                /* absolute path of the program as the guest sees it */
     char *exe_host;           /* and where the host has it */

@@ -81,7 +81,9 @@ bool cache_start(Translator *t, GError **error)
     t->indexed = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     t->regions = g_ptr_array_new();
     t->max_links = (uint32_t)(c->size / 64);
-    t->links = g_new(Link, t->max_links);
+    t->links = g_try_new(Link, t->max_links); /* large, but touched only as far as it is used */
+    if (!t->links)
+        return fail(error, "no memory for the code cache's tables");
     t->n_links = 1;
     if (!t->host)
         return true;

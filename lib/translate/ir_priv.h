@@ -20,12 +20,14 @@ bool ir_is_live_slot_value(const IrBuilder *b, IrRef v);
  * values. */
 void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
 
+#define IR_FUSED_SUM 2
+
 /* live.c: what the passes before code generation found. */
 typedef struct IrLive {
     uint32_t *last;  /* per value: index of the operation that uses it last; 0: dead */
     uint16_t *uses;  /* per value: number of uses */
     uint8_t *dead;   /* per operation: not to be emitted */
-    uint8_t *fused;  /* per operation: emitted by its only user */
+    uint8_t *fused;  /* per operation: emitted by its only user; IR_FUSED_SUM: as part of an address */
 } IrLive;
 void ir_live_init(IrLive *l);
 void ir_live_clear(IrLive *l);

@@ -66,12 +66,90 @@ static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
            user->a == v;
 }
 
+/*
+ * An address in the making: sums and shifts that nobody else uses become part of one operation, as
+ * long as that is base + index * scale + displacement.
+ */
+typedef struct Sum {
+    unsigned leaves, scaled;
+    int64_t disp;
+} Sum;
+
+static bool joins(const IrBuilder *b, const IrLive *l, IrRef v, unsigned type, Sum *sum)
+{
+    const IrOp *op = &b->ops[v], *k = &b->ops[op->b];
+    if (l->uses[v] || op->type != type)
+        return false;
+    if (op->code == IR_SHL && k->code == IR_CONST && k->imm >= 1 && k->imm <= 3 && !sum->scaled) {
+        sum->scaled = 1;
+        return true;
+    }
+    if (op->code != IR_ADD)
+        return false;
+    if (k->code != IR_CONST) {
+        if (sum->leaves == 2)
+            return false;
+        sum->leaves++;
+        return true;
+    }
+    int64_t disp = sum->disp + (type == IR_I32 ? (int32_t)k->imm : k->imm);
+    if (disp != (int32_t)disp)
+        return false;
+    sum->disp = disp;
+    return true;
+}
+
+static void join(const IrBuilder *b, IrLive *l, IrRef v, unsigned type, Sum *sum, unsigned depth)
+{
+    if (l->fused[v] == IR_FUSED_SUM) { /* wanted twice: it is a value after all */
+        l->fused[v] = 0;
+        return;
+    }
+    if (depth == 3 || !joins(b, l, v, type, sum))
+        return;
+    const IrOp *op = &b->ops[v];
+    l->fused[v] = IR_FUSED_SUM;
+    if (op->code == IR_SHL || op->a == op->b)
+        return;
+    join(b, l, op->a, type, sum, depth + 1);
+    if (b->ops[op->b].code != IR_CONST)
+        join(b, l, op->b, type, sum, depth + 1);
+}
+
+static void join_sum(const IrBuilder *b, IrLive *l, const IrOp *op)
+{
+    Sum sum = {.leaves = 1};
+    const IrOp *k = &b->ops[op->b];
+    if (op->a == op->b || (op->type != IR_I64 && op->type != IR_I32))
+        return;
+    if (k->code != IR_CONST) {
+        sum.leaves = 2;
+    } else {
+        sum.disp = op->type == IR_I32 ? (int32_t)k->imm : k->imm;
+        if (sum.disp != (int32_t)sum.disp)
+            return;
+    }
+    join(b, l, op->a, op->type, &sum, 0);
+    if (k->code != IR_CONST)
+        join(b, l, op->b, op->type, &sum, 0);
+}
+
 /* A narrower value is the low part of the wider register: users of a truncation take its source. */
 static IrRef through_truncation(const IrBuilder *b, IrRef v)
 {
     while (b->ops[v].code == IR_TRUNC && ir_type_bits(b->ops[v].aux) <= 64)
         v = b->ops[v].a;
     return v;
+}
+
+/* Operands of what is part of a sum: those that are as well remain so, unless they turn out to have
+ * another user, or are shifted. */
+static void keep_joined(IrLive *l, const IrOp *op)
+{
+    const IrRef operands[] = {op->a, op->b};
+    for (unsigned n = 0; n < 2; n++)
+        if (l->fused[operands[n]] != IR_FUSED_SUM || l->uses[operands[n]] || op->code == IR_SHL)
+            l->fused[operands[n]] = 0;
 }
 
 void ir_live(IrLive *l, IrBuilder *b)
@@ -124,11 +202,17 @@ void ir_live(IrLive *l, IrBuilder *b)
             at = call; /* an argument must live until its call */
         if (l->fused[i])
             at = l->last[i];
-        if (op->a && may_fuse(b, op, op->a) && !l->uses[op->a])
-            l->fused[op->a] = 1;
-        else if (op->a)
-            l->fused[op->a] = 0;
-        l->fused[op->b] = l->fused[op->c] = 0;
+        if (l->fused[i] != IR_FUSED_SUM) {
+            if (op->a && may_fuse(b, op, op->a) && !l->uses[op->a])
+                l->fused[op->a] = 1;
+            else if (op->a)
+                l->fused[op->a] = 0;
+            l->fused[op->b] = l->fused[op->c] = 0;
+            if (op->code == IR_ADD)
+                join_sum(b, l, op);
+        } else {
+            keep_joined(l, op);
+        }
         use(l, op->a, at);
         use(l, op->b, at);
         use(l, op->c, at);

@@ -65,6 +65,29 @@ EMIT(floats)
     ir_put(b, F0 + (i->d & 7), y);
 }
 
+/* Sums and shifts with several users, as an address is made of them. */
+EMIT(address)
+{
+    IrRef v[10] = {ir_get(b, R0 + i->n), ir_get(b, R0 + i->m), ir_get(b, R0 + POINTER)};
+    uint32_t bits = (uint32_t)insn_imm(i) << 8 | i->a;
+    unsigned n = 3;
+    while (n < 10) {
+        bits = bits * 1664525 + 1013904223;
+        IrRef x = v[(bits >> 8) % n], y = v[(bits >> 12) % n];
+        if (bits >> 28 & 1)
+            v[n++] = ir_binary(b, IR_ADD, x, y);
+        else if (bits >> 29 & 1)
+            v[n++] = ir_binary_imm(b, IR_SHL, x, bits >> 16 & 3);
+        else
+            v[n++] = ir_binary_imm(b, IR_ADD, x, (int32_t)(bits << 3));
+    }
+    ir_put(b, R0 + i->d, v[9]);
+    if (bits & 1 << 20)
+        ir_put(b, R0 + (i->d + 1) % POINTER, v[7]);
+    if (bits & 1 << 21)
+        ir_put(b, R0 + (i->d + 2) % POINTER, v[6]);
+}
+
 EMIT(look) { ir_put(b, R0 + i->d, ir_call(b, HELPER_LOOK, ir_get(b, R0 + i->n), 0, 0, 0)); }
 EMIT(mix)
 {
@@ -79,13 +102,13 @@ EMIT(again)
 }
 
 #define OP(name) {#name, emit_##name, NULL, 0}
-enum { ALU, STEP, SKIP, JUMP, FRAME, FLOATS, LOOK, MIX, AGAIN, N_OPS };
+enum { ALU, STEP, SKIP, JUMP, FRAME, FLOATS, LOOK, MIX, AGAIN, ADDRESS, N_OPS };
 static const Op ops[] = {OP(alu),    OP(step), OP(skip), OP(jump), OP(frame),
-                         OP(floats), OP(look), OP(mix),  OP(again)};
+                         OP(floats), OP(look), OP(mix),  OP(again), OP(address)};
 
 static unsigned random_op(GRand *r)
 {
-    static const uint8_t often[] = {ALU, ALU, ALU, FRAME, FRAME, SKIP, STEP, FLOATS};
+    static const uint8_t often[] = {ALU, ADDRESS, ALU, FRAME, FRAME, SKIP, STEP, FLOATS};
     unsigned k = (unsigned)g_rand_int_range(r, 0, 20);
     return k < 16 ? often[k % 8] : k == 16 ? JUMP : k == 17 ? LOOK : k == 18 ? MIX : SKIP;
 }

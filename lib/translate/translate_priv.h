@@ -65,8 +65,8 @@ struct Region {
 #define TRANSLATE_JUMPS 65536u
 typedef struct TranslateJump {
     uint64_t pc;
+    uint32_t host; /* code lies below 4 GiB */
     uint32_t tag;
-    uint32_t host; /* code lies below 4 GiB; the interpreter keeps an index of regions here */
 } TranslateJump;
 
 typedef enum { EXIT_LINK, EXIT_MISS, EXIT_MODE, EXIT_FAULT, EXIT_RAISE } ExitReason;

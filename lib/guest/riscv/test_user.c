@@ -99,6 +99,14 @@ static void process_free(Process *p)
 }
 
 static const char *model;
+static bool stop_soon;
+
+static gpointer stopper(gpointer cpu)
+{
+    g_usleep(20000);
+    translate_stop(cpu);
+    return NULL;
+}
 
 static void run(Process *p, const uint32_t *code, unsigned n)
 {
@@ -120,7 +128,10 @@ static void run(Process *p, const uint32_t *code, unsigned n)
     p->n = p->fences = 0;
     running = p->cpu;
     sigaction(SIGSEGV, &sa, NULL);
+    GThread *thread = stop_soon ? g_thread_new("stopper", stopper, p->cpu) : NULL;
     translate_run(p->cpu);
+    if (thread)
+        g_thread_join(thread);
 }
 
 #define PROGRAM(p, ...) \
@@ -281,6 +292,23 @@ static void test_cache_blocks(void)
     model = NULL;
 }
 
+/* What goes on for ever is stopped: a jump, a call of itself, calls back and jumps forward, a jump
+ * forward to one back. */
+static void test_stop(void)
+{
+    stop_soon = true;
+    FOR_ACCELS(p) {
+        PROGRAM(&p, NOP, LOOP);
+        PROGRAM(&p, NOP, 0x000000ef /* jal . */);
+        PROGRAM(&p, 0x0080006f /* j 8 */, 0x0080006f /* 4: j 12 */, 0xffdff0ef /* 8: jal 4 */,
+                0xffdff06f /* 12: j 8 */);
+        PROGRAM(&p, 0x0080006f /* j 8 */, 0x0080006f /* 4: j 12 */, 0xffdff06f /* 8: j 4 */,
+                0xffdff0ef /* 12: jal 8 */);
+        g_assert_cmpuint(p.n, ==, 0);
+    }
+    stop_soon = false;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -291,6 +319,7 @@ int main(int argc, char **argv)
     g_test_add_func("/riscv/user/fence-i", test_fence_i);
     g_test_add_func("/riscv/user/rounding", test_rounding);
     g_test_add_func("/riscv/user/counters", test_counters);
+    g_test_add_func("/riscv/user/stop", test_stop);
     g_test_add_func("/riscv/user/cache-blocks", test_cache_blocks);
     return g_test_run();
 }

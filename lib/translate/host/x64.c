@@ -165,6 +165,8 @@ static void emit_put(Emit *e, const IrOp *op)
     e->insn_dirty = true;
     if (e->slot_held[slot] == v)
         return; /* made there, or there already */
+    if (e->nan_value && (v == e->nan_value || pin == e->nan_reg))
+        flush_nan(e);
     save_slot(e, slot);
     if (bits > 64) {
         copy_wide(e, disp, cell_disp(e, e->cell[v]), wide_bytes(type));
@@ -257,6 +259,8 @@ static void add_point(Emit *e, int32_t guest)
 static void emit_op(Emit *e, IrRef i)
 {
     const IrOp *op = &e->b->ops[i];
+    if (e->nan_value && !may_wait_for_nan(e, op))
+        flush_nan(e);
     switch (op->code) {
     case IR_CONST:
         if (is_wide_type(op->type)) {

@@ -120,6 +120,7 @@ static void emit_poll(Emit *e, int32_t offset)
     c->disp = offset;
 }
 
+#define NO_TARGET INT32_MIN
 enum { JUMP_ALWAYS = -1, JUMP_CALL = -2 }; /* beside condition codes */
 
 static void emit_link_jump(Emit *e, Link *l, uint32_t index, int cc)
@@ -285,8 +286,12 @@ static void emit_return_site(Emit *e, int32_t offset)
     emit_link_jump(e, l, index, JUMP_ALWAYS);
 }
 
-/* Room on the stack, and a place to come back to for cold code. */
-static void emit_stack_check(Emit *e)
+/*
+ * Room on the stack, and a place to come back to for cold code. That looks for a kick as well, so
+ * calls need not: without a jump backward or through the jump table they can only go on for ever
+ * by filling the stack. target: of the call, or NO_TARGET when it is in rax.
+ */
+static void emit_stack_check(Emit *e, int32_t target)
 {
     op_rm(&e->a, 0, true, 0x3b, RSP, RBP, CPU_DISP(e, stack_limit)); /* cmp rsp, [limit] */
     Cold *c = add_cold(e, COLD_STACK);
@@ -295,6 +300,7 @@ static void emit_stack_check(Emit *e)
     put32(&e->a, 0);
     c->from = e->a.p;
     c->back = e->a.p;
+    c->disp = target;
 }
 
 static void emit_direct_call(Emit *e, const IrOp *op)
@@ -304,10 +310,8 @@ static void emit_direct_call(Emit *e, const IrOp *op)
     Cold *guard = NULL;
     Link *l = new_link(e, target, &index);
     bool same_page = direct(e) || l->page == 0;
-    if (same_page && target <= e->insn)
-        emit_poll(e, e->insn_dirty ? target : e->insn);
     unsigned ra = return_address(e, back);
-    emit_stack_check(e);
+    emit_stack_check(e, target);
     if (same_page) {
         push_address(e, ra, back);
         emit_link_jump(e, l, index, JUMP_CALL);
@@ -327,7 +331,7 @@ static void emit_indirect_call(Emit *e, const IrOp *op)
         mov_rr(&e->a, true, RAX, (int)r);
     e->locked |= reg_bit(RAX);
     unsigned ra = return_address(e, back);
-    emit_stack_check(e);
+    emit_stack_check(e, NO_TARGET);
     x64_lookup(&e->a, e->t, e->k);
     push_address(e, ra, back);
     op_rr(&e->a, 0, false, 0xff, 2, RDX); /* call rdx */
@@ -406,9 +410,16 @@ void emit_cold_exit(Emit *e, Cold *c)
             emit_jump_thunk(e, e->k->lookup);
         }
         break;
-    case COLD_STACK:
+    case COLD_STACK: {
         emit_call_thunk(e, e->k->reset_stack);
+        alu_mi(a, false, ALU_CMP, RBP, CPU_DISP(e, live_tag), 0);
+        uint8_t *fine = jump_short(a, CC_NE);
+        if (c->disp != NO_TARGET)
+            emit_pc(e, RAX, c->disp);
+        emit_jump_thunk(e, e->k->miss);
+        land(a, fine);
         break;
+    }
     case COLD_PC_MISS:
     default:
         emit_pc(e, RAX, c->disp);

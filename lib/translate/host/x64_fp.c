@@ -117,6 +117,69 @@ static Cold *finish_cold(Emit *e, Cold *c, IrRef i, unsigned d, const Operands *
     return c;
 }
 
+/*
+ * With default_nan a NaN need not be put right before somebody sees its bits: arithmetic and
+ * comparisons do with any. So the look at a result waits for the next one, and two of them take one
+ * comparison. Whatever is not known to do no harm looks first (emit_op in x64.c), as does who moves
+ * the value; one that is overwritten before nobody has seen.
+ */
+void flush_nan(Emit *e)
+{
+    static const Operands none = {{NO_REG, NO_REG, NO_REG}, 0};
+    IrRef v = e->nan_value;
+    if (!v)
+        return;
+    e->nan_value = 0;
+    ucomi(e, false, op_of(e, v)->type, e->nan_reg, e->nan_reg);
+    finish_cold(e, jump_cold(e, COLD_NAN, CC_P), v, e->nan_reg, &none);
+}
+
+bool may_wait_for_nan(const Emit *e, const IrOp *op)
+{
+    switch (op->code) {
+    case IR_CONST:
+    case IR_PC:
+    case IR_NOP:
+    case IR_GET:
+    case IR_INSN:
+    case IR_PUT: /* looks itself */
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FCMP:
+        return true;
+    default:
+        return op->code >= IR_ADD && op->code <= IR_TRUNC && ir_type_is_int(op->type);
+    }
+}
+
+static Cold *check_nan(Emit *e, IrRef i, unsigned d, const Operands *from)
+{
+    unsigned code = op_of(e, i)->code, type = op_of(e, i)->type;
+    IrRef other = e->nan_value;
+    if (other && e->nan_reg == d)
+        other = e->nan_value = 0;
+    if (other && op_of(e, other)->type == type) {
+        ucomi(e, false, type, d, e->nan_reg);
+        Cold *c = finish_cold(e, jump_cold(e, COLD_NAN, CC_P), i, d, from);
+        c->pair = e->nan_reg;
+        e->nan_value = 0;
+        return c;
+    }
+    flush_nan(e);
+    if (code == IR_FADD || code == IR_FSUB || code == IR_FMUL || code == IR_FDIV ||
+        code == IR_FSQRT) {
+        e->nan_value = i;
+        e->nan_reg = (uint8_t)d;
+        return NULL;
+    }
+    ucomi(e, false, type, d, d);
+    return finish_cold(e, jump_cold(e, COLD_NAN, CC_P), i, d, from);
+}
+
 /* Looks at d, just made by operation i. Returns what may follow, or NULL: it is right. */
 static Cold *check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Operands *from)
 {
@@ -128,9 +191,11 @@ static Cold *check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Oper
         /* vucomis, which says "equal" for NaNs as well */
         vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, POOL_MIN + f32);
         c = jump_cold(e, COLD_EVAL, CC_E);
+    } else if (nan && nan_rule(e) == NAN_DEFAULT) {
+        return check_nan(e, i, d, from);
     } else if (nan) {
         ucomi(e, false, type, d, d);
-        c = jump_cold(e, nan_rule(e) == NAN_DEFAULT ? COLD_NAN : COLD_EVAL, CC_P);
+        c = jump_cold(e, COLD_EVAL, CC_P);
     } else {
         return NULL;
     }
@@ -440,10 +505,29 @@ static bool emit_box(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
+static void unboxed_cold(Emit *e, IrRef i, unsigned d)
+{
+    Cold *c = jump_cold(e, COLD_NAN, CC_NE);
+    c->op = i;
+    c->type = IR_F32;
+    c->reg = (uint8_t)d;
+    c->back = e->a.p;
+    e->boxed[i] = 1;
+}
+
 static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
 {
+    unsigned slot = e->slot[op->a];
     if (op->type != IR_F32)
         return false;
+    if (!op->sub && !e->boxed[op->a] && e->reg[op->a] == NO_REG && slot != NO_SLOT &&
+        e->pin[slot] < 0) { /* in memory */
+        unsigned d = def_reg(e, i);
+        alu_mi(&e->a, false, ALU_CMP, RBP, slot_disp(e, slot) + 4, -1);
+        vex_rm(&e->a, 1, 2, false, 0x7e, (int)d - 16, 0, RBP, slot_disp(e, slot)); /* vmovq */
+        unboxed_cold(e, i, d);
+        return true;
+    }
     unsigned a = use_reg(e, op->a), t = temp_gpr(e), d = def_reg(e, i);
     if (op->sub) {
         mov_xmm(e, d, a);
@@ -457,11 +541,7 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
         put8(&e->a, 1);
         mov_xmm(e, d, a);
         alu_ri(&e->a, false, ALU_CMP, (int)t, -1);
-        Cold *c = jump_cold(e, COLD_NAN, CC_NE);
-        c->op = i;
-        c->type = IR_F32;
-        c->reg = (uint8_t)d;
-        c->back = e->a.p;
+        unboxed_cold(e, i, d);
     } else {
         mov_xmm(e, d, a);
     }
@@ -564,11 +644,23 @@ void emit_cold_float(Emit *e, Cold *c)
         return;
     }
     if (c->kind == COLD_NAN) {
+        bool negative = e->fp.negative_default && op->code != IR_FUNBOX;
+        unsigned nan = (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32);
+        uint8_t *fine = NULL;
+        if (c->pair) { /* either of two */
+            ucomi(e, false, c->type, c->reg, c->reg);
+            fine = jump_short(&e->a, CC_NP);
+        }
         if (c->base == 1)
             multiply_again(e, c);
-        bool negative = e->fp.negative_default && op->code != IR_FUNBOX;
-        vex_pool(e, 2, 0x7e, c->reg, 0, /* vmovq */
-                 (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32));
+        vex_pool(e, 2, 0x7e, c->reg, 0, nan); /* vmovq */
+        if (c->pair) {
+            land(&e->a, fine);
+            ucomi(e, false, c->type, c->pair, c->pair);
+            fine = jump_short(&e->a, CC_NP);
+            vex_pool(e, 2, 0x7e, c->pair, 0, nan);
+            land(&e->a, fine);
+        }
         return;
     }
     if (c->base == 1) { /* of equal values the least is either, but for the signs of zeros */

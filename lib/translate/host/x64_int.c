@@ -14,11 +14,69 @@ static void mov_if(Emit *e, bool w, unsigned dst, unsigned src)
         mov_rr(&e->a, w, (int)dst, (int)src);
 }
 
+/* What live.c made one of: base + index * scale + disp. */
+typedef struct Address {
+    IrRef leaf[2];
+    unsigned n, scale[2];
+    int64_t disp;
+} Address;
+
+static void collect(const Emit *e, IrRef v, Address *at)
+{
+    const IrOp *op = op_of(e, v);
+    g_assert(at->n < 2);
+    if (e->live->fused[v] != IR_FUSED_SUM) {
+        at->leaf[at->n++] = v;
+    } else if (op->code == IR_SHL) {
+        g_assert(!at->n || !at->scale[0]);
+        at->scale[at->n] = (unsigned)op_of(e, op->b)->imm;
+        at->leaf[at->n++] = op->a;
+    } else {
+        collect(e, op->a, at);
+        if (is_const(e, op->b))
+            at->disp += bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type));
+        else
+            collect(e, op->b, at);
+    }
+}
+
+static bool emit_sum(Emit *e, IrRef i, const IrOp *op)
+{
+    Asm *a = &e->a;
+    Address at = {.n = 0, .scale = {0}};
+    bool w = is_64(op->type);
+    if (e->live->fused[op->a] != IR_FUSED_SUM && e->live->fused[op->b] != IR_FUSED_SUM)
+        return false;
+    collect(e, op->a, &at);
+    if (is_const(e, op->b))
+        at.disp += bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type));
+    else
+        collect(e, op->b, &at);
+    unsigned x = use_reg(e, at.leaf[0]), y = at.n > 1 ? use_reg(e, at.leaf[1]) : NO_REG;
+    unsigned d = def_reg(e, i);
+    if (y == NO_REG && !at.scale[0]) {
+        lea(a, w, (int)d, (int)x, (int32_t)at.disp);
+    } else if (y == NO_REG) {
+        put_rex(a, 0, w, (int)d, (int)x, 0, false); /* no base */
+        put8(a, 0x8d);
+        put8(a, 4 | (d & 7) << 3);
+        put8(a, at.scale[0] << 6 | (x & 7) << 3 | 5);
+        put32(a, (uint32_t)at.disp);
+    } else if (at.scale[0]) {
+        op_rx(a, 0, w, 0x8d, (int)d, (int)y, (int)x, at.scale[0], (int32_t)at.disp);
+    } else {
+        op_rx(a, 0, w, 0x8d, (int)d, (int)x, (int)y, at.scale[1], (int32_t)at.disp);
+    }
+    return true;
+}
+
 /* dst = a op b for the ALU operations; commutative ones may swap */
 static bool emit_alu(Emit *e, IrRef i, const IrOp *op, unsigned alu, bool commutes)
 {
     bool w = is_64(op->type);
     int32_t imm, disp;
+    if (alu == ALU_ADD && emit_sum(e, i, op))
+        return true;
     if (use_imm(e, op->b, &imm)) {
         unsigned a = use_reg(e, op->a), d = def_reg(e, i);
         if (alu == ALU_ADD && d != a) {

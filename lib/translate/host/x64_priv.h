@@ -52,6 +52,7 @@ typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_ST
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
+    uint8_t pair;      /* float: another register that may hold a NaN; 0: none */
     uint8_t regs[3];
     bool wide; /* operand size of the move back */
     IrRef op;
@@ -122,6 +123,8 @@ typedef struct Emit {
     bool always_boxed[IR_MAX_SLOTS]; /* a loop looked when it was entered */
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
+    IrRef nan_value;   /* made and not yet looked at: perhaps a wrong NaN; in nan_reg */
+    uint8_t nan_reg;
     IrRef sticky;      /* FSTICKY whose MXCSR is still in the CPU struct */
     uint8_t reg[IR_MAX_OPS + 8];
     uint16_t slot[IR_MAX_OPS + 8];
@@ -205,6 +208,8 @@ void loop_keep(Emit *e, IrRef v);
 /* x64_int.c, x64_fp.c, x64_mem.c, x64_exit.c: true if the operation was theirs */
 bool emit_int(Emit *e, IrRef i, const IrOp *op);
 bool emit_float(Emit *e, IrRef i, const IrOp *op);
+void flush_nan(Emit *e);
+bool may_wait_for_nan(const Emit *e, const IrOp *op); /* op and the value that is not looked at */
 bool emit_memory(Emit *e, IrRef i, const IrOp *op);
 bool emit_exit(Emit *e, const IrOp *op);
 /* sets host flags from a bool value; returns the condition code */

@@ -25,7 +25,7 @@ void regs_reset(Emit *e)
     memset(e->cell_held, 0, sizeof e->cell_held);
     memset(e->shared, 0, sizeof e->shared);
     memcpy(e->temps, int_temps, sizeof int_temps);
-    e->locked = e->sticky = 0;
+    e->locked = e->sticky = e->nan_value = 0;
     e->spills = 0;
 }
 
@@ -63,6 +63,8 @@ void spill(Emit *e, unsigned r)
         return;
     }
     unsigned code = op_of(e, v)->code;
+    if (v == e->nan_value)
+        flush_nan(e);
     e->held[r] = 0;
     e->reg[v] = NO_REG;
     if (code == IR_CONST || code == IR_PC || e->slot[v] != NO_SLOT || e->cell[v] != NO_CELL)
@@ -105,8 +107,11 @@ static unsigned find_temp(Emit *e, const uint8_t *regs, unsigned n)
         unsigned r = regs[i];
         if (e->locked & reg_bit(r))
             continue;
-        if (!e->held[r])
+        if (!e->held[r]) {
+            if (r == e->nan_reg) /* what was there is dead */
+                e->nan_value = 0;
             return r;
+        }
         if (worst == NO_REG || last_use(e, r) > last_use(e, worst))
             worst = r;
     }
@@ -309,6 +314,8 @@ void save_slot(Emit *e, unsigned slot)
         e->slot[v] = NO_SLOT;
         return;
     }
+    if (v == e->nan_value)
+        flush_nan(e);
     uint32_t locked = e->locked;
     t = temp_for(e, op_of(e, v)->type);
     if (!pin_of(e, slot, &r))

@@ -129,17 +129,22 @@ static uint32_t make_miss(Translator *t, Asm *a, const X64Thunks *k)
 
 void x64_lookup(Asm *a, const Translator *t, const X64Thunks *k)
 {
-    _Static_assert(sizeof(TranslateJump) == 16, "the index is shifted by 4");
+    unsigned align = MIN(t->guest->insn_align, 3);
+    unsigned scale = MIN(4 - align, 3); /* of what is masked, to an index of entries of 16 bytes */
+    _Static_assert(sizeof(TranslateJump) == 16 && offsetof(TranslateJump, host) == 8,
+                   "what is loaded");
     mov_rr(a, false, RCX, RAX);
-    shift_ri(a, false, SH_SHL, RCX, 4 - t->guest->insn_align);
-    alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << 4));
-    alu_rm(a, true, ALU_ADD, RCX, RBP, FIELD(k, jump_table));
-    op_rm(a, 0, true, 0x39, RAX, RCX, 0); /* cmp [rcx], rax */
+    if (align + scale < 4)
+        shift_ri(a, false, SH_SHL, RCX, 4 - align - scale);
+    alu_ri(a, false, ALU_AND, RCX, (int32_t)((TRANSLATE_JUMPS - 1) << (4 - scale)));
+    load(a, true, RDX, RBP, FIELD(k, jump_table));
+    op_rx(a, 0, true, 0x39, RAX, RDX, RCX, scale, 0); /* cmp [rdx + rcx * n], rax */
     jcc_to(a, t, CC_NE, k->miss);
-    load(a, false, RDX, RCX, 8);
-    alu_rm(a, false, ALU_CMP, RDX, RBP, FIELD(k, live_tag));
+    op_rx(a, 0, true, 0x8b, RCX, RDX, RCX, scale, 8);
+    mov_rr(a, false, RDX, RCX);
+    shift_ri(a, true, SH_SHR, RCX, 32);
+    alu_rm(a, false, ALU_CMP, RCX, RBP, FIELD(k, live_tag));
     jcc_to(a, t, CC_NE, k->miss);
-    load(a, false, RDX, RCX, 12);
     if (!t->guest->direct_memory) {
         alu_ri(a, true, ALU_AND, RAX, -(int32_t)GUEST_PAGE_SIZE);
         store(a, true, RBP, FIELD(k, pc_base), RAX);
