@@ -74,6 +74,10 @@ all_yes()
     same crowded "full: ENOMEM" "many lines: 1"
 }
 
+@test "namespaces, Landlock, BPF, perf, keys, fanotify are as natively" {
+    same system "getrandom: 32"
+}
+
 @test "structures that are passed on are alike" {
     same layouts
     [ "$(wc -l <found)" -gt 70 ]
