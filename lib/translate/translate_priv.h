@@ -112,7 +112,7 @@ typedef struct PageCode {
     uint32_t writes;    /* stores that hit the page but none of its regions */
 } PageCode;
 
-#define REGION_HASH_BITS 16
+#define REGION_HASH_BITS 18
 
 struct Translator {
     const TranslateGuest *guest;
