@@ -73,7 +73,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(@:$(CURDIR)/%=%)')
 stamp = $(shell mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' >$(1).$$PPID; \
 	cmp -s $(1).$$PPID $(1) && rm $(1).$$PPID || mv $(1).$$PPID $(1))
 ifneq (,$(filter-out help layers floors clean distclean dist check soak demo bench deps list,$(or $(MAKECMDGOALS),all)))
-$(call stamp,$(o)/.flags,$(CC) $(cc_flags) $(ld_flags))
+$(call stamp,$(o)/.flags,$(CC) $(cc_flags) $(ld_flags) $(STATIC))
 $(call stamp,$(o)/.list,$(sources))
 endif
 
@@ -103,6 +103,8 @@ $(o)/lib%.a: $(o)/.list
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
 
+# NAME.static always; with STATIC=1 also the tools whose N_static says that they can be.
+is_static = $(or $(filter %.static,$(1)),$(and $(STATIC),$($(notdir $(1))_static)))
 # $(1) the program, $(2) its objects, $(3) the libraries it names, $(4) more to link
 define program_rule
 $(1): private pkgs := $(call pkgs_of,$(3))
@@ -110,9 +112,9 @@ $(1): private libs_ := $(call ldlibs_of,$(3)) $(4)
 $(1): $(2) $(call archives,$(3)) $(o)/.flags
 	$$(call say,LD)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $(if $(filter %.static,$(1)),$$(filter-out -pie,$$(ld_flags)) -static-pie,$$(ld_flags)) \
+	$$(Q)$$(CC) $(if $(call is_static,$(1)),$$(filter-out -pie,$$(ld_flags)) -static-pie,$$(ld_flags)) \
 	    $(if $(filter $(o)/fuzz/%,$(1)),$(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer)) -o $$@ $$(filter %.o %.a,$$^) \
-	    $$(if $$(pkgs),$$$$($(PKG_CONFIG) $(if $(filter %.static,$(1)),--static) --libs $$(pkgs))) \
+	    $$(if $$(pkgs),$$$$($(PKG_CONFIG) $(if $(call is_static,$(1)),--static) --libs $$(pkgs))) \
 	    $$(libs_) $$(LDLIBS) -lm
 endef
 replay := $(if $(filter fuzz,$(MODE)),,$(o)/build/replay.o)
@@ -193,7 +195,7 @@ distclean:
 	rm -rf o
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' Makefile
-	@echo '  MODE=rel|dbg|asan|tsan|fuzz picks o/MODE; V=1 shows commands; WERROR=no keeps warnings warnings'
+	@echo '  MODE=rel|dbg|asan|tsan|fuzz picks o/MODE; STATIC=1 makes vm-user one static file; V=1 shows commands; WERROR=no keeps warnings warnings'
 
 ifeq (,$(filter help layers floors clean distclean dist check list,$(MAKECMDGOALS)))
 -include $(shell find $(o) -name '*.d' 2>/dev/null)

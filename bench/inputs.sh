@@ -61,6 +61,11 @@ echo $i $?
 END
 cat >execs.sh <<'END'
 i=0
-while [ $i -lt 200 ]; do "$BASH" -c 'exit 3' || :; i=$((i + 1)); done
-echo $i $?
+n=0
+while [ $i -lt 200 ]; do
+    "$BASH" -c 'exit 3'
+    [ $? != 3 ] || n=$((n + 1))
+    i=$((i + 1))
+done
+echo $i $n
 END

@@ -106,7 +106,7 @@ if [ -n "$list" ]; then
             if [ "$native" != - ] && command -v "$native" >/dev/null; then
                 eval "row $n native '' $native $args" >/dev/null
             fi
-            [ -z "$peer" ] || { eval "row $n peer '' $peer -L $root $file $args" >/dev/null
+            [ -z "$peer" ] || grep -qx "alone $n" bench/programs || { eval "row $n peer '' $peer -L $root $file $args" >/dev/null
                 want=$(head -n 1 "$out/log/$n.peer.$i" | tr -cd '[:print:]\n' | awk '{ print $1, $2 }'); }
             eval "row $n ours \"\$want\" $PWD/o/rel/vm-user -L $root $file $args" >/dev/null
         done

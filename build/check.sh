@@ -36,6 +36,15 @@ mk()
     $MAKE --no-print-directory $par "$@"
 }
 
+# at_once LIST: runs each line's program (name, program, corpus), as many at once as there are CPUs.
+at_once()
+{
+    xargs -P "$jobs" -L 1 build/program.sh <"$1"
+    while read -r name _; do
+        [ -f "$CHECK_OUT/$name.sum" ] || plain "$name" false
+    done <"$1"
+}
+
 # programs MODE: builds the selected unit tests and fuzz replays of a mode and runs them.
 programs()
 {
@@ -48,15 +57,15 @@ programs()
     # shellcheck disable=SC2046
     CHECK_PLAIN=build build/runtest.sh "$mode:build" \
         $MAKE --no-print-directory $par -k MODE="$mode" $(awk '{ print $2 }' "$list")
-    G_DEBUG=fatal-warnings xargs -P "$jobs" -L 1 build/program.sh <"$list"
-    while read -r name _; do
-        [ -f "$CHECK_OUT/$name.sum" ] || plain "$name" false
-    done <"$list"
+    G_DEBUG=fatal-warnings at_once "$list"
 }
 
+# The bats files that were asked for, by name and path. Those that take longest come first, so that none
+# is left running alone at the end.
 bats_files()
 {
-    for f in tests/bats/*.bats; do
+    for f in tests/bats/vm-run-boot.bats tests/bats/vm-run-disk.bats tests/bats/vm-run-net.bats \
+        tests/bats/vm-run-hotplug.bats tests/bats/*.bats; do
         [ -e "$f" ] || continue
         base=${f##*/}
         pick=no
@@ -66,8 +75,8 @@ bats_files()
             "$t".bats | "$t"-*.bats) pick=yes ;;
             esac
         done
-        [ $pick = no ] || echo "$f"
-    done
+        [ $pick = no ] || echo "bats-${base%.bats} $f"
+    done | awk '!seen[$0]++'
 }
 
 if [ "$DEPS" != no ] && ! build/deps.sh build test; then
@@ -89,16 +98,14 @@ if wanted house; then
 fi
 programs "$MODE"
 
-bats=$(bats_files)
-if [ -n "$bats" ] || wanted docs; then
+bats_files >"$CHECK_OUT/list.bats"
+if [ -s "$CHECK_OUT/list.bats" ] || wanted docs; then
     CHECK_PLAIN=build build/runtest.sh "$MODE:tools" \
         $MAKE --no-print-directory $par -k MODE="$MODE" all
 fi
-for f in $bats; do
-    b=${f##*/}
-    PATH="$PWD/o/$MODE:$PATH" LATHE_O="$PWD/o/$MODE" build/runtest.sh "bats-${b%.bats}" \
-        bats --tap "$f"
-done
+if [ -s "$CHECK_OUT/list.bats" ]; then
+    PATH="$PWD/o/$MODE:$PATH" LATHE_O="$PWD/o/$MODE" at_once "$CHECK_OUT/list.bats"
+fi
 if wanted man && ls man/*.1 >/dev/null 2>&1; then
     for f in man/*.1; do
         m=${f##*/}
@@ -115,6 +122,9 @@ fi
 [ "$MODE" = asan ] || programs asan
 
 seconds=$(($(date +%s) - started))
+longest=$(cat "$CHECK_OUT"/*.time 2>/dev/null | sort -rn | head -n 5 |
+    awk '$1 > 9 { printf "%s%s %d s", n++ ? ", " : "", $2, $1 }')
+[ -z "$longest" ] || printf '  %-40s %s\n' "longest" "$longest"
 printf '  %-40s %d min %02d s\n' "time" $((seconds / 60)) $((seconds % 60))
 cat "$CHECK_OUT"/*.sum 2>/dev/null | awk '
     { good += $1; bad += $2; skip += $3 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# program.sh NAME PROGRAM [CORPUS]: one unit test (GTest, TAP), or a fuzz replay.
+# program.sh NAME PROGRAM [CORPUS]: one unit test (GTest, TAP), a fuzz replay or a bats file.
 case $2 in
+*.bats) set -- "$1" bats --tap "$2" ;;
 */fuzz/*)
     [ -d "${3-}" ] && set -- "$1" "$2" "$3" || set -- "$1" "$2"
     case $2 in

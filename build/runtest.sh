@@ -4,15 +4,17 @@
 # writes $CHECK_OUT/NAME.sum ("passed failed skipped") beside its whole output NAME.log.
 # Prints one line, and the output if something failed. A crash, a time-out, a status other
 # than 0 without a failed result, and results missing from the plan are one failure each
-# program. With CHECK_PLAIN=1 the command speaks no TAP: its status is the one result. With
-# CHECK_PLAIN=build only a failure counts and is seen.
+# program. How many seconds it took is in NAME.time. With CHECK_PLAIN=1 the command speaks no
+# TAP: its status is the one result. With CHECK_PLAIN=build only a failure counts and is seen.
 # Exits 0 always: the .sum file is the verdict.
 name=$1
 shift
-limit=${CHECK_TIMEOUT:-600}
+limit=${CHECK_TIMEOUT:-1000}
 log=$CHECK_OUT/$name.log
+began=$(date +%s)
 timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
 status=$?
+echo "$(($(date +%s) - began)) $name" >"$CHECK_OUT/$name.time"
 if [ "${CHECK_PLAIN-}" = build ] && [ $status = 0 ]; then
     rm -f "$log"
     exit 0
@@ -43,4 +45,7 @@ why="status $status"
 {
     printf '  %-40s %s passed, %s FAILED (%s)\n' "$name" "$1" "$2" "$why"
     LC_ALL=C grep -av '^ok ' "$log" | tail -n 80 | sed 's/^/    | /'
-}
+} >"$log.failed"
+# others run beside this one: its lines stay together
+flock "$CHECK_OUT" cat "$log.failed"
+rm -f "$log.failed"

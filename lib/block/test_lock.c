@@ -183,6 +183,21 @@ static void test_theirs_first(void)
     env_clear(&env);
 }
 
+/* Once QEMU's monitor answers, its disks are open. Nobody may look at their locks before, as that takes
+   some for a moment, which QEMU does not stand. */
+static void wait_for_monitor(int keys, int fd)
+{
+    static const char command[] = "info status\n";
+    g_assert_cmpint(write(keys, command, strlen(command)), ==, (ssize_t)strlen(command));
+    g_autoptr(GString) seen = g_string_new(NULL);
+    char buf[256];
+    while (!strstr(seen->str, "VM status: paused")) {
+        ssize_t n = read(fd, buf, sizeof(buf));
+        g_assert_cmpint(n, >, 0);
+        g_string_append_len(seen, buf, n);
+    }
+}
+
 /* A machine of QEMU's, which does not share; and it respects ours. */
 static void test_machine(void)
 {
@@ -198,7 +213,7 @@ static void test_machine(void)
     env_init(&env);
     g_autofree char *drive = g_strdup_printf("file=%s,format=raw,if=none,id=d", env.disk);
     const char *const argv[] = { qemu,       "-M",   "virt",     "-S",
-                                 "-display", "none", "-monitor", "none",
+                                 "-display", "none", "-monitor", "stdio",
                                  "-serial",  "none", "-bios",    "none",
                                  "-drive",   drive,  "-device",  "virtio-blk-device,drive=d",
                                  NULL };
@@ -210,13 +225,11 @@ static void test_machine(void)
     block_detach(u);
 
     GPid pid;
-    int status;
-    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                &pid, &error));
-    for (int i = 0; i < 200 && !error; i++) {
-        usleep(50000);
-        block_detach(use(&env, "raw", BLOCK_OPEN_READ_ONLY, false, false, &error));
-    }
+    int status, keys, screen;
+    g_assert_true(g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
+                                           NULL, &pid, &keys, &screen, NULL, &error));
+    wait_for_monitor(keys, screen);
+    g_assert_null(use(&env, "raw", BLOCK_OPEN_READ_ONLY, false, false, &error));
     g_autofree char *who =
         g_strdup_printf("disk.img: in use by qemu-system-ris (pid %d)", (int)pid);
     g_assert_nonnull(error);
@@ -227,6 +240,8 @@ static void test_machine(void)
     g_assert_nonnull(strstr(error->message, who));
     kill(pid, SIGTERM);
     waitpid(pid, &status, 0);
+    close(keys);
+    close(screen);
     env_clear(&env);
 }
 

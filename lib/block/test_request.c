@@ -455,7 +455,7 @@ static void test_where(void)
     g_assert_true(io_start(&d, &io, BLOCK_READ, 0)); /* at once */
     g_assert_cmpint(io.done, ==, 0);
     disk_close(&d);
-    disk_open(&d, "null-co,latency-ns=20000000", false);
+    disk_open(&d, "null-co,latency-ns=300000000", false);
     g_assert_false(io_start(&d, &io, BLOCK_READ, 0));
     g_assert_cmpint(io.done, ==, 0);
     io_wait(&io);

@@ -109,6 +109,8 @@ size_t chardev_write(Chardev *c, const void *buf, size_t len)
 {
     if (!c || !len)
         return len;
+    if (!atomic_load_explicit(&c->wrote, memory_order_relaxed))
+        atomic_store_explicit(&c->wrote, true, memory_order_relaxed);
     size_t taken = c->type->write ? c->type->write(c, buf, len) : len;
     if (c->log)
         chardev_sink_write(c->log, buf, taken);
@@ -182,6 +184,11 @@ void chardev_set_away(Chardev *c, bool away)
 bool chardev_is_open(const Chardev *c)
 {
     return c && !c->away;
+}
+
+bool chardev_wrote(const Chardev *c)
+{
+    return atomic_load_explicit(&c->wrote, memory_order_relaxed);
 }
 
 char *chardev_describe(const Chardev *c)

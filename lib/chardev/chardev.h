@@ -127,6 +127,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chardev, chardev_free)
 bool chardev_is_open(const Chardev *c);
 /* False for one of several users of a back end while another has its input. NULL: false. */
 bool chardev_has_focus(const Chardev *c);
+/* Whether a front end has written anything so far. Any thread. */
+bool chardev_wrote(const Chardev *c);
 /* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
 char *chardev_describe(const Chardev *c);
 

@@ -34,6 +34,7 @@ struct Chardev {
     char *label; /* for messages and lists */
     ChardevHost host;
     bool away;              /* no peer; main thread */
+    atomic_bool wrote;
     ChardevSink *log;       /* logfile=, or NULL */
     ChardevCanReceive can_receive;
     ChardevReceive receive;

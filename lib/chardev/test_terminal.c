@@ -114,7 +114,7 @@ static void test_terminal_stop(void)
     g_assert_cmpint(tcgetattr(master, &t), ==, 0);
     g_assert_cmpint(t.c_lflag & ICANON, ==, ICANON);
     kill(pid, SIGCONT);
-    for (int i = 0; i < 500 && (t.c_lflag & ICANON); i++) {
+    for (int i = 0; i < 6000 && (t.c_lflag & ICANON); i++) {
         g_usleep(10000);
         g_assert_cmpint(tcgetattr(master, &t), ==, 0);
     }

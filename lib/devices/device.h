@@ -51,6 +51,12 @@ typedef struct {
     const char *serial; /* NULL: none */
 } DeviceDrive;
 
+/* The disk as a device uses it: "WHAT ID" is its name in messages, *read_only says whether it is; what is
+   read-only may be asked for by setting it before. resized may be NULL. NULL and *error on failure. */
+BlockUser *device_drive_attach(const DeviceDrive *drive, const char *what, bool share_rw,
+                               bool *read_only, void (*resized)(void *opaque, uint64_t size),
+                               void *opaque, GError **error);
+
 /* A source of random bytes, as -object gave it. */
 typedef struct {
     const char *id;
@@ -142,6 +148,9 @@ struct DeviceType {
     /* With offers: what bus= calls it; "%u" is its number among those of its type, "%s" its id. NULL:
        "%s.0" */
     const char *bus_name;
+    /* The outer half of a device in two parts: it carries the one device plugged into it onto another
+       kind of bus. Made together with that, by its name; never chosen as a slot. */
+    bool front;
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */

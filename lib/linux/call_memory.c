@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls on the guest's memory maps: mm.c does them. */
+#include <sys/mman.h>
+
 #include "linux/call_priv.h"
 
 int64_t call_mmap(LinuxThread *t, const uint64_t a[6])
 {
-    return mm_mmap(&t->process->mm, a[0], a[1], (int)a[2], (int)a[3], (int)a[4], a[5], VMA_PLAIN);
+    int64_t at = mm_mmap(&t->process->mm, a[0], a[1], (int)a[2], (int)a[3], (int)a[4], a[5],
+                         VMA_PLAIN);
+    if (at > 0 && !(a[3] & MAP_ANONYMOUS))
+        uring_mapped(t->process, (int)a[4], a[5], (uint64_t)at);
+    return at;
 }
 
 int64_t call_munmap(LinuxThread *t, const uint64_t a[6])

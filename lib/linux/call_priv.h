@@ -2,6 +2,8 @@
 /* The functions behind syscalls.def, and what they share. */
 #pragma once
 
+#include <sys/epoll.h>
+
 #include "linux/linux_priv.h"
 
 #define PASS(name, args)
@@ -28,6 +30,17 @@ enum {
    has it. */
 int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const char *args);
 
+/* uring.c: requests that are changed while the kernel is told of them. */
+typedef struct UringChange {
+    uint64_t at, addr; /* a request's address field, and what the guest has there */
+    struct epoll_event event;
+} UringChange;
+/* The guest mapped a part of fd at addr. */
+void uring_mapped(LinuxProcess *p, int fd, uint64_t offset, uint64_t addr);
+/* Around io_uring_enter; *to_submit may become less. */
+UringChange *uring_before(LinuxThread *t, int fd, uint64_t *to_submit, unsigned *count);
+void uring_after(UringChange *changes, unsigned count);
+
 /* strace.c: one line a call on the log, in two pieces: with other threads' lines in between both are
    whole lines. call is NULL for an unknown number. */
 void strace_enter(LinuxThread *t, const LinuxCall *call);
@@ -35,7 +48,7 @@ void strace_leave(LinuxThread *t, const LinuxCall *call, int64_t result);
 /* A line for a signal that is about to be delivered. */
 void strace_signal(LinuxThread *t, const siginfo_t *info);
 
-/* Resource limits that are only remembered here (call_system.c), for execve of a guest's or a host's
+/* Resource limits that are kept here (call_limits.c), for execve of a guest's or a host's
    program; back again if it fails. */
 void limits_for_exec(const LinuxProcess *p, bool guest, LinuxLimit old[LINUX_LIMITS]);
 void limits_after_exec(const LinuxLimit old[LINUX_LIMITS]);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls about the process and the system as a whole: names, prctl, resource limits, and the odd ones of
- * memory protection keys, which the guest's CPU does not have.
+ * Calls about the process and the system as a whole: names, prctl, membarrier, and those of memory
+ * protection keys, which the guest's CPU does not have.
  */
-#include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -83,99 +81,6 @@ int64_t call_prctl(LinuxThread *t, const uint64_t a[6])
         return get_auxv(t->process, a);
     default:
         return linux_host_call(t, SYS_prctl, a);
-    }
-}
-
-/* ---- Resource limits ------------------------------------------------------------ */
-
-/* Those of memory would starve the translator, and stop it where the guest alone would have gone
-   on: they are only remembered. */
-static bool limit_is_kept(uint64_t resource)
-{
-    return resource == RLIMIT_AS || resource == RLIMIT_DATA || resource == RLIMIT_STACK;
-}
-
-#define STACK_LEAST ((rlim_t)1 << 20)
-
-static bool may_raise_limits(LinuxThread *t)
-{
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct data[2];
-    memset(data, 0, sizeof data);
-    if (HOST_CALL(t, SYS_capget, (uint64_t)(uintptr_t)&head, (uint64_t)(uintptr_t)data))
-        return false;
-    return data[0].effective & (1u << CAP_SYS_RESOURCE);
-}
-
-static int64_t kept_limit(LinuxThread *t, unsigned resource, uint64_t set, uint64_t old)
-{
-    LinuxProcess *p = t->process;
-    LinuxLimit *limit = &p->limits[resource];
-    struct rlimit wanted, now;
-    int64_t error = set ? guest_read(&wanted, set, sizeof wanted) : 0;
-    if (!error)
-        error = HOST_CALL(t, SYS_prlimit64, 0, resource, 0, (uint64_t)(uintptr_t)&now);
-    if (error)
-        return error;
-    if (set && wanted.rlim_cur > wanted.rlim_max)
-        return -EINVAL;
-    bool raise = set && may_raise_limits(t);
-
-    g_mutex_lock(&p->lock);
-    if (limit->own)
-        now = (struct rlimit){ limit->soft, limit->hard };
-    if (set && wanted.rlim_max > now.rlim_max && !raise)
-        error = -EPERM;
-    else if (set)
-        *limit = (LinuxLimit){ true, wanted.rlim_cur, wanted.rlim_max };
-    g_mutex_unlock(&p->lock);
-    return error || !old ? error : guest_write(old, &now, sizeof now);
-}
-
-int64_t call_getrlimit(LinuxThread *t, const uint64_t a[6])
-{
-    if (!limit_is_kept(a[0]))
-        return linux_host_call(t, SYS_getrlimit, a);
-    return a[1] ? kept_limit(t, (unsigned)a[0], 0, a[1]) : -EFAULT;
-}
-
-int64_t call_setrlimit(LinuxThread *t, const uint64_t a[6])
-{
-    if (!limit_is_kept(a[0]))
-        return linux_host_call(t, SYS_setrlimit, a);
-    return a[1] ? kept_limit(t, (unsigned)a[0], a[1], 0) : -EFAULT;
-}
-
-int64_t call_prlimit64(LinuxThread *t, const uint64_t a[6])
-{
-    if (!limit_is_kept(a[1]) || ((pid_t)a[0] && (pid_t)a[0] != getpid()))
-        return linux_host_call(t, SYS_prlimit64, a);
-    return kept_limit(t, (unsigned)a[1], a[2], a[3]);
-}
-
-/* What was only remembered becomes the host's for another program, which has no translator to starve;
-   a guest's gets its stack's size alone, and no less than ours needs. */
-void limits_for_exec(const LinuxProcess *p, bool guest, LinuxLimit old[LINUX_LIMITS])
-{
-    for (unsigned i = 0; i < LINUX_LIMITS; i++) {
-        struct rlimit now, wanted = { p->limits[i].soft, p->limits[i].hard };
-        old[i].own = false;
-        if (!p->limits[i].own || (guest && i != RLIMIT_STACK) || getrlimit(i, &now))
-            continue;
-        old[i] = (LinuxLimit){ true, now.rlim_cur, now.rlim_max };
-        wanted.rlim_max = MIN(now.rlim_max, MAX(wanted.rlim_max, guest ? STACK_LEAST : 0));
-        wanted.rlim_cur = MIN(wanted.rlim_max, MAX(wanted.rlim_cur, guest ? STACK_LEAST : 0));
-        wanted.rlim_max = now.rlim_max; /* not to be raised again if there is no exec */
-        setrlimit(i, &wanted);
-    }
-}
-
-void limits_after_exec(const LinuxLimit old[LINUX_LIMITS])
-{
-    for (unsigned i = 0; i < LINUX_LIMITS; i++) {
-        struct rlimit was = { old[i].soft, old[i].hard };
-        if (old[i].own)
-            setrlimit(i, &was);
     }
 }
 

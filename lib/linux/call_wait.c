@@ -85,7 +85,7 @@ typedef struct GetEventsArg { /* struct io_uring_getevents_arg */
     uint64_t ts;
 } GetEventsArg;
 
-int64_t call_io_uring_enter(LinuxThread *t, const uint64_t a[6])
+static int64_t enter(LinuxThread *t, const uint64_t a[6])
 {
     uint64_t flags = a[3], mask, host;
     if (!a[4] || (flags & ENTER_EXT_ARG_REG))
@@ -106,6 +106,16 @@ int64_t call_io_uring_enter(LinuxThread *t, const uint64_t a[6])
     arg.sigmask_sz = sizeof mask;
     return HOST_CALL(t, SYS_io_uring_enter, a[0], a[1], a[2], flags, (uint64_t)(uintptr_t)&arg,
                      sizeof arg);
+}
+
+int64_t call_io_uring_enter(LinuxThread *t, const uint64_t a[6])
+{
+    unsigned count;
+    uint64_t args[6] = {a[0], a[1], a[2], a[3], a[4], a[5]};
+    UringChange *changes = uring_before(t, (int)a[0], &args[1], &count);
+    int64_t result = enter(t, args);
+    uring_after(changes, count);
+    return result;
 }
 
 /* ---- epoll ---------------------------------------------------------------------- */

@@ -136,16 +136,24 @@ static int start_again(LinuxThread *t, const Target *target, char **envp)
     g_ptr_array_add(env, NULL);
     if (p->self_fd < 0)
         return -ENOEXEC;
+    LinuxLimit limits[LINUX_LIMITS];
+    limits_for_exec(p, true, limits); /* nothing can be allocated from here on */
     syscall(SYS_execveat, p->self_fd, "", argv->pdata, env->pdata, AT_EMPTY_PATH);
-    return -errno;
+    int wrong = -errno;
+    limits_after_exec(limits);
+    return wrong;
 }
 
 static int start_host(LinuxProcess *p, Target *target, char **envp)
 {
     g_autofree char *host = path_host(p, target->path);
     g_ptr_array_add(target->argv, NULL);
+    LinuxLimit limits[LINUX_LIMITS];
+    limits_for_exec(p, false, limits);
     syscall(SYS_execve, host, target->argv->pdata, envp);
-    return -errno;
+    int wrong = -errno;
+    limits_after_exec(limits);
+    return wrong;
 }
 
 /* The guest's name for a file of its own descriptors. */
@@ -194,10 +202,7 @@ static int64_t process_exec(LinuxThread *t, int dirfd, uint64_t path, uint64_t a
         wrong = resolve(t->process, &target);
     if (!wrong) {
         signals_release(t);
-        LinuxLimit limits[LINUX_LIMITS];
-        limits_for_exec(t->process, target.guest, limits);
         wrong = target.guest ? start_again(t, &target, env) : start_host(t->process, &target, env);
-        limits_after_exec(limits);
         signals_set_mask(t, t->mask);
     }
     g_free(target.path);

@@ -23,6 +23,8 @@
 
 typedef struct LinuxProcess LinuxProcess;
 typedef struct LinuxThread LinuxThread;
+typedef struct LinuxPerf LinuxPerf;
+typedef struct LinuxUring LinuxUring;
 
 /* What a call returns, beside -errno, when a signal came before it could do anything, and it is to
    be done again after a handler with SA_RESTART. Never seen by the guest. */
@@ -58,10 +60,14 @@ typedef struct LinuxMm {
     uint64_t min, limit;      /* addresses that the guest may have: min <= address < limit */
     uint64_t top, cursor;     /* where the search for room starts, downward: first, and now */
     uint64_t brk_start, brk;  /* the heap */
+    /* RLIMIT_AS and RLIMIT_DATA, of what the guest has; UINT64_MAX: none */
+    uint64_t space_limit, data_limit;
     Translator *translator;
 } LinuxMm;
 
 bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **error);
+/* Bytes that the guest may have at all, and private and writable. */
+void mm_limit(LinuxMm *mm, uint64_t space, uint64_t data);
 /* Takes addr..+size out of what the guest may have. */
 void mm_reserve(LinuxMm *mm, uint64_t addr, uint64_t size);
 /* System calls; results are addresses or -errno. */
@@ -235,6 +241,8 @@ struct LinuxProcess {
     LinuxMm mm;
     LinuxSignals *signals;
     GPtrArray *threads;
+    LinuxPerf *perf;          /* NULL: not wanted */
+    GHashTable *urings;       /* by descriptor; NULL: there was none */
     int self_fd;              /* this tool's own executable, to be started again; -1 */
     char *exe;                /* absolute path of the program as the guest sees it */
     char *exe_host;           /* and where the host has it */
@@ -309,11 +317,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LinuxImages, loader_close)
 bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64_t *entry,
                  uint64_t *sp, GError **error);
 
+/* ---- perf's map of compiled code (perf.c) ------------------------------------------------------- */
+
+LinuxPerf *perf_start(void); /* NULL: the file cannot be made */
+/* In a child: a file of its own. perf NULL: nothing. */
+void perf_child(LinuxPerf *perf);
+void perf_region(void *perf, const void *host, size_t size, uint64_t pc); /* as TranslateOptions has it */
+
 /* ---- Paths (path.c) ---------------------------------------------------------------------------- */
 
 /* Where the host has the guest's absolute path: below the sysroot if it is there, else as it is.
    To be freed. */
 char *path_host(const LinuxProcess *p, const char *path);
+
+/* ---- Resource limits (call_limits.c) ------------------------------------------------------------- */
+
+/* Takes the limits of memory that the process was started with for the guest's, and lifts the host's
+   as far as it goes. Once, before anything large is mapped. */
+void limits_start(LinuxProcess *p);
+/* Tells p->mm of them; once it is there. */
+void limits_apply(LinuxProcess *p);
 
 /* ---- What others see (proc_host.c) -------------------------------------------------------------- */
 

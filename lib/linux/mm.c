@@ -40,6 +40,7 @@ bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **
     mm->min = min;
     mm->limit = limit;
     mm->top = mm->cursor = top;
+    mm->space_limit = mm->data_limit = UINT64_MAX;
     return true;
 }
 
@@ -210,6 +211,38 @@ static int64_t map_anywhere(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offs
     return -EINVAL;
 }
 
+void mm_limit(LinuxMm *mm, uint64_t space, uint64_t data)
+{
+    g_mutex_lock(&mm->lock);
+    mm->space_limit = space;
+    mm->data_limit = data;
+    g_mutex_unlock(&mm->lock);
+}
+
+static bool is_data(const Vma *v)
+{
+    return !v->shared && v->prot & PROT_WRITE && v->kind != VMA_STACK;
+}
+
+/* Whether `more` bytes with v's rights, v itself apart, would be more than the limits allow. */
+static bool beyond_limits(LinuxMm *mm, const Vma *v, uint64_t more)
+{
+    uint64_t space = more, data = is_data(v) ? more : 0;
+    if (mm->space_limit == UINT64_MAX && mm->data_limit == UINT64_MAX)
+        return false;
+    for (GTreeNode *n = g_tree_node_first(mm->vmas); n; n = g_tree_node_next(n)) {
+        const Vma *other = vma_of(n);
+        if (other->kind == VMA_HOST)
+            continue;
+        uint64_t size = other->end - other->start;
+        if (v->start < other->end && other->start < v->end) /* goes */
+            size -= MIN(v->end, other->end) - MAX(v->start, other->start);
+        space += size;
+        data += is_data(other) ? size : 0;
+    }
+    return space > mm->space_limit || (is_data(v) && data > mm->data_limit);
+}
+
 /* Maps at addr, which was chosen here or is the guest's own choice. */
 static int64_t map_at(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offset, bool chosen)
 {
@@ -260,6 +293,8 @@ int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, 
             result = -ENOMEM;
     }
     v.end = v.start + size;
+    if (!result && beyond_limits(mm, &v, size))
+        result = -ENOMEM;
     if (!result) {
         bool chosen = !fixed || is_free(mm, v.start, size);
         result = map_at(mm, v, flags, fd, offset, chosen);
@@ -348,6 +383,10 @@ static int64_t grow(LinuxMm *mm, Vma v, uint64_t old, uint64_t old_size, uint64_
 {
     uint64_t more = size - old_size;
     void *p;
+    Vma grown = v;
+    grown.start = grown.end = 0;
+    if (beyond_limits(mm, &grown, flags & MREMAP_DONTUNMAP ? size : more))
+        return -ENOMEM;
     if (old_size && more && in_range(mm, old, size) && is_free(mm, old + old_size, more)) {
         p = mremap(guest_ptr(old), old_size, size, 0);
         if (p != MAP_FAILED) {
@@ -435,7 +474,8 @@ int64_t mm_brk(LinuxMm *mm, uint64_t brk)
     if (brk >= mm->brk_start && brk < mm->limit) {
         if (new > old && is_free(mm, old, new - old)) {
             Vma v = {old, new, PROT_READ | PROT_WRITE, VMA_HEAP, false};
-            if (map_at(mm, v, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, true) >= 0)
+            if (!beyond_limits(mm, &v, new - old) &&
+                map_at(mm, v, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, true) >= 0)
                 mm->brk = brk;
         } else if (new < old) {
             munmap(guest_ptr(new), old - new);

@@ -9,7 +9,9 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "linux/call_priv.h"
@@ -31,6 +33,29 @@ static bool enter_link(GString *at, size_t base, size_t keep, char **todo, const
     return true;
 }
 
+/* What the kernel finds at path if it follows no link on the way: 1 something, 0 nothing, -1 unknown. */
+static int look_at(const char *path, bool follow)
+{
+#ifdef SYS_openat2
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW),
+                            .resolve = RESOLVE_NO_SYMLINKS };
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 ? 1 : errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+#else
+    return -1;
+#endif
+}
+
+static bool climbs(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, "/..")); at += 3)
+        if (!at[3] || at[3] == '/')
+            return true;
+    return false;
+}
+
 char *path_below(const char *root, const char *path, bool follow)
 {
     g_autoptr(GString) at = g_string_new(root);
@@ -39,11 +64,20 @@ char *path_below(const char *root, const char *path, bool follow)
     size_t base = at->len;
     size_t length = strlen(path);
     bool slash = length && path[length - 1] == '/';
+    if (path[strspn(path, "/.")] && !climbs(path)) { /* the common case, in one step */
+        g_string_append(at, path);
+        int there = look_at(at->str, follow);
+        if (there > 0)
+            return g_string_free(g_steal_pointer(&at), FALSE);
+        if (!there)
+            return NULL;
+        g_string_truncate(at, base);
+    }
     g_autofree char *todo = g_strdup(path);
     char *next = todo;
     unsigned links = 0;
 
-    for (;;) {
+    for (;;) { /* link by link */
         next += strspn(next, "/");
         if (!*next)
             break;
@@ -133,6 +167,8 @@ void path_find(LinuxThread *t, int dirfd, uint64_t addr, unsigned flags, HostPat
     if (guest_string(addr, PATH_MAX, &path))
         return;
     out->proc = proc_find(dirfd, path, &out->tid);
+    if (out->proc == PROC_EXE && access("/proc/self", F_OK))
+        out->proc = PROC_NONE; /* not mounted: not there for the guest either */
     if (out->proc == PROC_EXE && (flags & PATH_FOLLOW))
         out->text = g_strdup(p->exe_host);
     else if (!out->proc && !(flags & PATH_AS_IT_IS))

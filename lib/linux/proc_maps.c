@@ -20,12 +20,22 @@ typedef struct Line { /* of maps */
     size_t size;
 } Line;
 
+/* The text that follows may be long: only this line's is to be looked at. */
+static void copy_head(char *head, size_t room, const char *text, size_t size)
+{
+    size = MIN(size, room - 1);
+    memcpy(head, text, size);
+    head[size] = 0;
+}
+
 static bool parse(const char *text, size_t size, Line *out)
 {
     char head[160], perms[5];
     int used = 0;
-    g_strlcpy(head, text, MIN(size + 1, sizeof head));
     *out = (Line){0};
+    if (!g_ascii_isxdigit(text[0]) || g_ascii_isupper(text[0]))
+        return false; /* a value of smaps */
+    copy_head(head, sizeof head, text, size);
     if (sscanf(head, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 "%n", &out->start,
                &out->end, perms, &out->offset, &out->major, &out->minor, &out->inode, &used) != 7)
         return false;
@@ -125,8 +135,10 @@ static void print_value(GString *out, const char *text, size_t length, uint64_t 
 {
     const char *colon = memchr(text, ':', length);
     uint64_t value;
-    char unit[4];
-    if (colon && sscanf(colon + 1, "%" SCNu64 " %3s", &value, unit) == 2 && !strcmp(unit, "kB") &&
+    char unit[4], rest[40] = "";
+    if (colon)
+        copy_head(rest, sizeof rest, colon + 1, length - (size_t)(colon + 1 - text));
+    if (colon && sscanf(rest, "%" SCNu64 " %3s", &value, unit) == 2 && !strcmp(unit, "kB") &&
         !(colon - text > 8 && !memcmp(colon - 8, "PageSize", 8))) {
         value = !strncmp(text, "Size:", 5) ? size / 1024 : MIN(value, size / 1024);
         g_string_append_len(out, text, colon + 1 - text);

@@ -46,6 +46,7 @@ static bool start_memory(LinuxProcess *p, GError **error)
     if (!mm_start(&p->mm, LINUX_MMAP_MIN, limit, top, error))
         return false;
     p->mm.translator = p->translator;
+    limits_apply(p);
     translate_code_range(p->translator, &start, &size);
     mm_reserve(&p->mm, start, size);
     return true;
@@ -61,6 +62,10 @@ static void set_name(const char *program)
 static bool start(LinuxProcess *p, int *status, GError **error)
 {
     TranslateOptions translate = {.accel = p->options.accel};
+    if (p->options.perf_map && (p->perf = perf_start())) {
+        translate.compiled = perf_region;
+        translate.compiled_opaque = p->perf;
+    }
     uint64_t entry, sp;
     g_autoptr(LinuxImages) images = loader_open(p, status, error);
     if (!images)
@@ -95,6 +100,7 @@ void linux_run(const LinuxOptions *options, int *status, GError **error)
     p->sysroot = options->sysroot;
     p->self_fd = open_self(options);
     fds_start(p);
+    limits_start(p);
     if (!start(p, status, error))
         return;
     LinuxThread *t = p->threads->pdata[0];

@@ -76,6 +76,9 @@ static void test_links(Root *r, gconstpointer data)
     check(r, "/lib/ld.so", true, "/usr/lib/ld.so");
     check(r, "/lib64/ld.so", true, "/usr/lib/ld.so");
     check(r, "//lib64/./ld.so", true, "/usr/lib/ld.so");
+    check(r, "/usr/lib/", true, "/usr/lib/");
+    check(r, "/usr/./lib", true, "/usr/./lib");
+    check(r, "/usr/lib/..so", true, NULL);
     check(r, "/usr/up/ld.so", true, "/usr/lib/ld.so");
     check(r, "/abs", true, "/usr/lib/ld.so");
     check(r, "/abs", false, "/abs");

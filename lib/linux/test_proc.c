@@ -103,6 +103,29 @@ static void test_smaps(void)
         "VmFlags: rd mr \n");
 }
 
+/* The time grows with the number of mappings, not with its square. */
+static void test_many(void)
+{
+    enum { MANY = 60000 };
+    g_autoptr(GString) maps = g_string_new(NULL), smaps = g_string_new(NULL);
+    g_autoptr(GString) out = g_string_new(NULL);
+    Vma *all = g_new0(Vma, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        uint64_t at = 0x10000 + i * UINT64_C(0x2000);
+        all[i] = (Vma){ at, at + 0x1000, RW, VMA_PLAIN, false };
+        g_string_append_printf(maps, "%08lx-%08lx rw-p 00000000 00:00 0 \n", (long)at,
+                               (long)at + 0x1000);
+        g_string_append_printf(smaps, "%08lx-%08lx rw-p 00000000 00:00 0 \nSize:   4 kB\n"
+                               "Rss:    4 kB\nVmFlags: rd wr\n", (long)at, (long)at + 0x1000);
+    }
+    gint64 start = g_get_monotonic_time();
+    proc_filter_maps(out, maps->str, all, MANY);
+    g_assert_cmpstr(out->str, ==, maps->str);
+    proc_filter_smaps(out, smaps->str, all, MANY);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
+    g_free(all);
+}
+
 static const ProcFacts facts = {
     .total = 40 << 20, .data = 8 << 20, .stack = 4 << 20, .code = 1 << 20, .libraries = 2 << 20,
     .code_start = 1026, .code_end = 1027, .stack_start = 1028, .data_start = 1045,
@@ -173,6 +196,7 @@ int main(int argc, char **argv)
     g_test_add_func("/proc/neighbours", test_neighbours);
     g_test_add_func("/proc/nothing", test_nothing);
     g_test_add_func("/proc/smaps", test_smaps);
+    g_test_add_func("/proc/many", test_many);
     g_test_add_func("/proc/stat", test_stat);
     g_test_add_func("/proc/statm", test_statm);
     g_test_add_func("/proc/status", test_status);

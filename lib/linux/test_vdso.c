@@ -8,12 +8,11 @@
 #include "linux/linux_priv.h"
 #include "linux/vdso.h"
 
-/* Two functions of the host's machine: they give 42, and their argument plus 1. */
-static const uint8_t code[] = {0xb8, 42, 0, 0, 0, 0xc3, 0, 0, 0x8d, 0x47, 1, 0xc3};
-
 static void test_loads(void)
 {
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+    /* two functions of the host's machine: they give 42, and their argument plus 1 */
+    static const uint8_t code[] = {0xb8, 42, 0, 0, 0, 0xc3, 0, 0, 0x8d, 0x47, 1, 0xc3};
     static const VdsoSymbol symbols[] = {{"answer", 0, 6}, {"next", 8, 4}};
     uint64_t at;
     g_autoptr(GBytes) image = vdso_build(EM_X86_64, 0, "LATHE_1", symbols, 2, code, sizeof code,

@@ -161,7 +161,9 @@ void thread_run(LinuxThread *t)
 
 typedef struct Birth {
     LinuxThread *child;
-    uint64_t child_tid;     /* where it writes its number; 0: nowhere */
+    /* where it writes its number; 0: nowhere. Both before it runs: the C library has its parent's word
+       in the same place as the one that is cleared at its end */
+    uint64_t child_tid, parent_tid;
     uint32_t born;          /* futex: tid is known */
     pid_t tid;
 } Birth;
@@ -173,10 +175,11 @@ static void *thread_main(void *opaque)
     LinuxProcess *p = t->process;
     t->tid = (pid_t)syscall(SYS_gettid);
     linux_set_current(t);
-    if (birth->child_tid) {
-        uint32_t tid = (uint32_t)t->tid;
-        (void)guest_write(birth->child_tid, &tid, sizeof tid);
-    }
+    uint32_t number = (uint32_t)t->tid;
+    if (birth->child_tid)
+        (void)guest_write(birth->child_tid, &number, sizeof number);
+    if (birth->parent_tid)
+        (void)guest_write(birth->parent_tid, &number, sizeof number);
     birth->tid = t->tid;
     __atomic_store_n(&birth->born, 1, __ATOMIC_SEQ_CST); /* birth is gone from here on */
     syscall(SYS_futex, &birth->born, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -197,7 +200,8 @@ static int64_t new_thread(LinuxThread *t, uint64_t flags, uint64_t stack, uint64
 {
     LinuxProcess *p = t->process;
     LinuxThread *child = thread_new(p);
-    Birth birth = {.child = child, .child_tid = flags & CLONE_CHILD_SETTID ? ctid : 0};
+    Birth birth = {.child = child, .child_tid = flags & CLONE_CHILD_SETTID ? ctid : 0,
+                   .parent_tid = flags & CLONE_PARENT_SETTID ? ptid : 0};
     pthread_attr_t attr;
     pthread_t thread;
     p->abi->clone(child->cpu, t->cpu, stack, flags & CLONE_SETTLS, tls);
@@ -225,10 +229,6 @@ static int64_t new_thread(LinuxThread *t, uint64_t flags, uint64_t stack, uint64
         syscall(SYS_futex, &birth.born, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
     tid = birth.tid;
     unblock_signals(old);
-    if (flags & CLONE_PARENT_SETTID) {
-        uint32_t number = (uint32_t)tid;
-        (void)guest_write(ptid, &number, sizeof number);
-    }
     return tid;
 }
 
@@ -263,6 +263,7 @@ static void become_child(LinuxThread *t)
             g_free(p->threads->pdata[i]);
     g_ptr_array_set_size(p->threads, 0);
     g_ptr_array_add(p->threads, t);
+    perf_child(p->perf);
     t->main = true;
     t->tid = (pid_t)syscall(SYS_gettid);
     unlock_all(p, t);

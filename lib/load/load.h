@@ -100,6 +100,14 @@ LoadProgram *load_program(const uint8_t *data, size_t size, const char *name, GE
 void load_program_free(LoadProgram *program); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoadProgram, load_program_free)
 
+typedef struct LoadSymbols LoadSymbols;
+/* The functions that an ELF file names; empty if it has no such table. Nothing refers to data then. */
+LoadSymbols *load_symbols(const uint8_t *data, size_t size);
+/* The function that addr (of the file, before it is moved) lies in, and how far. NULL: none. */
+const char *load_symbol_at(const LoadSymbols *symbols, uint64_t addr, uint64_t *offset);
+void load_symbols_free(LoadSymbols *symbols); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LoadSymbols, load_symbols_free)
+
 /* ---- Initial RAM disks ------------------------------------------------------ */
 
 /* Appends an entry to a cpio archive: mode has the kind of file too; name has no leading slash. */

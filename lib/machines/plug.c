@@ -25,7 +25,7 @@ typedef struct {
 
 static bool plugs(const DeviceType *type)
 {
-    return type->slot && strcmp(type->name, "virtio-pci");
+    return type->slot && !type->front;
 }
 
 static const DeviceType *with_suffix(const char *name, size_t len, const char *suffix)
@@ -173,7 +173,7 @@ static Device *slot_find(const Machine *m, const char *kind, const char *bus, GE
     g_autoptr(GString) names = g_string_new("");
     for (guint i = 0; i < m->devices->len + m->added->len; i++) {
         Device *dev = nth(m, i);
-        if (g_strcmp0(dev->type->offers, kind) || !strcmp(dev->type->name, "virtio-pci"))
+        if (g_strcmp0(dev->type->offers, kind) || dev->type->front)
             continue;
         bool board = i < m->devices->len;
         g_autofree char *own = machine_bus_name(m, dev);
@@ -200,21 +200,24 @@ static Device *slot_find(const Machine *m, const char *kind, const char *bus, GE
 
 /* ---- Adding ------------------------------------------------------------------------------- */
 
-/* Takes the device out of its slot and frees it; with what is plugged into it. */
-static void discard(Machine *m, Device *dev)
+/* The last one plugged into dev, or NULL. */
+static Device *child_of(const Machine *m, const Device *dev)
 {
     for (guint i = m->added->len; i > 0; i--) {
-        Device *child = i <= m->added->len ? g_ptr_array_index(m->added, i - 1) : NULL;
-        /* Of a virtio device, the function in front of it goes first, as it calls into the other. */
-        if (child && child->bus == dev && strcmp(dev->type->name, "virtio-pci"))
-            discard(m, child);
-    }
-    Device *inner = NULL;
-    for (guint i = 0; i < m->added->len; i++) {
-        Device *child = g_ptr_array_index(m->added, i);
+        Device *child = g_ptr_array_index(m->added, i - 1);
         if (child->bus == dev)
-            inner = child;
+            return child;
     }
+    return NULL;
+}
+
+/* Takes the device out of its slot and frees it, with what is plugged into it: that goes first, but for
+   what a front carries, since the front calls into it. */
+static void discard(Machine *m, Device *dev)
+{
+    Device *child, *inner = dev->type->front ? child_of(m, dev) : NULL;
+    while (!inner && (child = child_of(m, dev)))
+        discard(m, child);
     if (dev->bus && dev->bus->type->unplug)
         dev->bus->type->unplug(dev->bus, dev);
     machine_release_backends(m, dev);
@@ -401,7 +404,7 @@ bool machine_remove_device(Machine *m, const char *id, GError **error)
     if (!dev || !g_ptr_array_find(m->added, dev, &index))
         return dev ? fail_usage(error, "Device '%s' is part of the board", id)
                    : fail_usage(error, "Device '%s' not found", id);
-    if (dev->bus && !strcmp(dev->bus->type->name, "virtio-pci"))
+    if (dev->bus && dev->bus->type->front)
         dev = dev->bus;
     Device *bus = dev->bus;
     if (!bus->type->eject) {

@@ -278,7 +278,7 @@ static inline void ring_offer(const Ring *r, uint16_t head)
 /* Waits, in the host's time, until so many buffers are used; false if they are not. */
 static inline bool ring_wait(const Ring *r, unsigned used)
 {
-    for (unsigned i = 0; i < 5000; i++) {
+    for (unsigned i = 0; i < 30000; i++) {
         if (ring_used(r) == used)
             return true;
         g_usleep(1000);
@@ -289,7 +289,7 @@ static inline bool ring_wait(const Ring *r, unsigned used)
 /* The device gave up on its driver: NEEDS_RESET and a configuration interrupt. */
 static inline bool virtio_broken(Board *b, uint64_t slot)
 {
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < 30000; i++) {
         if (rl(b, slot + VM_STATUS) & 64)
             return true;
         g_usleep(1000);

@@ -134,7 +134,7 @@ static void consume(Drive *d, unsigned qid)
 static Answer wait_one(Drive *d, unsigned qid)
 {
     uint64_t at = d->q[qid].cq + 16 * d->q[qid].head;
-    for (unsigned i = 0; i < 5000 && !answered(d, qid); i++)
+    for (unsigned i = 0; i < 30000 && !answered(d, qid); i++)
         g_usleep(1000);
     g_assert_true(answered(d, qid));
     uint32_t last = rl(&d->b, at + 12);
@@ -459,7 +459,7 @@ static void test_full(void)
             put(&d, 1, &(Command){.op = 0, .ns = 1});
         ring(&d, 1);
         for (unsigned i = 0; i < ENTRIES - 1; i++) {
-            for (unsigned k = 0; k < 5000 && !answered(&d, 1); k++)
+            for (unsigned k = 0; k < 30000 && !answered(&d, 1); k++)
                 g_usleep(1000);
             g_assert_true(answered(&d, 1));
             consume(&d, 1);

@@ -7,15 +7,18 @@
  */
 #include "qtest/test_pci.h"
 
+#include <glib/gstdio.h>
 #include <stdlib.h>
 
 #define ROUND 2000 /* actions between machine resets, on average */
+
+enum { ROOT_PORTS = 3, PCI_MOST = 16 };
 
 typedef struct {
     Board b;
     GRand *rand;
     uint64_t done;
-    Pci pci[16]; /* every function, in place, but for what was done to it since */
+    Pci pci[PCI_MOST + ROOT_PORTS]; /* every function, in place, but for what was done to it since */
     unsigned pci_count, ports; /* the first ones are root ports */
 } Poker;
 
@@ -134,7 +137,7 @@ static void poke_place(Poker *p)
     PciPool pool = PCI_POOL;
     p->pci_count = p->ports = 0;
     for (unsigned pass = 0; pass < 2; pass++) {
-        for (unsigned slot = 1; slot < 32 && p->pci_count < 12; slot++) {
+        for (unsigned slot = 1; slot < 32 && p->pci_count < PCI_MOST; slot++) {
             Pci *f = &p->pci[p->pci_count];
             *f = (Pci){.b = &p->b, .cfg = PCI_ADDR(0, slot << 3)};
             bool port = cfg(f, 'b', PCI_HEADER_TYPE) == 1;
@@ -301,13 +304,49 @@ static void poke_nvme(Poker *p)
         wl(b, regs + 0x14, 0x00464001); /* shutdown */
 }
 
+/* A gigabit card that is on and in loop-back, with random rings and descriptors. */
+static void poke_e1000e(Poker *p)
+{
+    enum { CTRL = 0x0, RCTL = 0x100, TCTL = 0x400, RX = 0x2800, TX = 0x3800, LOW = 0, HIGH = 4,
+           LEN = 8, HEAD = 0x10, TAIL = 0x18 };
+    Board *b = &p->b;
+    Pci *f = NULL;
+    for (unsigned i = 0; i < p->pci_count; i++)
+        if (cfg(&p->pci[i], 'l', 0) == 0x10d38086)
+            f = &p->pci[i];
+    if (!f)
+        return;
+    uint64_t regs = f->bar[0];
+    static const unsigned rings[] = {RX, TX, RX + 0x100, TX + 0x100};
+    cfg_set(f, 'w', PCI_COMMAND, 7);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rings); i++) {
+        uint64_t ring = below(p, 16) ? RAM + 0x90000 + 0x1000 * i : address(p) & ~UINT64_C(15);
+        wl(b, regs + rings[i] + LOW, (uint32_t)ring);
+        wl(b, regs + rings[i] + HIGH, (uint32_t)(ring >> 32));
+        wl(b, regs + rings[i] + LEN, below(p, 8) ? 0x400 : (uint32_t)value(p));
+        for (unsigned n = 0; n < 8; n++) {
+            uint64_t desc = RAM + 0x90000 + 0x1000 * i + 16 * below(p, 64);
+            wq(b, desc, address(p));
+            wq(b, desc + 8, below(p, 2) ? (uint64_t)(below(p, 0xff) << 24 | below(p, 0x1000)) | below(p, 16)
+                                        : any64(p));
+        }
+    }
+    wl(b, regs + RCTL, below(p, 8) ? 0x805e : (uint32_t)value(p)); /* on, all of it, looped back */
+    wl(b, regs + TCTL, below(p, 8) ? 0x10a : (uint32_t)value(p));
+    for (unsigned n = below(p, 6); n > 0; n--)
+        wl(b, regs + rings[below(p, G_N_ELEMENTS(rings))] + (below(p, 8) ? TAIL : HEAD), below(p, 70));
+    if (!below(p, 20))
+        wl(b, regs + CTRL, 1u << 26); /* a reset in the middle of it */
+}
+
 /* A card comes or goes, in the port that is kept for it. */
 static void poke_hotplug(Poker *p)
 {
     static const char *const cards[] = {"virtio-rng-pci,id=hot,bus=rp2",
                                         "virtio-blk-pci,id=hot,bus=rp2,drive=hot",
                                         "nvme,id=hot,bus=rp2,drive=hot,serial=hot",
-                                        "virtio-net-pci,id=hot,bus=rp2"};
+                                        "virtio-net-pci,id=hot,bus=rp2",
+                                        "virtio-scsi-pci,id=hot,bus=rp2", "e1000e,id=hot,bus=rp2"};
     if (machine_device(p->b.m, "hot"))
         machine_remove_device(p->b.m, "hot", NULL);
     else
@@ -325,6 +364,7 @@ static void poke_pci(Poker *p)
     case 6: case 7: poke_msix(p); break;
     case 8: case 9: case 10: poke_config(p); break;
     case 11: below(p, 8) ? (void)0 : poke_hotplug(p); break;
+    case 12: case 13: poke_e1000e(p); break;
     default: poke_bar(p); break;
     }
 }
@@ -379,7 +419,9 @@ static void step(Poker *p)
 
 static void test_poke(void)
 {
-    static const char *const adds[] = {
+    g_autofree char *dir = g_dir_make_tmp("poke-XXXXXX", NULL);
+    g_autofree char *vsock = g_strdup_printf("-device virtio-vsock-pci,guest-cid=3,path=%s/v", dir);
+    const char *const adds[] = {
         "-blockdev driver=null-co,node-name=n,size=1M", "-device virtio-blk-device,drive=n,id=blk",
         "-device virtio-rng-device,id=rng", "-device virtio-serial-device,id=ser",
         "-device virtconsole,chardev=c,id=con", "-blockdev driver=null-co,node-name=m,size=64k",
@@ -393,6 +435,9 @@ static void test_poke(void)
         "-device virtio-blk-pci,drive=p,id=blk3,bus=rp",
         "-blockdev driver=null-co,node-name=q,size=1M,latency-ns=50000",
         "-device nvme,id=nv2,drive=q,serial=poke2,bus=rp3",
+        "-device e1000e,id=e1000e", vsock, "-device virtio-scsi-pci,id=scsi",
+        "-blockdev driver=null-co,node-name=s,size=1M,latency-ns=50000",
+        "-device scsi-hd,drive=s,bus=scsi.0", "-device scsi-cd,bus=scsi.0",
         "-blockdev driver=null-co,node-name=hot,size=1M,latency-ns=20000", NULL};
     const char *seconds = g_getenv("POKE_SECONDS"), *seed_text = g_getenv("POKE_SEED");
     guint32 seed = seed_text ? (guint32)strtoul(seed_text, NULL, 0) : (guint32)g_get_real_time();
@@ -401,8 +446,8 @@ static void test_poke(void)
     g_printerr("# POKE_SEED=%u\n", seed);
     board_open_as(&p.b, "virt,aclint=on", adds);
     poke_place(&p);
-    g_assert_cmpuint(p.ports, ==, 3);
-    g_assert_cmpuint(p.pci_count, ==, 11);
+    g_assert_cmpuint(p.ports, ==, ROOT_PORTS);
+    g_assert_cmpuint(p.pci_count, ==, 14);
     while (g_get_monotonic_time() < end)
         step(&p);
     /* Afterwards the board works as ever. */
@@ -428,6 +473,7 @@ static void test_poke(void)
     g_assert_true(ring_wait(&r, 1));
     g_printerr("# %" PRIu64 " actions\n", p.done);
     board_close(&p.b);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
     g_rand_free(p.rand);
 }
 

@@ -43,6 +43,31 @@ static int make_code(size_t size)
     return fd;
 }
 
+static bool map_memfd(Code *c, GError **error)
+{
+    int fd = make_code(c->size);
+    if (fd < 0)
+        return fail_errno(error, -fd, "cannot make the code cache");
+    c->write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    c->run = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+    int e = errno;
+    close(fd);
+    if (c->write == MAP_FAILED || c->run == MAP_FAILED)
+        return fail_errno(error, e, "cannot map the code cache");
+    return true;
+}
+
+/* Without a file's name: perf looks for names of code in its map only where there is none. */
+static bool map_anonymous(Code *c, GError **error)
+{
+    c->run = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1,
+                  0);
+    c->write = c->run == MAP_FAILED ? MAP_FAILED : mremap(c->run, 0, c->size, MREMAP_MAYMOVE);
+    if (c->write == MAP_FAILED || mprotect(c->write, c->size, PROT_READ | PROT_WRITE))
+        return fail_errno(error, errno, "cannot map the code cache");
+    return true;
+}
+
 bool cache_start(Translator *t, GError **error)
 {
     Code *c = &t->code;
@@ -56,20 +81,13 @@ bool cache_start(Translator *t, GError **error)
     t->indexed = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     t->regions = g_ptr_array_new();
     t->max_links = (uint32_t)(c->size / 64);
-    t->links = g_new(Link, t->max_links);
+    t->links = g_try_new(Link, t->max_links); /* large, but touched only as far as it is used */
+    if (!t->links)
+        return fail(error, "no memory for the code cache's tables");
     t->n_links = 1;
     if (!t->host)
         return true;
-    int fd = make_code(c->size);
-    if (fd < 0)
-        return fail_errno(error, -fd, "cannot make the code cache");
-    c->write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    c->run = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
-    int e = errno;
-    close(fd);
-    if (c->write == MAP_FAILED || c->run == MAP_FAILED)
-        return fail_errno(error, e, "cannot map the code cache");
-    return true;
+    return t->options.compiled ? map_anonymous(c, error) : map_memfd(c, error);
 }
 
 /* Made in the parent, whose other threads go on changing the code as soon as the lock is free. */

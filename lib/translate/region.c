@@ -316,6 +316,8 @@ RegionResult region_make(TranslateCpu *cpu, uint64_t phys, const uint8_t *bytes,
         return REGION_NO_ROOM;
     }
     cache_add(t, r);
+    if (t->host && t->options.compiled)
+        t->options.compiled(t->options.compiled_opaque, t->code.run + r->entry, r->size, phys);
     if (t->host && log_enabled(LOG_OUT_ASM))
         log_host(t, r);
     *out = r;

@@ -188,6 +188,10 @@ typedef struct TranslateOptions {
     TranslateAccel accel;
     size_t code_size;        /* bytes of code cache; 0: 64 MiB */
     uint64_t memory_base;    /* direct_memory: host address of guest address 0 */
+    /* Told of each piece of code made from pc (a physical address, or user mode's) on; under a lock:
+     * nothing of the translator may be called. NULL: nobody. */
+    void (*compiled)(void *opaque, const void *host, size_t size, uint64_t pc);
+    void *compiled_opaque;
 } TranslateOptions;
 
 /* The guest struct must outlive the translator. */

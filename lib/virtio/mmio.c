@@ -4,7 +4,7 @@
  * which a driver knows to leave it alone. Registers are 32 bits wide; the configuration takes any
  * size. Left out: version 1 (legacy), shared memory, QueueReset.
  */
-#include "virtio/virtio.h"
+#include "virtio/virtio_priv.h"
 
 #include "base/bytes.h"
 
@@ -147,12 +147,6 @@ uint64_t virtio_mmio_read(VirtioMmio *m, uint64_t offset, unsigned size)
 
 /* ---- Writing ----------------------------------------------------------------- */
 
-static void set_half(uint64_t *word, bool high, uint32_t value)
-{
-    *word = high ? (*word & UINT32_MAX) | (uint64_t)value << 32
-                 : (*word & ~(uint64_t)UINT32_MAX) | value;
-}
-
 /* Where a queue is: fixed while it is enabled. */
 static void queue_write(VirtioQueue *q, uint64_t offset, uint32_t value)
 {
@@ -163,9 +157,9 @@ static void queue_write(VirtioQueue *q, uint64_t offset, uint32_t value)
     if (offset == QUEUE_SIZE)
         q->config.size = value > UINT16_MAX ? 0 : (uint16_t)value;
     switch (offset & ~UINT64_C(4)) {
-    case QUEUE_DESC_LOW: set_half(&q->config.desc, high, value); break;
-    case QUEUE_DRIVER_LOW: set_half(&q->config.driver, high, value); break;
-    case QUEUE_DEVICE_LOW: set_half(&q->config.device, high, value); break;
+    case QUEUE_DESC_LOW: virtio_set_half(&q->config.desc, high, value); break;
+    case QUEUE_DRIVER_LOW: virtio_set_half(&q->config.driver, high, value); break;
+    case QUEUE_DEVICE_LOW: virtio_set_half(&q->config.device, high, value); break;
     default: break;
     }
 }

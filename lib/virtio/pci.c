@@ -239,12 +239,6 @@ static void set_vector(const VirtioPci *p, uint16_t *vector, uint64_t value)
     __atomic_store_n(vector, there ? (uint16_t)value : VIRTIO_PCI_NO_VECTOR, __ATOMIC_RELAXED);
 }
 
-static void set_half(uint64_t *word, bool high, uint32_t value)
-{
-    *word = high ? (*word & UINT32_MAX) | (uint64_t)value << 32
-                 : (*word & ~(uint64_t)UINT32_MAX) | value;
-}
-
 /* Where a queue is: fixed while it is enabled. */
 static void queue_write(VirtioQueue *q, uint64_t offset, uint32_t value)
 {
@@ -252,7 +246,7 @@ static void queue_write(VirtioQueue *q, uint64_t offset, uint32_t value)
         return;
     uint64_t *word = offset < QUEUE_DRIVER ? &q->config.desc
                      : offset < QUEUE_DEVICE ? &q->config.driver : &q->config.device;
-    set_half(word, offset & 4, value);
+    virtio_set_half(word, offset & 4, value);
 }
 
 /* One field: offset and size are those of a field. */

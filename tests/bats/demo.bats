@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # make demo, as a user at a terminal sees it: script(1) gives it a terminal and keeps what is on it.
 
+load common
+
 setup()
 {
     command -v script >/dev/null || skip "script is not installed"
@@ -12,7 +14,7 @@ setup()
     : >"$screen"
     mkfifo "$keys"
     # MAKE=: since it is built; the terminal's size is asked for by the guest's shell
-    timeout -k 5 120 script -qefc "env MAKE=: DEPS=no build/demo.sh" "$screen" <"$keys" >/dev/null 2>&1 3>&- &
+    timeout -k 5 300 script -qefc "env MAKE=: DEPS=no build/demo.sh" "$screen" <"$keys" >/dev/null 2>&1 3>&- &
     demo=$!
     exec 7>"$keys"
 }
@@ -26,13 +28,7 @@ teardown()
 # sees TEXT: waits until it is on the screen
 sees()
 {
-    for _ in {1..300}; do
-        ! grep -qaF -- "$1" "$screen" || return 0
-        sleep 0.2
-    done
-    tail -n 30 "$screen"
-    echo "never seen: $1"
-    return 1
+    wait_for grep -qaF -- "$1" "$screen" || { tail -n 30 "$screen"; return 1; }
 }
 
 types()
@@ -66,7 +62,8 @@ types()
 
 @test "Ctrl-c goes to the guest and ends what runs there" {
     sees "lathe:~# "
-    types 'sleep 1000; echo after=$?'
+    types 'echo beg""un; sleep 1000; echo after=$?'
+    sees begun
     sleep 1
     printf '\003' >&7
     types 'echo still=$((40 + 2))'

@@ -40,7 +40,7 @@ make_disk()
     run timeout 100 vm-run -L "$LOADERS" disk.img </dev/null
     [ "$status" -eq 0 ]
     [[ "$output" == *"b6d81b360a5672d80c27430f39153e2c"* ]]
-    [[ "$output" == *"DHCP"* || "$output" == *"extlinux.conf"* ]]
+    [[ "$output" == *"Found /extlinux/extlinux.conf"* ]]
 }
 
 @test "--print-argv writes out what a short command line means" {

@@ -3,6 +3,8 @@
 # -serial and -chardev: a guest without an operating system that sends back what it reads, each
 # letter's successor ("HAL" comes back as "IBM"), and powers off at a dot.
 
+load common
+
 setup_file()
 {
     command -v riscv64-linux-gnu-gcc >/dev/null || skip "riscv64-linux-gnu-gcc is not installed"
@@ -46,7 +48,7 @@ teardown()
 # start OPTION...: the machine in the background
 start()
 {
-    timeout -k 5 60 vm-run -display none -bios none -kernel "$GUEST" "$@" </dev/null >out 2>err 3>&- &
+    timeout -k 5 120 vm-run -display none -bios none -kernel "$GUEST" "$@" </dev/null >out 2>err 3>&- &
     pid=$!
 }
 
@@ -62,7 +64,7 @@ ended()
 # talk KIND ADDRESS TEXT [ANSWER]: sends TEXT, waits for ANSWER
 talk()
 {
-    timeout 30 python3 - "$@" <<'END'
+    timeout 90 python3 - "$@" <<'END'
 import os, socket, sys, time
 kind, where, text = sys.argv[1:4]
 answer = sys.argv[4].encode() if len(sys.argv) > 4 else b""
@@ -72,7 +74,7 @@ def opened():
     if kind == "tcp":
         s = socket.create_connection(("127.0.0.1", int(where))); return s.fileno(), s
     return os.open(where, os.O_RDWR | os.O_NOCTTY), None
-for attempt in range(200):
+for attempt in range(600):
     try:
         fd, keep = opened(); break
     except OSError:
@@ -100,13 +102,14 @@ END
 @test "the machine waits for its socket's first peer, and says so" {
     start -chardev socket,id=c0,path=s,server=on -serial chardev:c0
     talk unix s HAL. IBM
-    ended | grep "waiting for connection on: unix:s,server=on"
+    ended >said
+    grep "waiting for connection on: unix:s,server=on" said
 }
 
 @test "waiting for a peer is ended by a signal" {
     vm-run -display none -bios none -kernel "$GUEST" -serial unix:s,server=on 2>err 3>&- &
     pid=$!
-    for _ in $(seq 100); do [ -s err ] || sleep 0.1; done
+    wait_for [ -s err ]
     kill -TERM "$pid"
     wait "$pid"
     [ ! -e s ]
@@ -115,7 +118,7 @@ END
 @test "a client connects again when its server has come back" {
     start -serial unix:s,reconnect=1
     for text in HAL abc; do
-        timeout 30 python3 - $text <<'END'
+        timeout 90 python3 - $text <<'END'
 import os, socket, sys
 if os.path.exists("s"): os.unlink("s")
 l = socket.socket(socket.AF_UNIX); l.bind("s"); l.listen(1)
@@ -132,7 +135,7 @@ END
 }
 
 @test "a TCP port and a log file" {
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     start -chardev socket,id=c,host=127.0.0.1,port="$port",server=on,wait=off,logfile=log -serial chardev:c
     talk tcp "$port" HAL IBM
     talk tcp "$port" .
@@ -158,17 +161,19 @@ END
 @test "a pty by its link, opened twice" {
     start -chardev pty,id=c,path=tty -serial chardev:c
     talk pty tty HAL IBM
-    talk pty tty abc. bcd
-    ended | grep "char device redirected to /dev/pts/"
+    talk pty tty abc bcd
+    talk pty tty . # alone, as what nobody has read from a pty goes with the machine
+    ended >said
+    grep "char device redirected to /dev/pts/" said
     [ ! -L tty ]
 }
 
 @test "two FIFOs" {
     mkfifo p.in p.out
     start -serial pipe:p
-    timeout 30 sh -c 'printf HAL >p.in'
-    [ "$(timeout 30 head -c 3 p.out)" = IBM ]
-    timeout 30 sh -c 'printf . >p.in'
+    timeout 90 sh -c 'printf HAL >p.in'
+    [ "$(timeout 90 head -c 3 p.out)" = IBM ]
+    timeout 90 sh -c 'printf . >p.in'
     ended
 }
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Disks on virtio-blk: what a guest writes is in the host's file, and the other way round.
 
+load common
+
 setup_file()
 {
     KERNEL=$(build/guest.sh kernel riscv64) && INITRD=$(build/guest.sh initrd-io riscv64) ||
@@ -139,12 +141,9 @@ check_rewrite()
 }
 
 @test "a second vm-run on a disk names the first" {
-    timeout 60 vm-run -nographic -kernel "$KERNEL" -drive file=disk.img,format=raw </dev/null \
+    timeout 120 vm-run -nographic -kernel "$KERNEL" -drive file=disk.img,format=raw </dev/null \
         >first.log 2>&1 3>&- &
-    for _ in {1..100}; do
-        ! grep -qa Linux first.log || break
-        sleep 0.1
-    done
+    wait_for grep -qa Linux first.log
     pid=$(pgrep -P $!)
     run timeout 60 vm-run -nographic -kernel "$KERNEL" -drive file=disk.img,format=raw </dev/null
     kill -INT "$pid"
@@ -323,12 +322,7 @@ monitor()
 # await TEXT: in the guest's output.
 await()
 {
-    for _ in {1..300}; do
-        ! grep -qa "$1" guest.log || return 0
-        sleep 0.1
-    done
-    cat guest.log
-    return 1
+    wait_for grep -qa "$1" guest.log || { cat guest.log; return 1; }
 }
 
 @test "SCSI disks come, grow and go while the guest runs" {

@@ -34,7 +34,7 @@ root_folder()
 
 @test "the command's output, errors and exit status are vm-run's" {
     for code in 0 7; do
-        run guest --exec "uname -m; echo bad >&2; exit $code" </dev/null 2>err
+        run --separate-stderr guest --exec "uname -m; echo bad >&2; exit $code" </dev/null
         [ "$status" -eq $code ]
         [ "${lines[0]}" = riscv64 ]
     done

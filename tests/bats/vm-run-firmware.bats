@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What firmware needs, with real firmware and real guests: fw_cfg, flash, loader, U-Boot.
 
+load common
+
 setup()
 {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -9,30 +11,35 @@ setup()
 }
 
 # Runs vm-run with the arguments after the first, types the first at U-Boot's prompt, then what ends
-# the machine in every mode (the finisher).
+# the machine in every mode (the finisher). Nothing is typed but at a prompt: commands eat what comes
+# meanwhile, and an empty line repeats the one before.
 at_prompt()
 {
     text=$1
     shift
+    rm -f "$T/in.in" "$T/in.out"
     mkfifo "$T/in.in" "$T/in.out"
-    timeout 90 vm-run --arch riscv64 -M virt -m 512M -display none -serial pipe:"$T/in" "$@" 9>&- &
+    timeout 200 vm-run --arch riscv64 -M virt -m 512M -display none -serial pipe:"$T/in" "$@" 9>&- 3>&- &
     pid=$!
     exec 7<>"$T/in.in"
-    cat "$T/in.out" >"$T/out" &
-    for _ in $(seq 600); do
-        if grep -qa '=> ' "$T/out"; then break; fi
-        if grep -qa 'U-Boot 20' "$T/out"; then printf ' ' >&7; fi
-        kill -0 $pid 2>/dev/null || break
-        sleep 0.1
-    done
+    cat "$T/in.out" >"$T/out" 3>&- &
+    wait_for stops_countdown
     printf '%s\n' "$text" >&7
-    # Its commands eat what is typed meanwhile.
-    for _ in $(seq 30); do
-        sleep 0.5
-        kill -0 $pid 2>/dev/null || break
-        printf '\nmw.l 100000 5555\n' >&7
-    done
+    wait_for grep -qa "^=>  *${text%% *}" "$T/out"
+    wait_for prompts
+    printf 'mw.l 100000 5555\n' >&7
     wait $pid
+    exec 7>&-
+}
+
+# What stopped the countdown may stand after it.
+prompts() { tail -n 1 "$T/out" | grep -qa '^=>  *$'; }
+
+stops_countdown()
+{
+    ! prompts || return 0
+    ! grep -qa 'U-Boot 20' "$T/out" || printf ' ' >&7
+    return 1
 }
 
 uboot()
@@ -46,7 +53,7 @@ uboot()
     uboot
     at_prompt version -kernel "$S_MODE"
     grep -a '^U-Boot 20' "$T/out"
-    grep -a '=> version' "$T/out"
+    grep -a '=>  *version' "$T/out"
 }
 
 @test "U-Boot in supervisor mode comes to its prompt on OpenSBI" {
@@ -54,7 +61,7 @@ uboot()
     fw=$(build/guest.sh opensbi) || skip "no OpenSBI"
     at_prompt version -bios "$fw" -kernel "$S_MODE"
     grep -a 'OpenSBI' "$T/out"
-    grep -a '=> version' "$T/out"
+    grep -a '=>  *version' "$T/out"
 }
 
 @test "U-Boot in machine mode is firmware, and finds the flash" {
@@ -70,7 +77,6 @@ uboot()
     at_prompt 'mw.l 80400000 12345678 40; protect off 22040000 +20000; erase 22040000 +20000; cp.l 80400000 22040000 40' \
         -bios "$M_MODE" -drive if=pflash,unit=1,format=raw,file="$T/flash1"
     [ "$(od -An -tx4 -j $((0x40000)) -N4 "$T/flash1" | tr -d ' ')" = 12345678 ]
-    rm "$T/in.in" "$T/in.out"
     at_prompt 'md.l 22040000 4' -bios "$M_MODE" -drive if=pflash,unit=1,format=raw,file="$T/flash1"
     grep -a '^22040000: 12345678 12345678 12345678 12345678' "$T/out"
 }

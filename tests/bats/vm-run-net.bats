@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Network cards: a guest gets an address, files go both ways whole, connections come in.
 
+load common
+
 setup_file()
 {
     KERNEL=$(build/guest.sh kernel riscv64) && INITRD=$(build/guest.sh initrd-io riscv64) ||
@@ -66,26 +68,8 @@ serve()
 {
     python3 "$BATS_FILE_TMPDIR/server.py" "$@" >port 2>server.log &
     pids="$pids $!"
-    for _ in $(seq 100); do
-        [ ! -s port ] || break
-        sleep 0.1
-    done
+    wait_for [ -s port ]
     port=$(cat port)
-    [ -n "$port" ]
-}
-
-free_port()
-{
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-wait_for() # COMMAND...
-{
-    for _ in $(seq 300); do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.1
-    done
-    return 1
 }
 
 sum_of() { md5sum "$@" | cut -d ' ' -f 1; }
@@ -135,19 +119,20 @@ sum_of() { md5sum "$@" | cut -d ' ' -f 1; }
 }
 
 @test "hostfwd leads to a guest's server" {
-    p=$(free_port)
+    p=$(free_port) q=$(free_port)
     guest 'mkdir /tmp/www; echo hello from the guest >/tmp/www/index.html
         httpd -p 80 -h /tmp/www; nc -l -p 7 </dev/null >/tmp/end; cat /tmp/end' \
-        -nic "user,hostfwd=tcp:127.0.0.1:$p-:80,hostfwd=tcp:127.0.0.1:$((p + 1))-:7" >log 2>&1 &
+        -nic "user,hostfwd=tcp:127.0.0.1:$p-:80,hostfwd=tcp:127.0.0.1:$q-:7" >log 2>&1 &
     pids="$pids $!"
     fetch() { python3 -c 'import sys, urllib.request
-print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://127.0.0.1:$p/"; }
+print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())' "http://127.0.0.1:$p/"; }
     wait_for fetch
     run fetch
     [ "$output" = "hello from the guest
 " ] || [ "$output" = "hello from the guest" ]
-    wait_for bash -c "echo the end >/dev/tcp/127.0.0.1/$((p + 1))"
-    wait_for grep -q STATUS log
+    # a connection is taken here before anyone listens in the guest
+    told() { bash -c "echo the end >/dev/tcp/127.0.0.1/$q"; sleep 0.5; grep -q STATUS log; }
+    wait_for told
     grep -q 'the end' log
 }
 
@@ -162,8 +147,8 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
         /usr/sbin/dropbear -R -s -E; while [ ! -e /tmp/end ]; do sleep 1; done" \
         -nic "user,hostfwd=tcp:127.0.0.1:$p-:22" >log 2>&1 &
     pids="$pids $!"
-    remote() { timeout 30 ssh -i key -p "$p" -o StrictHostKeyChecking=no -o UserKnownHostsFile=known \
-        -o ConnectTimeout=5 -o BatchMode=yes -o LogLevel=ERROR root@127.0.0.1 "$@"; }
+    remote() { timeout 60 ssh -i key -p "$p" -o StrictHostKeyChecking=no -o UserKnownHostsFile=known \
+        -o ConnectTimeout=20 -o BatchMode=yes -o LogLevel=ERROR root@127.0.0.1 "$@"; }
     wait_for remote true
     head -c 2000000 /dev/urandom >data
     [ "$(remote uname -m)" = riscv64 ]
@@ -180,11 +165,11 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
         until ping -c 1 -W 1 10.9.0.$((3 - me)) >/dev/null; do n=$((n + 1)); [ $n -lt 60 ] || exit 9; done
         dd if=/dev/urandom of=/tmp/f bs=1M count=8 2>/dev/null; md5sum </tmp/f | sed s/^/$me:own:/'
     guest "me=1; $common; nc -l -p 99 >/tmp/g; md5sum </tmp/g | sed s/^/1:got:/
-        sleep 1; nc 10.9.0.2 99 </tmp/f" \
+        until nc 10.9.0.2 99 </tmp/f; do sleep 0.2; done" \
         -nic stream,server=on,addr.type=unix,addr.path=s >log1 2>&1 &
     pids="$pids $!"
     wait_for [ -S s ]
-    job "me=2; $common; sleep 2; nc 10.9.0.1 99 </tmp/f; nc -l -p 99 >/tmp/g
+    job "me=2; $common; until nc 10.9.0.1 99 </tmp/f; do sleep 0.2; done; nc -l -p 99 >/tmp/g
         md5sum </tmp/g | sed s/^/2:got:/" \
         -nic stream,mac=52:54:00:00:00:02,addr.type=unix,addr.path=s
     wait_for grep -q STATUS log1
@@ -240,8 +225,8 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
         -nic stream,model=e1000e,server=on,addr.type=unix,addr.path=s >log1 2>&1 &
     pids="$pids $!"
     wait_for [ -S s ]
-    job "me=2; $common; dd if=/dev/urandom of=/tmp/f bs=1M count=8 2>/dev/null; md5sum </tmp/f; sleep 4
-        nc 10.9.0.1 99 </tmp/f; sleep 1" \
+    job "me=2; $common; dd if=/dev/urandom of=/tmp/f bs=1M count=8 2>/dev/null; md5sum </tmp/f
+        until nc 10.9.0.1 99 </tmp/f; do sleep 0.2; done" \
         -nic stream,model=e1000e,mac=52:54:00:00:00:02,addr.type=unix,addr.path=s
     wait_for grep -q STATUS log1
     cat log1
@@ -313,5 +298,6 @@ print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())' "http://1
         echo "$args: $output"
         [ "$status" -ne 0 ]
         [ "${#lines[@]}" -eq 1 ]
+        [[ $output != *__nic* ]] # a name that no user has given
     done
 }

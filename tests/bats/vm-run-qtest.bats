@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # -qtest: a test drives the machine in place of its CPUs, as users of QEMU know it.
 
+load common
+
 setup()
 {
     cd "$BATS_TEST_TMPDIR" || return 1
@@ -52,7 +54,7 @@ OK 0x0000000000000002" ]
     command -v socat >/dev/null || skip "no socat"
     vm-run -M virt -accel qtest -qtest unix:q,server=on,wait=off -display none &
     pid=$!
-    for _ in $(seq 100); do [ -S q ] && break; sleep 0.1; done
+    wait_for [ -S q ]
     run socat -t 5 - UNIX-CONNECT:q <<END
 readl 0x10001000
 END
@@ -76,8 +78,18 @@ END
 compare()
 {
     command -v qemu-system-riscv64 >/dev/null || skip "qemu-system-riscv64 is not installed"
-    { cat lines; sleep 2; } | timeout 20 qemu-system-riscv64 -M virt -S -qtest stdio -display none \
-        -serial null -monitor null "$@" 2>/dev/null >theirs || true
+    local pid
+    mkfifo in
+    timeout 90 qemu-system-riscv64 -M virt -S -qtest stdio -display none -serial null -monitor null \
+        "$@" <in 2>/dev/null >theirs 3>&- &
+    pid=$!
+    exec 7>in
+    cat lines >&7
+    answered() { [ "$(wc -l <theirs)" -ge "$(wc -l <lines)" ] || ! kill -0 $pid; }
+    wait_for answered || :
+    kill $pid || :
+    wait $pid || :
+    exec 7>&-
     [ -s theirs ] || skip "its -qtest does not work here"
     timeout 60 vm-run -M virt -accel qtest -qtest stdio -display none "$@" <lines >ours
     diff theirs ours

@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load common
+
 setup_file()
 {
     command -v riscv64-linux-gnu-gcc >/dev/null || skip "riscv64-linux-gnu-gcc is not installed"
@@ -32,19 +34,10 @@ teardown()
 # guest FORM SCRIPT: in the background, its console in "log"
 guest()
 {
-    timeout 90 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
+    timeout 120 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
         -append "console=ttyS0 quiet lathe.mode=jobs lathe.load=vsock lathe.cmd=$(base64 -w0 <<<"$2")" \
         -device "$1,guest-cid=7,path=$PWD/v" </dev/null >log 2>&1 3>&- &
     pid=$!
-}
-
-wait_for()
-{
-    for _ in {1..300}; do
-        ! "$@" 2>/dev/null || return 0
-        sleep 0.2
-    done
-    return 1
 }
 
 @test "a host program calls one in the guest, and each end's end is seen" {
@@ -52,7 +45,7 @@ wait_for()
         : >log
         guest $form '/vsock serve 1234'
         wait_for grep -q SERVING log
-        { echo 'CONNECT 1234'; cat data; } | timeout 30 socat -t 20 - UNIX-CONNECT:v >back
+        { echo 'CONNECT 1234'; cat data; } | timeout 90 socat -t 20 - UNIX-CONNECT:v >back
         [[ "$(head -n 1 back)" =~ ^OK\ [0-9]+$ ]]
         tail -n +2 back | cmp - data
         wait $pid
@@ -61,7 +54,7 @@ wait_for()
 }
 
 @test "a program in the guest calls one of the host" {
-    timeout 60 socat -t 20 UNIX-LISTEN:v_99 EXEC:'md5sum' &
+    timeout 120 socat -t 20 UNIX-LISTEN:v_99 EXEC:'md5sum' &
     peer=$!
     wait_for [ -S v_99 ]
     guest virtio-vsock-pci 'head -c 3000000 /dev/zero | /vsock send 99'

@@ -70,6 +70,10 @@ all_yes()
     same process "interrupted wrongly: 0" "child has it: 1"
 }
 
+@test "a process with as many mappings as there can be goes on" {
+    same crowded "full: ENOMEM" "many lines: 1"
+}
+
 @test "structures that are passed on are alike" {
     same layouts
     [ "$(wc -l <found)" -gt 70 ]
@@ -181,6 +185,16 @@ END
     [ "$(tail -n 1 log | cut -d ' ' -f 2-)" = "exit_group(0) = ?" ]
     [ "$(grep -c execve log)" -ge 1 ]
     if grep -x old log; then
+        false
+    fi
+}
+
+@test "calls with senseless arguments are answered" {
+    $CROSS-gcc -O1 -static -w -o guest "$SOURCES/poke.c"
+    chmod 755 guest . && mkdir -m 777 empty && cd empty
+    timeout -k 5 100 vm-user ../guest "${POKE_SEED:-1}" "${POKE_CHILDREN:-10}" >../found 2>../errors 3>&- 4>&-
+    grep -qx "${POKE_CHILDREN:-10} children" ../found
+    if grep -iE 'vm-user:|glib|sanitizer' ../errors; then
         false
     fi
 }

@@ -116,6 +116,12 @@ same()
     cp "$box/usr/bin/busybox" bin/sh
     printf '#!%s -e\necho "script $0 $1"; exec ./show "$2" 4\n' "$PWD/bin/sh" >script
     chmod +x script
+    # -L and -D are found from other folders too
+    mkdir -p here
+    ln -sf "$LD" here/root
+    run vm-user -L here/root -strace -D here/log bin/sh -c 'cd /; exec "$0"/show.dynamic x 5' "$PWD"
+    [ "$status" -eq 5 ]
+    grep -q 'exit_group(5)' here/log
     run vm-user bin/sh -c './script a b; echo $?; ./show.native 2>/dev/null || /bin/echo host; uname -m'
     echo "$output"
     [ "${lines[0]}" = "script ./script a" ]
@@ -209,6 +215,26 @@ END
     [[ "$output" == *"write(1, "* ]]
     vm-user -strace -D log.%d ./show >/dev/null
     grep -q "exit_group(0)" log.*
+}
+
+@test "-perfmap names translated code after the program's functions" {
+    printf 'int work(int n) { int s = 0; while (n--) s = s * 3 + n; return s; }\nint main(int c, char **v) { return work(c * 100000) == 1; }\n' >named.c
+    $CROSS -O1 -fno-inline -static -o named named.c
+    vm-user -perfmap ./named &
+    wait $!
+    grep -qE '^[0-9a-f]+ [0-9a-f]+ work\+0x[0-9a-f]+ \[named\]$' /tmp/perf-$!.map
+    rm /tmp/perf-$!.map
+}
+
+@test "one static file runs programs where there is nothing else, not even /proc" {
+    [ "$(id -u)" = 0 ] || skip "chroot needs root"
+    (cd "$TOP" && make --no-print-directory -s o/rel/vm-user.static 2>/dev/null)
+    mkdir -p alone
+    cp "$TOP/o/rel/vm-user.static" alone/vm-user
+    cp show alone/
+    run chroot alone /vm-user /show x 9
+    [ "$status" -eq 9 ]
+    [ "$output" = "[/show][x][9] riscv64" ]
 }
 
 @test "help, version, models" {

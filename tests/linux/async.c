@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -99,6 +100,21 @@ static void rings(void)
     char buffer[4096] __attribute__((aligned(4096)));
     io = (struct iovec){ buffer, sizeof buffer };
     say("register", syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &io, 1));
+    /* an event that is set through the ring is the one that a wait gives */
+    int epoll = epoll_create1(0), wrong = 0;
+    struct epoll_event set_to[2] = {{ .events = EPOLLIN, .data.u64 = 0x1122334455667788 },
+                                    { .events = EPOLLOUT, .data.u64 = 0x99aabbccddeeff00 }}, got[2];
+    for (int i = 0; i < 2; i++)
+        submit(&r, &(struct io_uring_sqe){ .opcode = IORING_OP_EPOLL_CTL, .fd = epoll, .off = (unsigned)p[i],
+                                           .len = EPOLL_CTL_ADD, .addr = (uintptr_t)&set_to[i],
+                                           .user_data = 8 + i });
+    say("enter", syscall(SYS_io_uring_enter, r.fd, 2, 2, IORING_ENTER_GETEVENTS, NULL, 0));
+    reap(&r);
+    wrong = (int)write(p[1], "x", 1) != 1;
+    int n = epoll_wait(epoll, got, 2, 1000);
+    for (int i = 0; i < n; i++)
+        wrong += got[i].data.u64 != set_to[got[i].events == EPOLLOUT].data.u64;
+    printf("epoll through the ring: %d events, %d wrong\n", n, wrong);
 }
 
 static void aio(void)

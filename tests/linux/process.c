@@ -51,11 +51,25 @@ static void limits(void)
     }
     l = (struct rlimit){ 1 << 30, 1 << 30 };
     say("as", setrlimit(RLIMIT_AS, &l));
+    char *heap = sbrk(0);
+    say("large", mmap(NULL, 1 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+                     ? -1 : 0);
+    char *at = mmap(NULL, 1 << 29, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    say("half", at == MAP_FAILED ? -1 : 0);
+    say("other half", mremap(at, 1 << 29, (1 << 30) - 4096, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+    say("again", mmap(at, 1 << 29, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
+    munmap(at, 1 << 29);
     l = (struct rlimit){ 1 << 20, 2 << 20 };
     say("data", prlimit(getpid(), RLIMIT_DATA, &l, &old));
     memset(&l, 0, sizeof l);
     say("get", prlimit(0, RLIMIT_DATA, NULL, &l));
     printf("%lx %lx\n", (long)l.rlim_cur, (long)l.rlim_max);
+    say("brk", sbrk(4 << 20) == (void *)-1 ? -1 : 0);
+    printf("unmoved %d\n", sbrk(0) == heap);
+    say("private", mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                           MAP_FAILED ? -1 : 0);
+    say("shared", mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
+                          MAP_FAILED ? -1 : 0);
     l = (struct rlimit){ 3 << 20, 2 << 20 };
     say("above", setrlimit(RLIMIT_DATA, &l));
     l = (struct rlimit){ 100, 200 };
@@ -166,10 +180,12 @@ static void times_and_timers(void)
     printf("left: %d ticks: %d\n", left.tv_sec == 9, ticks);
     say("timer_getoverrun", timer_getoverrun(timer));
     say("timer_delete", timer_delete(timer));
-    struct itimerval i = { { 0, 0 }, { 0, 2000 } };
+    struct itimerval i = { { 0, 2000 }, { 0, 2000 } };
     say("setitimer", setitimer(ITIMER_REAL, &i, NULL));
     say("pause", pause());
-    printf("ticks: %d\n", ticks);
+    i = (struct itimerval){ 0 };
+    setitimer(ITIMER_REAL, &i, NULL);
+    printf("more ticks: %d\n", ticks > 1);
 }
 
 /* A signal without SA_RESTART ends calls that wait, and no others. */
@@ -191,6 +207,25 @@ static void interruptions(void)
     printf("interrupted wrongly: %d\n", wrong);
 }
 
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+/* Threads that end before their parent goes on. */
+static void short_threads(void)
+{
+    pthread_t threads[4];
+    int done = 0;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 4; i++)
+            pthread_create(&threads[i], NULL, nothing, NULL);
+        for (int i = 0; i < 4; i++)
+            done += !pthread_join(threads[i], NULL);
+    }
+    printf("joined %d\n", done);
+}
+
 /* Limits of a program that is started. */
 static void started(char **argv)
 {
@@ -199,6 +234,8 @@ static void started(char **argv)
     pid_t child = fork();
     if (!child) {
         setrlimit(RLIMIT_STACK, &l);
+        l = (struct rlimit){ 1 << 30, 1 << 30 };
+        setrlimit(RLIMIT_AS, &l);
         execv("/proc/self/exe", again);
         _exit(1);
     }
@@ -220,6 +257,8 @@ int main(int argc, char **argv)
         struct rlimit l;
         getrlimit(RLIMIT_STACK, &l);
         printf("stack %ld\n", (long)l.rlim_cur);
+        getrlimit(RLIMIT_AS, &l);
+        printf("space %ld\n", (long)l.rlim_cur);
         return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -228,6 +267,7 @@ int main(int argc, char **argv)
     children();
     times_and_timers();
     interruptions();
+    short_threads();
     started(argv);
     limits();
     return 0;

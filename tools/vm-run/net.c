@@ -53,7 +53,14 @@ static bool plug_nic(Machine *m, const NetNic *nic, GError **error)
         g_string_append_printf(text, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0],
                                nic->mac[1], nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
     machine_set_net_source(m, backend_of_nic, nic->backend);
-    return machine_add_device(m, text->str, error) || prefix(error, "-nic");
+    g_autoptr(GError) e = NULL;
+    if (machine_add_device(m, text->str, &e))
+        return true;
+    /* what the user has written, instead of the -device that it stands for */
+    g_autofree char *ours = g_strdup_printf("-device %s: ", text->str);
+    const char *why = e->message + (g_str_has_prefix(e->message, ours) ? strlen(ours) : 0);
+    g_set_error(error, e->domain, e->code, "-nic: model=%s: %s", nic->model ? nic->model : "virtio", why);
+    return false;
 }
 
 bool nets_plug(NetTable *table, Machine *m, GError **error)

@@ -70,6 +70,7 @@ static void run_loop(Run *r)
 {
     monitors_start(r);
     state_begin(r);
+    hint_start(r);
     if (!r->interrupted)
         g_main_loop_run(r->loop);
     cpus_pause(r);

@@ -86,6 +86,9 @@ void cpus_start(Run *r);
 void cpus_pause(Run *r);
 void cpus_resume(Run *r);
 
+/* ---- hint.c: a line for the user should the guest stay silent. When the machine begins to run. */
+void hint_start(Run *r);
+
 /* ---- state.c */
 /* "running", "paused"...: as `info status` says it. */
 const char *state_text(const Run *r);

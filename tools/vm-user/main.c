@@ -2,6 +2,7 @@
 /* vm-user: runs one Linux program built for another ISA. Messages and exit status. */
 #include "options.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,8 +47,18 @@ static bool start_log(const UserOptions *o, GError **error)
     return !o->log_file || log_open(o->log_file, error);
 }
 
+/* A guest may have as many mappings as the kernel allows; memory of ours then has to come from growing
+   the one heap, as each mapping more would fail. */
+static void keep_to_one_heap(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most there can be */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_ARENA_MAX, 1);
+}
+
 int main(int argc, char **argv, char **envp)
 {
+    keep_to_one_heap();
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "vm-user");
     bool compatible = g_str_has_prefix(name, "qemu-");
     g_autoptr(GError) error = NULL;

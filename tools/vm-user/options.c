@@ -228,16 +228,27 @@ static const Option *find(const char *word)
     return NULL;
 }
 
+/* The argument with which a program that is started from elsewhere means the same; to be freed. */
+static char *argument_again(const UserOptions *o, const Option *option, const char *value)
+{
+    if (option->fn == set_root)
+        return g_strdup(o->run.sysroot);
+    if (option->fn != set_log_file || *value == '+')
+        return g_strdup(value);
+    g_autofree char *path = g_canonicalize_filename(value, NULL);
+    return g_strconcat("+", path, NULL); /* "+": goes on in it */
+}
+
 static bool apply(UserOptions *o, const Option *option, const char *value, GError **error)
 {
+    if (!option->fn(o, value, error))
+        return false;
     if (option->again) {
         g_ptr_array_add(o->again, g_strdup_printf("-%s", option->name));
         if (option->argument)
-            g_ptr_array_add(o->again, option->fn == set_log_file && *value != '+'
-                                          ? g_strconcat("+", value, NULL)
-                                          : g_strdup(value));
+            g_ptr_array_add(o->again, argument_again(o, option, value));
     }
-    return option->fn(o, value, error);
+    return true;
 }
 
 /* QEMU_SET_ENV and QEMU_UNSET_ENV hold several, separated by commas. */

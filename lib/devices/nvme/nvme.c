@@ -191,21 +191,6 @@ static void on_reset(void *opaque)
 
 static const PciOps nvme_ops = {.reset = on_reset};
 
-static bool attach(Nvme *n, GError **error)
-{
-    n->read_only = n->drive->read_only || block_node_read_only(n->drive->node);
-    g_autofree char *name = g_strdup_printf("nvme %s", n->drive->id);
-    BlockAttach how = {
-        .name = name,
-        .perm = n->read_only ? BLOCK_PERM_READ : BLOCK_PERM_RW,
-        .shared = BLOCK_SHARE_DEFAULT |
-                  (n->share_rw ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0u),
-        .writethrough = n->drive->writethrough,
-    };
-    n->user = block_attach(n->drive->node, &how, error);
-    return n->user != NULL;
-}
-
 static bool check(const Nvme *n, GError **error)
 {
     if (!n->drive)
@@ -222,7 +207,10 @@ static bool nvme_start(Device *dev, GError **error)
     Nvme *n = (Nvme *)dev;
     static const PciIds ids = { .vendor = 0x1b36, .device = 0x0010, .sub_vendor = 0x1af4,
                                 .sub_device = 0x1100, .revision = 2, .class_code = 0x010802 };
-    if (!check(n, error) || !attach(n, error) || !nvme_thread_start(n, error))
+    if (!check(n, error))
+        return false;
+    n->user = device_drive_attach(n->drive, "nvme", n->share_rw, &n->read_only, NULL, NULL, error);
+    if (!n->user || !nvme_thread_start(n, error))
         return false;
     n->vectors = n->max_pairs + 1;
     pci_init(&n->pci.fn, &ids, &nvme_ops, n);

@@ -45,18 +45,9 @@ static bool attach(ScsiDisk *d, GError **error)
 {
     if (!d->drive || !d->drive->node)
         return true;
-    d->read_only = d->cd || d->drive->read_only || block_node_read_only(d->drive->node);
-    g_autofree char *name = g_strdup_printf("%s %s", d->dev.type->name, d->drive->id);
-    BlockAttach how = {
-        .name = name,
-        .perm = d->read_only ? BLOCK_PERM_READ : BLOCK_PERM_RW,
-        .shared = BLOCK_SHARE_DEFAULT |
-                  (d->share_rw ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0u),
-        .writethrough = d->drive->writethrough,
-        .resized = resized,
-        .opaque = d,
-    };
-    d->user = block_attach(d->drive->node, &how, error);
+    d->read_only = d->cd;
+    d->user = device_drive_attach(d->drive, d->dev.type->name, d->share_rw, &d->read_only, resized, d,
+                                  error);
     if (d->user)
         d->advice = block_advice(d->user);
     return d->user != NULL;

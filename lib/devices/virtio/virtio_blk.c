@@ -453,24 +453,14 @@ static bool blk_start(Device *dev, GError **error)
     Blk *b = (Blk *)dev;
     if (!check_props(b, error))
         return false;
-    b->read_only = b->drive->read_only || block_node_read_only(b->drive->node);
-    b->discard = b->discard && !b->read_only;
-    b->write_zeroes = b->write_zeroes && !b->read_only;
-    g_autofree char *name = g_strdup_printf("virtio-blk %s", b->drive->id);
-    BlockAttach attach = {
-        .name = name,
-        .perm = b->read_only ? BLOCK_PERM_READ : BLOCK_PERM_RW,
-        .shared = BLOCK_SHARE_DEFAULT |
-                  (b->share_rw ? BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE : 0u),
-        .writethrough = b->drive->writethrough,
-        .resized = blk_resized,
-        .opaque = b,
-    };
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->idle, NULL);
-    b->user = block_attach(b->drive->node, &attach, error);
+    b->user = device_drive_attach(b->drive, "virtio-blk", b->share_rw, &b->read_only, blk_resized, b,
+                                  error);
     if (!b->user)
         return false;
+    b->discard = b->discard && !b->read_only;
+    b->write_zeroes = b->write_zeroes && !b->read_only;
     BlockAdvice advice = block_advice(b->user);
     b->discard_align = MAX(advice.discard_align, b->logical) / BLOCK_SECTOR;
     virtio_init(&b->v, &blk_virtio, dev->env.space, b->queues, b->queue_size, blk_features(b),

@@ -180,6 +180,7 @@ const DeviceType virtio_pci_type = {
     .saved = proxy_saved,
     .slot = "pci",
     .offers = "virtio",
+    .front = true,
     .unlocked = true, /* lib/virtio has its locks */
     .start = proxy_start,
     .reset = proxy_reset,
