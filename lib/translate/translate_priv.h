@@ -196,6 +196,16 @@ void memory_start(TranslateCpu *cpu);
 /* Takes write permission of a physical page out of every CPU's TLB. */
 void memory_protect(Translator *t, uint64_t phys_page);
 
+/* find.c */
+/* Looks for the region at cpu->pc, makes it if need be; link: for a link that leads there. NULL: a
+ * fault is pending, or the cache was reset (try again). */
+Region *find_region(TranslateCpu *cpu, bool link);
+/* The compiled code that the CPU's jump table has for cpu->pc, as a code offset. 0: none. The
+ * region may be dead; it leaves with EXIT_MISS then. */
+uint32_t find_known(TranslateCpu *cpu);
+/* run.c: the cache is full. Not in code, lock not held. */
+void flush_all(TranslateCpu *cpu);
+
 /* run.c: the guest address a link leads to, once its exit has been taken */
 uint64_t link_target(const TranslateCpu *cpu, const Link *link);
 
