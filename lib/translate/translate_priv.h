@@ -112,7 +112,7 @@ typedef struct PageCode {
     uint32_t writes;    /* stores that hit the page but none of its regions */
 } PageCode;
 
-#define REGION_HASH_BITS 16
+#define REGION_HASH_BITS 18
 
 struct Translator {
     const TranslateGuest *guest;
@@ -195,6 +195,16 @@ bool memory_copy(TranslateCpu *cpu, void *to, uint64_t address, size_t n);
 void memory_start(TranslateCpu *cpu);
 /* Takes write permission of a physical page out of every CPU's TLB. */
 void memory_protect(Translator *t, uint64_t phys_page);
+
+/* find.c */
+/* Looks for the region at cpu->pc, makes it if need be; link: for a link that leads there. NULL: a
+ * fault is pending, or the cache was reset (try again). */
+Region *find_region(TranslateCpu *cpu, bool link);
+/* The compiled code that the CPU's jump table has for cpu->pc, as a code offset. 0: none. The
+ * region may be dead; it leaves with EXIT_MISS then. */
+uint32_t find_known(TranslateCpu *cpu);
+/* run.c: the cache is full. Not in code, lock not held. */
+void flush_all(TranslateCpu *cpu);
 
 /* run.c: the guest address a link leads to, once its exit has been taken */
 uint64_t link_target(const TranslateCpu *cpu, const Link *link);

@@ -538,5 +538,5 @@ bool emit_memory(Emit *e, IrRef i, const IrOp *op)
         return emit_load(e, i, op);
     if (op->code == IR_STORE)
         return emit_store(e, i, op);
-    return false;
+    return emit_atomic(e, i, op);
 }

@@ -211,6 +211,7 @@ bool emit_float(Emit *e, IrRef i, const IrOp *op);
 void flush_nan(Emit *e);
 bool may_wait_for_nan(const Emit *e, const IrOp *op); /* op and the value that is not looked at */
 bool emit_memory(Emit *e, IrRef i, const IrOp *op);
+bool emit_atomic(Emit *e, IrRef i, const IrOp *op); /* x64_atomic.c, for emit_memory */
 bool emit_exit(Emit *e, const IrOp *op);
 /* sets host flags from a bool value; returns the condition code */
 unsigned emit_condition(Emit *e, IrRef v);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floating point on x86-64, as far as the host does otherwise than the guest: the
+ * looks at results, the cold code that puts them right, sticky flags. The rules
+ * are in x64_fp.c.
+ */
+#include "translate/host/x64_fp_priv.h"
+
+uint32_t x64_float_pool(Translator *t, Asm *a)
+{
+    /* what works on an f32 leaves the upper half, which may be a box's ones */
+    static const uint64_t pool[][2] = {
+        {0x7fffffffffffffff, 0}, {0xffffffff7fffffff, 0}, {0x8000000000000000, 0}, {0x80000000, 0},
+        {0x0010000000000000, 0}, {0x00800000, 0}, {0x7ff8000000000000, 0}, {0xffffffff7fc00000, 0},
+        {0xfff8000000000000, 0}, {0xffffffffffc00000, 0}, {0xffffffff00000000, 0}, {0xffffffff, 0},
+    };
+    while ((uintptr_t)a->p & 15)
+        put8(a, 0xcc);
+    uint32_t at = (uint32_t)(a->p - t->code.write);
+    _Static_assert(G_N_ELEMENTS(pool) == POOL_STICKY, "tables follow");
+    for (unsigned i = 0; i < G_N_ELEMENTS(pool); i++) {
+        put64(a, pool[i][0]);
+        put64(a, pool[i][1]);
+    }
+    /* MXCSR's six flags to FSTICKY's five in reverse, and back: invalid, (denormal,) divide by zero,
+     * overflow, underflow, inexact */
+    for (unsigned m = 0; m < 64; m++)
+        put8(a, (m & 1) << 4 | (m & 4) << 1 | (m & 8) >> 1 | (m & 16) >> 3 | (m & 32) >> 5);
+    for (unsigned f = 0; f < 32; f++)
+        put8(a, (f & 1) << 5 | (f & 2) << 3 | (f & 4) << 1 | (f & 8) >> 1 | (f & 16) >> 4);
+    return at;
+}
+
+/* An instruction of map 1 with a constant as its last operand. */
+void vex_pool(Emit *e, unsigned pp, unsigned opcode, unsigned reg, unsigned vvvv, unsigned n)
+{
+    put_vex(&e->a, 1, pp, false, false, (int)reg - 16, 0, 0, vvvv ? (int)vvvv - 16 : 0);
+    put8(&e->a, opcode);
+    put8(&e->a, 0x05 | (reg & 7) << 3); /* rip + disp32 */
+    put32(&e->a, e->k->pool + 16 * n - ((uint32_t)code_offset(e) + 4));
+}
+
+/* stmxcsr or ldmxcsr of one of cpu->sticky */
+static void sticky_mxcsr(Emit *e, bool store_it, unsigned n)
+{
+    put_vex(&e->a, 1, 0, false, false, store_it ? 3 : 2, 0, RBP, 0);
+    put8(&e->a, 0xae);
+    put_mem(&e->a, store_it ? 3 : 2, RBP, CPU_DISP(e, sticky) + (int32_t)(4 * n));
+}
+
+NanRule nan_rule(const Emit *e)
+{
+    if (translate_fp_is_sse(&e->fp))
+        return NAN_HOST;
+    return e->fp.default_nan && !e->fp.tiny_before ? NAN_DEFAULT : NAN_AGAIN;
+}
+
+void ucomi(Emit *e, bool signalling, unsigned type, unsigned a, unsigned b)
+{
+    vex_rr(&e->a, 1, type == IR_F32 ? 0 : 1, false, signalling ? 0x2f : 0x2e, (int)a - 16, 0,
+           (int)b - 16);
+}
+
+Cold *fp_jump_cold(Emit *e, ColdKind kind, unsigned cc)
+{
+    Cold *c = add_cold(e, kind);
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | cc);
+    put32(&e->a, 0);
+    c->from = e->a.p;
+    return c;
+}
+
+Cold *finish_cold(Emit *e, Cold *c, IrRef i, unsigned d, const Operands *from)
+{
+    c->op = i;
+    c->type = op_of(e, i)->type;
+    c->reg = (uint8_t)d;
+    c->wide = e->boxed[i];
+    memcpy(c->regs, from->regs, sizeof c->regs);
+    c->disp = from->disp;
+    c->back = e->a.p;
+    return c;
+}
+
+/*
+ * With default_nan a NaN need not be put right before somebody sees its bits: arithmetic and
+ * comparisons do with any. So the look at a result waits for the next one, and two of them take one
+ * comparison. Whatever is not known to do no harm looks first (emit_op in x64.c), as does who moves
+ * the value; one that is overwritten before nobody has seen.
+ */
+void flush_nan(Emit *e)
+{
+    static const Operands none = {{NO_REG, NO_REG, NO_REG}, 0};
+    IrRef v = e->nan_value;
+    if (!v)
+        return;
+    e->nan_value = 0;
+    ucomi(e, false, op_of(e, v)->type, e->nan_reg, e->nan_reg);
+    finish_cold(e, fp_jump_cold(e, COLD_NAN, CC_P), v, e->nan_reg, &none);
+}
+
+bool may_wait_for_nan(const Emit *e, const IrOp *op)
+{
+    switch (op->code) {
+    case IR_CONST:
+    case IR_PC:
+    case IR_NOP:
+    case IR_GET:
+    case IR_INSN:
+    case IR_PUT: /* looks itself */
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FCMP:
+        return true;
+    default:
+        return op->code >= IR_ADD && op->code <= IR_TRUNC && ir_type_is_int(op->type);
+    }
+}
+
+static Cold *check_nan(Emit *e, IrRef i, unsigned d, const Operands *from)
+{
+    unsigned code = op_of(e, i)->code, type = op_of(e, i)->type;
+    IrRef other = e->nan_value;
+    if (other && e->nan_reg == d)
+        other = e->nan_value = 0;
+    if (other && op_of(e, other)->type == type) {
+        ucomi(e, false, type, d, e->nan_reg);
+        Cold *c = finish_cold(e, fp_jump_cold(e, COLD_NAN, CC_P), i, d, from);
+        c->pair = e->nan_reg;
+        e->nan_value = 0;
+        return c;
+    }
+    flush_nan(e);
+    if (code == IR_FADD || code == IR_FSUB || code == IR_FMUL || code == IR_FDIV ||
+        code == IR_FSQRT) {
+        e->nan_value = i;
+        e->nan_reg = (uint8_t)d;
+        return NULL;
+    }
+    ucomi(e, false, type, d, d);
+    return finish_cold(e, fp_jump_cold(e, COLD_NAN, CC_P), i, d, from);
+}
+
+/* Looks at d, just made by operation i. Returns what may follow, or NULL: it is right. */
+Cold *fp_check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Operands *from)
+{
+    unsigned type = op_of(e, i)->type, f32 = type == IR_F32;
+    Cold *c;
+    if (tiny) {
+        unsigned t = temp_xmm(e);
+        vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32); /* vandps */
+        /* vucomis, which says "equal" for NaNs as well */
+        vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, POOL_MIN + f32);
+        c = fp_jump_cold(e, COLD_EVAL, CC_E);
+    } else if (nan && nan_rule(e) == NAN_DEFAULT) {
+        return check_nan(e, i, d, from);
+    } else if (nan) {
+        ucomi(e, false, type, d, d);
+        c = fp_jump_cold(e, COLD_EVAL, CC_P);
+    } else {
+        return NULL;
+    }
+    return finish_cold(e, c, i, d, from);
+}
+
+/* Sets IE if the product alone does, and no other flag. */
+static void multiply_again(Emit *e, const Cold *c)
+{
+    Asm *a = &e->a;
+    int32_t old = CPU_DISP(e, slow_value), now = CPU_DISP(e, slow_value) + 4;
+    put_vex(a, 1, 0, false, false, 3, 0, RBP, 0); /* vstmxcsr */
+    put8(a, 0xae);
+    put_mem(a, 3, RBP, old);
+    vex_rr(a, 1, scalar_pp(c->type), false, 0x59, c->reg - 16, c->regs[0] - 16, c->regs[1] - 16);
+    put_vex(a, 1, 0, false, false, 3, 0, RBP, 0);
+    put8(a, 0xae);
+    put_mem(a, 3, RBP, now);
+    alu_mi(a, false, ALU_AND, RBP, now, 1);
+    store(a, true, RBP, CPU_DISP(e, slow_address), RAX);
+    load(a, false, RAX, RBP, now);
+    op_rm(a, 0, false, 0x09, RAX, RBP, old); /* or [old], eax */
+    load(a, true, RAX, RBP, CPU_DISP(e, slow_address));
+    put_vex(a, 1, 0, false, false, 2, 0, RBP, 0); /* vldmxcsr */
+    put8(a, 0xae);
+    put_mem(a, 2, RBP, old);
+}
+
+/* The operation in C, with its operands from where they are. */
+static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
+{
+    Asm *a = &e->a;
+    for (unsigned n = 0; n < ir_code_operands(op->code); n++) {
+        int32_t to = cell_disp(e, CELL_A + n);
+        if (c->regs[n] == NO_REG) {
+            op_rm(a, 0, false, 0xff, 6, RBP, c->disp); /* push, pop: no register is free */
+            op_rm(a, 0, false, 0x8f, 0, RBP, to);
+        } else if (c->regs[n] >= 16) {
+            vex_rm(a, 1, 1, false, 0xd6, c->regs[n] - 16, 0, RBP, to); /* vmovq */
+        } else {
+            store(a, true, RBP, to, c->regs[n]);
+        }
+    }
+    IrOp *copy = g_memdup2(op, sizeof *op);
+    if (!e->r->evals)
+        e->r->evals = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(e->r->evals, copy);
+    store_i(a, false, RBP, CPU_DISP(e, args), (int32_t)(uintptr_t)copy);
+    store_i(a, false, RBP, CPU_DISP(e, args) + 4, (int32_t)((uintptr_t)copy >> 32));
+    emit_call_thunk(e, e->k->eval);
+    if (c->wide) /* it counts as boxed */
+        store_i(a, false, RBP, cell_disp(e, CELL_RESULT) + 4, -1);
+    if (c->reg >= 16)
+        vex_rm(a, 1, 2, false, 0x7e, c->reg - 16, 0, RBP, cell_disp(e, CELL_RESULT)); /* vmovq */
+    else
+        load(a, is_64(c->type), c->reg, RBP, cell_disp(e, CELL_RESULT));
+}
+
+void emit_cold_float(Emit *e, Cold *c)
+{
+    const IrOp *op = op_of(e, c->op);
+    if (c->kind == COLD_STICKY) {
+        sticky_mxcsr(e, false, 0);
+        return;
+    }
+    if (c->kind == COLD_NAN) {
+        bool negative = e->fp.negative_default && op->code != IR_FUNBOX;
+        unsigned nan = (negative ? POOL_NEGATIVE_NAN : POOL_NAN) + (c->type == IR_F32);
+        uint8_t *fine = NULL;
+        if (c->pair) { /* either of two */
+            ucomi(e, false, c->type, c->reg, c->reg);
+            fine = jump_short(&e->a, CC_NP);
+        }
+        if (c->base == 1)
+            multiply_again(e, c);
+        vex_pool(e, 2, 0x7e, c->reg, 0, nan); /* vmovq */
+        if (c->pair) {
+            land(&e->a, fine);
+            ucomi(e, false, c->type, c->pair, c->pair);
+            fine = jump_short(&e->a, CC_NP);
+            vex_pool(e, 2, 0x7e, c->pair, 0, nan);
+            land(&e->a, fine);
+        }
+        return;
+    }
+    if (c->base == 1) { /* of equal values the least is either, but for the signs of zeros */
+        uint8_t *nan = jump_short(&e->a, CC_P);
+        vex_rr(&e->a, 1, 0, false, op->code == IR_FMIN ? 0x56 : 0x54, c->reg - 16, c->regs[0] - 16,
+               c->regs[1] - 16); /* vorps, vandps */
+        put8(&e->a, 0xe9);
+        put32(&e->a, (uint32_t)(c->back - (e->a.p + 4)));
+        land(&e->a, nan);
+    }
+    cold_eval(e, c, op);
+}
+
+/* movzx r, byte [table + r]; code lies below 2 GiB */
+static void sticky_table(Emit *e, unsigned r, unsigned pool)
+{
+    op_rm(&e->a, 0, false, 0x0fb6, (int)r, (int)r,
+          (int32_t)((uint32_t)(uintptr_t)e->t->code.run + e->k->pool + 16 * pool));
+}
+
+bool emit_sticky(Emit *e, IrRef i, const IrOp *op)
+{
+    if (!op->sub)
+        return false;
+    unsigned d = def_reg(e, i);
+    sticky_mxcsr(e, true, 0);
+    load(&e->a, false, (int)d, RBP, CPU_DISP(e, sticky));
+    alu_ri(&e->a, false, ALU_AND, (int)d, 63);
+    sticky_table(e, d, POOL_STICKY);
+    e->sticky = i;
+    return true;
+}
+
+/* Compilers put a comparison that is to raise no flag between the two: mostly none was raised. */
+bool emit_sticky_set(Emit *e, const IrOp *op)
+{
+    int32_t now = CPU_DISP(e, sticky) + 4;
+    if (!op->sub)
+        return false;
+    sticky_mxcsr(e, true, 1);
+    if (e->sticky && e->sticky == op->a) {
+        unsigned t = temp_gpr(e);
+        load(&e->a, false, (int)t, RBP, now);
+        alu_rm(&e->a, false, ALU_CMP, (int)t, RBP, CPU_DISP(e, sticky));
+        fp_jump_cold(e, COLD_STICKY, CC_NE)->back = e->a.p;
+        return true;
+    }
+    unsigned a = use_reg(e, op->a), t = temp_gpr(e);
+    mov_rr(&e->a, false, (int)t, (int)a);
+    alu_ri(&e->a, false, ALU_AND, (int)t, 31);
+    sticky_table(e, t, POOL_STICKY_SET);
+    alu_mi(&e->a, false, ALU_AND, RBP, now, ~63);
+    op_rm(&e->a, 0, false, 0x09, (int)t, RBP, now); /* or */
+    sticky_mxcsr(e, false, 1);
+    return true;
+}
