@@ -7,10 +7,11 @@ build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zli
 build  liburing-dev libslirp-dev libseccomp-dev
 test   bats mandoc bsdextrautils device-tree-compiler cpio gzip xz-utils debian-archive-keyring
 test   libmpfr-dev socat procps e2fsprogs
-test   qemu-utils python3 openssh-client passt
+test   qemu-utils python3 openssh-client passt openssl zstd
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 guest  cpio gzip xz-utils debian-archive-keyring
 bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+bench  bc openssl perl python3 sqlite3 xz-utils zstd
 soak   clang
 '
 [ $# -gt 0 ] || set -- build test
