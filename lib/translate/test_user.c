@@ -369,6 +369,21 @@ static void test_cpus(void)
     user_free(&m);
 }
 
+/* The same where guest address 0 is elsewhere: within a displacement, and not. */
+static void test_base(void)
+{
+    static const uint64_t bases[] = {0x3000, UINT64_C(0x5000000000), (uint64_t)-0x700000000000};
+    for (unsigned i = 0; i < G_N_ELEMENTS(bases); i++) {
+        test_memory_base = bases[i];
+        test_accesses();
+        test_crossing();
+        test_executable();
+        test_half_instruction();
+        test_fork();
+    }
+    test_memory_base = 0;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -380,6 +395,7 @@ int main(int argc, char **argv)
     g_test_add_func("/translate/user/attention", test_attention);
     g_test_add_func("/translate/user/kick", test_kick);
     g_test_add_func("/translate/user/fork", test_fork);
+    g_test_add_func("/translate/user/base", test_base);
     g_test_add_func("/translate/user/cpus", test_cpus);
     return g_test_run();
 }
