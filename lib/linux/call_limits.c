@@ -44,12 +44,12 @@ void limits_start(LinuxProcess *p)
     }
 }
 
-static bool may_raise_limits(LinuxThread *t)
+static bool may_raise_limits(void)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[2];
     memset(data, 0, sizeof data);
-    if (HOST_CALL(t, SYS_capget, (uint64_t)(uintptr_t)&head, (uint64_t)(uintptr_t)data))
+    if (syscall(SYS_capget, &head, data))
         return false;
     return data[0].effective & (1u << CAP_SYS_RESOURCE);
 }
@@ -66,7 +66,7 @@ static int64_t kept_limit(LinuxThread *t, unsigned resource, uint64_t set, uint6
         return error;
     if (set && wanted.rlim_cur > wanted.rlim_max)
         return -EINVAL;
-    bool raise = set && may_raise_limits(t);
+    bool raise = set && may_raise_limits();
 
     g_mutex_lock(&p->lock);
     if (limit->own)

@@ -5,6 +5,7 @@
  * whose interpreter is a guest program is opened here, as the host's kernel could not run that.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -113,6 +114,17 @@ static bool is_loaders(const char *entry)
     return g_str_has_prefix(entry, "LD_") || g_str_has_prefix(entry, "GLIBC_TUNABLES=");
 }
 
+/* A descriptor that the program goes by and that execve would close: one that it leaves open, for this
+   tool to close when it has read it; -1 if there is none. */
+static int keep_program(const Target *target)
+{
+    int fd = -1, used = 0;
+    if (sscanf(target->path, "/proc/self/fd/%d%n", &fd, &used) != 1 || target->path[used] ||
+        !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+        return -1;
+    return fcntl(fd, F_DUPFD, 3);
+}
+
 static int start_again(LinuxThread *t, const Target *target, char **envp)
 {
     LinuxProcess *p = t->process;
@@ -127,6 +139,12 @@ static int start_again(LinuxThread *t, const Target *target, char **envp)
             g_ptr_array_add(env, *e);
         }
     }
+    int kept = keep_program(target);
+    g_autofree char *number = g_strdup_printf("%d", kept);
+    if (kept >= 0) {
+        g_ptr_array_add(argv, (char *)"-program-fd");
+        g_ptr_array_add(argv, number);
+    }
     g_ptr_array_add(argv, (char *)"-0");
     g_ptr_array_add(argv, target->argv->len ? target->argv->pdata[0] : (char *)"");
     g_ptr_array_add(argv, target->path);
@@ -134,13 +152,13 @@ static int start_again(LinuxThread *t, const Target *target, char **envp)
         g_ptr_array_add(argv, target->argv->pdata[i]);
     g_ptr_array_add(argv, NULL);
     g_ptr_array_add(env, NULL);
-    if (p->self_fd < 0)
-        return -ENOEXEC;
     LinuxLimit limits[LINUX_LIMITS];
     limits_for_exec(p, true, limits); /* nothing can be allocated from here on */
     syscall(SYS_execveat, p->self_fd, "", argv->pdata, env->pdata, AT_EMPTY_PATH);
-    int wrong = -errno;
+    int wrong = p->self_fd < 0 ? -ENOEXEC : -errno;
     limits_after_exec(limits);
+    if (kept >= 0)
+        close(kept);
     return wrong;
 }
 

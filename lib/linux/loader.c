@@ -126,10 +126,14 @@ LinuxImages *loader_open(LinuxProcess *p, int *status, GError **error)
     images->program.fd = images->interpreter.fd = -1;
     *status = 126;
     g_autofree char *host = path_host(p, name);
+    if (p->options.program_fd >= 0) {
+        g_free(host);
+        host = g_strdup_printf("/proc/self/fd/%d", p->options.program_fd);
+    }
     p->exe_host = realpath(host, NULL);
     p->exe = g_strdup(p->exe_host ? p->exe_host : name);
     if (p->sysroot && g_str_has_prefix(p->exe, p->sysroot) && p->exe[strlen(p->sysroot)] == '/' &&
-        *name == '/' && strcmp(host, name)) {
+        *name == '/' && strcmp(host, name) && p->options.program_fd < 0) {
         g_free(p->exe);
         p->exe = g_strdup(name);
     }

@@ -202,6 +202,15 @@ static void start_again(char **argv)
     for (int i = 3; i < 70000; i++)
         close(i);
     char *again[] = { argv[0], "again", NULL };
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), status = 1;
+    fflush(stdout);
+    if (!fork()) {
+        fexecve(fd, again, environ);
+        _exit(1);
+    }
+    wait(&status);
+    check("by descriptor", !status);
+    close(fd);
     fflush(stdout);
     execv("/proc/self/exe", again);
     check("exec", 0);
@@ -210,12 +219,15 @@ static void start_again(char **argv)
 int main(int argc, char **argv)
 {
     char program[4096];
-    if (argc == 2 && !strcmp(argv[1], "again")) {
-        check("started again", 1);
-        return 0;
-    }
     if (!realpath(argv[0], program))
         return 1;
+    if (argc == 2 && !strcmp(argv[1], "again")) {
+        char link[4096] = "";
+        readlink("/proc/self/exe", link, sizeof link - 1);
+        check("started again", !strcmp(link, program));
+        check("closed", fcntl(3, F_GETFD) < 0);
+        return 0;
+    }
     descriptors();
     memory(program);
     words(argc, argv);

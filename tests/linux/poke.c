@@ -95,6 +95,7 @@ int main(int argc, char **argv)
             munmap(memory + 8192, 4096);
             dup2(other, 0), dup2(other, 1);
             setrlimit(RLIMIT_FSIZE, &size);
+            signal(SIGXFSZ, SIG_IGN), signal(SIGPIPE, SIG_IGN);
             alarm(2);
             poke();
             _exit(0);
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
         int status = 0;
         waitpid(child, &status, 0);
         ended++;
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGALRM)
+            printf("child %d: signal %d\n", i, WTERMSIG(status));
         kill(-child, SIGKILL);
     }
     printf("%d children\n", ended);

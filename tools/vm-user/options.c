@@ -121,6 +121,16 @@ static bool set_log_file(UserOptions *o, const char *value, GError **error)
     return true;
 }
 
+/* How execve starts a program that is known by a descriptor alone. */
+static bool set_program_fd(UserOptions *o, const char *value, GError **error)
+{
+    guint64 fd;
+    if (!g_ascii_string_to_unsigned(value, 10, 0, INT_MAX, &fd, error))
+        return false;
+    o->run.program_fd = (int)fd;
+    return true;
+}
+
 static bool set_strace(UserOptions *o, const char *value, GError **error)
 {
     return o->strace = true;
@@ -187,6 +197,7 @@ static const Option options[] = {
     {"perfmap", NULL, NULL, "write /tmp/perf-PID.map for perf", set_perf_map, true},
     {"version", NULL, NULL, "print the version", set_version, false},
     {"help", NULL, NULL, "print this", set_help, false},
+    {"program-fd", "FD", NULL, NULL, set_program_fd, false},
     {"h", NULL, NULL, NULL, set_help, false},
     {"V", NULL, NULL, NULL, set_version, false},
     {"p", "SIZE", "QEMU_PAGESIZE", NULL, ignore, false},
