@@ -353,8 +353,8 @@ static void test_cpus(void)
     Insn loop[] = {insn(ADD, 4, 4, 1), insn(BACK, 5, 0, -8)};
     unsigned flushes = 0, *done;
     put_program(&m, loop, G_N_ELEMENTS(loop));
+    m.cpu->core.env.executable = NULL; /* it counts */
     GThread *t = g_thread_new("comes and goes", come_and_go, &m);
-    m.cpu->core.env.executable = NULL;
     for (unsigned k = 0; k < 40000; k++) {
         Insn more[] = {insn(ADD, 6, 6, 1), insn(ADD, 7, 6, 1)};
         uint64_t at = m.data + 16 * (k & 255);
