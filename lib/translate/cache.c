@@ -19,16 +19,16 @@
 /* Stores to a page that hit none of its regions before the page's code is dropped altogether. */
 #define STRAY_WRITES 64
 
-/* Regions of one page lie near each other in the table: what is not touched costs nothing in a
- * short run, nor after a fork. */
+/* Regions of one page, and of pages side by side, lie near each other in the table: what is not
+ * touched costs nothing in a short run, nor after a fork. */
 static unsigned hash_of(uint64_t phys, uint64_t mode)
 {
     const unsigned low = 6;
-    uint64_t page = (phys >> GUEST_PAGE_BITS) * UINT64_C(0x9e3779b97f4a7c15) ^
-                    mode * UINT64_C(0xc2b2ae3d27d4eb4f);
-    unsigned in_page = (unsigned)(phys & PAGE_MASK);
-    return (unsigned)(page >> (64 - REGION_HASH_BITS + low)) << low |
-           ((in_page >> 1 ^ in_page >> 7) & ((1u << low) - 1));
+    uint64_t page = phys >> GUEST_PAGE_BITS;
+    unsigned block = (unsigned)(page + (page >> 12) * 0x9e3b + mode * 0x51ed), in_page;
+    in_page = (unsigned)(phys & PAGE_MASK);
+    return (block << low | ((in_page >> 1 ^ in_page >> 7) & ((1u << low) - 1))) &
+           ((1u << REGION_HASH_BITS) - 1);
 }
 
 static int make_code(size_t size)

@@ -285,11 +285,13 @@ static void test_map_pages(void)
         test_page_map[(VA_CODE >> 12) + i] = (uint8_t)(6 - i);
 }
 
+static uint64_t test_memory_base; /* of direct machines */
+
 /* Host address of a guest address, within its page. */
 static uint8_t *machine_at(const Machine *m, uint64_t address)
 {
     if (m->direct)
-        return (uint8_t *)(uintptr_t)address;
+        return (uint8_t *)(uintptr_t)(address + test_memory_base);
     return test_ram_host + ((uint64_t)test_page_map[address >> 12] << 12) + (address & 4095);
 }
 
@@ -320,15 +322,16 @@ static Machine machine_new_sized(TranslateAccel accel, bool direct, size_t code_
 {
     GError *error = NULL;
     GuestEnv env = {.ram = test_ram};
-    TranslateOptions options = {.accel = accel, .code_size = code_size};
+    TranslateOptions options = {.accel = accel, .code_size = code_size,
+                                .memory_base = direct ? test_memory_base : 0};
     Machine m = {.direct = direct};
     memset(test_page_flags, 0, sizeof test_page_flags);
     test_map_pages();
     m.t = translate_new(&test_guests[direct], &options, &error);
     g_assert_no_error(error);
     m.cpu = (TestCpu *)translate_cpu_new(m.t, &env, NULL);
-    m.data = direct ? (uint64_t)(uintptr_t)test_ram_host + 4096 : VA_DATA;
-    m.code = direct ? (uint64_t)(uintptr_t)test_ram_host + 3 * 4096 : VA_CODE;
+    m.data = direct ? (uint64_t)(uintptr_t)test_ram_host + 4096 - test_memory_base : VA_DATA;
+    m.code = direct ? (uint64_t)(uintptr_t)test_ram_host + 3 * 4096 - test_memory_base : VA_CODE;
     m.cpu->handler = m.code + CODE_SIZE - 16;
     machine_put(&m, m.cpu->handler, insn_stop());
     return m;
@@ -357,7 +360,7 @@ static inline void machine_guard_data(Machine *m)
     struct sigaction sa = {.sa_sigaction = test_on_fault, .sa_flags = SA_SIGINFO};
     g_assert(p != MAP_FAILED);
     g_assert_cmpint(mprotect(p + GUEST_PAGE_SIZE, DATA_SIZE, PROT_READ | PROT_WRITE), ==, 0);
-    m->data = (uint64_t)(uintptr_t)p + GUEST_PAGE_SIZE;
+    m->data = (uint64_t)(uintptr_t)p + GUEST_PAGE_SIZE - test_memory_base;
     test_running = &m->cpu->core;
     sigaction(SIGSEGV, &sa, NULL);
     sigaction(SIGBUS, &sa, NULL);
@@ -365,7 +368,7 @@ static inline void machine_guard_data(Machine *m)
 
 static inline void machine_unguard_data(const Machine *m)
 {
-    munmap((uint8_t *)(uintptr_t)m->data - GUEST_PAGE_SIZE, DATA_SIZE + 2 * GUEST_PAGE_SIZE);
+    munmap((uint8_t *)(uintptr_t)(m->data + test_memory_base) - GUEST_PAGE_SIZE, DATA_SIZE + 2 * GUEST_PAGE_SIZE);
 }
 
 static void machine_free(Machine *m)

@@ -190,6 +190,9 @@ static void test_random_loops(void)
 static void test_user(void)
 {
     random_loops(g_test_slow() ? 20000 : 1500, true);
+    test_memory_base = UINT64_C(0x5000000000);
+    random_loops(g_test_slow() ? 5000 : 500, true);
+    test_memory_base = 0;
 }
 
 /* Loads and stores off one base where only the loads are allowed. */

@@ -353,8 +353,8 @@ static void test_cpus(void)
     Insn loop[] = {insn(ADD, 4, 4, 1), insn(BACK, 5, 0, -8)};
     unsigned flushes = 0, *done;
     put_program(&m, loop, G_N_ELEMENTS(loop));
+    m.cpu->core.env.executable = NULL; /* it counts */
     GThread *t = g_thread_new("comes and goes", come_and_go, &m);
-    m.cpu->core.env.executable = NULL;
     for (unsigned k = 0; k < 40000; k++) {
         Insn more[] = {insn(ADD, 6, 6, 1), insn(ADD, 7, 6, 1)};
         uint64_t at = m.data + 16 * (k & 255);
@@ -369,6 +369,21 @@ static void test_cpus(void)
     user_free(&m);
 }
 
+/* The same where guest address 0 is elsewhere: within a displacement, and not. */
+static void test_base(void)
+{
+    static const uint64_t bases[] = {0x3000, UINT64_C(0x5000000000), (uint64_t)-0x700000000000};
+    for (unsigned i = 0; i < G_N_ELEMENTS(bases); i++) {
+        test_memory_base = bases[i];
+        test_accesses();
+        test_crossing();
+        test_executable();
+        test_half_instruction();
+        test_fork();
+    }
+    test_memory_base = 0;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -380,6 +395,7 @@ int main(int argc, char **argv)
     g_test_add_func("/translate/user/attention", test_attention);
     g_test_add_func("/translate/user/kick", test_kick);
     g_test_add_func("/translate/user/fork", test_fork);
+    g_test_add_func("/translate/user/base", test_base);
     g_test_add_func("/translate/user/cpus", test_cpus);
     return g_test_run();
 }

@@ -72,6 +72,8 @@ static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold
     if (mem & IR_MEM_ADDR32 || (c && disp & (int32_t)(size - 1))) {
         unsigned t = temp_gpr(e);
         lea(a, !(mem & IR_MEM_ADDR32), (int)t, (int)base, disp);
+        if (!c)
+            e->locked &= ~reg_bit(base); /* not used again */
         base = t;
         disp = 0;
         all = (int64_t)memory;

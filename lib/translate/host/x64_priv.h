@@ -19,7 +19,7 @@
 #define X64_INT_PINS 11 /* the last two only in user mode, where accesses need no scratch */
 #define X64_SYSTEM_PINS 9
 #define X64_MIN_TEMPS 3 /* no operation needs more */
-#define X64_LOOP_TEMPS 2 /* more in a loop that needs them, in place of pins */
+#define X64_LOOP_TEMPS 4 /* more in a loop that needs them, in place of pins */
 #define X64_FLOAT_PINS 10
 #define XMM(n) (16 + (n)) /* register numbers: 0-15 general, 16-31 xmm */
 #define X64_WRONG_GUESSES 500 /* of a TLB entry by one access, before it stops guessing */
