@@ -71,6 +71,8 @@ void linux_do_call(LinuxThread *t)
     const LinuxProcess *p = t->process;
     p->abi->get_call(t->cpu, &t->number, t->args);
     const LinuxCall *call = linux_call_find(p, t->number);
+    if (p->abi->open_flags && call)
+        open_flags_of_call(p->abi, call, t->args);
     t->restart = t->waiting = false;
     t->last_number = t->number;
     int64_t result;

@@ -16,6 +16,36 @@
 
 /* ---- Opening ------------------------------------------------------------------- */
 
+uint64_t open_flags_convert(const LinuxAbi *abi, uint64_t flags, bool to_host)
+{
+    uint64_t from = 0, to = 0;
+    for (const LinuxBits *b = abi->open_flags; b && b->guest; b++) {
+        from |= to_host ? b->guest : b->host;
+        if (flags & (to_host ? b->guest : b->host))
+            to |= to_host ? b->host : b->guest;
+    }
+    return (flags & ~from) | to;
+}
+
+void open_flags_of_call(const LinuxAbi *abi, const LinuxCall *call, uint64_t args[6])
+{
+    const char *kinds = call->args + (*call->args == '<' || *call->args == '>' || *call->args == '~');
+    for (unsigned i = 0; i < 6 && kinds[i]; i++)
+        if (kinds[i] == 'O' || kinds[i] == 'E')
+            args[i] = open_flags_convert(abi, args[i], true);
+}
+
+/* F_GETFL, F_SETFL */
+int64_t call_fcntl(LinuxThread *t, const uint64_t a[6])
+{
+    const LinuxAbi *abi = t->process->abi;
+    uint64_t arg = (int)a[1] == F_SETFL ? open_flags_convert(abi, a[2], true) : a[2];
+    int64_t result = HOST_CALL(t, SYS_fcntl, a[0], a[1], arg);
+    if ((int)a[1] == F_GETFL && result >= 0)
+        result = (int64_t)open_flags_convert(abi, (uint64_t)result, false);
+    return result;
+}
+
 static unsigned open_path_flags(uint64_t flags)
 {
     unsigned path = flags & O_NOFOLLOW ? 0 : PATH_FOLLOW;
@@ -46,13 +76,18 @@ int64_t call_openat2(LinuxThread *t, const uint64_t a[6])
     struct {
         uint64_t flags, mode, resolve;
     } how;
-    if (a[3] < sizeof how || guest_read(&how, a[2], sizeof how) || how.resolve)
+    if (a[3] < sizeof how || guest_read(&how, a[2], sizeof how))
         return linux_host_call(t, SYS_openat2, a);
+    how.flags = open_flags_convert(t->process->abi, how.flags, true);
+    /* a longer struct is the host's to judge, as it is */
+    uint64_t at = a[3] == sizeof how ? (uint64_t)(uintptr_t)&how : a[2];
+    if (how.resolve)
+        return HOST_CALL(t, SYS_openat2, a[0], a[1], at, a[3]);
     HostPath path;
     path_find(t, (int)a[0], a[1], open_path_flags(how.flags), &path);
     if (is_made_up(path.proc, how.flags))
         return proc_open(t, path.proc, path.tid, (int)how.flags);
-    int64_t fd = HOST_CALL(t, SYS_openat2, a[0], path.addr, a[2], a[3]);
+    int64_t fd = HOST_CALL(t, SYS_openat2, a[0], path.addr, at, a[3]);
     path_free(&path);
     return fd;
 }

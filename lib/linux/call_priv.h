@@ -30,6 +30,11 @@ enum {
    has it. */
 int64_t call_with_path(LinuxThread *t, long number, const uint64_t a[6], const char *args);
 
+/* call_file.c: flags of open, from the guest's numbers to the host's or back. */
+uint64_t open_flags_convert(const LinuxAbi *abi, uint64_t flags, bool to_host);
+/* Those among the arguments of a call, as syscalls.def has them. */
+void open_flags_of_call(const LinuxAbi *abi, const LinuxCall *call, uint64_t args[6]);
+
 /* uring.c: requests that are changed while the kernel is told of them. */
 typedef struct UringChange {
     uint64_t at, addr; /* a request's address field, and what the guest has there */

@@ -155,6 +155,10 @@ typedef struct LinuxSigFrame {
     uint64_t stack;        /* address below which the frame goes */
 } LinuxSigFrame;
 
+typedef struct LinuxBits { /* the same flag for the guest and for the host */
+    uint32_t guest, host;
+} LinuxBits;
+
 typedef struct LinuxAbi {
     const char *isa;          /* GuestIsa.name */
     const char *machine;      /* uname -m */
@@ -188,6 +192,8 @@ typedef struct LinuxAbi {
     void (*cpuinfo)(TranslateCpu *cpu, GString *out);
     bool clone_tls_first;     /* clone's tls argument comes before the child's tid */
     bool sa_restorer;         /* struct sigaction has the member */
+    /* Flags of open that have other numbers than the host's; ends with zeros. NULL: none have. */
+    const LinuxBits *open_flags;
 } LinuxAbi;
 
 extern const LinuxAbi *const linux_abis[]; /* ended by NULL */

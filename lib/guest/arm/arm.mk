@@ -1,0 +1,2 @@
+# AArch64: the context that decode tables hand to trans_ functions
+arm_ctx := ArmTrans

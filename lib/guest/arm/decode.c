@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Translation of one instruction: what no table or trans_ function takes is undefined. */
+#include "guest/arm/arm_priv.h"
+
+#include "base/bytes.h"
+
+#define DECODE_EXTERN
+#include "gen/guest/arm/a64_int.inc"
+#include "gen/guest/arm/a64_mem.inc"
+#include "gen/guest/arm/a64_sys.inc"
+#include "gen/guest/arm/a64_fp.inc"
+#include "gen/guest/arm/a64_simd.inc"
+
+bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
+{
+    const ArmCpu *cpu = b->cpu;
+    if (available < 4)
+        return false;
+    ArmTrans c = {.b = b, .p = &cpu->props, .bits = ld_le32(code), .next = b->insn + 4};
+    ir_insn(b, b->insn, 4);
+    bool known;
+    switch (c.bits >> 25 & 15) {
+    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits); break;
+    case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits); break;
+    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits); break;
+    }
+    if (!known)
+        arm_undefined(&c);
+    return true;
+}

@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Advanced SIMD: which of a group's opcodes there are, and what each is in lanes (simd_priv.h). What
+ * is nothing but logic or moving about is done here on halves; C does the rest.
+ */
+#include "guest/arm/simd_priv.h"
+
+#define DECODE_EXTERN
+#define DECODE_TYPES_ONLY
+#include "gen/guest/arm/a64_simd.inc"
+
+uint64_t arm_fp_imm(unsigned imm8, bool twice)
+{
+    uint64_t sign = imm8 >> 7, b = imm8 >> 6 & 1, low = imm8 & 63;
+    if (twice)
+        return sign << 63 | (b ^ 1) << 62 | (b ? UINT64_C(0xff) << 54 : 0) | low << 48;
+    return sign << 31 | (b ^ 1) << 30 | (b ? 0x1fu << 25 : 0) | low << 19;
+}
+
+static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
+{
+    uint64_t w[2];
+    memcpy(w, l, sizeof w);
+    ir_call(c->b, helper, ir_const(c->b, IR_I64, w[0]), ir_const(c->b, IR_I64, w[1]), 0, 0);
+    return true;
+}
+
+/* All lanes of one size, as many as a register has. */
+static ArmLanes lanes(int rd, int rn, int rm, int q, int scalar, unsigned log2)
+{
+    unsigned count = scalar ? 1 : (q ? 16u : 8u) >> log2;
+    return (ArmLanes){.nlog2 = (uint8_t)log2, .mlog2 = (uint8_t)log2, .dlog2 = (uint8_t)log2, .count = (uint8_t)count,
+                      .rd = (uint8_t)rd, .rn = (uint8_t)rn, .rm = (uint8_t)rm, .element = LANE_EACH,
+                      .nlanes = (uint8_t)((q ? 16u : 8u) >> log2)};
+}
+
+#define SAT(u) ((u) ? LANE_SATURATE_UNSIGNED : LANE_SATURATE)
+
+/* ---- three registers of the same kind --------------------------------------------------- */
+
+enum { /* of an opcode */
+    S_ALL = 1,  /* scalar: all sizes */
+    S_64 = 2,   /* scalar: doublewords */
+    NO_64 = 4,  /* vector: no doublewords */
+    ONLY_8 = 8,
+    SATS = 16, ROUNDS = 32,
+    SIGNED_64 = 64, /* U does not mean unsigned */
+};
+typedef struct Same {
+    uint8_t op[2], how[2]; /* by U */
+    uint8_t acc[2], flags;
+} Same;
+
+static const Same sames[32] = {
+    [0] = {{LANE_HADD, LANE_HADD}, {NO_64, NO_64}, {0}, 0},
+    [1] = {{LANE_ADD, LANE_ADD}, {S_ALL | SATS, S_ALL | SATS}, {0}, 0},
+    [2] = {{LANE_HADD, LANE_HADD}, {NO_64 | ROUNDS, NO_64 | ROUNDS}, {0}, 0},
+    [4] = {{LANE_HSUB, LANE_HSUB}, {NO_64, NO_64}, {0}, 0},
+    [5] = {{LANE_SUB, LANE_SUB}, {S_ALL | SATS, S_ALL | SATS}, {0}, 0},
+    [6] = {{LANE_GT, LANE_GT}, {S_64, S_64}, {0}, 0},
+    [7] = {{LANE_GE, LANE_GE}, {S_64, S_64}, {0}, 0},
+    [8] = {{LANE_SHIFT, LANE_SHIFT}, {S_64, S_64}, {0}, 0},
+    [9] = {{LANE_SHIFT, LANE_SHIFT}, {S_ALL | SATS, S_ALL | SATS}, {0}, 0},
+    [10] = {{LANE_SHIFT, LANE_SHIFT}, {S_64 | ROUNDS, S_64 | ROUNDS}, {0}, 0},
+    [11] = {{LANE_SHIFT, LANE_SHIFT}, {S_ALL | SATS | ROUNDS, S_ALL | SATS | ROUNDS}, {0}, 0},
+    [12] = {{LANE_MAX, LANE_MAX}, {NO_64, NO_64}, {0}, 0},
+    [13] = {{LANE_MIN, LANE_MIN}, {NO_64, NO_64}, {0}, 0},
+    [14] = {{LANE_ABD, LANE_ABD}, {NO_64, NO_64}, {0}, 0},
+    [15] = {{LANE_ABD, LANE_ABD}, {NO_64, NO_64}, {1, 1}, 0},
+    [16] = {{LANE_ADD, LANE_SUB}, {S_64, S_64}, {0}, 0},
+    [17] = {{LANE_TST, LANE_EQ}, {S_64, S_64}, {0}, 0},
+    [18] = {{LANE_MUL, LANE_MUL}, {NO_64, NO_64}, {1, 2}, 0},
+    [19] = {{LANE_MUL, LANE_PMUL}, {NO_64, ONLY_8}, {0}, 0},
+    [20] = {{LANE_MAX, LANE_MAX}, {NO_64, NO_64}, {0}, LANE_PAIRS},
+    [21] = {{LANE_MIN, LANE_MIN}, {NO_64, NO_64}, {0}, LANE_PAIRS},
+    [23] = {{LANE_ADD, 0}, {0, 0}, {0}, LANE_PAIRS},
+};
+
+/* op by U and bit 23; + 64: scalars too; pairs and acc as they are */
+static const uint8_t fp_sames[8][2][2] = {
+    {{FP_MAXNM, FP_MINNM}, {FP_MAXNM, FP_MINNM}},
+    {{FP_MLA, FP_MLS}, {0, 0}},
+    {{FP_ADD, FP_SUB}, {FP_ADD, FP_ABD | 64}},
+    {{FP_MULX | 64, 0}, {FP_MUL, 0}},
+    {{FP_EQ | 64, 0}, {FP_GE | 64, FP_GT | 64}},
+    {{0, 0}, {FP_ACGE | 64, FP_ACGT | 64}},
+    {{FP_MAX, FP_MIN}, {FP_MAX, FP_MIN}},
+    {{FP_RECPS | 64, FP_RSQRTS | 64}, {FP_DIV, 0}},
+};
+
+static bool fp_same(ArmTrans *c, const ArgsVSame *a)
+{
+    unsigned group = (unsigned)a->op & 7, log2 = 2 + (unsigned)(a->size & 1), op = fp_sames[group][a->u][a->size >> 1];
+    if (!op || (a->scalar && !(op & 64)) || (!a->scalar && log2 == 3 && !a->q))
+        return false;
+    ArmLanes l = lanes(a->rd, a->rn, a->rm, a->q, a->scalar, log2);
+    l.op = op & 63;
+    if (a->u && (group == 0 || group == 6 || (group == 2 && !(a->size & 2))))
+        l.flags |= LANE_PAIRS;
+    return call(c, HELPER_FP_LANES, &l);
+}
+
+/* AND BIC ORR ORN, EOR BSL BIT BIF */
+static IrRef logic_half(ArmTrans *c, unsigned how, IrRef n, IrRef m, IrRef d)
+{
+    IrBuilder *b = c->b;
+    IrRef t;
+    switch (how) {
+    case 0: return ir_binary(b, IR_AND, n, m);
+    case 1: return ir_binary(b, IR_ANDN, n, m);
+    case 2: return ir_binary(b, IR_OR, n, m);
+    case 3: return ir_binary(b, IR_OR, n, ir_unary(b, IR_NOT, IR_I64, m));
+    case 4: return ir_binary(b, IR_XOR, n, m);
+    case 5: return ir_binary(b, IR_XOR, m, ir_binary(b, IR_AND, ir_binary(b, IR_XOR, m, n), d));
+    default:
+        t = ir_binary(b, IR_XOR, d, n);
+        return ir_binary(b, IR_XOR, d, ir_binary(b, how == 6 ? IR_AND : IR_ANDN, t, m));
+    }
+}
+
+static bool logic(ArmTrans *c, const ArgsVSame *a)
+{
+    unsigned how = (unsigned)(a->u << 2 | a->size);
+    if (a->scalar)
+        return false;
+    if (how == 4 && a->rn == a->rm) { /* EOR of the same: zero */
+        arm_put_v(c, a->rd, ir_const(c->b, IR_I64, 0), 0);
+        return true;
+    }
+    IrRef low = logic_half(c, how, arm_v_low(c, a->rn), arm_v_low(c, a->rm), how > 4 ? arm_v_low(c, a->rd) : 0);
+    IrRef high = !a->q ? 0 : logic_half(c, how, arm_v_high(c, a->rn), arm_v_high(c, a->rm),
+                                        how > 4 ? arm_v_high(c, a->rd) : 0);
+    arm_put_v(c, a->rd, low, high);
+    return true;
+}
+
+bool trans_a64_three_same(ArmTrans *c, const ArgsVSame *a)
+{
+    unsigned log2 = (unsigned)a->size;
+    if (a->op == 3)
+        return logic(c, a);
+    if (a->op >= 24)
+        return fp_same(c, a);
+    ArmLanes l = lanes(a->rd, a->rn, a->rm, a->q, a->scalar, log2);
+    if (a->op == 22) { /* SQDMULH, SQRDMULH */
+        l.op = LANE_DMULH;
+        l.flags = LANE_SATURATE | (a->u ? LANE_ROUND : 0);
+        return (log2 == 1 || log2 == 2) && call(c, HELPER_LANES, &l);
+    }
+    const Same *s = &sames[a->op];
+    unsigned how = s->how[a->u];
+    l.op = s->op[a->u];
+    if (!l.op || (how & ONLY_8 && log2) || (!a->scalar && log2 == 3 && (how & NO_64 || !a->q)) ||
+        (a->scalar && !(how & S_ALL) && !(how & S_64 && log2 == 3)))
+        return false;
+    if (a->op >= 16 && a->op < 20 && !a->scalar && log2 == 3 && a->op == 16) { /* doublewords are halves */
+        IrCode code = a->u ? IR_SUB : IR_ADD;
+        IrRef low = ir_binary(c->b, code, arm_v_low(c, a->rn), arm_v_low(c, a->rm));
+        arm_put_v(c, a->rd, low, ir_binary(c->b, code, arm_v_high(c, a->rn), arm_v_high(c, a->rm)));
+        return true;
+    }
+    l.acc = s->acc[a->u];
+    l.flags = s->flags | (how & ROUNDS ? LANE_ROUND : 0) | (how & SATS ? SAT(a->u) : 0);
+    if (a->u && a->op != 16 && a->op != 17 && a->op != 18)
+        l.flags |= l.op == LANE_SHIFT ? LANE_UNSIGNED_N : LANE_UNSIGNED;
+    if (l.op == LANE_PMUL)
+        l.flags |= LANE_UNSIGNED;
+    return call(c, HELPER_LANES, &l);
+}
+
+bool trans_a64_rdm(ArmTrans *c, const ArgsVSame *a) /* SQRDMLAH, SQRDMLSH */
+{
+    ArmLanes l = lanes(a->rd, a->rn, a->rm, a->q, a->scalar, (unsigned)a->size);
+    if (!c->p->rdm || a->size == 0 || a->size == 3)
+        return false;
+    l.op = LANE_DMULH;
+    l.flags = LANE_SATURATE | LANE_ROUND;
+    l.acc = (uint8_t)(1 + (a->op & 1 ? 1 : 0));
+    return call(c, HELPER_LANES, &l);
+}
+
+/* ---- two registers ----------------------------------------------------------------------- */
+
+/* Narrowing: XTN and the like, from both halves of n into one of d. */
+static void narrow(ArmLanes *l, int q, int scalar, unsigned log2)
+{
+    l->nlog2 = (uint8_t)(log2 + 1);
+    l->count = (uint8_t)(scalar ? 1 : 8u >> log2);
+    l->dstart = (uint8_t)(q && !scalar ? 8u >> log2 : 0);
+}
+
+/* Widening: from one half of n and m. */
+static void widen(ArmLanes *l, int q, int scalar, unsigned log2)
+{
+    l->dlog2 = (uint8_t)(log2 + 1);
+    l->count = (uint8_t)(scalar ? 1 : 8u >> log2);
+    l->nstart = l->mstart = (uint8_t)(q && !scalar ? 8u >> log2 : 0);
+}
+
+static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
+{
+    static const uint8_t rounds[] = {IR_RNE, IR_RUP, IR_RDN, IR_RTZ};
+    unsigned log2 = 2 + (unsigned)(a->size & 1), high = (unsigned)a->size >> 1;
+    ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, log2);
+    bool scalar_too = true;
+    l.flags = LANE_M_ZERO;
+    switch (a->op | (int)high << 8 | a->u << 9) {
+    case 0x016: case 0x216: /* FCVTN, FCVTXN */
+        narrow(&l, a->q, a->scalar, log2 - 1);
+        l.dlog2 = (uint8_t)(log2 - 1);
+        l.op = a->u ? FP_CONVERT_ODD : FP_CONVERT;
+        if (a->u ? log2 != 3 : a->scalar)
+            return false;
+        return call(c, HELPER_FP_LANES, &l);
+    case 0x017: /* FCVTL */
+        l.nlog2 = (uint8_t)(log2 - 1);
+        l.dlog2 = (uint8_t)log2;
+        l.count = (uint8_t)(16u >> log2);
+        l.nstart = a->q ? l.count : 0;
+        l.op = FP_CONVERT;
+        return !a->scalar && call(c, HELPER_FP_LANES, &l);
+    case 0x018: case 0x118: case 0x019: case 0x119: /* FRINTN P M Z */
+        l.shift = rounds[(a->op & 1) << 1 | (int)high];
+        l.op = FP_RINT;
+        scalar_too = false;
+        break;
+    case 0x218: l.shift = IR_RMM; l.op = FP_RINT; scalar_too = false; break;
+    case 0x219: l.shift = IR_RDYN; l.op = FP_RINTX; scalar_too = false; break;
+    case 0x319: l.shift = IR_RDYN; l.op = FP_RINT; scalar_too = false; break;
+    case 0x01a: case 0x11a: case 0x01b: case 0x11b: case 0x21a: case 0x31a: case 0x21b: case 0x31b:
+        l.shift = rounds[(a->op & 1) << 1 | (int)high];
+        l.op = FP_TO_INT;
+        break;
+    case 0x01c: case 0x21c: l.shift = IR_RMM; l.op = FP_TO_INT; break;
+    case 0x01d: case 0x21d: l.op = FP_FROM_INT; break;
+    case 0x11d: l.op = FP_RECPE; break;
+    case 0x31d: l.op = FP_RSQRTE; break;
+    case 0x10c: l.op = FP_GT; break;
+    case 0x30c: l.op = FP_GE; break;
+    case 0x10d: l.op = FP_EQ; break;
+    case 0x30d: l.op = FP_LE; break;
+    case 0x10e: l.op = FP_LT; break;
+    case 0x10f: l.op = FP_ABS; scalar_too = false; break;
+    case 0x30f: l.op = FP_NEG; scalar_too = false; break;
+    case 0x31f: l.op = FP_SQRT; scalar_too = false; break;
+    case 0x11f: l.op = FP_RECPX; if (!a->scalar) return false; break;
+    case 0x11c: case 0x31c: /* URECPE, URSQRTE */
+        l.op = a->u ? LANE_URSQRTE : LANE_URECPE;
+        return !a->scalar && log2 == 2 && call(c, HELPER_LANES, &l);
+    default: return false;
+    }
+    if (a->u && (l.op == FP_TO_INT || l.op == FP_FROM_INT))
+        l.flags |= LANE_UNSIGNED_N;
+    if ((a->scalar && !scalar_too) || (!a->scalar && log2 == 3 && !a->q))
+        return false;
+    return call(c, HELPER_FP_LANES, &l);
+}
+
+static bool reverse(ArmTrans *c, const ArgsVTwo *a)
+{
+    unsigned unit = a->op ? 2 : a->u ? 4 : 8;
+    if (a->scalar || (a->op && a->u) || 1u << a->size >= unit)
+        return false;
+    ir_call(c->b, HELPER_PERMUTE, ir_const(c->b, IR_I64, PERMUTE_REV), ir_const(c->b, IR_I64, c->bits),
+            ir_const(c->b, IR_I64, unit), 0);
+    return true;
+}
+
+bool trans_a64_two_misc(ArmTrans *c, const ArgsVTwo *a)
+{
+    unsigned log2 = (unsigned)a->size;
+    bool full = log2 < 3 || a->q || a->scalar, s64 = a->scalar && log2 == 3, u = a->u;
+    ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, log2);
+    l.flags = LANE_M_ZERO;
+    switch (a->op) {
+    case 0: case 1: return reverse(c, a);
+    case 2: case 6: /* ADDLP, ADALP */
+        l.op = LANE_ADD;
+        l.flags = LANE_PAIRS | (u ? LANE_UNSIGNED : 0);
+        l.acc = a->op == 6;
+        l.dlog2 = (uint8_t)(log2 + 1);
+        l.count /= 2;
+        return !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+    case 3: /* SUQADD: unsigned x; USQADD: signed x */
+        l.op = LANE_ADD_OLD;
+        l.flags |= SAT(u) | (u ? 0 : LANE_UNSIGNED_N);
+        return full && call(c, HELPER_LANES, &l);
+    case 4:
+        l.op = u ? LANE_CLZ : LANE_CLS;
+        return !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+    case 5:
+        if (a->scalar || log2 > (u ? 1u : 0u))
+            return false;
+        l = lanes(a->rd, a->rn, 0, a->q, 0, 0);
+        l.flags = LANE_M_ZERO;
+        l.op = !u ? LANE_CNT : log2 ? LANE_RBIT : LANE_NOT;
+        return call(c, HELPER_LANES, &l);
+    case 7: case 11: /* ABS and NEG, saturating or not */
+        l.op = u ? LANE_NEG : LANE_ABS;
+        l.flags |= a->op == 7 ? LANE_SATURATE : 0;
+        return full && (!a->scalar || a->op == 7 || log2 == 3) && call(c, HELPER_LANES, &l);
+    case 8: l.op = u ? LANE_GE : LANE_GT; break;
+    case 9: l.op = u ? LANE_LE : LANE_EQ; break;
+    case 10: l.op = LANE_LT; if (u) return false; break;
+    case 18: case 20: /* XTN, SQXTUN, SQXTN, UQXTN */
+        narrow(&l, a->q, a->scalar, log2);
+        l.op = LANE_MOVE;
+        l.flags |= a->op == 20 ? SAT(u) | (u ? LANE_UNSIGNED_N : 0) : u ? LANE_SATURATE_UNSIGNED : 0;
+        return log2 < 3 && !(a->scalar && a->op == 18 && !u) && call(c, HELPER_LANES, &l);
+    case 19: /* SHLL */
+        widen(&l, a->q, 0, log2);
+        l.op = LANE_SHL;
+        l.shift = (uint8_t)(8u << log2);
+        return u && !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+    default: return fp_two(c, a);
+    }
+    return full && (!a->scalar || s64) && call(c, HELPER_LANES, &l);
+}
+
+/* One lane of all; scalar: of a pair. */
+bool trans_a64_across(ArmTrans *c, const ArgsVTwo *a)
+{
+    unsigned log2 = (unsigned)a->size, high = (unsigned)a->size >> 1;
+    bool fp = a->op == 12 || a->op == 15 || a->op == 13;
+    if (fp)
+        log2 = 2 + (unsigned)(a->size & 1);
+    ArmLanes l = lanes(a->rd, a->rn, 0, a->q, 1, log2);
+    l.flags = LANE_REDUCE | (a->u && !fp ? LANE_UNSIGNED : 0);
+    if (a->scalar) {
+        l.nlanes = 2;
+        if (!fp && (a->op != 27 || a->u || log2 != 3))
+            return false;
+    } else if (fp ? !a->q || log2 == 3 || a->op == 13 : log2 == 3 || l.nlanes < 4) {
+        return false;
+    }
+    switch (a->op) {
+    case 3: l.op = LANE_ADD; l.dlog2++; break;
+    case 10: l.op = LANE_MAX; break;
+    case 26: l.op = LANE_MIN; break;
+    case 27: l.op = LANE_ADD; if (a->u) return false; break;
+    case 12: l.op = high ? FP_MINNM : FP_MAXNM; break;
+    case 13: l.op = FP_ADD; if (high) return false; break;
+    case 15: l.op = high ? FP_MIN : FP_MAX; break;
+    default: return false;
+    }
+    if (fp)
+        return a->u && call(c, HELPER_FP_LANES, &l);
+    return call(c, HELPER_LANES, &l);
+}
+
+/* ---- three registers of different kinds; by element --------------------------------------- */
+
+static bool crypto(ArmTrans *c, ArmCrypto kind)
+{
+    ir_call(c->b, HELPER_CRYPTO, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
+    return c->p->crypto;
+}
+
+bool trans_a64_three_diff(ArmTrans *c, const ArgsVLong *a)
+{
+    /* ADDL ADDW SUBL SUBW ADDHN ABAL SUBHN ABDL MLAL SQDMLAL MLSL SQDMLSL MULL SQDMULL PMULL */
+    static const uint8_t ops[16] = {LANE_ADD, LANE_ADD, LANE_SUB, LANE_SUB, LANE_ADDH, LANE_ABD, LANE_SUBH, LANE_ABD,
+                                    LANE_MUL, LANE_DMUL, LANE_MUL, LANE_DMUL, LANE_MUL, LANE_DMUL, LANE_PMUL, 0};
+    static const uint8_t accs[16] = {[5] = 1, [8] = 1, [9] = 1, [10] = 2, [11] = 2};
+    unsigned log2 = (unsigned)a->size;
+    ArmLanes l = lanes(a->rd, a->rn, a->rm, a->q, a->scalar, log2);
+    l.op = ops[a->op];
+    l.acc = accs[a->op];
+    if (a->op == 14 && log2 == 3)
+        return !a->u && !a->scalar && crypto(c, CRYPTO_PMULL64);
+    if (!l.op || log2 == 3 || (l.op == LANE_PMUL && (a->u || log2)) ||
+        (l.op == LANE_DMUL ? a->u || !log2 : a->scalar))
+        return false;
+    widen(&l, a->q, a->scalar, log2);
+    l.flags = a->u || l.op == LANE_PMUL ? LANE_UNSIGNED : 0;
+    if (l.op == LANE_DMUL)
+        l.flags |= LANE_SATURATE;
+    if (a->op == 1 || a->op == 3) {
+        l.nlog2 = l.dlog2;
+        l.nstart = 0;
+    }
+    if (a->op == 4 || a->op == 6) {
+        l.mlog2 = l.nlog2 = l.dlog2;
+        l.nstart = l.mstart = 0;
+        narrow(&l, a->q, 0, log2);
+        l.dlog2 = (uint8_t)log2;
+        l.flags = a->u ? LANE_ROUND : 0;
+    }
+    return call(c, HELPER_LANES, &l);
+}
+
+static bool fp_element(ArmTrans *c, const ArgsVElem *a)
+{
+    static const uint8_t ops[16] = {[1] = FP_MLA, [5] = FP_MLS, [9] = FP_MUL};
+    unsigned log2 = 2 + (unsigned)(a->size & 1), l_bit = (unsigned)a->lm >> 1;
+    if (a->size < 2 || (log2 == 3 && (l_bit || (!a->q && !a->scalar))) || (a->u && a->op != 9))
+        return false;
+    ArmLanes l = lanes(a->rd, a->rn, a->rm | (a->lm & 1) << 4, a->q, a->scalar, log2);
+    l.op = a->u ? FP_MULX : ops[a->op];
+    l.element = (uint8_t)(log2 == 3 ? (unsigned)a->h : (unsigned)a->h << 1 | l_bit);
+    return call(c, HELPER_FP_LANES, &l);
+}
+
+bool trans_a64_by_element(ArmTrans *c, const ArgsVElem *a)
+{
+    /* by U: what there is; long ones widen */
+    static const struct { uint8_t op, acc, when, scalar, wide; } kinds[16] = {
+        [0] = {LANE_MUL, 1, 2, 0, 0}, [4] = {LANE_MUL, 2, 2, 0, 0}, [8] = {LANE_MUL, 0, 1, 0, 0},
+        [2] = {LANE_MUL, 1, 3, 0, 1}, [6] = {LANE_MUL, 2, 3, 0, 1}, [10] = {LANE_MUL, 0, 3, 0, 1},
+        [3] = {LANE_DMUL, 1, 1, 1, 1}, [7] = {LANE_DMUL, 2, 1, 1, 1}, [11] = {LANE_DMUL, 0, 1, 1, 1},
+        [12] = {LANE_DMULH, 0, 1, 1, 0}, [13] = {LANE_DMULH, 0, 3, 1, 0}, [15] = {LANE_DMULH, 2, 2, 1, 0},
+    };
+    unsigned log2 = (unsigned)a->size;
+    if (a->op == 1 || a->op == 5 || a->op == 9)
+        return fp_element(c, a);
+    if (!(kinds[a->op].when >> a->u & 1) || (a->scalar && !kinds[a->op].scalar) || log2 == 0 || log2 == 3)
+        return false;
+    ArmLanes l = lanes(a->rd, a->rn, log2 == 1 ? a->rm : a->rm | (a->lm & 1) << 4, a->q, a->scalar, log2);
+    l.op = kinds[a->op].op;
+    l.acc = kinds[a->op].acc;
+    if (kinds[a->op].wide)
+        widen(&l, a->q, a->scalar, log2);
+    if (l.op != LANE_MUL)
+        l.flags = LANE_SATURATE;
+    else if (a->u && kinds[a->op].wide)
+        l.flags = LANE_UNSIGNED;
+    if (l.op == LANE_DMULH && a->op != 12)
+        l.flags |= LANE_ROUND;
+    if (l.op == LANE_DMULH && a->u) {
+        l.acc = a->op == 13 ? 1 : 2;
+        if (!c->p->rdm)
+            return false;
+    }
+    l.element = (uint8_t)(log2 == 1 ? (unsigned)(a->h << 2 | a->lm) : (unsigned)(a->h << 1 | a->lm >> 1));
+    return call(c, HELPER_LANES, &l);
+}
+
+/* ---- shifts by an immediate --------------------------------------------------------------- */
+
+static bool fixed_point(ArmTrans *c, const ArgsVShift *a, unsigned log2, unsigned right)
+{
+    ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, log2);
+    if (log2 < 2)
+        return false;
+    l.op = a->op == 28 ? FP_FROM_INT : FP_TO_INT;
+    l.flags = a->u ? LANE_UNSIGNED : 0;
+    l.mstart = (uint8_t)right;
+    l.shift = IR_RTZ;
+    return call(c, HELPER_FP_LANES, &l);
+}
+
+bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
+{
+    unsigned imm = (unsigned)a->imm, log2 = 28 - (unsigned)__builtin_clz(imm | 1);
+    if (imm < 8)
+        return false;
+    unsigned bits = 8u << log2, right = 2 * bits - imm, left = imm - bits, op = (unsigned)a->op;
+    bool u = a->u, s64 = !a->scalar || log2 == 3, full = log2 < 3 || a->q || a->scalar;
+    ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, log2);
+    l.flags = LANE_M_ZERO | (u ? LANE_UNSIGNED_N : 0);
+    l.shift = (uint8_t)right;
+    switch (op) {
+    case 0: case 2: case 4: case 6: /* SSHR SSRA SRSHR SRSRA */
+        l.op = LANE_SHR;
+        l.acc = op >> 1 & 1;
+        l.flags |= op & 4 ? LANE_ROUND : 0;
+        return full && s64 && call(c, HELPER_LANES, &l);
+    case 8: l.op = LANE_SRI; return u && full && s64 && call(c, HELPER_LANES, &l);
+    case 10:
+        l.op = u ? LANE_SLI : LANE_SHL;
+        l.shift = (uint8_t)left;
+        return full && s64 && call(c, HELPER_LANES, &l);
+    case 12: /* SQSHLU */
+        l.op = LANE_SHL;
+        l.shift = (uint8_t)left;
+        l.flags = LANE_M_ZERO | LANE_SATURATE_UNSIGNED;
+        return u && full && call(c, HELPER_LANES, &l);
+    case 14:
+        l.op = LANE_SHL;
+        l.shift = (uint8_t)left;
+        l.flags |= SAT(u);
+        return full && call(c, HELPER_LANES, &l);
+    case 16: case 17: case 18: case 19: /* SHRN SQSHRUN, rounding; SQSHRN UQSHRN, rounding */
+        if (log2 == 3 || (a->scalar && op < 18 && !u))
+            return false;
+        narrow(&l, a->q, a->scalar, log2);
+        l.op = LANE_SHR;
+        l.flags = LANE_M_ZERO | (op & 1 ? LANE_ROUND : 0);
+        l.flags |= op >= 18 ? SAT(u) | (u ? LANE_UNSIGNED_N : 0) : u ? LANE_SATURATE_UNSIGNED : 0;
+        return call(c, HELPER_LANES, &l);
+    case 20: /* SSHLL */
+        if (log2 == 3 || a->scalar)
+            return false;
+        widen(&l, a->q, 0, log2);
+        l.op = LANE_SHL;
+        l.shift = (uint8_t)left;
+        return call(c, HELPER_LANES, &l);
+    case 28: case 31: return full && fixed_point(c, a, log2, right);
+    default: return false;
+    }
+}
+
+/* ---- moves ------------------------------------------------------------------------------------ */
+
+bool trans_a64_mod_imm(ArmTrans *c, const ArgsVImm *a)
+{
+    uint64_t v = (uint64_t)a->imm, all = 0;
+    unsigned cmode = (unsigned)a->cmode;
+    bool invert = a->u, old = false;
+    if (a->o2)
+        return false; /* FMOV of halves */
+    if (cmode < 12) {
+        bool words = cmode < 8;
+        v <<= 8 * (cmode >> 1 & (words ? 3u : 1u));
+        all = v * (words ? UINT64_C(0x100000001) : UINT64_C(0x1000100010001));
+        old = cmode & 1;
+    } else if (cmode < 14) {
+        v = cmode & 1 ? v << 16 | 0xffff : v << 8 | 0xff;
+        all = v * UINT64_C(0x100000001);
+    } else if (cmode == 14) {
+        all = v * UINT64_C(0x101010101010101);
+        for (unsigned i = 0; a->u && i < 8; i++)
+            all = bits_set(all, 8 * i, 8, v >> i & 1 ? 255 : 0);
+        invert = false;
+    } else {
+        if (a->u && !a->q)
+            return false;
+        all = a->u ? arm_fp_imm((unsigned)v, true) : arm_fp_imm((unsigned)v, false) * UINT64_C(0x100000001);
+        invert = false;
+    }
+    IrRef low = ir_const(c->b, IR_I64, invert ? ~all : all), high = low;
+    if (old) {
+        IrCode code = invert ? IR_AND : IR_OR;
+        low = ir_binary(c->b, code, arm_v_low(c, a->rd), low);
+        high = a->q ? ir_binary(c->b, code, arm_v_high(c, a->rd), high) : 0;
+    }
+    arm_put_v(c, a->rd, low, a->q ? high : 0);
+    return true;
+}
+
+static IrRef get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane)
+{
+    unsigned at = lane << log2;
+    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
+    return log2 == 3 ? half : ir_extract(c->b, half, 8 * (at & 7), 8u << log2);
+}
+
+static bool insert(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value)
+{
+    unsigned at = lane << log2;
+    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
+    half = log2 == 3 ? value : ir_deposit(c->b, half, value, 8 * (at & 7), 8u << log2);
+    if (at >= 8)
+        ir_put(c->b, SLOT_VH + (unsigned)v, half);
+    else
+        ir_put(c->b, SLOT_V + (unsigned)v, ir_bitcast(c->b, IR_F64, half));
+    return true;
+}
+
+static bool splat(ArmTrans *c, int rd, bool q, unsigned log2, IrRef v)
+{
+    if (log2 < 3) {
+        v = ir_extract(c->b, v, 0, 8u << log2);
+        v = ir_binary(c->b, IR_MUL, v, ir_const(c->b, IR_I64, UINT64_MAX / bits_mask(8u << log2)));
+    }
+    arm_put_v(c, rd, v, q ? v : 0);
+    return true;
+}
+
+bool trans_a64_copy(ArmTrans *c, const ArgsVCopy *a)
+{
+    unsigned imm = (unsigned)a->imm5, log2 = imm ? (unsigned)__builtin_ctz(imm) : 4, lane = imm >> (log2 + 1);
+    if (log2 > 3)
+        return false;
+    if (a->u) /* INS of an element */
+        return a->q && insert(c, a->rd, log2, lane, get_lane(c, a->rn, log2, (unsigned)a->imm4 >> log2));
+    switch (a->imm4) {
+    case 0: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, get_lane(c, a->rn, log2, lane));
+    case 1: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, arm_x(c, a->rn));
+    case 3: return a->q && insert(c, a->rd, log2, lane, arm_x(c, a->rn));
+    case 5: /* SMOV */
+        if (log2 == 3 || (!a->q && log2 == 2))
+            return false;
+        IrRef v = ir_binary_imm(c->b, IR_SHL, get_lane(c, a->rn, log2, lane), 64 - (8 << log2));
+        v = ir_binary_imm(c->b, IR_SAR, v, 64 - (8 << log2));
+        arm_put(c, a->rd, ir_trunc(c->b, arm_type(a->q), v));
+        return true;
+    case 7: /* UMOV */
+        if ((log2 == 3) != a->q)
+            return false;
+        arm_put(c, a->rd, get_lane(c, a->rn, log2, lane));
+        return true;
+    default: return false;
+    }
+}
+
+bool trans_a64_dup_scalar(ArmTrans *c, const ArgsVCopy *a)
+{
+    unsigned imm = (unsigned)a->imm5, log2 = imm ? (unsigned)__builtin_ctz(imm) : 4;
+    if (log2 > 3)
+        return false;
+    arm_put_v(c, a->rd, get_lane(c, a->rn, log2, imm >> (log2 + 1)), 0);
+    return true;
+}
+
+static bool permute(ArmTrans *c, ArmPermute kind)
+{
+    ir_call(c->b, HELPER_PERMUTE, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
+    return true;
+}
+
+bool trans_a64_permute(ArmTrans *c, const ArgsVPerm *a)
+{
+    static const ArmPermute kinds[] = {0, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_ZIP};
+    if (!(a->kind & 3) || (a->size == 3 && !a->q))
+        return false;
+    return permute(c, kinds[a->kind & 3]);
+}
+
+bool trans_a64_tbl(ArmTrans *c, const ArgsVTbl *a)
+{
+    return permute(c, PERMUTE_TBL);
+}
+
+bool trans_a64_ext(ArmTrans *c, const ArgsVExt *a)
+{
+    unsigned at = (unsigned)a->imm4, shift = 8 * (at & 7);
+    IrRef part[4] = {arm_v_low(c, a->rn)}, out[2] = {0};
+    unsigned n = 1;
+    if (!a->q && at >= 8)
+        return false;
+    if (a->q)
+        part[n++] = arm_v_high(c, a->rn);
+    part[n++] = arm_v_low(c, a->rm);
+    if (a->q)
+        part[n++] = arm_v_high(c, a->rm);
+    for (unsigned i = 0; i < (a->q ? 2u : 1u); i++) {
+        unsigned k = i + at / 8;
+        out[i] = part[k];
+        if (shift)
+            out[i] = ir_binary(c->b, IR_OR, ir_binary_imm(c->b, IR_SHR, part[k], shift),
+                               ir_binary_imm(c->b, IR_SHL, part[k + 1], 64 - shift));
+    }
+    arm_put_v(c, a->rd, out[0], out[1]);
+    return true;
+}
+
+bool trans_a64_aes(ArmTrans *c, const ArgsVAes *a)
+{
+    return a->op >= 4 && a->op <= 7 && crypto(c, (ArmCrypto)(CRYPTO_AESE + a->op - 4));
+}
+
+bool trans_a64_sha_three(ArmTrans *c, const ArgsVSha *a)
+{
+    return a->op < 7 && crypto(c, (ArmCrypto)(CRYPTO_SHA1C + a->op));
+}
+
+bool trans_a64_sha_two(ArmTrans *c, const ArgsVAes *a)
+{
+    return a->op < 3 && crypto(c, (ArmCrypto)(CRYPTO_SHA1H + a->op));
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions, hints, barriers, cache maintenance and the system registers that EL0 may use. */
+#include "guest/arm/arm_priv.h"
+
+#define DECODE_EXTERN
+#define DECODE_TYPES_ONLY
+#include "gen/guest/arm/a64_sys.inc"
+
+bool trans_a64_svc(ArmTrans *c, const ArgsSImm *a)
+{
+    ir_raise(c->b, ARM_SVC, ir_const(c->b, IR_I64, (uint64_t)a->imm));
+    return true;
+}
+
+bool trans_a64_brk(ArmTrans *c, const ArgsSImm *a)
+{
+    ir_raise(c->b, ARM_BRK, ir_const(c->b, IR_I64, (uint64_t)a->imm));
+    return true;
+}
+
+/* NOP, YIELD, WFE and the rest; those of pointer authentication and branch targets do nothing where
+   these are not implemented. */
+bool trans_a64_hint(ArmTrans *c, const ArgsSNone *a)
+{
+    return true;
+}
+
+bool trans_a64_barrier(ArmTrans *c, const ArgsSBar *a)
+{
+    switch (a->op2) {
+    case 2:
+        ir_call(c->b, HELPER_CLREX, 0, 0, 0, 0);
+        return true;
+    case 4: case 5: /* DSB, DMB: loads, stores or all, whoever is to see it */
+        ir_fence(c->b, (a->crm & 3) == 1 ? IR_FENCE_LL | IR_FENCE_LS : (a->crm & 3) == 2 ? IR_FENCE_SS : IR_FENCE_ALL);
+        return true;
+    case 6:
+        ir_exit_mode(c->b, c->next);
+        return true;
+    default:
+        return false;
+    }
+}
+
+#define REG(op0, op1, crn, crm, op2) \
+    (((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2)) & 0xffff)
+
+/* What the kernel answers for EL0, whose accesses it traps. */
+static bool id_register(const ArmProps *p, int reg, uint64_t *value)
+{
+    if (reg >> 7 != REG(3, 0, 0, 0, 0) >> 7)
+        return false;
+    switch (reg) {
+    case REG(3, 0, 0, 0, 0): *value = p->midr; break;
+    case REG(3, 0, 0, 0, 5): *value = UINT64_C(1) << 31; break; /* MPIDR_EL1 */
+    case REG(3, 0, 0, 0, 6): *value = 0; break; /* REVIDR_EL1 */
+    case REG(3, 0, 0, 6, 0): /* ID_AA64ISAR0_EL1 */
+        *value = (p->crypto ? 0x2u << 4 | 1u << 8 | 1u << 12 : 0) | (p->crc32 ? 1u << 16 : 0) |
+                 (p->lse ? 2u << 20 : 0) | (p->rdm ? 1u << 28 : 0);
+        break;
+    case REG(3, 0, 0, 6, 1): *value = p->lrcpc ? 1u << 20 : 0; break; /* ID_AA64ISAR1_EL1 */
+    case REG(3, 0, 0, 4, 0): *value = 0x11; break; /* ID_AA64PFR0_EL1: EL0 and EL1, FP and SIMD */
+    default: *value = 0; return reg >= REG(3, 0, 0, 2, 0) && reg < REG(3, 0, 0, 8, 0);
+    }
+    return true;
+}
+
+static IrRef read_register(ArmTrans *c, int reg)
+{
+    IrBuilder *b = c->b;
+    uint64_t id;
+    IrRef f;
+    switch (reg) {
+    case REG(3, 3, 13, 0, 2): return ir_get(b, SLOT_TPIDR);
+    case REG(3, 3, 13, 0, 3): return ir_const(b, IR_I64, 0); /* TPIDRRO_EL0 */
+    case REG(3, 3, 4, 2, 0): /* NZCV */
+        f = ir_zext(b, IR_I64, ir_unary(b, IR_FLAGS_BITS, IR_I32, ir_get(b, SLOT_FLAGS)));
+        id = 0;
+        IrRef v = ir_const(b, IR_I64, 0);
+        static const struct { unsigned from, to; } map[] = {{7, 31}, {6, 30}, {0, 29}, {11, 28}};
+        for (unsigned i = 0; i < G_N_ELEMENTS(map); i++)
+            v = ir_binary(b, IR_OR, v, ir_binary_imm(b, IR_SHL, ir_extract(b, f, map[i].from, 1), map[i].to));
+        return v;
+    case REG(3, 3, 4, 4, 0): /* FPCR; DN and FZ are in the mode, but rounding is not */
+        return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 1), 0, 0, 0);
+    case REG(3, 3, 4, 4, 1): return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 0), 0, 0, 0);
+    case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, 0x84448004); /* CTR_EL0: lines of 64 bytes */
+    case REG(3, 3, 0, 0, 7): return ir_const(b, IR_I64, 4);          /* DCZID_EL0: 64 bytes */
+    case REG(3, 3, 14, 0, 0): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 1), 0, 0, 0);
+    case REG(3, 3, 14, 0, 2): case REG(3, 3, 14, 0, 6): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
+    default: return id_register(c->p, reg, &id) ? ir_const(b, IR_I64, id) : 0;
+    }
+}
+
+bool trans_a64_sysreg(ArmTrans *c, const ArgsSSysreg *a)
+{
+    IrBuilder *b = c->b;
+    int reg = a->reg | 0x8000;
+    if (a->l) {
+        IrRef v = read_register(c, reg);
+        if (v)
+            arm_put(c, a->rt, v);
+        return v != 0;
+    }
+    IrRef x = arm_x(c, a->rt), f;
+    switch (reg) {
+    case REG(3, 3, 13, 0, 2):
+        ir_put(b, SLOT_TPIDR, x);
+        return true;
+    case REG(3, 3, 4, 2, 0):
+        f = ir_const(b, IR_I64, 0);
+        static const struct { unsigned from, to; } map[] = {{31, 7}, {30, 6}, {29, 0}, {28, 11}};
+        for (unsigned i = 0; i < G_N_ELEMENTS(map); i++)
+            f = ir_binary(b, IR_OR, f, ir_binary_imm(b, IR_SHL, ir_extract(b, x, map[i].from, 1), map[i].to));
+        ir_put(b, SLOT_FLAGS, ir_unary(b, IR_FLAGS_PACK, IR_FLAGS, ir_trunc(b, IR_I32, f)));
+        return true;
+    case REG(3, 3, 4, 4, 0):
+        ir_call(b, HELPER_SET_FPCR, x, 0, 0, 0);
+        ir_exit_mode(b, c->next);
+        return true;
+    case REG(3, 3, 4, 4, 1):
+        ir_call(b, HELPER_SET_FPSR, x, 0, 0, 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+#define SYS(op1, crn, crm, op2) (REG(1, op1, crn, crm, op2))
+
+/* DC and IC. Data and code are coherent once the code fence says so; cleaning a line does nothing
+   but fault where nothing is. */
+bool trans_a64_sys(ArmTrans *c, const ArgsSSys *a)
+{
+    IrBuilder *b = c->b;
+    IrRef x = arm_x(c, a->rt);
+    switch ((a->reg & 0x3fff) | 0x4000) {
+    case SYS(3, 7, 4, 1): /* DC ZVA */
+        x = ir_binary_imm(b, IR_AND, x, -64);
+        for (int32_t at = 0; at < 64; at += 8)
+            ir_store(b, IR_MEM_SIZE(3), x, at, ir_const(b, IR_I64, 0));
+        return true;
+    case SYS(3, 7, 5, 1): /* IC IVAU */
+        ir_call(b, HELPER_CODE_FENCE, x, 0, 0, 0);
+        ir_exit_mode(b, c->next);
+        return true;
+    case SYS(3, 7, 10, 1): case SYS(3, 7, 11, 1): case SYS(3, 7, 12, 1): case SYS(3, 7, 14, 1): /* DC CVAC, CVAU, CVAP, CIVAC */
+        ir_load(b, IR_I64, IR_MEM_SIZE(0), x, 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool trans_a64_service(ArmTrans *c, const ArgsSServ *a)
+{
+    ir_call(c->b, HELPER_SERVICE, ir_const(c->b, IR_I64, (uint64_t)a->imm), arm_x(c, 9),
+            ir_const(c->b, IR_I64, c->bits), 0);
+    return true;
+}

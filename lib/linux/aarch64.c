@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linux on arm64: registers of system calls, signal frames (asm/ucontext.h, asm/sigcontext.h), vDSO,
+ * HWCAP (asm/hwcap.h), the flags of open that have other numbers than the host's (asm/fcntl.h).
+ */
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "guest/arm/arm.h"
+#include "linux/call_priv.h"
+#include "linux/vdso.h"
+
+enum { FP = 29, LR = 30, NR = 8 };
+
+static const LinuxNumber numbers[] = {
+#define LINUX_NUMBERS_PLAIN
+#define N(number, name) {number, CALL_##name},
+#include "linux/numbers_generic.def"
+#undef N
+#undef LINUX_NUMBERS_PLAIN
+};
+
+static const LinuxBits open_flags[] = {
+    {040000, 0200000},  /* O_DIRECTORY */
+    {0100000, 0400000}, /* O_NOFOLLOW */
+    {0200000, 040000},  /* O_DIRECT */
+    {0400000, 0100000}, /* O_LARGEFILE */
+    {0, 0},
+};
+
+static ArmCpu *arm(const TranslateCpu *cpu)
+{
+    return (ArmCpu *)(uintptr_t)cpu;
+}
+
+static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out)
+{
+    Vma v;
+    *out = (LinuxTrap){.signal = SIGSEGV, .code = SEGV_MAPERR, .addr = value};
+    switch (exception) {
+    case ARM_SVC:
+        t->cpu->pc += 4;
+        out->call = true;
+        break;
+    case ARM_UNDEFINED:
+        *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
+        break;
+    case ARM_BRK:
+        *out = (LinuxTrap){.signal = SIGTRAP, .code = TRAP_BRKPT, .addr = t->cpu->pc};
+        break;
+    case ARM_ALIGNMENT: case ARM_PC_ALIGNMENT:
+        *out = (LinuxTrap){.signal = SIGBUS, .code = BUS_ADRALN, .addr = value};
+        break;
+    default:
+        if (mm_find(&t->process->mm, value, &v))
+            out->code = SEGV_ACCERR;
+        break;
+    }
+}
+
+static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
+{
+    *number = arm(cpu)->x[NR];
+    memcpy(args, arm(cpu)->x, 6 * sizeof *args);
+}
+
+static void set_result(TranslateCpu *cpu, int64_t result)
+{
+    arm(cpu)->x[0] = (uint64_t)result;
+}
+
+static void restart(TranslateCpu *cpu, uint64_t number, uint64_t arg0)
+{
+    cpu->pc -= 4;
+    arm(cpu)->x[0] = arg0;
+}
+
+static uint64_t get_sp(const TranslateCpu *cpu)
+{
+    return arm(cpu)->sp;
+}
+
+static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
+{
+    const LinuxThread *t = cpu->user;
+    t->process->isa->reset_user(cpu, entry);
+    arm(cpu)->sp = sp;
+}
+
+static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp, bool set_tls,
+                        uint64_t tls)
+{
+    ArmCpu *a = arm(to);
+    const ArmCpu *f = arm(from);
+    if (to != from) {
+        a->props = f->props;
+        ((const LinuxThread *)to->user)->process->isa->reset_user(to, from->pc);
+        memcpy(a->x, f->x, sizeof a->x);
+        memcpy(a->v, f->v, sizeof a->v);
+        a->sp = f->sp;
+        a->flags = f->flags;
+        a->tpidr = f->tpidr;
+        arm_set_fpcr(to, arm_fpcr(from));
+        arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
+    }
+    a->x[0] = 0;
+    if (sp)
+        a->sp = sp;
+    if (set_tls)
+        a->tpidr = tls;
+}
+
+/* ---- HWCAP ------------------------------------------------------------------------- */
+
+static const struct Cap {
+    const char *name; /* in /proc/cpuinfo */
+    uint8_t bit;
+    size_t prop;      /* in ArmProps; 0: always (midr is there) */
+} caps[] = {
+    {"fp", 0, 0}, {"asimd", 1, 0},
+    {"aes", 3, offsetof(ArmProps, crypto)}, {"pmull", 4, offsetof(ArmProps, crypto)},
+    {"sha1", 5, offsetof(ArmProps, crypto)}, {"sha2", 6, offsetof(ArmProps, crypto)},
+    {"crc32", 7, offsetof(ArmProps, crc32)}, {"atomics", 8, offsetof(ArmProps, lse)},
+    {"cpuid", 11, 0}, {"asimdrdm", 12, offsetof(ArmProps, rdm)}, {"lrcpc", 15, offsetof(ArmProps, lrcpc)},
+};
+
+static bool has(TranslateCpu *cpu, const struct Cap *cap)
+{
+    return !cap->prop || *(const bool *)((const char *)&arm(cpu)->props + cap->prop);
+}
+
+static uint64_t hwcap(TranslateCpu *cpu, unsigned word)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; !word && i < G_N_ELEMENTS(caps); i++)
+        if (has(cpu, &caps[i]))
+            bits |= UINT64_C(1) << caps[i].bit;
+    return bits;
+}
+
+static void cpuinfo(TranslateCpu *cpu, GString *out)
+{
+    unsigned midr = (unsigned)arm(cpu)->props.midr;
+    for (long n = 0; n < sysconf(_SC_NPROCESSORS_ONLN); n++) {
+        g_string_append_printf(out, "processor\t: %ld\nBogoMIPS\t: 20.00\nFeatures\t:", n);
+        for (unsigned i = 0; i < G_N_ELEMENTS(caps); i++)
+            if (has(cpu, &caps[i]))
+                g_string_append_printf(out, " %s", caps[i].name);
+        g_string_append_printf(out, "\nCPU implementer\t: 0x%02x\nCPU architecture: 8\n"
+                               "CPU variant\t: 0x%x\nCPU part\t: 0x%03x\nCPU revision\t: %u\n\n",
+                               midr >> 24, midr >> 20 & 15, midr >> 4 & 0xfff, midr & 15);
+    }
+}
+
+/* ---- Signal frames ----------------------------------------------------------------- */
+
+#define FPSIMD_MAGIC 0x46508001u
+
+typedef struct Record { /* struct _aarch64_ctx */
+    uint32_t magic, size;
+} Record;
+
+typedef struct FpRecord { /* struct fpsimd_context */
+    Record head;
+    uint32_t fpsr, fpcr;
+    uint64_t v[32][2];
+} FpRecord;
+
+typedef struct Context { /* struct ucontext with its sigcontext */
+    uint64_t flags, link;
+    stack_t stack;
+    uint64_t mask;
+    uint8_t unused[128 - 8];
+    uint64_t pad;            /* sigcontext is aligned to 16 */
+    uint64_t fault_address, regs[31], sp, pc, pstate, pad2;
+    uint8_t records[4096];
+} Context;
+_Static_assert(sizeof(Context) == 4560 && offsetof(Context, records) == 464, "as the kernel has it");
+
+typedef struct Frame {
+    siginfo_t info;
+    Context uc;
+    uint64_t fp, lr;         /* the frame record, where x29 points */
+} Frame;
+_Static_assert(sizeof(siginfo_t) == 128 && sizeof(FpRecord) == 0x210, "as the kernel has it");
+
+static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
+{
+    ArmCpu *a = arm(t->cpu);
+    uint64_t at = (frame->stack & ~UINT64_C(15)) - sizeof(Frame);
+    bool fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    Frame f = {.info = frame->info, .fp = a->x[FP], .lr = a->x[LR]};
+    FpRecord fp = {.head = {FPSIMD_MAGIC, sizeof fp}, .fpsr = arm_fpsr(t->cpu), .fpcr = arm_fpcr(t->cpu)};
+    f.uc.stack = frame->altstack;
+    f.uc.mask = frame->mask;
+    f.uc.fault_address = fault ? (uint64_t)(uintptr_t)frame->info.si_addr : 0;
+    memcpy(f.uc.regs, a->x, sizeof f.uc.regs);
+    f.uc.sp = a->sp;
+    f.uc.pc = t->cpu->pc;
+    f.uc.pstate = arm_nzcv(t->cpu);
+    memcpy(fp.v, a->v, sizeof fp.v);
+    memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind it end the list */
+    if (guest_write(at, &f, sizeof f))
+        return false;
+    a->x[0] = (uint64_t)frame->signal;
+    if (frame->flags & SA_SIGINFO) {
+        a->x[1] = at + offsetof(Frame, info);
+        a->x[2] = at + offsetof(Frame, uc);
+    }
+    a->x[FP] = at + offsetof(Frame, fp);
+    a->x[LR] = frame->flags & 0x04000000 /* SA_RESTORER */ ? frame->restorer : t->process->sigreturn;
+    a->sp = at;
+    t->cpu->pc = frame->handler;
+    return true;
+}
+
+static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
+{
+    ArmCpu *a = arm(t->cpu);
+    Context uc;
+    FpRecord fp;
+    Record r;
+    size_t at = 0;
+    if (a->sp & 15 || guest_read(&uc, a->sp + offsetof(Frame, uc), sizeof uc))
+        return false;
+    for (;; at += r.size) { /* other records may come first */
+        if (at + sizeof fp > sizeof uc.records)
+            return false;
+        memcpy(&r, uc.records + at, sizeof r);
+        if (r.magic == FPSIMD_MAGIC && r.size == sizeof fp)
+            break;
+        if (!r.magic || r.size < sizeof r || r.size % 16)
+            return false;
+    }
+    memcpy(&fp, uc.records + at, sizeof fp);
+    memcpy(a->x, uc.regs, sizeof a->x);
+    memcpy(a->v, fp.v, sizeof a->v);
+    a->sp = uc.sp;
+    t->cpu->pc = uc.pc;
+    arm_set_nzcv(t->cpu, (uint32_t)uc.pstate);
+    arm_set_fpcr(t->cpu, fp.fpcr);
+    arm_set_fpsr(t->cpu, fp.fpsr);
+    *mask = uc.mask;
+    *altstack = uc.stack;
+    return true;
+}
+
+/* ---- vDSO ------------------------------------------------------------------------------- */
+
+#define SVC 0xd4000001u
+#define RET 0xd65f03c0u
+#define NOP 0xd503201fu
+#define MOV_X8(n) (0xd2800008u | (uint32_t)(n) << 5)
+#define LDR_X9(by) (0x58000009u | (uint32_t)(by) / 4 << 5) /* from by bytes on */
+#define SERVICE(n) (0x02000000u | (uint32_t)(n))
+
+static GBytes *vdso(uint64_t key, uint64_t *sigreturn)
+{
+    static const struct { const char *name; uint32_t number; bool service; } calls[] = {
+        {"__kernel_rt_sigreturn", 139, false},
+        {"__kernel_gettimeofday", SYS_gettimeofday, true},
+        {"__kernel_clock_gettime", SYS_clock_gettime, true},
+        {"__kernel_clock_getres", SYS_clock_getres, true},
+    };
+    enum { COUNT = G_N_ELEMENTS(calls), SIZE = 16 };
+    uint8_t code[COUNT * SIZE + 8];
+    VdsoSymbol symbols[COUNT];
+    uint64_t at;
+    for (unsigned i = 0; i < COUNT; i++) {
+        uint32_t offset = i * SIZE;
+        st_le32(code + offset, calls[i].service ? LDR_X9(COUNT * SIZE - offset) : MOV_X8(calls[i].number));
+        st_le32(code + offset + 4, calls[i].service ? SERVICE(calls[i].number) : SVC);
+        st_le32(code + offset + 8, RET);
+        st_le32(code + offset + 12, NOP);
+        symbols[i] = (VdsoSymbol){calls[i].name, offset, SIZE};
+    }
+    st_le64(code + COUNT * SIZE, key);
+    GBytes *image = vdso_build(183, 0, "LINUX_2.6.39", symbols, COUNT, code, sizeof code, &at);
+    *sigreturn = at;
+    return image;
+}
+
+const LinuxAbi aarch64_linux = {
+    .isa = "aarch64",
+    .machine = "aarch64",
+    .numbers = numbers,
+    .n_numbers = G_N_ELEMENTS(numbers),
+    .task_size = UINT64_C(1) << 46, /* mappings are put below mmap_top, as with addresses of 39 bits */
+    .mmap_top = UINT64_C(0x7ffffff000),
+    .pie_base = UINT64_C(0x5555550000),
+    .min_stack_frame = sizeof(Frame) + 16,
+    .trap = trap,
+    .get_call = get_call,
+    .set_result = set_result,
+    .restart = restart,
+    .get_sp = get_sp,
+    .start = start,
+    .clone = clone_state,
+    .hwcap = hwcap,
+    .push_frame = push_frame,
+    .pop_frame = pop_frame,
+    .vdso = vdso,
+    .cpuinfo = cpuinfo,
+    .clone_tls_first = true,
+    .sa_restorer = true,
+    .open_flags = open_flags,
+};
