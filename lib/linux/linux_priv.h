@@ -6,7 +6,7 @@
  * given it as it is. What C itself reads and writes of the guest goes through guest_read and
  * guest_write, which give -EFAULT where the kernel would.
  *
- * Locks, in this order: LinuxMm.lock, LinuxProcess.lock, LinuxSignals.lock, the translator's.
+ * Locks, in this order: LinuxProcess.fork_lock, LinuxMm.lock, LinuxProcess.lock, LinuxSignals.lock, the translator's.
  * Handlers of host signals take none.
  */
 #pragma once
@@ -240,6 +240,7 @@ typedef struct LinuxLimit { /* a resource limit that is kept here, as the host's
 
 struct LinuxProcess {
     GMutex lock;              /* threads, and what says so */
+    GMutex fork_lock;         /* one fork at a time */
     LinuxOptions options;
     const GuestIsa *isa;
     const LinuxAbi *abi;

@@ -96,6 +96,7 @@ void linux_run(const LinuxOptions *options, int *status, GError **error)
 {
     LinuxProcess *p = g_new0(LinuxProcess, 1);
     g_mutex_init(&p->lock);
+    g_mutex_init(&p->fork_lock);
     p->options = *options;
     p->sysroot = options->sysroot;
     p->self_fd = open_self(options);

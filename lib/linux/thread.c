@@ -267,6 +267,7 @@ static void become_child(LinuxThread *t)
     t->main = true;
     t->tid = (pid_t)syscall(SYS_gettid);
     unlock_all(p, t);
+    g_mutex_unlock(&p->fork_lock);
 }
 
 /* flags that a plain fork of the C library does not know */
@@ -292,6 +293,8 @@ static int64_t new_child(LinuxThread *t, uint64_t flags, uint64_t stack, uint64_
 {
     LinuxProcess *p = t->process;
     uint64_t old = block_signals();
+    g_mutex_lock(&p->fork_lock);
+    translate_fork_learn(t->cpu);
     lock_all(p, t);
     long pid = needs_clone(flags, exit_signal, more->n_set_tid)
                    ? fork_with(flags, ptid, exit_signal, more) : fork();
@@ -299,6 +302,7 @@ static int64_t new_child(LinuxThread *t, uint64_t flags, uint64_t stack, uint64_
     if (pid) {
         translate_fork_parent(p->translator);
         unlock_all(p, t);
+        g_mutex_unlock(&p->fork_lock);
         if (pid > 0 && flags & CLONE_PARENT_SETTID) {
             uint32_t number = (uint32_t)pid;
             (void)guest_write(ptid, &number, sizeof number);

@@ -80,7 +80,10 @@ static RegionResult make_direct(TranslateCpu *cpu, uint32_t epoch, const uint8_t
     *r = cache_find(t, cpu->pc, cpu->mode);
     if (*r)
         return REGION_MADE;
-    return region_make(cpu, cpu->pc, bytes, available, next_page, r);
+    RegionResult result = region_make(cpu, cpu->pc, bytes, available, next_page, r);
+    if (result == REGION_MADE)
+        learn_note(t, cpu->pc, cpu->mode);
+    return result;
 }
 
 /* As find_region, in user mode. What is read may go away meanwhile: so it is copied, without the lock. */

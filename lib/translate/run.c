@@ -54,6 +54,7 @@ void translate_free(Translator *t)
     if (!t)
         return;
     cache_stop(t);
+    learn_stop(t);
     ir_builder_clear(&t->builder);
     ir_live_clear(&t->live);
     g_ptr_array_free(t->cpus, TRUE);
@@ -460,6 +461,7 @@ void translate_fork_parent(Translator *t)
 bool translate_fork_child(Translator *t, TranslateCpu *self, GError **error)
 {
     bool ok = cache_take_copy(t, error);
+    learn_child(t);
     for (guint i = 0; i < t->cpus->len; i++)
         if (t->cpus->pdata[i] != self)
             free_cpu(t->cpus->pdata[i]);

@@ -239,6 +239,9 @@ bool translate_host_fault(TranslateCpu *cpu, void *ucontext);
  * far; false: that could not be had, and the child cannot go on.
  */
 void translate_fork_prepare(Translator *t);
+/* Before _prepare, on the CPU's thread with no lock held, the CPU not in code: translates what earlier
+ * children had to, so that this one need not. Two threads must not do so at once. */
+void translate_fork_learn(TranslateCpu *cpu);
 void translate_fork_parent(Translator *t);
 bool translate_fork_child(Translator *t, TranslateCpu *self, GError **error);
 

@@ -136,6 +136,7 @@ struct Translator {
     GPtrArray *cpus;
     IrBuilder builder;
     IrLive live;
+    struct Notes *notes_up, *notes_down; /* learn.c: shared with the parent, with children; or NULL */
     void *host_data;
     struct { uint64_t translated, flushes, invalidated, guest_bytes; } count;
 };
@@ -149,6 +150,11 @@ void cache_reset(Translator *t);                /* no CPU is running code */
 bool cache_start(Translator *t, GError **error);
 void cache_stop(Translator *t);
 void cache_link(Translator *t, Link *link, Region *to, uint32_t tag);
+/* learn.c; learn_note with the lock: a region was made there */
+void learn_note(Translator *t, uint64_t pc, uint64_t mode);
+void learn_child(Translator *t); /* after a fork, in the child */
+void learn_stop(Translator *t);
+
 /* fork: a copy of the code; then, in the child, that copy in place of the code shared with the
  * parent. */
 void cache_copy(Translator *t);
