@@ -295,6 +295,39 @@ static void change_and_run(const Machine *m, int step, unsigned rounds)
     }
 }
 
+/* Where a child had to translate, its parent does before the next fork. */
+static void test_fork_learn(void)
+{
+    Machine m = user_machine(TRANSLATE_JIT);
+    change_and_run(&m, 1, 3);
+    translate_fork_learn(&m.cpu->core); /* the first: from now on children tell */
+    translate_fork_prepare(m.t);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!translate_fork_child(m.t, &m.cpu->core, NULL))
+            _exit(1);
+        run_at(&m, m.code);
+        translate_invalidate(m.t, m.code, GUEST_PAGE_SIZE);
+        uint64_t before = translate_stats(m.t).translated;
+        run_at(&m, m.code);
+        _exit(translate_stats(m.t).translated > before ? 0 : 2);
+    }
+    translate_fork_parent(m.t);
+    int status;
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_cmpint(status, ==, 0);
+    translate_invalidate(m.t, m.code, GUEST_PAGE_SIZE);
+    uint64_t before = translate_stats(m.t).translated;
+    uint64_t pc = m.cpu->core.pc;
+    translate_fork_learn(&m.cpu->core);
+    g_assert_cmpuint(translate_stats(m.t).translated, >, before);
+    g_assert_cmphex(m.cpu->core.pc, ==, pc);
+    before = translate_stats(m.t).translated;
+    translate_fork_learn(&m.cpu->core); /* all is learned */
+    g_assert_cmpuint(translate_stats(m.t).translated, ==, before);
+    user_free(&m);
+}
+
 static void test_fork(void)
 {
     FOR_ACCELS(m) {
@@ -395,6 +428,7 @@ int main(int argc, char **argv)
     g_test_add_func("/translate/user/attention", test_attention);
     g_test_add_func("/translate/user/kick", test_kick);
     g_test_add_func("/translate/user/fork", test_fork);
+    g_test_add_func("/translate/user/fork-learn", test_fork_learn);
     g_test_add_func("/translate/user/base", test_base);
     g_test_add_func("/translate/user/cpus", test_cpus);
     return g_test_run();

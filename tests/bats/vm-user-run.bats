@@ -1,16 +1,26 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Programs built here for riscv64, beside the same built for this machine: what they print and how
-# they end must be the same.
+# Programs built here for an ISA, beside the same built for this machine: what they print and how they
+# end must be the same. The file's name says which ISA (vm-user-run-ISA.bats, a link), else riscv64.
 
 bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-    CROSS=riscv64-linux-gnu-gcc
+    # LOADER: the dynamic linker; MODEL: one of -cpu help; HWCAP; SERVICE: what only the vDSO may do
+    case $BATS_TEST_FILENAME in
+    *-aarch64.bats)
+        ISA=aarch64 DEBIAN=arm64 LOADER=ld-linux-aarch64.so.1 MODEL=cortex-a53 HWCAP=99fb SERVICE=0x02000071
+        ;;
+    *)
+        ISA=riscv64 DEBIAN=riscv64 LOADER=ld-linux-riscv64-lp64d.so.1 MODEL=rv64 HWCAP=112d SERVICE=0x0710000b
+        ;;
+    esac
+    export ISA DEBIAN LOADER MODEL HWCAP SERVICE
+    CROSS=$ISA-linux-gnu-gcc
     command -v $CROSS >/dev/null || skip "$CROSS is missing"
     SOURCES=$PWD/tests/linux CORPUS=$PWD/lib/load/corpus_program
-    LD=/usr/riscv64-linux-gnu
+    LD=/usr/$ISA-linux-gnu
     TOP=$PWD
     export CROSS SOURCES LD CORPUS TOP
     cd "$BATS_FILE_TMPDIR"
@@ -77,43 +87,43 @@ same()
 @test "a program is run both ways and compared" {
     run vm-user -accel verify ./show a
     [ "$status" -eq 0 ]
-    [ "$output" = "[./show][a] riscv64" ]
+    [ "$output" = "[./show][a] $ISA" ]
 }
 
 @test "static, movable and dynamic programs get their arguments and give their status" {
     run vm-user ./show '' 3 'two words'
     [ "$status" -eq 3 ]
-    [ "$output" = "[./show][][3][two words] riscv64" ]
-    run vm-user $LD/lib/ld-linux-riscv64-lp64d.so.1 --library-path $LD/lib ./show.dynamic x 4
+    [ "$output" = "[./show][][3][two words] $ISA" ]
+    run vm-user $LD/lib/$LOADER --library-path $LD/lib ./show.dynamic x 4
     [ "$status" -eq 4 ]
-    [ "$output" = "[./show.dynamic][x][4] riscv64" ]
+    [ "$output" = "[./show.dynamic][x][4] $ISA" ]
     run vm-user -L $LD ./show.dynamic x 250
     [ "$status" -eq 250 ]
-    [ "$output" = "[./show.dynamic][x][250] riscv64" ]
+    [ "$output" = "[./show.dynamic][x][250] $ISA" ]
     QEMU_LD_PREFIX=$LD run vm-user ./show.dynamic
     [ "$status" -eq 0 ]
 }
 
 @test "-0, -E, -U and -r say what the program sees" {
     run vm-user -0 other ./show x
-    [ "$output" = "[other][x] riscv64" ]
+    [ "$output" = "[other][x] $ISA" ]
     X=1 LD_X=2 run vm-user -U LD_X -E X=new,er ./show env
-    [ "$output" = "[./show][env] riscv64 X=new,er LD_X=(null)" ]
+    [ "$output" = "[./show][env] $ISA X=new,er LD_X=(null)" ]
     QEMU_SET_ENV=X=5,LD_X=6 QEMU_ARGV0=me run vm-user ./show env
-    [ "$output" = "[me][env] riscv64 X=5 LD_X=6" ]
+    [ "$output" = "[me][env] $ISA X=5 LD_X=6" ]
     run vm-user -r 9.8.7-x ./show release
-    [ "$output" = "[./show][release] riscv64 9.8.7-x" ]
+    [ "$output" = "[./show][release] $ISA 9.8.7-x" ]
 }
 
 @test "the auxiliary vector is the guest's" {
     run vm-user ./show aux
-    [ "$output" = "[./show][aux] riscv64 ./show 4096 112d 1" ]
+    [ "$output" = "[./show][aux] $ISA ./show 4096 $HWCAP 1" ]
 }
 
 @test "a program started by the guest is run in the same way, a script and a host program too" {
-    box=$(cd "$TOP" && build/guest.sh package riscv64 busybox-static) || skip "no busybox can be fetched"
+    box=$(cd "$TOP" && build/guest.sh package $DEBIAN busybox-static) || skip "no busybox can be fetched"
     mkdir -p bin
-    cp "$box/usr/bin/busybox" bin/sh
+    cp "$(find "$box" -path '*bin/busybox')" bin/sh
     printf '#!%s -e\necho "script $0 $1"; exec ./show "$2" 4\n' "$PWD/bin/sh" >script
     chmod +x script
     # -L and -D are found from other folders too
@@ -125,7 +135,7 @@ same()
     run vm-user bin/sh -c './script a b; echo $?; ./show.native 2>/dev/null || /bin/echo host; uname -m'
     echo "$output"
     [ "${lines[0]}" = "script ./script a" ]
-    [ "${lines[1]}" = "[./show][b][4] riscv64" ]
+    [ "${lines[1]}" = "[./show][b][4] $ISA" ]
     [ "${lines[2]}" = 4 ]
     [ "${lines[3]}" = host ]
 }
@@ -151,12 +161,12 @@ int main(void)
     printf(" %ld %d\n", c.tv_nsec, clock_gettime(77, &a));
     signal(SIGILL, illegal);
     if (!sigsetjmp(back, 1))
-        __asm__ volatile(".word 0x0710000b");
+        __asm__ volatile(".word " SERVICE);
     else
         puts("illegal");
 }
 END
-    $CROSS -O2 -o clock clock.c
+    $CROSS -O2 -DSERVICE="\"$SERVICE\"" -o clock clock.c
     run vm-user -strace -D log.clock -L $LD ./clock
     [ "${lines[0]}" = "1 1 -1" ]
     [ "${lines[1]}" = illegal ]
@@ -183,7 +193,7 @@ END
     try 126 "past the end of the file" ./cut
     try 126 "x86_64" /bin/true
     try 126 "within or below the one before" "$CORPUS/overlap"
-    try 127 "interpreter cannot be used (is -L right?): /lib/ld-linux-riscv64-lp64d.so.1: No such file" \
+    try 127 "interpreter cannot be used (is -L right?): /lib/$LOADER: No such file" \
         ./show.dynamic
     try 126 "not a regular file" /dev/null
     chmod 000 text
@@ -229,12 +239,12 @@ END
 @test "one static file runs programs where there is nothing else, not even /proc" {
     [ "$(id -u)" = 0 ] || skip "chroot needs root"
     (cd "$TOP" && make --no-print-directory -s o/rel/vm-user.static 2>/dev/null)
-    mkdir -p alone
-    cp "$TOP/o/rel/vm-user.static" alone/vm-user
-    cp show alone/
-    run chroot alone /vm-user /show x 9
+    mkdir -p bare
+    cp "$TOP/o/rel/vm-user.static" bare/vm-user
+    cp show bare/
+    run chroot bare /vm-user /show x 9
     [ "$status" -eq 9 ]
-    [ "$output" = "[/show][x][9] riscv64" ]
+    [ "$output" = "[/show][x][9] $ISA" ]
 }
 
 @test "help, version, models" {
@@ -243,13 +253,13 @@ END
     [ "${#lines[@]}" -le 40 ]
     run vm-user --version
     [[ "${lines[0]}" == "vm-user "* ]]
-    ln -sf "$(command -v vm-user)" qemu-riscv64
-    run ./qemu-riscv64 -version
+    ln -sf "$(command -v vm-user)" qemu-$ISA
+    run ./qemu-$ISA -version
     [[ "${lines[0]}" == "qemu version 7.0"* ]]
-    run -127 ./qemu-riscv64 ./none
-    [[ "$output" == "qemu-riscv64: ./none: "* ]]
+    run -127 ./qemu-$ISA ./none
+    [[ "$output" == "qemu-$ISA: ./none: "* ]]
     run vm-user -cpu help
-    [[ "$output" == *rv64* ]]
+    [[ "$output" == *$MODEL* ]]
     run vm-user -cpu nonsense ./show
     [ "$status" -ne 0 ]
     [[ "$output" == *nonsense* ]]

@@ -90,6 +90,15 @@ static void directories(void)
     unsigned n = 0;
     say("mkdir", mkdir("dir", 0755));
     int dir = open("dir", O_RDONLY | O_DIRECTORY);
+    /* flags whose numbers differ between ISAs */
+    close(open("plain", O_CREAT | O_WRONLY, 0600));
+    say("symlink", symlink("plain", "link to plain"));
+    say("directory of a file", open("plain", O_RDONLY | O_DIRECTORY));
+    say("nofollow", open("link to plain", O_RDONLY | O_NOFOLLOW));
+    int flags = fcntl(dir, F_GETFL);
+    printf("kept: %d %d %d\n", !!(flags & O_DIRECTORY), !!(flags & O_NOFOLLOW), !!(flags & O_DIRECT));
+    unlink("plain");
+    unlink("link to plain");
     for (int i = 0; i < 20; i++) {
         char name[16];
         snprintf(name, sizeof name, "f%d", i);

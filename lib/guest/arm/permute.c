@@ -45,8 +45,9 @@ HELPER(permute)
     case PERMUTE_TBL: table_look_up(arm, w, r); break;
     case PERMUTE_REV: { /* lanes of size reversed within units; c is the unit's size */
         unsigned unit = (unsigned)c;
-        for (unsigned i = 0; i < 16; i++)
-            r[i] = x[i / unit * unit + (unit - size - i % unit / size * size) + i % size];
+        for (unsigned at = 0; at < 16; at += unit) /* lanes from both ends */
+            for (unsigned i = 0; i < unit; i += size)
+                memcpy(r + at + i, x + at + (unit - size - i), size);
         break;
     }
     default:

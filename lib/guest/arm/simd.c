@@ -139,6 +139,93 @@ static uint64_t one_lane(ArmCpu *cpu, const Lane *p, I128 x, I128 y)
     return (uint64_t)r;
 }
 
+/* ---- what the compiler makes host vectors of: plain operations on whole registers */
+
+#define VECTOR(bits) \
+    typedef uint##bits##_t U##bits __attribute__((vector_size(16))); \
+    typedef int##bits##_t S##bits __attribute__((vector_size(16)))
+VECTOR(8);
+VECTOR(16);
+VECTOR(32);
+VECTOR(64);
+
+#define FAST(bits) \
+    static bool fast_##bits(const ArmLanes *l, const void *n, const void *m, void *d) \
+    { \
+        U##bits x, y, r, old, all = ~(U##bits){0}; \
+        S##bits sx, sy; \
+        bool u = l->flags & LANE_UNSIGNED_N; \
+        memcpy(&x, n, 16); \
+        memcpy(&y, m, 16); \
+        memcpy(&old, d, 16); \
+        sx = (S##bits)x; \
+        sy = (S##bits)y; \
+        switch ((LaneOp)l->op) { \
+        case LANE_ADD: r = x + y; break; \
+        case LANE_SUB: r = x - y; break; \
+        case LANE_MUL: r = x * y; break; \
+        case LANE_MAX: case LANE_MIN: /* x where the mask is set */ \
+            r = u ? (U##bits)(x > y) : (U##bits)(sx > sy); \
+            r = l->op == LANE_MAX ? r : ~r; \
+            r = (x & r) | (y & ~r); \
+            break; \
+        case LANE_GT: r = u ? (U##bits)(x > y) : (U##bits)(sx > sy); break; \
+        case LANE_GE: r = u ? (U##bits)(x >= y) : (U##bits)(sx >= sy); break; \
+        case LANE_LE: r = (U##bits)(sx <= sy); break; \
+        case LANE_LT: r = (U##bits)(sx < sy); break; \
+        case LANE_EQ: r = (U##bits)(x == y); break; \
+        case LANE_TST: r = (U##bits)((x & y) != 0); break; \
+        case LANE_NEG: r = -x; break; \
+        case LANE_NOT: r = ~x; break; \
+        case LANE_ABS: \
+            r = (U##bits)(sx < 0); \
+            r = (x ^ r) - r; \
+            break; \
+        case LANE_SHL: r = x << l->shift; break; \
+        case LANE_SLI: r = x << l->shift | (old & ~(all << l->shift)); break; \
+        case LANE_SRI: \
+            if (l->shift >= bits) \
+                return false; \
+            r = x >> l->shift | (old & ~(all >> l->shift)); \
+            break; \
+        case LANE_SHR: \
+            if (l->shift >= bits) \
+                return false; \
+            r = u ? x >> l->shift : (U##bits)(sx >> l->shift); \
+            break; \
+        default: return false; \
+        } \
+        if (l->acc) \
+            r = l->acc == 1 ? old + r : old - r; \
+        memcpy(d, &r, 16); \
+        return true; \
+    }
+FAST(8)
+FAST(16)
+FAST(32)
+FAST(64)
+
+static bool fast(ArmCpu *cpu, const ArmLanes *l)
+{
+    static bool (*const by_size[])(const ArmLanes *, const void *, const void *, void *) = {fast_8, fast_16, fast_32,
+                                                                                            fast_64};
+    uint64_t splat[2] = {0};
+    const void *m = l->flags & LANE_M_ZERO ? splat : cpu->v[l->rm];
+    if (l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO) || l->nlog2 != l->dlog2 || l->mlog2 != l->nlog2 || l->dstart ||
+        l->nstart || l->mstart || l->count << l->nlog2 < 8)
+        return false;
+    if (l->element != LANE_EACH && !(l->flags & LANE_M_ZERO)) {
+        uint64_t one = arm_lane(cpu, l->rm, l->mlog2, l->element);
+        splat[0] = splat[1] = l->mlog2 == 3 ? one : one * (UINT64_MAX / bits_mask(8u << l->mlog2));
+        m = splat;
+    }
+    if (!by_size[l->nlog2](l, cpu->v[l->rn], m, cpu->v[l->rd]))
+        return false;
+    if (l->count << l->nlog2 == 8)
+        cpu->v[l->rd][1] = 0;
+    return true;
+}
+
 HELPER(lanes)
 {
     ArmCpu *arm = cpu;
@@ -147,6 +234,8 @@ HELPER(lanes)
     unsigned nbits = 8u << l.nlog2, mbits = 8u << l.mlog2, dbits = 8u << l.dlog2;
     Lane p = {.l = &l, .nbits = nbits, .dbits = dbits};
     uint64_t results[16];
+    if (fast(arm, &l))
+        return 0;
     if (l.flags & LANE_REDUCE) {
         I128 sum = extended(arm_lane(arm, l.rn, l.nlog2, 0), nbits, un);
         for (unsigned i = 1; i < l.nlanes; i++)

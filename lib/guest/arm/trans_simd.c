@@ -25,6 +25,88 @@ static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
     return true;
 }
 
+/* ---- floating point by the IR, lane after lane -------------------------------------------- */
+
+/* Lane i of vector v as a float. */
+static IrRef float_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned i)
+{
+    IrBuilder *b = c->b;
+    if (log2 == 3)
+        return i ? ir_bitcast(b, IR_F64, arm_v_high(c, (int)v)) : ir_get(b, SLOT_V + v);
+    if (i == 0)
+        return ir_flow(b, IR_F32, ir_get(b, SLOT_V + v));
+    IrRef half = i >= 2 ? arm_v_high(c, (int)v) : arm_v_low(c, (int)v);
+    if (i & 1)
+        half = ir_binary_imm(b, IR_SHR, half, 32);
+    return ir_bitcast(b, IR_F32, ir_trunc(b, IR_I32, half));
+}
+
+/* Lane i of l's result: a float or an integer; 0: the IR has it not. */
+static IrRef fp_lane(ArmTrans *c, const ArmLanes *l, unsigned i)
+{
+    IrBuilder *b = c->b;
+    unsigned log2 = l->nlog2;
+    IrType t = log2 == 3 ? IR_F64 : IR_F32, whole = log2 == 3 ? IR_I64 : IR_I32;
+    bool two = l->op < FP_ABS && !(l->flags & LANE_M_ZERO), is_unsigned = l->flags & LANE_UNSIGNED_N;
+    IrRef x = float_lane(c, l->rn, log2, i), y = 0;
+    if (two)
+        y = float_lane(c, l->rm, log2, l->element == LANE_EACH ? i : l->element);
+    if (!two && l->op < FP_ABS)
+        y = ir_const(b, t, 0);
+    switch ((FpOp)l->op) {
+    case FP_EQ: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FEQ, x, y, false)));
+    case FP_GE: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLE, y, x, true)));
+    case FP_GT: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLT, y, x, true)));
+    case FP_LE: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLE, x, y, true)));
+    case FP_LT: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLT, x, y, true)));
+    case FP_ADD: return ir_fop2(b, IR_FADD, x, y, IR_RDYN);
+    case FP_SUB: return ir_fop2(b, IR_FSUB, x, y, IR_RDYN);
+    case FP_MUL: return ir_fop2(b, IR_FMUL, x, y, IR_RDYN);
+    case FP_DIV: return ir_fop2(b, IR_FDIV, x, y, IR_RDYN);
+    case FP_ABD: return ir_unary(b, IR_FABS, t, ir_fop2(b, IR_FSUB, x, y, IR_RDYN));
+    case FP_MAX: return ir_fminmax(b, IR_FMAX, x, y, IR_MINMAX_NAN);
+    case FP_MIN: return ir_fminmax(b, IR_FMIN, x, y, IR_MINMAX_NAN);
+    case FP_MAXNM: return ir_fminmax(b, IR_FMAX, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MINNM: return ir_fminmax(b, IR_FMIN, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MLA: case FP_MLS:
+        return ir_fma_as(b, x, y, float_lane(c, l->rd, log2, i),
+                         IR_FMA_NEGATE_NAN | (l->op == FP_MLS ? IR_FMA_NEGATE_PRODUCT : 0), IR_RDYN);
+    case FP_ABS: return ir_unary(b, IR_FABS, t, x);
+    case FP_NEG: return ir_unary(b, IR_FNEG, t, x);
+    case FP_SQRT: return ir_fop1(b, IR_FSQRT, x, IR_RDYN);
+    case FP_FROM_INT:
+        return l->mstart ? 0 : ir_itof(b, t, ir_bitcast(b, whole, x), is_unsigned, IR_RDYN);
+    case FP_TO_INT:
+        return l->mstart ? 0 : ir_ftoi(b, whole, x, is_unsigned ? IR_TOINT_UNSIGNED : 0, (IrRound)l->shift);
+    default: return 0;
+    }
+}
+
+/* Floating-point lanes of n, m and d itself: done by the IR if it can. */
+static bool call_fp(ArmTrans *c, const ArmLanes *l)
+{
+    IrBuilder *b = c->b;
+    IrRef v[4] = {0};
+    if (l->flags & (LANE_PAIRS | LANE_REDUCE) || l->nlog2 != l->dlog2 || l->nlog2 < 2)
+        return call(c, HELPER_FP_LANES, l);
+    for (unsigned i = 0; i < l->count; i++) {
+        v[i] = fp_lane(c, l, i);
+        if (!v[i])
+            return call(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
+        IrType t = (IrType)b->ops[v[i]].type;
+        if (t == IR_F32 || t == IR_F64)
+            v[i] = ir_bitcast(b, t == IR_F64 ? IR_I64 : IR_I32, v[i]);
+        v[i] = ir_zext(b, IR_I64, v[i]);
+    }
+    if (l->nlog2 == 3) {
+        arm_put_v(c, l->rd, v[0], v[1]);
+        return true;
+    }
+    IrRef low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
+    arm_put_v(c, l->rd, low, l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0);
+    return true;
+}
+
 /* All lanes of one size, as many as a register has. */
 static ArmLanes lanes(int rd, int rn, int rm, int q, int scalar, unsigned log2)
 {
@@ -97,7 +179,7 @@ static bool fp_same(ArmTrans *c, const ArgsVSame *a)
     l.op = op & 63;
     if (a->u && (group == 0 || group == 6 || (group == 2 && !(a->size & 2))))
         l.flags |= LANE_PAIRS;
-    return call(c, HELPER_FP_LANES, &l);
+    return call_fp(c, &l);
 }
 
 /* AND BIC ORR ORN, EOR BSL BIT BIF */
@@ -211,14 +293,14 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
         l.op = a->u ? FP_CONVERT_ODD : FP_CONVERT;
         if (a->u ? log2 != 3 : a->scalar)
             return false;
-        return call(c, HELPER_FP_LANES, &l);
+        return call_fp(c, &l);
     case 0x017: /* FCVTL */
         l.nlog2 = (uint8_t)(log2 - 1);
         l.dlog2 = (uint8_t)log2;
         l.count = (uint8_t)(16u >> log2);
         l.nstart = a->q ? l.count : 0;
         l.op = FP_CONVERT;
-        return !a->scalar && call(c, HELPER_FP_LANES, &l);
+        return !a->scalar && call_fp(c, &l);
     case 0x018: case 0x118: case 0x019: case 0x119: /* FRINTN P M Z */
         l.shift = rounds[(a->op & 1) << 1 | (int)high];
         l.op = FP_RINT;
@@ -253,7 +335,7 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
         l.flags |= LANE_UNSIGNED_N;
     if ((a->scalar && !scalar_too) || (!a->scalar && log2 == 3 && !a->q))
         return false;
-    return call(c, HELPER_FP_LANES, &l);
+    return call_fp(c, &l);
 }
 
 static bool reverse(ArmTrans *c, const ArgsVTwo *a)
@@ -344,7 +426,7 @@ bool trans_a64_across(ArmTrans *c, const ArgsVTwo *a)
     default: return false;
     }
     if (fp)
-        return a->u && call(c, HELPER_FP_LANES, &l);
+        return a->u && call_fp(c, &l);
     return call(c, HELPER_LANES, &l);
 }
 
@@ -398,7 +480,7 @@ static bool fp_element(ArmTrans *c, const ArgsVElem *a)
     ArmLanes l = lanes(a->rd, a->rn, a->rm | (a->lm & 1) << 4, a->q, a->scalar, log2);
     l.op = a->u ? FP_MULX : ops[a->op];
     l.element = (uint8_t)(log2 == 3 ? (unsigned)a->h : (unsigned)a->h << 1 | l_bit);
-    return call(c, HELPER_FP_LANES, &l);
+    return call_fp(c, &l);
 }
 
 bool trans_a64_by_element(ArmTrans *c, const ArgsVElem *a)
@@ -446,7 +528,7 @@ static bool fixed_point(ArmTrans *c, const ArgsVShift *a, unsigned log2, unsigne
     l.flags = a->u ? LANE_UNSIGNED : 0;
     l.mstart = (uint8_t)right;
     l.shift = IR_RTZ;
-    return call(c, HELPER_FP_LANES, &l);
+    return call_fp(c, &l);
 }
 
 bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
