@@ -146,7 +146,7 @@ bool trans_a64_bitfield(ArmTrans *c, const ArgsLogi *a)
     } else {
         v = ir_binary_imm(c->b, IR_SHL, x, bits - from - len);
         v = ir_binary_imm(c->b, a->opc ? IR_SHR : IR_SAR, v, bits - len);
-        if (a->opc && len < bits)
+        if (a->opc && len < 32) /* an AND does */
             v = ir_extract(c->b, x, from, len);
         v = ir_binary_imm(c->b, IR_SHL, v, to);
     }
