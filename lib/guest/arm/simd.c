@@ -90,7 +90,7 @@ static I128 lane_op(const Lane *p, I128 x, I128 y)
     case LANE_SHIFT: return shift_by(x, y, n, round);
     case LANE_DMULH: /* with acc, the old lane's upper half takes part before rounding */
         x = l->acc == 2 ? -(x * y * 2) : x * y * 2;
-        x += l->acc ? p->old << n : 0;
+        x += l->acc ? p->old * ((I128)1 << n) : 0;
         return round_shift(x + (round ? (I128)1 << (n - 1) : 0), (int)n, false);
     case LANE_ADDH: case LANE_SUBH:
         return round_shift(l->op == LANE_ADDH ? x + y : x - y, (int)n / 2, round);
