@@ -128,7 +128,8 @@ static uint64_t one_lane(ArmCpu *cpu, const Lane *p, I128 x, I128 y)
 {
     const ArmLanes *l = p->l;
     I128 r = lane_op(p, x, y);
-    bool saturates = l->flags & (LANE_SATURATE | LANE_SATURATE_UNSIGNED), is_unsigned = l->flags & LANE_SATURATE_UNSIGNED;
+    bool is_unsigned = l->flags & LANE_SATURATE_UNSIGNED;
+    bool saturates = is_unsigned || l->flags & LANE_SATURATE;
     if (l->acc && l->op != LANE_DMULH) {
         if (saturates)
             r = saturate(cpu, r, p->dbits, is_unsigned);
@@ -207,8 +208,8 @@ FAST(64)
 
 static bool fast(ArmCpu *cpu, const ArmLanes *l)
 {
-    static bool (*const by_size[])(const ArmLanes *, const void *, const void *, void *) = {fast_8, fast_16, fast_32,
-                                                                                            fast_64};
+    static bool (*const by_size[])(const ArmLanes *, const void *, const void *, void *) = {
+        fast_8, fast_16, fast_32, fast_64};
     uint64_t splat[2] = {0};
     const void *m = l->flags & LANE_M_ZERO ? splat : cpu->v[l->rm];
     if (l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO) || l->nlog2 != l->dlog2 || l->mlog2 != l->nlog2 || l->dstart ||
