@@ -306,10 +306,9 @@ static void test_fork_learn(void)
     if (child == 0) {
         if (!translate_fork_child(m.t, &m.cpu->core, NULL))
             _exit(1);
-        run_at(&m, m.code);
         translate_invalidate(m.t, m.code, GUEST_PAGE_SIZE);
         uint64_t before = translate_stats(m.t).translated;
-        run_at(&m, m.code);
+        change_and_run(&m, 7, 200);
         _exit(translate_stats(m.t).translated > before ? 0 : 2);
     }
     translate_fork_parent(m.t);

@@ -157,7 +157,7 @@ int main(void)
     gettimeofday(&v, NULL);
     clock_gettime(CLOCK_REALTIME, &b);
     clock_getres(CLOCK_MONOTONIC, &c);
-    printf("%d", a.tv_sec <= v.tv_sec && v.tv_sec <= b.tv_sec && b.tv_sec == time(NULL));
+    printf("%d", a.tv_sec <= v.tv_sec && v.tv_sec <= b.tv_sec && b.tv_sec + 1 >= time(NULL));
     printf(" %ld %d\n", c.tv_nsec, clock_gettime(77, &a));
     signal(SIGILL, illegal);
     if (!sigsetjmp(back, 1))

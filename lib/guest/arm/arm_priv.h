@@ -132,6 +132,9 @@ bool arm_bit_mask(bool sf, unsigned n, unsigned immr, unsigned imms, uint64_t *m
 
 /* trans_simd.c: VFPExpandImm of the manual. */
 uint64_t arm_fp_imm(unsigned imm8, bool twice);
+/* trans_lanes.c: one lane, zero-extended to i64; and written, with the others kept (true). */
+IrRef arm_get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane);
+bool arm_insert_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value);
 
 /* Halves of a V register as i64, and writing them. */
 static inline IrRef arm_v_low(ArmTrans *c, int n)

@@ -157,8 +157,10 @@ static void sha1_rounds(unsigned kind, uint32_t *d, uint32_t e, const uint32_t *
 static void sha256_rounds(uint32_t *x, uint32_t *y, const uint32_t *w)
 {
     for (unsigned i = 0; i < 4; i++) {
-        uint32_t s1 = rotl(y[0], 26) ^ rotl(y[0], 21) ^ rotl(y[0], 7), s0 = rotl(x[0], 30) ^ rotl(x[0], 19) ^ rotl(x[0], 10);
-        uint32_t t = y[3] + s1 + choose(y[0], y[1], y[2]) + w[i], u = s0 + majority(x[0], x[1], x[2]);
+        uint32_t s1 = rotl(y[0], 26) ^ rotl(y[0], 21) ^ rotl(y[0], 7);
+        uint32_t s0 = rotl(x[0], 30) ^ rotl(x[0], 19) ^ rotl(x[0], 10);
+        uint32_t t = y[3] + s1 + choose(y[0], y[1], y[2]) + w[i];
+        uint32_t u = s0 + majority(x[0], x[1], x[2]);
         memmove(y + 1, y, 12);
         y[0] = x[3] + t;
         memmove(x + 1, x, 12);

@@ -67,7 +67,8 @@ static inline uint32_t set_field(uint32_t word, unsigned at, unsigned width, uin
 /* A float of so many fraction and exponent bits. */
 static inline uint64_t random_float(Gen *gen, unsigned fraction, unsigned exponent)
 {
-    uint64_t f = rnd(gen) & bits_mask(fraction), top = bits_mask(exponent), bias = top >> 1, e, half = UINT64_C(1) << (fraction - 1);
+    uint64_t f = rnd(gen) & bits_mask(fraction), half = UINT64_C(1) << (fraction - 1);
+    uint64_t top = bits_mask(exponent), bias = top >> 1, e;
     switch (below(gen, 7)) {
     case 0: f = 0; break;
     case 1: f &= ~bits_mask(fraction - 3); break;
@@ -91,8 +92,10 @@ static inline uint64_t random_float(Gen *gen, unsigned fraction, unsigned expone
 
 static inline uint64_t random_x(Gen *gen)
 {
-    static const uint64_t edge[] = {0, 1, 2, UINT64_MAX, UINT64_MAX - 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-                                    0xffffffff80000000, 0x7fffffffffffffff, 0x8000000000000000, 0xff, 0x80, 0x8000, 63, 64};
+    static const uint64_t edge[] = {
+        0, 1, 2, UINT64_MAX, UINT64_MAX - 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
+        0xffffffff80000000, 0x7fffffffffffffff, 0x8000000000000000, 0xff, 0x80, 0x8000, 63, 64,
+    };
     unsigned k = below(gen, 64);
     switch (below(gen, 9)) {
     case 0: case 1: return edge[below(gen, G_N_ELEMENTS(edge))];

@@ -90,7 +90,7 @@ static I128 lane_op(const Lane *p, I128 x, I128 y)
     case LANE_SHIFT: return shift_by(x, y, n, round);
     case LANE_DMULH: /* with acc, the old lane's upper half takes part before rounding */
         x = l->acc == 2 ? -(x * y * 2) : x * y * 2;
-        x += l->acc ? p->old << n : 0;
+        x += l->acc ? p->old * ((I128)1 << n) : 0;
         return round_shift(x + (round ? (I128)1 << (n - 1) : 0), (int)n, false);
     case LANE_ADDH: case LANE_SUBH:
         return round_shift(l->op == LANE_ADDH ? x + y : x - y, (int)n / 2, round);
@@ -128,7 +128,8 @@ static uint64_t one_lane(ArmCpu *cpu, const Lane *p, I128 x, I128 y)
 {
     const ArmLanes *l = p->l;
     I128 r = lane_op(p, x, y);
-    bool saturates = l->flags & (LANE_SATURATE | LANE_SATURATE_UNSIGNED), is_unsigned = l->flags & LANE_SATURATE_UNSIGNED;
+    bool is_unsigned = l->flags & LANE_SATURATE_UNSIGNED;
+    bool saturates = is_unsigned || l->flags & LANE_SATURATE;
     if (l->acc && l->op != LANE_DMULH) {
         if (saturates)
             r = saturate(cpu, r, p->dbits, is_unsigned);
@@ -207,8 +208,8 @@ FAST(64)
 
 static bool fast(ArmCpu *cpu, const ArmLanes *l)
 {
-    static bool (*const by_size[])(const ArmLanes *, const void *, const void *, void *) = {fast_8, fast_16, fast_32,
-                                                                                            fast_64};
+    static bool (*const by_size[])(const ArmLanes *, const void *, const void *, void *) = {
+        fast_8, fast_16, fast_32, fast_64};
     uint64_t splat[2] = {0};
     const void *m = l->flags & LANE_M_ZERO ? splat : cpu->v[l->rm];
     if (l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO) || l->nlog2 != l->dlog2 || l->mlog2 != l->nlog2 || l->dstart ||
@@ -226,6 +227,45 @@ static bool fast(ArmCpu *cpu, const ArmLanes *l)
     return true;
 }
 
+/* What string functions are made of: bytes joined, in pairs or all, and the narrowing that makes a
+   mask of a comparison. */
+static bool fast_bytes(ArmCpu *cpu, const ArmLanes *l)
+{
+    uint8_t n[32], r[16] = {0};
+    uint16_t h[8];
+    bool pairs = l->flags & LANE_PAIRS, join = pairs || l->flags & LANE_REDUCE;
+    unsigned sum = 0;
+    if (!l->nlog2 && join && l->flags & LANE_UNSIGNED_N && !l->acc && (pairs ? !l->dlog2 : l->count == 1)) {
+        memcpy(n, cpu->v[l->rn], 16);
+        memcpy(n + l->nlanes, cpu->v[l->rm], 16);
+        if (l->op != LANE_MAX && l->op != LANE_MIN)
+            return false;
+        for (unsigned i = 0; pairs && i < l->count; i++)
+            r[i] = l->op == LANE_MAX ? MAX(n[2 * i], n[2 * i + 1]) : MIN(n[2 * i], n[2 * i + 1]);
+        sum = n[0];
+        for (unsigned i = 1; !pairs && i < l->nlanes; i++)
+            sum = l->op == LANE_MAX ? MAX(sum, n[i]) : MIN(sum, n[i]);
+        r[0] = pairs ? r[0] : (uint8_t)sum;
+    } else if (!l->nlog2 && !l->dlog2 && pairs && l->op == LANE_ADD && !l->acc) {
+        memcpy(n, cpu->v[l->rn], 16);
+        memcpy(n + l->nlanes, cpu->v[l->rm], 16);
+        for (unsigned i = 0; i < l->count; i++)
+            r[i] = (uint8_t)(n[2 * i] + n[2 * i + 1]);
+    } else if (l->nlog2 == 1 && !l->dlog2 && l->count == 8 && !(l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO)) &&
+               (l->op == LANE_SHR || l->op == LANE_MOVE) && !l->acc) {
+        unsigned by = l->op == LANE_SHR ? l->shift : 0;
+        memcpy(h, cpu->v[l->rn], 16);
+        for (unsigned i = 0; i < 8; i++)
+            r[l->dstart + i] = (uint8_t)(h[i] >> by);
+        if (l->dstart)
+            memcpy(r, cpu->v[l->rd], 8);
+    } else {
+        return false;
+    }
+    memcpy(cpu->v[l->rd], r, 16);
+    return true;
+}
+
 HELPER(lanes)
 {
     ArmCpu *arm = cpu;
@@ -234,7 +274,7 @@ HELPER(lanes)
     unsigned nbits = 8u << l.nlog2, mbits = 8u << l.mlog2, dbits = 8u << l.dlog2;
     Lane p = {.l = &l, .nbits = nbits, .dbits = dbits};
     uint64_t results[16];
-    if (fast(arm, &l))
+    if (fast(arm, &l) || fast_bytes(arm, &l))
         return 0;
     if (l.flags & LANE_REDUCE) {
         I128 sum = extended(arm_lane(arm, l.rn, l.nlog2, 0), nbits, un);

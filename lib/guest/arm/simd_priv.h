@@ -105,6 +105,10 @@ static inline unsigned arm_rsqrt_estimate(unsigned a)
     return (b + 1) / 2;
 }
 
+/* trans_lanes.c: what l says, of integers and of floats; true. */
+bool arm_call_lanes(ArmTrans *c, const ArmLanes *l);
+bool arm_call_fp(ArmTrans *c, const ArmLanes *l);
+
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);

@@ -54,7 +54,8 @@ static uint32_t branch(uint32_t from, uint32_t to) { return 0x14000000u | ((to -
 static void make_driver(Image *im)
 {
     uint64_t end = BASE + im->records + im->n * sizeof(Record);
-    static const struct { uint32_t msr, at; } status[] = {{0xd51b4200, AT(nzcv)}, {0xd51b4400, AT(fpcr)}, {0xd51b4420, AT(fpsr)}};
+    static const struct { uint32_t msr, at; } status[] = {
+        {0xd51b4200, AT(nzcv)}, {0xd51b4400, AT(fpcr)}, {0xd51b4420, AT(fpsr)}};
     address(im, 28, BASE + im->records);
     uint32_t load = im->driver;
     for (unsigned i = 0; i < 3; i++) {

@@ -146,7 +146,7 @@ bool trans_a64_bitfield(ArmTrans *c, const ArgsLogi *a)
     } else {
         v = ir_binary_imm(c->b, IR_SHL, x, bits - from - len);
         v = ir_binary_imm(c->b, a->opc ? IR_SHR : IR_SAR, v, bits - len);
-        if (a->opc && len < bits)
+        if (a->opc && len < 32) /* an AND does */
             v = ir_extract(c->b, x, from, len);
         v = ir_binary_imm(c->b, IR_SHL, v, to);
     }
@@ -301,7 +301,12 @@ bool trans_a64_one(ArmTrans *c, const ArgsOne *a)
             return false;
         v = ir_unary(c->b, IR_BSWAP, t, x);
         break;
-    case 4: v = ir_unary(c->b, IR_CLZ, t, x); break;
+    case 4:
+        if (c->b->ops[x].code == IR_BITREV) /* what RBIT and CLZ are written for */
+            v = ir_unary(c->b, IR_CTZ, t, c->b->ops[x].a);
+        else
+            v = ir_unary(c->b, IR_CLZ, t, x);
+        break;
     case 5: /* leading bits equal to the sign, without it */
         v = ir_binary(c->b, IR_XOR, x, ir_binary_imm(c->b, IR_SAR, x, a->sf ? 63 : 31));
         v = ir_binary_imm(c->b, IR_ADD, ir_unary(c->b, IR_CLZ, t, v), -1);

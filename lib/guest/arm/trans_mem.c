@@ -323,24 +323,6 @@ bool trans_a64_atomic(ArmTrans *c, const ArgsMAmo *i)
 /* ---- LD1 to LD4, ST1 to ST4 ----------------------------------------------------------- */
 
 
-static IrRef get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane)
-{
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    return log2 == 3 ? half : ir_extract(c->b, half, 8 * (at & 7), 8u << log2);
-}
-
-static void set_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value)
-{
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    half = log2 == 3 ? value : ir_deposit(c->b, half, value, 8 * (at & 7), 8u << log2);
-    if (at >= 8)
-        ir_put(c->b, SLOT_VH + (unsigned)v, half);
-    else
-        ir_put(c->b, SLOT_V + (unsigned)v, ir_bitcast(c->b, IR_F64, half));
-}
-
 /* The base after it: by what was accessed if rm is 31. */
 static void post_index(ArmTrans *c, int rn, int rm, bool post, int32_t bytes)
 {
@@ -386,7 +368,7 @@ bool trans_a64_multi(ArmTrans *c, const ArgsMMulti *i)
             unsigned at = lane << log2;
             IrRef *half = &halves[k][at >= 8];
             if (!i->l) {
-                ir_store(c->b, IR_MEM_SIZE(log2), base, disp, get_lane(c, v, log2, lane));
+                ir_store(c->b, IR_MEM_SIZE(log2), base, disp, arm_get_lane(c, v, log2, lane));
                 continue;
             }
             IrRef x = ir_load(c->b, IR_I64, IR_MEM_SIZE(log2), base, disp);
@@ -425,7 +407,7 @@ bool trans_a64_single(ArmTrans *c, const ArgsMSingle *i)
         if (i->l)
             v[k] = ir_load(c->b, IR_I64, IR_MEM_SIZE(log2), base, (int32_t)(k << log2));
         else
-            ir_store(c->b, IR_MEM_SIZE(log2), base, (int32_t)(k << log2), get_lane(c, r, log2, lane));
+            ir_store(c->b, IR_MEM_SIZE(log2), base, (int32_t)(k << log2), arm_get_lane(c, r, log2, lane));
     }
     post_index(c, i->rn, i->rm, i->post, (int32_t)(regs << log2));
     for (unsigned k = 0; k < regs && i->l; k++) {
@@ -435,7 +417,7 @@ bool trans_a64_single(ArmTrans *c, const ArgsMSingle *i)
             IrRef x = ir_binary(c->b, IR_MUL, v[k], ir_const(c->b, IR_I64, ones));
             arm_put_v(c, r, x, i->q ? x : 0);
         } else {
-            set_lane(c, r, log2, lane, v[k]);
+            arm_insert_lane(c, r, log2, lane, v[k]);
         }
     }
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Advanced SIMD: which of a group's opcodes there are, and what each is in lanes (simd_priv.h). What
- * is nothing but logic or moving about is done here on halves; C does the rest.
+ * is nothing but logic or moving about is done here on halves; trans_lanes.c does the rest.
  */
 #include "guest/arm/simd_priv.h"
 
@@ -15,96 +15,6 @@ uint64_t arm_fp_imm(unsigned imm8, bool twice)
     if (twice)
         return sign << 63 | (b ^ 1) << 62 | (b ? UINT64_C(0xff) << 54 : 0) | low << 48;
     return sign << 31 | (b ^ 1) << 30 | (b ? 0x1fu << 25 : 0) | low << 19;
-}
-
-static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
-{
-    uint64_t w[2];
-    memcpy(w, l, sizeof w);
-    ir_call(c->b, helper, ir_const(c->b, IR_I64, w[0]), ir_const(c->b, IR_I64, w[1]), 0, 0);
-    return true;
-}
-
-/* ---- floating point by the IR, lane after lane -------------------------------------------- */
-
-/* Lane i of vector v as a float. */
-static IrRef float_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned i)
-{
-    IrBuilder *b = c->b;
-    if (log2 == 3)
-        return i ? ir_bitcast(b, IR_F64, arm_v_high(c, (int)v)) : ir_get(b, SLOT_V + v);
-    if (i == 0)
-        return ir_flow(b, IR_F32, ir_get(b, SLOT_V + v));
-    IrRef half = i >= 2 ? arm_v_high(c, (int)v) : arm_v_low(c, (int)v);
-    if (i & 1)
-        half = ir_binary_imm(b, IR_SHR, half, 32);
-    return ir_bitcast(b, IR_F32, ir_trunc(b, IR_I32, half));
-}
-
-/* Lane i of l's result: a float or an integer; 0: the IR has it not. */
-static IrRef fp_lane(ArmTrans *c, const ArmLanes *l, unsigned i)
-{
-    IrBuilder *b = c->b;
-    unsigned log2 = l->nlog2;
-    IrType t = log2 == 3 ? IR_F64 : IR_F32, whole = log2 == 3 ? IR_I64 : IR_I32;
-    bool two = l->op < FP_ABS && !(l->flags & LANE_M_ZERO), is_unsigned = l->flags & LANE_UNSIGNED_N;
-    IrRef x = float_lane(c, l->rn, log2, i), y = 0;
-    if (two)
-        y = float_lane(c, l->rm, log2, l->element == LANE_EACH ? i : l->element);
-    if (!two && l->op < FP_ABS)
-        y = ir_const(b, t, 0);
-    switch ((FpOp)l->op) {
-    case FP_EQ: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FEQ, x, y, false)));
-    case FP_GE: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLE, y, x, true)));
-    case FP_GT: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLT, y, x, true)));
-    case FP_LE: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLE, x, y, true)));
-    case FP_LT: return ir_unary(b, IR_NEG, whole, ir_zext(b, whole, ir_fcmp(b, IR_FLT, x, y, true)));
-    case FP_ADD: return ir_fop2(b, IR_FADD, x, y, IR_RDYN);
-    case FP_SUB: return ir_fop2(b, IR_FSUB, x, y, IR_RDYN);
-    case FP_MUL: return ir_fop2(b, IR_FMUL, x, y, IR_RDYN);
-    case FP_DIV: return ir_fop2(b, IR_FDIV, x, y, IR_RDYN);
-    case FP_ABD: return ir_unary(b, IR_FABS, t, ir_fop2(b, IR_FSUB, x, y, IR_RDYN));
-    case FP_MAX: return ir_fminmax(b, IR_FMAX, x, y, IR_MINMAX_NAN);
-    case FP_MIN: return ir_fminmax(b, IR_FMIN, x, y, IR_MINMAX_NAN);
-    case FP_MAXNM: return ir_fminmax(b, IR_FMAX, x, y, IR_MINMAX_NUMBER_2008);
-    case FP_MINNM: return ir_fminmax(b, IR_FMIN, x, y, IR_MINMAX_NUMBER_2008);
-    case FP_MLA: case FP_MLS:
-        return ir_fma_as(b, x, y, float_lane(c, l->rd, log2, i),
-                         IR_FMA_NEGATE_NAN | (l->op == FP_MLS ? IR_FMA_NEGATE_PRODUCT : 0), IR_RDYN);
-    case FP_ABS: return ir_unary(b, IR_FABS, t, x);
-    case FP_NEG: return ir_unary(b, IR_FNEG, t, x);
-    case FP_SQRT: return ir_fop1(b, IR_FSQRT, x, IR_RDYN);
-    case FP_FROM_INT:
-        return l->mstart ? 0 : ir_itof(b, t, ir_bitcast(b, whole, x), is_unsigned, IR_RDYN);
-    case FP_TO_INT:
-        return l->mstart ? 0 : ir_ftoi(b, whole, x, is_unsigned ? IR_TOINT_UNSIGNED : 0, (IrRound)l->shift);
-    default: return 0;
-    }
-}
-
-/* Floating-point lanes of n, m and d itself: done by the IR if it can. */
-static bool call_fp(ArmTrans *c, const ArmLanes *l)
-{
-    IrBuilder *b = c->b;
-    IrRef v[4] = {0};
-    if (l->flags & (LANE_PAIRS | LANE_REDUCE) || l->nlog2 != l->dlog2 || l->nlog2 < 2)
-        return call(c, HELPER_FP_LANES, l);
-    for (unsigned i = 0; i < l->count; i++) {
-        v[i] = fp_lane(c, l, i);
-        if (!v[i])
-            return call(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
-        IrType t = (IrType)b->ops[v[i]].type;
-        if (t == IR_F32 || t == IR_F64)
-            v[i] = ir_bitcast(b, t == IR_F64 ? IR_I64 : IR_I32, v[i]);
-        v[i] = ir_zext(b, IR_I64, v[i]);
-    }
-    if (l->nlog2 == 3) {
-        arm_put_v(c, l->rd, v[0], v[1]);
-        return true;
-    }
-    IrRef low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
-    arm_put_v(c, l->rd, low, l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0);
-    return true;
 }
 
 /* All lanes of one size, as many as a register has. */
@@ -179,7 +89,7 @@ static bool fp_same(ArmTrans *c, const ArgsVSame *a)
     l.op = op & 63;
     if (a->u && (group == 0 || group == 6 || (group == 2 && !(a->size & 2))))
         l.flags |= LANE_PAIRS;
-    return call_fp(c, &l);
+    return arm_call_fp(c, &l);
 }
 
 /* AND BIC ORR ORN, EOR BSL BIT BIF */
@@ -227,7 +137,7 @@ bool trans_a64_three_same(ArmTrans *c, const ArgsVSame *a)
     if (a->op == 22) { /* SQDMULH, SQRDMULH */
         l.op = LANE_DMULH;
         l.flags = LANE_SATURATE | (a->u ? LANE_ROUND : 0);
-        return (log2 == 1 || log2 == 2) && call(c, HELPER_LANES, &l);
+        return (log2 == 1 || log2 == 2) && arm_call_lanes(c, &l);
     }
     const Same *s = &sames[a->op];
     unsigned how = s->how[a->u];
@@ -247,7 +157,7 @@ bool trans_a64_three_same(ArmTrans *c, const ArgsVSame *a)
         l.flags |= l.op == LANE_SHIFT ? LANE_UNSIGNED_N : LANE_UNSIGNED;
     if (l.op == LANE_PMUL)
         l.flags |= LANE_UNSIGNED;
-    return call(c, HELPER_LANES, &l);
+    return arm_call_lanes(c, &l);
 }
 
 bool trans_a64_rdm(ArmTrans *c, const ArgsVSame *a) /* SQRDMLAH, SQRDMLSH */
@@ -258,7 +168,7 @@ bool trans_a64_rdm(ArmTrans *c, const ArgsVSame *a) /* SQRDMLAH, SQRDMLSH */
     l.op = LANE_DMULH;
     l.flags = LANE_SATURATE | LANE_ROUND;
     l.acc = (uint8_t)(1 + (a->op & 1 ? 1 : 0));
-    return call(c, HELPER_LANES, &l);
+    return arm_call_lanes(c, &l);
 }
 
 /* ---- two registers ----------------------------------------------------------------------- */
@@ -293,14 +203,14 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
         l.op = a->u ? FP_CONVERT_ODD : FP_CONVERT;
         if (a->u ? log2 != 3 : a->scalar)
             return false;
-        return call_fp(c, &l);
+        return arm_call_fp(c, &l);
     case 0x017: /* FCVTL */
         l.nlog2 = (uint8_t)(log2 - 1);
         l.dlog2 = (uint8_t)log2;
         l.count = (uint8_t)(16u >> log2);
         l.nstart = a->q ? l.count : 0;
         l.op = FP_CONVERT;
-        return !a->scalar && call_fp(c, &l);
+        return !a->scalar && arm_call_fp(c, &l);
     case 0x018: case 0x118: case 0x019: case 0x119: /* FRINTN P M Z */
         l.shift = rounds[(a->op & 1) << 1 | (int)high];
         l.op = FP_RINT;
@@ -328,14 +238,14 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
     case 0x11f: l.op = FP_RECPX; if (!a->scalar) return false; break;
     case 0x11c: case 0x31c: /* URECPE, URSQRTE */
         l.op = a->u ? LANE_URSQRTE : LANE_URECPE;
-        return !a->scalar && log2 == 2 && call(c, HELPER_LANES, &l);
+        return !a->scalar && log2 == 2 && arm_call_lanes(c, &l);
     default: return false;
     }
     if (a->u && (l.op == FP_TO_INT || l.op == FP_FROM_INT))
         l.flags |= LANE_UNSIGNED_N;
     if ((a->scalar && !scalar_too) || (!a->scalar && log2 == 3 && !a->q))
         return false;
-    return call_fp(c, &l);
+    return arm_call_fp(c, &l);
 }
 
 static bool reverse(ArmTrans *c, const ArgsVTwo *a)
@@ -343,6 +253,17 @@ static bool reverse(ArmTrans *c, const ArgsVTwo *a)
     unsigned unit = a->op ? 2 : a->u ? 4 : 8;
     if (a->scalar || (a->op && a->u) || 1u << a->size >= unit)
         return false;
+    if (a->size == 0 && unit > 2) { /* bytes of words or doublewords */
+        IrRef low = ir_unary(c->b, IR_BSWAP, IR_I64, arm_v_low(c, a->rn)), high = 0;
+        if (a->q)
+            high = ir_unary(c->b, IR_BSWAP, IR_I64, arm_v_high(c, a->rn));
+        if (unit == 4) {
+            low = ir_binary_imm(c->b, IR_ROR, low, 32);
+            high = high ? ir_binary_imm(c->b, IR_ROR, high, 32) : 0;
+        }
+        arm_put_v(c, a->rd, low, high);
+        return true;
+    }
     ir_call(c->b, HELPER_PERMUTE, ir_const(c->b, IR_I64, PERMUTE_REV), ir_const(c->b, IR_I64, c->bits),
             ir_const(c->b, IR_I64, unit), 0);
     return true;
@@ -362,25 +283,25 @@ bool trans_a64_two_misc(ArmTrans *c, const ArgsVTwo *a)
         l.acc = a->op == 6;
         l.dlog2 = (uint8_t)(log2 + 1);
         l.count /= 2;
-        return !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+        return !a->scalar && log2 < 3 && arm_call_lanes(c, &l);
     case 3: /* SUQADD: unsigned x; USQADD: signed x */
         l.op = LANE_ADD_OLD;
         l.flags |= SAT(u) | (u ? 0 : LANE_UNSIGNED_N);
-        return full && call(c, HELPER_LANES, &l);
+        return full && arm_call_lanes(c, &l);
     case 4:
         l.op = u ? LANE_CLZ : LANE_CLS;
-        return !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+        return !a->scalar && log2 < 3 && arm_call_lanes(c, &l);
     case 5:
         if (a->scalar || log2 > (u ? 1u : 0u))
             return false;
         l = lanes(a->rd, a->rn, 0, a->q, 0, 0);
         l.flags = LANE_M_ZERO;
         l.op = !u ? LANE_CNT : log2 ? LANE_RBIT : LANE_NOT;
-        return call(c, HELPER_LANES, &l);
+        return arm_call_lanes(c, &l);
     case 7: case 11: /* ABS and NEG, saturating or not */
         l.op = u ? LANE_NEG : LANE_ABS;
         l.flags |= a->op == 7 ? LANE_SATURATE : 0;
-        return full && (!a->scalar || a->op == 7 || log2 == 3) && call(c, HELPER_LANES, &l);
+        return full && (!a->scalar || a->op == 7 || log2 == 3) && arm_call_lanes(c, &l);
     case 8: l.op = u ? LANE_GE : LANE_GT; break;
     case 9: l.op = u ? LANE_LE : LANE_EQ; break;
     case 10: l.op = LANE_LT; if (u) return false; break;
@@ -388,15 +309,15 @@ bool trans_a64_two_misc(ArmTrans *c, const ArgsVTwo *a)
         narrow(&l, a->q, a->scalar, log2);
         l.op = LANE_MOVE;
         l.flags |= a->op == 20 ? SAT(u) | (u ? LANE_UNSIGNED_N : 0) : u ? LANE_SATURATE_UNSIGNED : 0;
-        return log2 < 3 && !(a->scalar && a->op == 18 && !u) && call(c, HELPER_LANES, &l);
+        return log2 < 3 && !(a->scalar && a->op == 18 && !u) && arm_call_lanes(c, &l);
     case 19: /* SHLL */
         widen(&l, a->q, 0, log2);
         l.op = LANE_SHL;
         l.shift = (uint8_t)(8u << log2);
-        return u && !a->scalar && log2 < 3 && call(c, HELPER_LANES, &l);
+        return u && !a->scalar && log2 < 3 && arm_call_lanes(c, &l);
     default: return fp_two(c, a);
     }
-    return full && (!a->scalar || s64) && call(c, HELPER_LANES, &l);
+    return full && (!a->scalar || s64) && arm_call_lanes(c, &l);
 }
 
 /* One lane of all; scalar: of a pair. */
@@ -426,8 +347,8 @@ bool trans_a64_across(ArmTrans *c, const ArgsVTwo *a)
     default: return false;
     }
     if (fp)
-        return a->u && call_fp(c, &l);
-    return call(c, HELPER_LANES, &l);
+        return a->u && arm_call_fp(c, &l);
+    return arm_call_lanes(c, &l);
 }
 
 /* ---- three registers of different kinds; by element --------------------------------------- */
@@ -468,7 +389,7 @@ bool trans_a64_three_diff(ArmTrans *c, const ArgsVLong *a)
         l.dlog2 = (uint8_t)log2;
         l.flags = a->u ? LANE_ROUND : 0;
     }
-    return call(c, HELPER_LANES, &l);
+    return arm_call_lanes(c, &l);
 }
 
 static bool fp_element(ArmTrans *c, const ArgsVElem *a)
@@ -480,7 +401,7 @@ static bool fp_element(ArmTrans *c, const ArgsVElem *a)
     ArmLanes l = lanes(a->rd, a->rn, a->rm | (a->lm & 1) << 4, a->q, a->scalar, log2);
     l.op = a->u ? FP_MULX : ops[a->op];
     l.element = (uint8_t)(log2 == 3 ? (unsigned)a->h : (unsigned)a->h << 1 | l_bit);
-    return call_fp(c, &l);
+    return arm_call_fp(c, &l);
 }
 
 bool trans_a64_by_element(ArmTrans *c, const ArgsVElem *a)
@@ -514,7 +435,7 @@ bool trans_a64_by_element(ArmTrans *c, const ArgsVElem *a)
             return false;
     }
     l.element = (uint8_t)(log2 == 1 ? (unsigned)(a->h << 2 | a->lm) : (unsigned)(a->h << 1 | a->lm >> 1));
-    return call(c, HELPER_LANES, &l);
+    return arm_call_lanes(c, &l);
 }
 
 /* ---- shifts by an immediate --------------------------------------------------------------- */
@@ -528,7 +449,7 @@ static bool fixed_point(ArmTrans *c, const ArgsVShift *a, unsigned log2, unsigne
     l.flags = a->u ? LANE_UNSIGNED : 0;
     l.mstart = (uint8_t)right;
     l.shift = IR_RTZ;
-    return call_fp(c, &l);
+    return arm_call_fp(c, &l);
 }
 
 bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
@@ -546,22 +467,22 @@ bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
         l.op = LANE_SHR;
         l.acc = op >> 1 & 1;
         l.flags |= op & 4 ? LANE_ROUND : 0;
-        return full && s64 && call(c, HELPER_LANES, &l);
-    case 8: l.op = LANE_SRI; return u && full && s64 && call(c, HELPER_LANES, &l);
+        return full && s64 && arm_call_lanes(c, &l);
+    case 8: l.op = LANE_SRI; return u && full && s64 && arm_call_lanes(c, &l);
     case 10:
         l.op = u ? LANE_SLI : LANE_SHL;
         l.shift = (uint8_t)left;
-        return full && s64 && call(c, HELPER_LANES, &l);
+        return full && s64 && arm_call_lanes(c, &l);
     case 12: /* SQSHLU */
         l.op = LANE_SHL;
         l.shift = (uint8_t)left;
         l.flags = LANE_M_ZERO | LANE_SATURATE_UNSIGNED;
-        return u && full && call(c, HELPER_LANES, &l);
+        return u && full && arm_call_lanes(c, &l);
     case 14:
         l.op = LANE_SHL;
         l.shift = (uint8_t)left;
         l.flags |= SAT(u);
-        return full && call(c, HELPER_LANES, &l);
+        return full && arm_call_lanes(c, &l);
     case 16: case 17: case 18: case 19: /* SHRN SQSHRUN, rounding; SQSHRN UQSHRN, rounding */
         if (log2 == 3 || (a->scalar && op < 18 && !u))
             return false;
@@ -569,14 +490,14 @@ bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
         l.op = LANE_SHR;
         l.flags = LANE_M_ZERO | (op & 1 ? LANE_ROUND : 0);
         l.flags |= op >= 18 ? SAT(u) | (u ? LANE_UNSIGNED_N : 0) : u ? LANE_SATURATE_UNSIGNED : 0;
-        return call(c, HELPER_LANES, &l);
+        return arm_call_lanes(c, &l);
     case 20: /* SSHLL */
         if (log2 == 3 || a->scalar)
             return false;
         widen(&l, a->q, 0, log2);
         l.op = LANE_SHL;
         l.shift = (uint8_t)left;
-        return call(c, HELPER_LANES, &l);
+        return arm_call_lanes(c, &l);
     case 28: case 31: return full && fixed_point(c, a, log2, right);
     default: return false;
     }
@@ -620,25 +541,6 @@ bool trans_a64_mod_imm(ArmTrans *c, const ArgsVImm *a)
     return true;
 }
 
-static IrRef get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane)
-{
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    return log2 == 3 ? half : ir_extract(c->b, half, 8 * (at & 7), 8u << log2);
-}
-
-static bool insert(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value)
-{
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    half = log2 == 3 ? value : ir_deposit(c->b, half, value, 8 * (at & 7), 8u << log2);
-    if (at >= 8)
-        ir_put(c->b, SLOT_VH + (unsigned)v, half);
-    else
-        ir_put(c->b, SLOT_V + (unsigned)v, ir_bitcast(c->b, IR_F64, half));
-    return true;
-}
-
 static bool splat(ArmTrans *c, int rd, bool q, unsigned log2, IrRef v)
 {
     if (log2 < 3) {
@@ -655,22 +557,22 @@ bool trans_a64_copy(ArmTrans *c, const ArgsVCopy *a)
     if (log2 > 3)
         return false;
     if (a->u) /* INS of an element */
-        return a->q && insert(c, a->rd, log2, lane, get_lane(c, a->rn, log2, (unsigned)a->imm4 >> log2));
+        return a->q && arm_insert_lane(c, a->rd, log2, lane, arm_get_lane(c, a->rn, log2, (unsigned)a->imm4 >> log2));
     switch (a->imm4) {
-    case 0: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, get_lane(c, a->rn, log2, lane));
+    case 0: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, arm_get_lane(c, a->rn, log2, lane));
     case 1: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, arm_x(c, a->rn));
-    case 3: return a->q && insert(c, a->rd, log2, lane, arm_x(c, a->rn));
+    case 3: return a->q && arm_insert_lane(c, a->rd, log2, lane, arm_x(c, a->rn));
     case 5: /* SMOV */
         if (log2 == 3 || (!a->q && log2 == 2))
             return false;
-        IrRef v = ir_binary_imm(c->b, IR_SHL, get_lane(c, a->rn, log2, lane), 64 - (8 << log2));
+        IrRef v = ir_binary_imm(c->b, IR_SHL, arm_get_lane(c, a->rn, log2, lane), 64 - (8 << log2));
         v = ir_binary_imm(c->b, IR_SAR, v, 64 - (8 << log2));
         arm_put(c, a->rd, ir_trunc(c->b, arm_type(a->q), v));
         return true;
     case 7: /* UMOV */
         if ((log2 == 3) != a->q)
             return false;
-        arm_put(c, a->rd, get_lane(c, a->rn, log2, lane));
+        arm_put(c, a->rd, arm_get_lane(c, a->rn, log2, lane));
         return true;
     default: return false;
     }
@@ -681,7 +583,7 @@ bool trans_a64_dup_scalar(ArmTrans *c, const ArgsVCopy *a)
     unsigned imm = (unsigned)a->imm5, log2 = imm ? (unsigned)__builtin_ctz(imm) : 4;
     if (log2 > 3)
         return false;
-    arm_put_v(c, a->rd, get_lane(c, a->rn, log2, imm >> (log2 + 1)), 0);
+    arm_put_v(c, a->rd, arm_get_lane(c, a->rn, log2, imm >> (log2 + 1)), 0);
     return true;
 }
 
