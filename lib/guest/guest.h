@@ -31,7 +31,7 @@ typedef struct GuestIsa {
     /* Applies "-cpu MODEL[,key=value...]" to a CPU struct just made; spec NULL: the default.
        Everything later resets keep it. */
     bool (*configure)(TranslateCpu *cpu, const char *spec, GError **error);
-    /* Power-on state; id is the CPU's number (hart id, affinity). */
+    /* Power-on state; id is the CPU's number (hart id, affinity). NULL: programs only, no machines yet. */
     void (*reset)(TranslateCpu *cpu, uint64_t id, uint64_t entry);
     /* User mode: the state in which a program starts at entry; all other registers are 0. */
     void (*reset_user)(TranslateCpu *cpu, uint64_t entry);

@@ -17,7 +17,7 @@ static void print_isas(const Run *r, char *(*machines)(const char *isa))
 {
     const char *wanted = r->o->arch ? r->o->arch : r->o->called_arch;
     for (const GuestIsa *const *i = guest_isas(); *i; i++) {
-        if (wanted && strcmp((*i)->name, wanted))
+        if (wanted ? strcmp((*i)->name, wanted) != 0 : !(*i)->reset)
             continue;
         g_autoptr(GString) s = g_string_new(NULL);
         if (machines) {

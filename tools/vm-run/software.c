@@ -46,7 +46,8 @@ static char *isa_names(void)
 {
     GString *s = g_string_new(NULL);
     for (const GuestIsa *const *i = guest_isas(); *i; i++)
-        g_string_append_printf(s, "%s%s", s->len ? ", " : "", (*i)->name);
+        if ((*i)->reset)
+            g_string_append_printf(s, "%s%s", s->len ? ", " : "", (*i)->name);
     return g_string_free(s, FALSE);
 }
 
