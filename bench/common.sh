@@ -10,14 +10,24 @@ command -v $peer >/dev/null || { echo "bench: no $peer: its column stays empty" 
 machines="ours${peer:+ peer}"
 ${MAKE:-make} --no-print-directory -s MODE=rel all || exit 1
 
-# cpu LOG COMMAND...: runs it, prints user+sys CPU seconds; status of the command
-cpu()
+# times LOG COMMAND...: runs it, prints user and system CPU seconds; status of the command
+times()
 {
     local log=$1 TIMEFORMAT='%3U %3S' t status
     shift
     t=$({ time timeout -k 5 "${BENCH_TIMEOUT:-600}" "$@" </dev/null >"$log" 2>&1; } 2>&1; echo " $?")
     status=${t##* }
-    echo "$t" | awk 'NF >= 2 { print $1 + $2; exit }'
+    echo "$t" | awk 'NF >= 2 { print $1, $2; exit }'
+    return "$status"
+}
+
+# cpu LOG COMMAND...: the same, their sum
+cpu()
+{
+    local t status
+    t=$(times "$@")
+    status=$?
+    echo "$t" | awk '{ print $1 + $2 }'
     return "$status"
 }
 

@@ -35,17 +35,6 @@ command -v "$cross" >/dev/null || die "$cross is missing: build/deps.sh bench in
 
 wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* || " $only " == *" ${1%%-*} "* ]]; }
 
-# times LOG COMMAND...: user and system CPU seconds
-times()
-{
-    local log=$1 TIMEFORMAT='%3U %3S' t status
-    shift
-    t=$({ time timeout -k 5 "${BENCH_TIMEOUT:-600}" "$@" </dev/null >"$log" 2>&1; } 2>&1; echo " $?")
-    status=${t##* }
-    echo "$t" | awk 'NF >= 2 { print $1, $2; exit }'
-    return "$status"
-}
-
 # row NAME WHO WANT COMMAND...: runs it, notes its figure, prints what it said
 row()
 {
@@ -82,7 +71,6 @@ for src in bench/kernels/*.c; do
         "$cross" $flags -static -o "$out/riscv64/$n" "$src" -lm || die "cannot build $n"
     for ((i = 1; i <= runs; i++)); do
         sum=$(row "$n" native '' "$out/native/$n")
-        sum=$(head -n 1 "$out/log/$n.native.$i" | awk '{ print $1, $2 }')
         row "$n" ours "$sum" "$PWD/o/rel/vm-user" "$out/riscv64/$n" >/dev/null
         [ -z "$peer" ] || row "$n" peer "$sum" $peer "$out/riscv64/$n" >/dev/null
     done
@@ -106,8 +94,8 @@ if [ -n "$list" ]; then
             if [ "$native" != - ] && command -v "$native" >/dev/null; then
                 eval "row $n native '' $native $args" >/dev/null
             fi
-            [ -z "$peer" ] || grep -qx "alone $n" bench/programs || { eval "row $n peer '' $peer -L $root $file $args" >/dev/null
-                want=$(head -n 1 "$out/log/$n.peer.$i" | tr -cd '[:print:]\n' | awk '{ print $1, $2 }'); }
+            [ -z "$peer" ] || grep -qx "alone $n" bench/programs ||
+                want=$(eval "row $n peer '' $peer -L $root $file $args")
             eval "row $n ours \"\$want\" $PWD/o/rel/vm-user -L $root $file $args" >/dev/null
         done
         show "$n"
