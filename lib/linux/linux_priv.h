@@ -253,7 +253,7 @@ struct LinuxProcess {
     int self_fd;              /* this tool's own executable, to be started again; -1 */
     char *exe;                /* absolute path of the program as the guest sees it */
     char *exe_host;           /* and where the host has it */
-    uint64_t load_base, entry, phdr, phent, phnum, interp_base;
+    uint64_t entry;           /* of the program itself: AT_ENTRY */
     uint64_t stack_low, stack_top, arg_start, arg_end, env_start, env_end, auxv, auxv_size;
     uint64_t vdso, sigreturn; /* addresses */
     uint64_t vdso_key;
@@ -289,7 +289,6 @@ struct LinuxThread {
     bool traced;              /* the start of its line is on the log already */
     bool restart;             /* it returned -LINUX_RESTART */
     uint64_t last_number;     /* for crash reports */
-    uint64_t last_args[6];
 };
 
 /* The thread running on this host thread; NULL before the first. For signal handlers. */
@@ -326,7 +325,7 @@ bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64
 
 /* ---- perf's map of compiled code (perf.c) ------------------------------------------------------- */
 
-LinuxPerf *perf_start(void); /* NULL: the file cannot be made */
+LinuxPerf *perf_start(GError **error);
 /* In a child: a file of its own. perf NULL: nothing. */
 void perf_child(LinuxPerf *perf);
 void perf_region(void *perf, const void *host, size_t size, uint64_t pc); /* as TranslateOptions has it */

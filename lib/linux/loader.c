@@ -376,13 +376,11 @@ bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64
     LinuxMm *mm = &p->mm;
     if (!map_stack(p, error) || !map_image(mm, program, p->abi->pie_base, error))
         return false;
-    p->load_base = program->base;
     p->entry = *entry = program->base + program->elf->entry;
     mm->brk_start = mm->brk = program->base + program->elf->high;
     if (interpreter->elf) {
         if (!map_image(mm, interpreter, 0, error))
             return false;
-        p->interp_base = interpreter->base;
         *entry = interpreter->base + interpreter->elf->entry;
     }
     return map_vdso(p, error) && fill_stack(p, images, cpu, sp, error);

@@ -11,8 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "linux/linux_priv.h"
 #include "load/load.h"
+
+#define OUT_OF_THE_WAY 512 /* descriptors below are left to the guest, who does not see a hole then */
 
 typedef struct Module {
     uint64_t start, end, bias; /* bias: address in memory less that in the file */
@@ -30,6 +33,10 @@ static FILE *open_map(void)
 {
     g_autofree char *path = g_strdup_printf("/tmp/perf-%d.map", getpid());
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (high >= 0)
+        close(fd);
+    fd = high >= 0 ? high : fd;
     return fd < 0 ? NULL : fdopen(fd, "w");
 }
 
@@ -95,11 +102,12 @@ void perf_region(void *opaque, const void *host, size_t size, uint64_t pc)
     fflush(perf->out);
 }
 
-LinuxPerf *perf_start(void)
+LinuxPerf *perf_start(GError **error)
 {
     LinuxPerf *perf = g_new0(LinuxPerf, 1);
     perf->out = open_map();
     if (!perf->out) {
+        fail_errno(error, errno, "-perfmap: cannot write /tmp/perf-%d.map", getpid());
         g_free(perf);
         return NULL;
     }

@@ -62,7 +62,10 @@ static void set_name(const char *program)
 static bool start(LinuxProcess *p, int *status, GError **error)
 {
     TranslateOptions translate = {.accel = p->options.accel};
-    if (p->options.perf_map && (p->perf = perf_start())) {
+    if (p->options.perf_map) {
+        p->perf = perf_start(error);
+        if (!p->perf)
+            return false;
         translate.compiled = perf_region;
         translate.compiled_opaque = p->perf;
     }

@@ -278,7 +278,7 @@ static bool needs_clone(uint64_t flags, int exit_signal, size_t n_set_tid)
                                CLONE_SETTLS | CLONE_VM | CLONE_VFORK);
 }
 
-static long fork_with(uint64_t flags, uint64_t ptid, int exit_signal, const LinuxCloneMore *more)
+static long fork_with(uint64_t flags, int exit_signal, const LinuxCloneMore *more)
 {
     struct clone_args args = {
         .flags = flags & ~(uint64_t)(CLONE_PARENT_SETTID | CLONE_CHILD_SETTID |
@@ -297,7 +297,7 @@ static int64_t new_child(LinuxThread *t, uint64_t flags, uint64_t stack, uint64_
     translate_fork_learn(t->cpu);
     lock_all(p, t);
     long pid = needs_clone(flags, exit_signal, more->n_set_tid)
-                   ? fork_with(flags, ptid, exit_signal, more) : fork();
+                   ? fork_with(flags, exit_signal, more) : fork();
     int wrong = errno;
     if (pid) {
         translate_fork_parent(p->translator);

@@ -353,7 +353,10 @@ static void settle_direct(TranslateCpu *cpu)
     bool due = cpu->fault_pending;
     if (due) {
         cpu->fault_pending = 0;
-        cpu->guest->raise(cpu, cpu->fault);
+        if (cpu->guest->raise)
+            cpu->guest->raise(cpu, cpu->fault);
+        else
+            cpu->env.exception(cpu->env.opaque, cpu, cpu->fault.exception, cpu->fault.value);
     }
     due |= __atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
     if (due && cpu->env.attention)

@@ -12,7 +12,6 @@
 #pragma once
 
 #include <glib.h>
-#include <setjmp.h>
 #include "translate/env.h"
 #include "translate/ir.h"
 
@@ -105,8 +104,9 @@ typedef struct TranslateGuest {
      * (nothing emitted). */
     bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
     /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the
-     * handler. */
+     * handler. NULL in user mode: env.exception does. */
     void (*raise)(TranslateCpu *cpu, TranslateFault fault);
+    /* Not called in user mode, as wake is not. */
     /* If an interrupt is pending and enabled, takes it (changes pc) and returns true. */
     bool (*interrupt)(TranslateCpu *cpu);
     /* True if an interrupt is pending that ends idling. */

@@ -96,7 +96,6 @@ static const uint16_t machines[] = {183, 0}; /* EM_AARCH64 */
         .fp = {.tiny_before = true}, .fp_rules = arm_fp_rules, \
         .direct_memory = true, .mode = arm_user_mode, \
         .trouble = arm_trouble, .insn = arm_insn, .dump = dump, \
-        .raise = arm_user_raise, .interrupt = arm_user_interrupt, .wake = arm_user_wake, \
     }
 
 static const TranslateGuest user = USER;

@@ -58,9 +58,6 @@ HELPER(fcvt_half);
 
 /* user.c */
 void arm_user_mode(TranslateCpu *cpu);
-void arm_user_raise(TranslateCpu *cpu, TranslateFault fault);
-bool arm_user_interrupt(TranslateCpu *cpu);
-bool arm_user_wake(TranslateCpu *cpu);
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
                  TranslateTrouble trouble, TranslateFault *fault);

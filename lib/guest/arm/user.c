@@ -27,21 +27,6 @@ void arm_user_mode(TranslateCpu *base)
     base->tag = *tag;
 }
 
-void arm_user_raise(TranslateCpu *base, TranslateFault fault)
-{
-    base->env.exception(base->env.opaque, base, fault.exception, fault.value);
-}
-
-bool arm_user_interrupt(TranslateCpu *base)
-{
-    return false;
-}
-
-bool arm_user_wake(TranslateCpu *base)
-{
-    return true;
-}
-
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble,
                  TranslateFault *fault)
 {

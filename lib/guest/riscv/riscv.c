@@ -232,7 +232,6 @@ static const uint16_t machines[] = {243, 0}; /* EM_RISCV */
 static const TranslateGuest user64 = {
     TRANSLATE_COMMON("riscv64"),
     .direct_memory = true, .mode = riscv_user_mode,
-    .raise = riscv_user_raise, .interrupt = riscv_user_interrupt, .wake = riscv_user_wake,
 };
 
 extern const GuestIsa riscv64_isa, riscv32_isa;

@@ -111,9 +111,6 @@ uint64_t riscv_helper_wfi(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_
 
 /* user.c */
 void riscv_user_mode(TranslateCpu *cpu);
-void riscv_user_raise(TranslateCpu *cpu, TranslateFault fault);
-bool riscv_user_interrupt(TranslateCpu *cpu);
-bool riscv_user_wake(TranslateCpu *cpu);
 void riscv_user_reset(TranslateCpu *cpu, uint64_t entry);
 uint64_t riscv_helper_fence_i(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 uint64_t riscv_helper_service(void *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);

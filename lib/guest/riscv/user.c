@@ -26,21 +26,6 @@ void riscv_user_mode(TranslateCpu *base)
     base->tag = *tag;
 }
 
-void riscv_user_raise(TranslateCpu *base, TranslateFault fault)
-{
-    base->env.exception(base->env.opaque, base, fault.exception, fault.value);
-}
-
-bool riscv_user_interrupt(TranslateCpu *base)
-{
-    return false;
-}
-
-bool riscv_user_wake(TranslateCpu *base)
-{
-    return true;
-}
-
 uint64_t riscv_helper_fence_i(void *opaque, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     TranslateCpu *cpu = opaque;
