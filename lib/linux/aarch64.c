@@ -201,7 +201,8 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     f.uc.sp = a->sp;
     f.uc.pc = t->cpu->pc;
     f.uc.pstate = arm_nzcv(t->cpu);
-    memcpy(fp.v, a->v, sizeof fp.v);
+    for (unsigned i = 0; i < 32; i++)
+        memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
     memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind it end the list */
     if (guest_write(at, &f, sizeof f))
         return false;
@@ -237,7 +238,8 @@ static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
     }
     memcpy(&fp, uc.records + at, sizeof fp);
     memcpy(a->x, uc.regs, sizeof a->x);
-    memcpy(a->v, fp.v, sizeof a->v);
+    for (unsigned i = 0; i < 32; i++)
+        memcpy(a->v[i], fp.v[i], sizeof fp.v[i]);
     a->sp = uc.sp;
     t->cpu->pc = uc.pc;
     arm_set_nzcv(t->cpu, (uint32_t)uc.pstate);

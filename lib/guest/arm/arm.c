@@ -13,8 +13,8 @@
 #define FIELD(member) offsetof(ArmCpu, member)
 #define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
 #define V(n) \
-    [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v) + 16 * (n), .type = IR_F64}, \
-    [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v) + 16 * (n) + 8, .type = IR_I64}
+    [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
+    [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {
@@ -72,7 +72,7 @@ static void dump(TranslateCpu *base, GString *out)
 }
 
 #define X(n) {"x" #n, FIELD(x) + 8 * (n), 8}
-#define V(n) {"v" #n, FIELD(v) + 16 * (n), 16}
+#define V(n) {"v" #n, FIELD(v[n]), 16}
 static const GuestReg regs[] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
     X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30),

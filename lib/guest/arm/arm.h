@@ -30,6 +30,9 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 #define ARM_FPCR_FZ (1u << 24)
 #define ARM_FPSR_QC (1u << 27)
 
+/* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
+#define ARM_Z_WORDS 32
+
 /* What the model and its properties chose; constant while the CPU lives. */
 typedef struct ArmProps {
     uint64_t midr;
@@ -40,7 +43,8 @@ typedef struct ArmProps {
 typedef struct ArmCpu {
     TranslateCpu base;
     uint64_t x[31], sp;
-    uint64_t v[32][2];      /* low half, high half */
+    /* Z0 to Z31; the V registers are their first 16 bytes. Host byte order, doubleword by doubleword. */
+    _Alignas(16) uint64_t v[32][ARM_Z_WORDS];
     uint32_t flags;         /* IrFlagBits; the carry is Arm's */
     uint32_t fpcr;
     uint64_t qc;            /* FPSR.QC: 0 or 1 */
