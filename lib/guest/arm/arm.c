@@ -44,6 +44,7 @@ static const uint16_t float_pins[] = {
 #undef V
 
 #define RW (IR_HELPER_READS | IR_HELPER_WRITES)
+#define FP_SCALAR IR_HELPER_READS | IR_HELPER_FPENV, IR_I64
 const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_CRC32] = {"crc32", arm_helper_crc32, IR_HELPER_PURE, IR_I64},
     [HELPER_SET_FPCR] = {"set_fpcr", arm_helper_set_fpcr, RW | IR_HELPER_FPENV, IR_VOID},
@@ -60,6 +61,11 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_FCVT_FIXED] = {"fcvt_fixed", arm_helper_fcvt_fixed, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FIXED_FCVT] = {"fixed_fcvt", arm_helper_fixed_fcvt, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FCVT_HALF] = {"fcvt_half", arm_helper_fcvt_half, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
+    [HELPER_HALF_LANES] = {"half_lanes", arm_helper_half_lanes, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_HALF_FMA] = {"half_fma", arm_helper_half_fma, FP_SCALAR},
+    [HELPER_HALF_COMPARE] = {"half_compare", arm_helper_half_compare, FP_SCALAR},
+    [HELPER_HALF_TO_INT] = {"half_to_int", arm_helper_half_to_int, FP_SCALAR},
+    [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
 };
 
 static void dump(TranslateCpu *base, GString *out)

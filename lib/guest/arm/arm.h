@@ -25,9 +25,11 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 } ArmException;
 
 /* Bits of FPCR and FPSR. */
-#define ARM_FPCR_MASK UINT32_C(0x03c00000) /* DN, FZ, RMode */
+#define ARM_FPCR_MASK UINT32_C(0x07c00000) /* AHP, DN, FZ, RMode; FZ16 where there is FEAT_FP16 */
+#define ARM_FPCR_AHP (1u << 26)
 #define ARM_FPCR_DN (1u << 25)
 #define ARM_FPCR_FZ (1u << 24)
+#define ARM_FPCR_FZ16 (1u << 19)
 #define ARM_FPSR_QC (1u << 27)
 
 /* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
@@ -36,8 +38,10 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 /* What the model and its properties chose; constant while the CPU lives. */
 typedef struct ArmProps {
     uint64_t midr;
-    bool crypto; /* AES, PMULL, SHA1, SHA256 */
-    bool crc32, lse, rdm, lrcpc;
+    uint32_t ctr; /* CTR_EL0 */
+#define FEATURE(name, needs) bool name;
+#include "guest/arm/features.def"
+#undef FEATURE
 } ArmProps;
 
 typedef struct ArmCpu {

@@ -35,6 +35,8 @@ enum {
     HELPER_FCVT_FIXED, /* (float bits, scale | 256 unsigned | 512 64 bits | 1024 double): the integer */
     HELPER_FIXED_FCVT, /* (integer, the same): the float */
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
+    /* halves: lanes; a scalar x * y + z; compared; from and to integers */
+    HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -55,6 +57,11 @@ HELPER(crypto);
 HELPER(fcvt_fixed);
 HELPER(fixed_fcvt);
 HELPER(fcvt_half);
+HELPER(half_lanes);
+HELPER(half_fma);
+HELPER(half_compare);
+HELPER(half_to_int);
+HELPER(half_from_int);
 
 /* user.c */
 void arm_user_mode(TranslateCpu *cpu);

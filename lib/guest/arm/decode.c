@@ -10,6 +10,13 @@
 #include "gen/guest/arm/a64_sys.inc"
 #include "gen/guest/arm/a64_fp.inc"
 #include "gen/guest/arm/a64_simd.inc"
+/* extensions */
+#include "gen/guest/arm/a64_half.inc"
+
+static bool extended_fp(ArmTrans *c)
+{
+    return a64_half_decode(c, c->bits);
+}
 
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
 {
@@ -21,7 +28,7 @@ bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
     bool known;
     switch (c.bits >> 25 & 15) {
     case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits); break;
-    case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits); break;
+    case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits) || extended_fp(&c); break;
     default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits); break;
     }
     if (!known)

@@ -7,23 +7,42 @@
 #include "base/option.h"
 #include "guest/arm/arm_priv.h"
 
+#define V8 .ctr = 0x84448004, .crypto = true, .crc32 = true
+#define V8_2 V8, .lse = true, .rdm = true, .lrcpc = true, .fp16 = true
+
 static const struct Model {
     const char *name, *summary;
     ArmProps props;
 } models[] = {
-    {"max", "all that is implemented", {0x000f0510, true, true, true, true, true}},
-    {"cortex-a53", "Armv8.0-A", {0x410fd034, true, true, false, false, false}},
-    {"cortex-a57", "Armv8.0-A", {0x411fd070, true, true, false, false, false}},
-    {"cortex-a72", "Armv8.0-A", {0x410fd083, true, true, false, false, false}},
+    {"max", "all that is implemented", {.midr = 0x000f0510, V8_2}},
+    {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, V8}},
+    {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, V8}},
+    {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, V8}},
+    {"cortex-a72", "Armv8.0-A", {.midr = 0x410fd083, V8}},
 };
 
-static const struct {
-    const char *key;
+#define FEATURE(name, needs) {#name, needs, offsetof(ArmProps, name)},
+static const struct Feature {
+    const char *key, *needs;
     size_t offset;
-} properties[] = {
-    {"crypto", offsetof(ArmProps, crypto)}, {"crc32", offsetof(ArmProps, crc32)}, {"lse", offsetof(ArmProps, lse)},
-    {"rdm", offsetof(ArmProps, rdm)}, {"lrcpc", offsetof(ArmProps, lrcpc)},
+} features[] = {
+#include "guest/arm/features.def"
 };
+#undef FEATURE
+
+static bool *feature_of(ArmProps *p, const struct Feature *f)
+{
+    return (bool *)((char *)p + f->offset);
+}
+
+/* What cannot be without another feature goes with it. */
+static void drop_orphans(ArmProps *p)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
+        for (unsigned k = 0; k < i; k++)
+            if (!strcmp(features[i].needs, features[k].key) && !*feature_of(p, &features[k]))
+                *feature_of(p, &features[i]) = false;
+}
 
 void arm_list_models(GString *out)
 {
@@ -50,9 +69,10 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
                           near ? near : "", near ? "'?" : "");
     }
     ArmProps p = found->props;
-    for (unsigned i = 0; i < G_N_ELEMENTS(properties); i++)
-        if (!options_get_bool(options, properties[i].key, (bool *)((char *)&p + properties[i].offset), error))
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
+        if (!options_get_bool(options, features[i].key, feature_of(&p, &features[i]), error))
             return false;
+    drop_orphans(&p);
     if (!options_done(options, error))
         return false;
     cpu->props = p;

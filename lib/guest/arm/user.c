@@ -76,7 +76,8 @@ uint32_t arm_fpcr(const TranslateCpu *base)
 void arm_set_fpcr(TranslateCpu *base, uint32_t value)
 {
     static const uint8_t rounds[] = {IR_RNE, IR_RUP, IR_RDN, IR_RTZ};
-    arm_of(base)->fpcr = value & ARM_FPCR_MASK;
+    ArmCpu *cpu = arm_of(base);
+    cpu->fpcr = value & (ARM_FPCR_MASK | (cpu->props.fp16 ? ARM_FPCR_FZ16 : 0));
     translate_fp_set_round(base, (IrRound)rounds[value >> 22 & 3]);
 }
 
