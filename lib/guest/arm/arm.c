@@ -17,6 +17,8 @@
     [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 
+#define P(n) [SLOT_P + (n)] = {.name = "p" #n, .offset = FIELD(p[n]), .type = IR_I64}
+
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
     X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30),
@@ -26,10 +28,13 @@ static const IrSlot slots[SLOT_COUNT] = {
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high),
+    S(SLOT_Z_STALE, z_stale),
+    P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };
 #undef X
 #undef V
 #undef S
+#undef P
 
 /* By how often compiled programs use them; the last are the compiler's own scratch. */
 static const uint16_t int_pins[] = {
@@ -66,6 +71,11 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_HALF_COMPARE] = {"half_compare", arm_helper_half_compare, FP_SCALAR},
     [HELPER_HALF_TO_INT] = {"half_to_int", arm_helper_half_to_int, FP_SCALAR},
     [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
+    [HELPER_SVE] = {"sve", arm_helper_sve, RW, IR_VOID},
+    [HELPER_SVE_VALUE] = {"sve_value", arm_helper_sve, RW, IR_I64},
+    [HELPER_SVE_FP] = {"sve_fp", arm_helper_sve, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_SVE_MEM] = {"sve_mem", arm_helper_sve, RW | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_SVE_START] = {"sve_start", arm_helper_sve_start, 0, IR_VOID},
 };
 
 static void dump(TranslateCpu *base, GString *out)

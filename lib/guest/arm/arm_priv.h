@@ -14,12 +14,16 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 /* Slots: x0..x30 and sp, low halves of v0..v31, their high halves, then these. */
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_VH = 64, SLOT_FLAGS = 96, SLOT_TPIDR,
-    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_COUNT
+    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH,
+    SLOT_Z_STALE, SLOT_P, SLOT_SVE_END = SLOT_P + 17, /* P0 to P15, FFR: their first 64 bits */
+    SLOT_COUNT = SLOT_SVE_END
 };
 
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
+#define MODE_Z_USED 4u  /* Z registers may have bits set above 128 */
+#define MODE_VL_AT 8     /* vector length / 16 - 1, 4 bits; 0 without SVE */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
 enum {
@@ -37,6 +41,8 @@ enum {
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
     /* halves: lanes; a scalar x * y + z; compared; from and to integers */
     HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
+    /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
+    HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -62,6 +68,8 @@ HELPER(half_fma);
 HELPER(half_compare);
 HELPER(half_to_int);
 HELPER(half_from_int);
+HELPER(sve);
+HELPER(sve_start);
 
 /* user.c */
 void arm_user_mode(TranslateCpu *cpu);
@@ -82,6 +90,11 @@ typedef struct ArmTrans {
     uint32_t bits;      /* the instruction */
     int64_t next;       /* offset of the following instruction */
 } ArmTrans;
+
+/* trans_sve.c: before an instruction of SVE; false: it is left, and comes again in another mode. */
+bool arm_sve_enter(ArmTrans *c);
+/* After another instruction, whose operations start at `first`: V registers written end at 128 bits. */
+void arm_sve_after(ArmTrans *c, unsigned first);
 
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available);
 

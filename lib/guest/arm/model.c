@@ -14,7 +14,8 @@ static const struct Model {
     const char *name, *summary;
     ArmProps props;
 } models[] = {
-    {"max", "all that is implemented", {.midr = 0x000f0510, V8_2}},
+    {"max", "all that is implemented",
+     {.midr = 0x000f0510, V8_2, .sve = true, .sve_lengths = 0xffff, .sve_default = 64}},
     {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, V8}},
     {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, V8}},
     {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, V8}},
@@ -42,6 +43,36 @@ static void drop_orphans(ArmProps *p)
         for (unsigned k = 0; k < i; k++)
             if (!strcmp(features[i].needs, features[k].key) && !*feature_of(p, &features[k]))
                 *feature_of(p, &features[i]) = false;
+}
+
+/* Vector lengths as QEMU names them: sve128=on and so on; with sve-max-vq=N all up to N times 128 bits. */
+static bool sve_lengths(Options *options, ArmProps *p, GError **error)
+{
+    uint64_t most = 0, start = p->sve_default;
+    uint16_t on = 0, off = 0;
+    for (unsigned n = 0; n < 16; n++) {
+        g_autofree char *key = g_strdup_printf("sve%u", 128 * (n + 1));
+        bool is = false;
+        const char *said = options_get(options, key);
+        if (said && !options_get_bool(options, key, &is, error))
+            return false;
+        on |= (uint16_t)((said && is) << n);
+        off |= (uint16_t)((said && !is) << n);
+    }
+    if (!options_get_number(options, "sve-max-vq", 1, 16, &most, error) ||
+        !options_get_number(options, "sve-default-vector-length", 16, 8192, &start, error))
+        return false;
+    if (start % 16)
+        return fail_usage(error, "sve-default-vector-length: %u is no multiple of 16", (unsigned)start);
+    if (most)
+        p->sve_lengths = (uint16_t)bits_mask((unsigned)most);
+    else if (on) /* and the powers of two below */
+        p->sve_lengths = on | (0x808b & (uint16_t)bits_mask(32u - (unsigned)__builtin_clz(on)));
+    p->sve_lengths &= (uint16_t)~off;
+    if (p->sve && !p->sve_lengths)
+        return fail_usage(error, "SVE without a vector length");
+    p->sve_default = (uint16_t)MIN(start, 256);
+    return true;
 }
 
 void arm_list_models(GString *out)
@@ -73,9 +104,13 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
         if (!options_get_bool(options, features[i].key, feature_of(&p, &features[i]), error))
             return false;
     drop_orphans(&p);
+    if (!sve_lengths(options, &p, error))
+        return false;
     if (!options_done(options, error))
         return false;
     cpu->props = p;
+    if (p.sve)
+        arm_sve_set_vl(base, arm_sve_length(&p, p.sve_default));
     return true;
 }
 

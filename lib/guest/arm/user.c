@@ -20,10 +20,12 @@ void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
     uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0);
-    uint32_t *tag = &cpu->user_tags[mode];
+    if (cpu->z_used && cpu->vl > 16)
+        mode |= MODE_Z_USED;
+    uint32_t *tag = &cpu->user_tags[mode]; /* the vector length changes with all of them */
     if (!*tag)
         *tag = translate_tag_new(base); /* jump tables know a mode by its tag */
-    base->mode = mode;
+    base->mode = mode | (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT;
     base->tag = *tag;
 }
 
@@ -46,6 +48,9 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     cpu->sp = cpu->tpidr = 0;
     cpu->pair_address = 1;
     cpu->flags = 0;
+    cpu->z_used = false;
+    cpu->z_stale = 0;
+    memset(cpu->p, 0, sizeof cpu->p);
     arm_set_fpcr(base, 0);
     arm_set_fpsr(base, 0);
     base->pc = entry;
