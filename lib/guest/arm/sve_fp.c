@@ -206,7 +206,7 @@ static uint64_t from_int(Fp *f, uint64_t x, bool is_signed)
            : f->esz == 2 ? sf_f32_from_fixed(e, x, is_signed, 0) : sf_f64_from_fixed(e, x, is_signed, 0);
 }
 
-/* From size ra to size msz in lanes of esz. */
+/* From size ra to size msz in lanes of esz. FPCR.AHP is for others. */
 uint64_t sve_fp_cvt(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS], g[4];
@@ -223,7 +223,7 @@ uint64_t sve_fp_cvt(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         else if (s->op == FP_FROM_INT)
             v = from_int(&f, is_signed ? (uint64_t)bits_sext(v, 8u << in) : v, is_signed);
         else if (in == 1 || out == 1)
-            v = arm_half_convert(&f.env, cpu->fpcr, type_of(in), type_of(out), v);
+            v = arm_half_convert(&f.env, cpu->fpcr & ~ARM_FPCR_AHP, type_of(in), type_of(out), v);
         else
             v = in == 3 ? sf_f64_to_f32(&f.env, v) : sf_f32_to_f64(&f.env, (SfF32)v);
         sve_set(r, s->esz, i, v);

@@ -299,6 +299,11 @@ bool trans_sve_wide_imm(ArmTrans *c, const ArgsEOp *a)
     s.m = SVE_M_IMM;
     s.rn = s.rd;
     s.flags = codes[op].reverse ? SVE_REVERSE : 0;
+    if ((op == 4 || op == 6) && s.imm >> (8 * (1 << s.esz) - 1)) { /* more than a signed lane: in two steps */
+        s.imm /= 2;
+        two(c, &s, (SveOp)codes[op].op);
+        s.imm = (int)(imm << (shift ? 8 : 0)) - s.imm;
+    }
     return two(c, &s, (SveOp)codes[op].op);
 }
 
