@@ -115,28 +115,31 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
 
 /* ---- HWCAP ------------------------------------------------------------------------- */
 
+#define CAP(name, word, bit, member) {name, word, bit, offsetof(ArmProps, member)}
 static const struct Cap {
     const char *name; /* in /proc/cpuinfo */
-    uint8_t bit;
+    uint8_t word, bit; /* of AT_HWCAP and AT_HWCAP2 */
     size_t prop;      /* in ArmProps; 0: always (midr is there) */
 } caps[] = {
-    {"fp", 0, 0}, {"asimd", 1, 0},
-    {"aes", 3, offsetof(ArmProps, crypto)}, {"pmull", 4, offsetof(ArmProps, crypto)},
-    {"sha1", 5, offsetof(ArmProps, crypto)}, {"sha2", 6, offsetof(ArmProps, crypto)},
-    {"crc32", 7, offsetof(ArmProps, crc32)}, {"atomics", 8, offsetof(ArmProps, lse)},
-    {"cpuid", 11, 0}, {"asimdrdm", 12, offsetof(ArmProps, rdm)}, {"lrcpc", 15, offsetof(ArmProps, lrcpc)},
+    {"fp", 0, 0, 0}, {"asimd", 0, 1, 0}, CAP("aes", 0, 3, crypto), CAP("pmull", 0, 4, crypto),
+    CAP("sha1", 0, 5, crypto), CAP("sha2", 0, 6, crypto), CAP("crc32", 0, 7, crc32), CAP("atomics", 0, 8, lse),
+    CAP("fphp", 0, 9, fp16), CAP("asimdhp", 0, 10, fp16), {"cpuid", 0, 11, 0}, CAP("asimdrdm", 0, 12, rdm),
+    CAP("jscvt", 0, 13, jscvt), CAP("fcma", 0, 14, fcma), CAP("lrcpc", 0, 15, lrcpc),
+    CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
+    CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
+    CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
 {
-    return !cap->prop || *(const bool *)((const char *)&arm(cpu)->props + cap->prop);
+    return !cap->prop || *((const bool *)&arm(cpu)->props + cap->prop);
 }
 
 static uint64_t hwcap(TranslateCpu *cpu, unsigned word)
 {
     uint64_t bits = 0;
-    for (unsigned i = 0; !word && i < G_N_ELEMENTS(caps); i++)
-        if (has(cpu, &caps[i]))
+    for (unsigned i = 0; i < G_N_ELEMENTS(caps); i++)
+        if (caps[i].word == word && has(cpu, &caps[i]))
             bits |= UINT64_C(1) << caps[i].bit;
     return bits;
 }

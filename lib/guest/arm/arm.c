@@ -66,6 +66,8 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_HALF_COMPARE] = {"half_compare", arm_helper_half_compare, FP_SCALAR},
     [HELPER_HALF_TO_INT] = {"half_to_int", arm_helper_half_to_int, FP_SCALAR},
     [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
+    [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
 };
 
 static void dump(TranslateCpu *base, GString *out)

@@ -37,6 +37,7 @@ enum {
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
     /* halves: lanes; a scalar x * y + z; compared; from and to integers */
     HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
+    HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -62,6 +63,8 @@ HELPER(half_fma);
 HELPER(half_compare);
 HELPER(half_to_int);
 HELPER(half_from_int);
+HELPER(dot);
+HELPER(crypto3);
 
 /* user.c */
 void arm_user_mode(TranslateCpu *cpu);
@@ -73,6 +76,8 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp);
 /* model.c */
 void arm_list_models(GString *out);
 bool arm_configure(TranslateCpu *cpu, const char *spec, GError **error);
+/* An ID register, CRm << 3 | op2 of S3_0_C0_Cm_op2; false: there is none at EL0. */
+bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value);
 void arm_describe(TranslateCpu *cpu, GString *out);
 
 /* translation */

@@ -12,10 +12,11 @@
 #include "gen/guest/arm/a64_simd.inc"
 /* extensions */
 #include "gen/guest/arm/a64_half.inc"
+#include "gen/guest/arm/a64_ext.inc"
 
 static bool extended_fp(ArmTrans *c)
 {
-    return a64_half_decode(c, c->bits);
+    return a64_half_decode(c, c->bits) || a64_ext_decode(c, c->bits);
 }
 
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)

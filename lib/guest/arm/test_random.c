@@ -365,7 +365,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 static bool read_patterns(Gen *gen)
 {
-    static const char *const files[FILES] = {"int", "mem", "sys", "fp", "simd", "half"};
+    static const char *const files[FILES] = {"int", "mem", "sys", "fp", "simd", "half", "ext"};
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL), *dir = self ? g_path_get_dirname(self) : g_strdup(".");
     for (unsigned i = 0; i < FILES; i++) {
         g_autofree char *name = g_strdup_printf("lib/guest/arm/a64_%s.decode", files[i]);

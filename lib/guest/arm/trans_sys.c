@@ -45,26 +45,6 @@ bool trans_a64_barrier(ArmTrans *c, const ArgsSBar *a)
 #define REG(op0, op1, crn, crm, op2) \
     (((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2)) & 0xffff)
 
-/* What the kernel answers for EL0, whose accesses it traps. */
-static bool id_register(const ArmProps *p, int reg, uint64_t *value)
-{
-    if (reg >> 7 != REG(3, 0, 0, 0, 0) >> 7)
-        return false;
-    switch (reg) {
-    case REG(3, 0, 0, 0, 0): *value = p->midr; break;
-    case REG(3, 0, 0, 0, 5): *value = UINT64_C(1) << 31; break; /* MPIDR_EL1 */
-    case REG(3, 0, 0, 0, 6): *value = 0; break; /* REVIDR_EL1 */
-    case REG(3, 0, 0, 6, 0): /* ID_AA64ISAR0_EL1 */
-        *value = (p->crypto ? 0x2u << 4 | 1u << 8 | 1u << 12 : 0) | (p->crc32 ? 1u << 16 : 0) |
-                 (p->lse ? 2u << 20 : 0) | (p->rdm ? 1u << 28 : 0);
-        break;
-    case REG(3, 0, 0, 6, 1): *value = p->lrcpc ? 1u << 20 : 0; break; /* ID_AA64ISAR1_EL1 */
-    case REG(3, 0, 0, 4, 0): *value = 0x11; break; /* ID_AA64PFR0_EL1: EL0 and EL1, FP and SIMD */
-    default: *value = 0; return reg >= REG(3, 0, 0, 2, 0) && reg < REG(3, 0, 0, 8, 0);
-    }
-    return true;
-}
-
 static IrRef read_register(ArmTrans *c, int reg)
 {
     IrBuilder *b = c->b;
@@ -84,11 +64,14 @@ static IrRef read_register(ArmTrans *c, int reg)
     case REG(3, 3, 4, 4, 0): /* FPCR; DN and FZ are in the mode, but rounding is not */
         return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 1), 0, 0, 0);
     case REG(3, 3, 4, 4, 1): return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 0), 0, 0, 0);
-    case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, 0x84448004); /* CTR_EL0: lines of 64 bytes */
+    case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, c->p->ctr); /* CTR_EL0: lines of 64 bytes */
     case REG(3, 3, 0, 0, 7): return ir_const(b, IR_I64, 4);          /* DCZID_EL0: 64 bytes */
     case REG(3, 3, 14, 0, 0): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 1), 0, 0, 0);
     case REG(3, 3, 14, 0, 2): case REG(3, 3, 14, 0, 6): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
-    default: return id_register(c->p, reg, &id) ? ir_const(b, IR_I64, id) : 0;
+    default: /* what the kernel answers for EL0, whose accesses it traps */
+        if (reg >> 7 != REG(3, 0, 0, 0, 0) >> 7 || !arm_id_register(c->p, (unsigned)reg & 127, &id))
+            return 0;
+        return ir_const(b, IR_I64, id);
     }
 }
 
