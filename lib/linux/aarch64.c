@@ -103,6 +103,7 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->sp = f->sp;
         a->flags = f->flags;
         a->tpidr = f->tpidr;
+        a->pstate = f->pstate;
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -125,9 +126,10 @@ static const struct Cap {
     CAP("sha1", 0, 5, crypto), CAP("sha2", 0, 6, crypto), CAP("crc32", 0, 7, crc32), CAP("atomics", 0, 8, lse),
     CAP("fphp", 0, 9, fp16), CAP("asimdhp", 0, 10, fp16), {"cpuid", 0, 11, 0}, CAP("asimdrdm", 0, 12, rdm),
     CAP("jscvt", 0, 13, jscvt), CAP("fcma", 0, 14, fcma), CAP("lrcpc", 0, 15, lrcpc),
-    CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
+    CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
-    CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16),
+    CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
+    CAP("sb", 0, 29, sb), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
@@ -203,7 +205,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     memcpy(f.uc.regs, a->x, sizeof f.uc.regs);
     f.uc.sp = a->sp;
     f.uc.pc = t->cpu->pc;
-    f.uc.pstate = arm_nzcv(t->cpu);
+    f.uc.pstate = arm_pstate(t->cpu);
     for (unsigned i = 0; i < 32; i++)
         memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
     memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind it end the list */
@@ -245,7 +247,7 @@ static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
         memcpy(a->v[i], fp.v[i], sizeof fp.v[i]);
     a->sp = uc.sp;
     t->cpu->pc = uc.pc;
-    arm_set_nzcv(t->cpu, (uint32_t)uc.pstate);
+    arm_set_pstate(t->cpu, (uint32_t)uc.pstate);
     arm_set_fpcr(t->cpu, fp.fpcr);
     arm_set_fpsr(t->cpu, fp.fpsr);
     *mask = uc.mask;

@@ -25,7 +25,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28), V(29), V(30), V(31),
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
-    S(SLOT_PAIR_HIGH, pair_high),
+    S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
 };
 #undef X
 #undef V
@@ -68,6 +68,7 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
     [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
     [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
+    [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
 };
 
 static void dump(TranslateCpu *base, GString *out)

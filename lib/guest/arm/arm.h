@@ -32,6 +32,10 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 #define ARM_FPCR_FZ16 (1u << 19)
 #define ARM_FPSR_QC (1u << 27)
 
+/* Of PSTATE, what is neither NZCV nor a mode's. */
+#define ARM_PSTATE_SSBS (1u << 12)
+#define ARM_PSTATE_DIT (1u << 24)
+
 /* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
 #define ARM_Z_WORDS 32
 
@@ -53,6 +57,7 @@ typedef struct ArmCpu {
     uint32_t fpcr;
     uint64_t qc;            /* FPSR.QC: 0 or 1 */
     uint64_t tpidr;         /* TPIDR_EL0 */
+    uint64_t pstate;        /* ARM_PSTATE bits, in their places */
     /* LDXP of two doublewords: its address (1: none) and what was there */
     uint64_t pair_address, pair_low, pair_high;
     uint64_t id;
@@ -63,6 +68,9 @@ typedef struct ArmCpu {
 /* NZCV in bits 31 to 28. */
 uint32_t arm_nzcv(const TranslateCpu *cpu);
 void arm_set_nzcv(TranslateCpu *cpu, uint32_t nzcv);
+/* As SPSR has them: NZCV and those of cpu->pstate that there are. */
+uint32_t arm_pstate(const TranslateCpu *cpu);
+void arm_set_pstate(TranslateCpu *cpu, uint32_t pstate);
 uint32_t arm_fpcr(const TranslateCpu *cpu);
 /* The mode may change: a mode exit must follow. */
 void arm_set_fpcr(TranslateCpu *cpu, uint32_t value);

@@ -14,7 +14,8 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 /* Slots: x0..x30 and sp, low halves of v0..v31, their high halves, then these. */
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_VH = 64, SLOT_FLAGS = 96, SLOT_TPIDR,
-    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_COUNT
+    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH,
+    SLOT_PSTATE, SLOT_COUNT
 };
 
 /* The mode key. */
@@ -38,6 +39,7 @@ enum {
     /* halves: lanes; a scalar x * y + z; compared; from and to integers */
     HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
     HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
+    HELPER_RANDOM,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -65,6 +67,7 @@ HELPER(half_to_int);
 HELPER(half_from_int);
 HELPER(dot);
 HELPER(crypto3);
+HELPER(random);
 
 /* user.c */
 void arm_user_mode(TranslateCpu *cpu);
@@ -132,6 +135,12 @@ static inline bool arm_undefined(ArmTrans *c)
     ir_raise(c->b, ARM_UNDEFINED, ir_const(c->b, IR_I64, c->bits));
     return true;
 }
+
+/* trans_pstate.c: a bit of PSTATE by the encoding of its register, op1 << 3 | op2 of MSR (immediate), and
+   by that of MRS, op2 of S3_3_C4_C2_op2; 0: there is none. */
+uint32_t arm_pstate_immediate(const ArmProps *p, unsigned op);
+uint32_t arm_pstate_register(const ArmProps *p, unsigned op2);
+void arm_put_pstate(ArmTrans *c, uint32_t bit, IrRef from); /* that bit of from */
 
 /* trans_int.c: whether condition cc (0..15) holds: i8. */
 IrRef arm_condition(ArmTrans *c, unsigned cc);

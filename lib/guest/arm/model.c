@@ -8,9 +8,11 @@
 #include "guest/arm/arm_priv.h"
 
 #define V8 .ctr = 0x84448004, .crypto = true, .crc32 = true
-#define V8_2 V8, .lse = true, .rdm = true, .lrcpc = true, .fp16 = true, .dotprod = true
+#define V8_2 V8, .lse = true, .rdm = true, .lrcpc = true, .fp16 = true, .dotprod = true, \
+    .dpb = true, .ssbs = true
 #define V8_9 V8_2, .fhm = true, .fcma = true, .jscvt = true, .bf16 = true, .i8mm = true, .frintts = true, \
-    .sha512 = true, .sha3 = true, .sm3 = true, .sm4 = true
+    .sha512 = true, .sha3 = true, .sm3 = true, .sm4 = true, .flagm = true, .flagm2 = true, .lrcpc2 = true, \
+    .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
 
 static const struct Model {
     const char *name, *summary;
@@ -21,6 +23,8 @@ static const struct Model {
     {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, V8}},
     {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, V8}},
     {"cortex-a72", "Armv8.0-A", {.midr = 0x410fd083, V8}},
+    {"cortex-a76", "Armv8.2-A", {.midr = 0x414fd0b1, V8_2}},
+    {"neoverse-n1", "Armv8.2-A", {.midr = 0x414fd0c1, V8_2, .ssbs2 = true}},
 };
 
 #define FEATURE(name, needs) {#name, needs, offsetof(ArmProps, name)},
@@ -84,6 +88,7 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
 /* ---- ID registers, as the kernel shows them to EL0 ---------------------------------------- */
 
 #define PFR0 0x20
+#define PFR1 0x21
 #define ISAR0 0x30
 #define ISAR1 0x31
 #define FIELD(reg, shift, value, member) {offsetof(ArmProps, member), (reg), (shift), (value)}
@@ -96,6 +101,10 @@ static const struct IdField { /* a field has the greatest value of those that ar
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),
     FIELD(ISAR0, 36, 1, sm3), FIELD(ISAR0, 40, 1, sm4), FIELD(ISAR0, 44, 1, dotprod), FIELD(ISAR0, 48, 1, fhm),
+    FIELD(PFR0, 48, 1, dit), FIELD(PFR1, 4, 1, ssbs), FIELD(PFR1, 4, 2, ssbs2),
+    FIELD(ISAR0, 52, 1, flagm), FIELD(ISAR0, 52, 2, flagm2), FIELD(ISAR0, 60, 1, rng),
+    FIELD(ISAR1, 0, 1, dpb), FIELD(ISAR1, 0, 2, dpb2), FIELD(ISAR1, 20, 2, lrcpc2), FIELD(ISAR1, 36, 1, sb),
+    FIELD(ISAR1, 48, 1, dgh),
     FIELD(ISAR1, 12, 1, jscvt), FIELD(ISAR1, 16, 1, fcma), FIELD(ISAR1, 20, 1, lrcpc), FIELD(ISAR1, 32, 1, frintts),
     FIELD(ISAR1, 44, 1, bf16), FIELD(ISAR1, 52, 1, i8mm),
 };

@@ -231,6 +231,13 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
     word = set_field(word, 5, 5, TEMP);
     if (!strcmp(p->name, "exclusive")) {
         return emit_exclusive(gen, word);
+    } else if (is(p, "ldapur")) {
+        word = set_field(set_field(word, 0, 5, below(gen, 24)), 12, 9, 8 * below(gen, 8) - 32u);
+        if (!gen_known(gen, word))
+            return false;
+        emit_address(gen, 8, 32);
+        emit(gen, word);
+        return true;
     } else if (is(p, "cas") || is(p, "atomic") || is(p, "ordered")) {
         word = set_field(set_field(word, 0, 5, below(gen, 24)), 16, 5, below(gen, 24));
         if (is(p, "atomic")) {
@@ -281,7 +288,15 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
 /* Only registers of state that both sides have. */
 static inline bool emit_system(Gen *gen, const Pattern *p)
 {
-    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040}; /* nzcv fpcr fpsr tpidr */
+    /* nzcv fpcr fpsr tpidr dit ssbs */
+    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040, 0xd51b42a0, 0xd51b42c0};
+    if (is(p, "msr_imm")) {
+        uint32_t word = fill(gen, p);
+        bool known = gen_known(gen, word);
+        if (known)
+            emit(gen, word);
+        return known;
+    }
     if (is(p, "hint") || is(p, "barrier")) {
         uint32_t word = fill(gen, p), op = FIELD(word, 5, 7);
         if (is(p, "hint") && (op == 3 || op == 2)) /* WFI and WFE wait */
@@ -295,9 +310,9 @@ static inline bool emit_system(Gen *gen, const Pattern *p)
     }
     if (!is(p, "sysreg"))
         return false;
-    unsigned k = below(gen, 4);
+    unsigned k = below(gen, G_N_ELEMENTS(regs));
     uint32_t word = regs[k];
-    if (k == 3) { /* first written, then read */
+    if (k >= 3) { /* first written, then read */
         emit(gen, word | below(gen, 24));
         emit(gen, word | 1u << 21 | below(gen, 24));
     } else if (percent(gen, 40)) {

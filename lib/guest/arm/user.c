@@ -7,6 +7,7 @@
  * have written some.
  */
 #include <string.h>
+#include <sys/random.h>
 
 #include "guest/arm/arm_priv.h"
 
@@ -43,7 +44,7 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     ArmCpu *cpu = arm_of(base);
     memset(cpu->x, 0, sizeof cpu->x);
     memset(cpu->v, 0, sizeof cpu->v);
-    cpu->sp = cpu->tpidr = 0;
+    cpu->sp = cpu->tpidr = cpu->pstate = 0;
     cpu->pair_address = 1;
     cpu->flags = 0;
     arm_set_fpcr(base, 0);
@@ -66,6 +67,23 @@ void arm_set_nzcv(TranslateCpu *base, uint32_t nzcv)
 {
     arm_of(base)->flags = (nzcv >> 31 & 1 ? IR_FLAG_S : 0) | (nzcv >> 30 & 1 ? IR_FLAG_Z : 0) |
                           (nzcv >> 29 & 1 ? IR_FLAG_C : 0) | (nzcv >> 28 & 1 ? IR_FLAG_O : 0);
+}
+
+static uint32_t pstate_bits(const ArmProps *p)
+{
+    return (p->ssbs ? ARM_PSTATE_SSBS : 0) | (p->dit ? ARM_PSTATE_DIT : 0);
+}
+
+uint32_t arm_pstate(const TranslateCpu *base)
+{
+    const ArmCpu *cpu = (const ArmCpu *)(const void *)base;
+    return arm_nzcv(base) | (uint32_t)cpu->pstate;
+}
+
+void arm_set_pstate(TranslateCpu *base, uint32_t pstate)
+{
+    arm_set_nzcv(base, pstate);
+    arm_of(base)->pstate = pstate & pstate_bits(&arm_of(base)->props);
 }
 
 uint32_t arm_fpcr(const TranslateCpu *base)
@@ -129,6 +147,15 @@ HELPER(counter)
 {
     TranslateCpu *base = cpu;
     return a ? 10000000 : base->env.time ? base->env.time(base->env.opaque) : 0;
+}
+
+/* RNDR and RNDRRS; 0 without a number. Nobody takes 0 for one. */
+HELPER(random)
+{
+    uint64_t v = 0;
+    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != sizeof v)
+        return 0;
+    return v ? v : 1;
 }
 
 HELPER(code_fence)
