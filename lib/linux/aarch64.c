@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,11 +84,20 @@ static uint64_t get_sp(const TranslateCpu *cpu)
     return arm(cpu)->sp;
 }
 
+/* New keys of pointer authentication: bits 1 << ArmKey. */
+static void reset_keys(ArmCpu *a, unsigned which)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(a->pac_keys); i++)
+        if (which >> i & 1 && getrandom(a->pac_keys[i], sizeof a->pac_keys[i], GRND_NONBLOCK) < 0)
+            a->pac_keys[i][0]++; /* early in a host's life: at least not the same */
+}
+
 static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
 {
     const LinuxThread *t = cpu->user;
     t->process->isa->reset_user(cpu, entry);
     arm(cpu)->sp = sp;
+    reset_keys(arm(cpu), 31);
 }
 
 static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp, bool set_tls,
@@ -104,6 +114,8 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->flags = f->flags;
         a->tpidr = f->tpidr;
         a->pstate = f->pstate;
+        memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
+        a->pac_disabled = f->pac_disabled;
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -129,7 +141,7 @@ static const struct Cap {
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)

@@ -16,6 +16,9 @@
     [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
     [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
+#define PAC(n) \
+    [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
+    [SLOT_PAC + 2 * (n) + 1] = {.name = "key" #n "h", .offset = FIELD(pac_keys[n][1]), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
@@ -26,10 +29,12 @@ static const IrSlot slots[SLOT_COUNT] = {
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
+    PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
 };
 #undef X
 #undef V
 #undef S
+#undef PAC
 
 /* By how often compiled programs use them; the last are the compiler's own scratch. */
 static const uint16_t int_pins[] = {
@@ -68,6 +73,7 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
     [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
     [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
+    [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
     [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
 };
 

@@ -39,6 +39,8 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 /* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
 #define ARM_Z_WORDS 32
 
+typedef enum { ARM_KEY_IA, ARM_KEY_IB, ARM_KEY_DA, ARM_KEY_DB, ARM_KEY_GA } ArmKey;
+
 /* What the model and its properties chose; constant while the CPU lives. */
 typedef struct ArmProps {
     uint64_t midr;
@@ -46,6 +48,7 @@ typedef struct ArmProps {
 #define FEATURE(name, needs) bool name;
 #include "guest/arm/features.def"
 #undef FEATURE
+    bool pauth_impdef; /* a function of ours for pointer authentication, not QARMA5 */
 } ArmProps;
 
 typedef struct ArmCpu {
@@ -62,7 +65,11 @@ typedef struct ArmCpu {
     uint64_t pair_address, pair_low, pair_high;
     uint64_t id;
     ArmProps props;
-    uint32_t user_tags[4];  /* by FPCR.DN and FZ; 0: none yet */
+    /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
+    uint64_t pac_keys[5][2];
+    uint32_t pac_disabled;
+    struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
+    unsigned next_tag;
 } ArmCpu;
 
 /* NZCV in bits 31 to 28. */
@@ -72,6 +79,8 @@ void arm_set_nzcv(TranslateCpu *cpu, uint32_t nzcv);
 uint32_t arm_pstate(const TranslateCpu *cpu);
 void arm_set_pstate(TranslateCpu *cpu, uint32_t pstate);
 uint32_t arm_fpcr(const TranslateCpu *cpu);
+/* What the mode key is made of has changed: outside of code, for the next instruction. */
+void arm_user_mode(TranslateCpu *cpu);
 /* The mode may change: a mode exit must follow. */
 void arm_set_fpcr(TranslateCpu *cpu, uint32_t value);
 uint32_t arm_fpsr(TranslateCpu *cpu);

@@ -15,12 +15,13 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_VH = 64, SLOT_FLAGS = 96, SLOT_TPIDR,
     SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH,
-    SLOT_PSTATE, SLOT_COUNT
+    SLOT_PSTATE, SLOT_PAC, SLOT_COUNT = SLOT_PAC + 10
 };
 
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
+#define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
 enum {
@@ -40,6 +41,7 @@ enum {
     HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
     HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
     HELPER_RANDOM,
+    HELPER_QARMA,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -68,9 +70,9 @@ HELPER(half_from_int);
 HELPER(dot);
 HELPER(crypto3);
 HELPER(random);
+HELPER(qarma);
 
 /* user.c */
-void arm_user_mode(TranslateCpu *cpu);
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
                  TranslateTrouble trouble, TranslateFault *fault);
@@ -135,6 +137,13 @@ static inline bool arm_undefined(ArmTrans *c)
     ir_raise(c->b, ARM_UNDEFINED, ir_const(c->b, IR_I64, c->bits));
     return true;
 }
+
+/* trans_int.c: to an address: op 0 BR, 1 BLR, 2 RET, by register rn. */
+void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
+/* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
+bool arm_pauth_hint(ArmTrans *c, unsigned hint);
+/* pauth.c */
+uint64_t arm_qarma5(uint64_t data, uint64_t modifier, uint64_t key0, uint64_t key1);
 
 /* trans_pstate.c: a bit of PSTATE by the encoding of its register, op1 << 3 | op2 of MSR (immediate), and
    by that of MRS, op2 of S3_3_C4_C2_op2; 0: there is none. */

@@ -13,6 +13,7 @@
 /* extensions */
 #include "gen/guest/arm/a64_half.inc"
 #include "gen/guest/arm/a64_ext.inc"
+#include "gen/guest/arm/a64_pauth.inc"
 
 static bool extended_fp(ArmTrans *c)
 {
@@ -28,9 +29,9 @@ bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
     ir_insn(b, b->insn, 4);
     bool known;
     switch (c.bits >> 25 & 15) {
-    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits); break;
+    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
     case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits) || extended_fp(&c); break;
-    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits); break;
+    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
     }
     if (!known)
         arm_undefined(&c);

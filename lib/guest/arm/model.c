@@ -12,7 +12,7 @@
     .dpb = true, .ssbs = true
 #define V8_9 V8_2, .fhm = true, .fcma = true, .jscvt = true, .bf16 = true, .i8mm = true, .frintts = true, \
     .sha512 = true, .sha3 = true, .sm3 = true, .sm4 = true, .flagm = true, .flagm2 = true, .lrcpc2 = true, \
-    .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
+    .pauth = true, .pauth_impdef = true, .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
 
 static const struct Model {
     const char *name, *summary;
@@ -78,6 +78,8 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
     for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
         if (!options_get_bool(options, features[i].key, feature_of(&p, &features[i]), error))
             return false;
+    if (!options_get_bool(options, "pauth-impdef", &p.pauth_impdef, error))
+        return false;
     drop_orphans(&p);
     if (!options_done(options, error))
         return false;
@@ -105,6 +107,8 @@ static const struct IdField { /* a field has the greatest value of those that ar
     FIELD(ISAR0, 52, 1, flagm), FIELD(ISAR0, 52, 2, flagm2), FIELD(ISAR0, 60, 1, rng),
     FIELD(ISAR1, 0, 1, dpb), FIELD(ISAR1, 0, 2, dpb2), FIELD(ISAR1, 20, 2, lrcpc2), FIELD(ISAR1, 36, 1, sb),
     FIELD(ISAR1, 48, 1, dgh),
+    /* generic and address authentication, by QARMA5 or not: see below */
+    FIELD(ISAR1, 4, 1, pauth), FIELD(ISAR1, 24, 1, pauth),
     FIELD(ISAR1, 12, 1, jscvt), FIELD(ISAR1, 16, 1, fcma), FIELD(ISAR1, 20, 1, lrcpc), FIELD(ISAR1, 32, 1, frintts),
     FIELD(ISAR1, 44, 1, bf16), FIELD(ISAR1, 52, 1, i8mm),
 };
@@ -125,6 +129,8 @@ bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value)
         if (f->reg == reg && *((const bool *)p + f->offset) && f->value > bits_get(*value, f->shift, 4))
             *value = bits_set(*value, f->shift, 4, f->value);
     }
+    if (reg == ISAR1 && p->pauth && p->pauth_impdef) /* APA is API, GPA is GPI */
+        *value = (*value & ~UINT64_C(0x0f0000f0)) | 1u << 8 | 1u << 28;
     return reg >= 0x10 && reg < 0x40;
 }
 

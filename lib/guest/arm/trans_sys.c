@@ -22,6 +22,7 @@ bool trans_a64_brk(ArmTrans *c, const ArgsSImm *a)
    these are not implemented. */
 bool trans_a64_hint(ArmTrans *c, const ArgsSNone *a)
 {
+    arm_pauth_hint(c, c->bits >> 5 & 127);
     return true;
 }
 

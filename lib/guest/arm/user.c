@@ -20,12 +20,18 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp)
 void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
-    uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0);
-    uint32_t *tag = &cpu->user_tags[mode];
-    if (!*tag)
-        *tag = translate_tag_new(base); /* jump tables know a mode by its tag */
+    uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
+                    MODE_NO_KEY(0) * cpu->pac_disabled;
+    unsigned i = 0;
+    while (i < G_N_ELEMENTS(cpu->user_tags) && (!cpu->user_tags[i].tag || cpu->user_tags[i].mode != mode))
+        i++;
+    if (i == G_N_ELEMENTS(cpu->user_tags)) { /* jump tables know a mode by its tag */
+        i = cpu->next_tag++ % G_N_ELEMENTS(cpu->user_tags);
+        cpu->user_tags[i].mode = mode;
+        cpu->user_tags[i].tag = translate_tag_new(base);
+    }
     base->mode = mode;
-    base->tag = *tag;
+    base->tag = cpu->user_tags[i].tag;
 }
 
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble,
@@ -46,7 +52,7 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     memset(cpu->v, 0, sizeof cpu->v);
     cpu->sp = cpu->tpidr = cpu->pstate = 0;
     cpu->pair_address = 1;
-    cpu->flags = 0;
+    cpu->flags = cpu->pac_disabled = 0;
     arm_set_fpcr(base, 0);
     arm_set_fpsr(base, 0);
     base->pc = entry;
