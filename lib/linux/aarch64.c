@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,11 +84,20 @@ static uint64_t get_sp(const TranslateCpu *cpu)
     return arm(cpu)->sp;
 }
 
+/* New keys of pointer authentication: bits 1 << ArmKey. */
+static void reset_keys(ArmCpu *a, unsigned which)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(a->pac_keys); i++)
+        if (which >> i & 1 && getrandom(a->pac_keys[i], sizeof a->pac_keys[i], GRND_NONBLOCK) < 0)
+            a->pac_keys[i][0]++; /* early in a host's life: at least not the same */
+}
+
 static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
 {
     const LinuxThread *t = cpu->user;
     t->process->isa->reset_user(cpu, entry);
     arm(cpu)->sp = sp;
+    reset_keys(arm(cpu), 31);
 }
 
 static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp, bool set_tls,
@@ -103,6 +113,9 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->sp = f->sp;
         a->flags = f->flags;
         a->tpidr = f->tpidr;
+        a->pstate = f->pstate;
+        memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
+        a->pac_disabled = f->pac_disabled;
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -115,28 +128,32 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
 
 /* ---- HWCAP ------------------------------------------------------------------------- */
 
+#define CAP(name, word, bit, member) {name, word, bit, offsetof(ArmProps, member)}
 static const struct Cap {
     const char *name; /* in /proc/cpuinfo */
-    uint8_t bit;
+    uint8_t word, bit; /* of AT_HWCAP and AT_HWCAP2 */
     size_t prop;      /* in ArmProps; 0: always (midr is there) */
 } caps[] = {
-    {"fp", 0, 0}, {"asimd", 1, 0},
-    {"aes", 3, offsetof(ArmProps, crypto)}, {"pmull", 4, offsetof(ArmProps, crypto)},
-    {"sha1", 5, offsetof(ArmProps, crypto)}, {"sha2", 6, offsetof(ArmProps, crypto)},
-    {"crc32", 7, offsetof(ArmProps, crc32)}, {"atomics", 8, offsetof(ArmProps, lse)},
-    {"cpuid", 11, 0}, {"asimdrdm", 12, offsetof(ArmProps, rdm)}, {"lrcpc", 15, offsetof(ArmProps, lrcpc)},
+    {"fp", 0, 0, 0}, {"asimd", 0, 1, 0}, CAP("aes", 0, 3, crypto), CAP("pmull", 0, 4, crypto),
+    CAP("sha1", 0, 5, crypto), CAP("sha2", 0, 6, crypto), CAP("crc32", 0, 7, crc32), CAP("atomics", 0, 8, lse),
+    CAP("fphp", 0, 9, fp16), CAP("asimdhp", 0, 10, fp16), {"cpuid", 0, 11, 0}, CAP("asimdrdm", 0, 12, rdm),
+    CAP("jscvt", 0, 13, jscvt), CAP("fcma", 0, 14, fcma), CAP("lrcpc", 0, 15, lrcpc),
+    CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
+    CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
+    CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
 {
-    return !cap->prop || *(const bool *)((const char *)&arm(cpu)->props + cap->prop);
+    return !cap->prop || *((const bool *)&arm(cpu)->props + cap->prop);
 }
 
 static uint64_t hwcap(TranslateCpu *cpu, unsigned word)
 {
     uint64_t bits = 0;
-    for (unsigned i = 0; !word && i < G_N_ELEMENTS(caps); i++)
-        if (has(cpu, &caps[i]))
+    for (unsigned i = 0; i < G_N_ELEMENTS(caps); i++)
+        if (caps[i].word == word && has(cpu, &caps[i]))
             bits |= UINT64_C(1) << caps[i].bit;
     return bits;
 }
@@ -200,7 +217,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     memcpy(f.uc.regs, a->x, sizeof f.uc.regs);
     f.uc.sp = a->sp;
     f.uc.pc = t->cpu->pc;
-    f.uc.pstate = arm_nzcv(t->cpu);
+    f.uc.pstate = arm_pstate(t->cpu);
     for (unsigned i = 0; i < 32; i++)
         memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
     memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind it end the list */
@@ -242,7 +259,7 @@ static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
         memcpy(a->v[i], fp.v[i], sizeof fp.v[i]);
     a->sp = uc.sp;
     t->cpu->pc = uc.pc;
-    arm_set_nzcv(t->cpu, (uint32_t)uc.pstate);
+    arm_set_pstate(t->cpu, (uint32_t)uc.pstate);
     arm_set_fpcr(t->cpu, fp.fpcr);
     arm_set_fpsr(t->cpu, fp.fpsr);
     *mask = uc.mask;

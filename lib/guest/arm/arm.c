@@ -16,6 +16,9 @@
     [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
     [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
+#define PAC(n) \
+    [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
+    [SLOT_PAC + 2 * (n) + 1] = {.name = "key" #n "h", .offset = FIELD(pac_keys[n][1]), .type = IR_I64}
 
 #define P(n) [SLOT_P + (n)] = {.name = "p" #n, .offset = FIELD(p[n]), .type = IR_I64}
 
@@ -27,13 +30,15 @@ static const IrSlot slots[SLOT_COUNT] = {
     V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28), V(29), V(30), V(31),
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
-    S(SLOT_PAIR_HIGH, pair_high),
+    S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
+    PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
     S(SLOT_Z_STALE, z_stale),
     P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };
 #undef X
 #undef V
 #undef S
+#undef PAC
 #undef P
 
 /* By how often compiled programs use them; the last are the compiler's own scratch. */
@@ -71,6 +76,10 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_HALF_COMPARE] = {"half_compare", arm_helper_half_compare, FP_SCALAR},
     [HELPER_HALF_TO_INT] = {"half_to_int", arm_helper_half_to_int, FP_SCALAR},
     [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
+    [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
+    [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
+    [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
     [HELPER_SVE] = {"sve", arm_helper_sve, RW, IR_VOID},
     [HELPER_SVE_VALUE] = {"sve_value", arm_helper_sve, RW, IR_I64},
     [HELPER_SVE_FP] = {"sve_fp", arm_helper_sve, RW | IR_HELPER_FPENV, IR_VOID},

@@ -32,8 +32,14 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 #define ARM_FPCR_FZ16 (1u << 19)
 #define ARM_FPSR_QC (1u << 27)
 
+/* Of PSTATE, what is neither NZCV nor a mode's. */
+#define ARM_PSTATE_SSBS (1u << 12)
+#define ARM_PSTATE_DIT (1u << 24)
+
 /* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
 #define ARM_Z_WORDS 32
+
+typedef enum { ARM_KEY_IA, ARM_KEY_IB, ARM_KEY_DA, ARM_KEY_DB, ARM_KEY_GA } ArmKey;
 
 /* What the model and its properties chose; constant while the CPU lives. */
 typedef struct ArmProps {
@@ -42,6 +48,7 @@ typedef struct ArmProps {
 #define FEATURE(name, needs) bool name;
 #include "guest/arm/features.def"
 #undef FEATURE
+    bool pauth_impdef; /* a function of ours for pointer authentication, not QARMA5 */
     uint16_t sve_lengths;   /* bit n: vectors of 16 * (n + 1) bytes are there */
     uint16_t sve_default;   /* bytes that a program starts with */
 } ArmProps;
@@ -55,11 +62,16 @@ typedef struct ArmCpu {
     uint32_t fpcr;
     uint64_t qc;            /* FPSR.QC: 0 or 1 */
     uint64_t tpidr;         /* TPIDR_EL0 */
+    uint64_t pstate;        /* ARM_PSTATE bits, in their places */
     /* LDXP of two doublewords: its address (1: none) and what was there */
     uint64_t pair_address, pair_low, pair_high;
     uint64_t id;
     ArmProps props;
-    uint32_t user_tags[8];  /* by FPCR.DN and FZ and z_used; 0: none yet */
+    /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
+    uint64_t pac_keys[5][2];
+    uint32_t pac_disabled;
+    struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
+    unsigned next_tag;
     /* SVE. Bit n of z_stale: what is above 128 bits in Z n counts as zero, whatever is there. */
     uint64_t z_stale;
     uint64_t p[17][4];      /* P0 to P15, FFR: a bit a byte of a Z register */
@@ -81,7 +93,12 @@ void arm_sve_settle(TranslateCpu *cpu);
 /* NZCV in bits 31 to 28. */
 uint32_t arm_nzcv(const TranslateCpu *cpu);
 void arm_set_nzcv(TranslateCpu *cpu, uint32_t nzcv);
+/* As SPSR has them: NZCV and those of cpu->pstate that there are. */
+uint32_t arm_pstate(const TranslateCpu *cpu);
+void arm_set_pstate(TranslateCpu *cpu, uint32_t pstate);
 uint32_t arm_fpcr(const TranslateCpu *cpu);
+/* What the mode key is made of has changed: outside of code, for the next instruction. */
+void arm_user_mode(TranslateCpu *cpu);
 /* The mode may change: a mode exit must follow. */
 void arm_set_fpcr(TranslateCpu *cpu, uint32_t value);
 uint32_t arm_fpsr(TranslateCpu *cpu);

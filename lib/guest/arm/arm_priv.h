@@ -15,6 +15,7 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_VH = 64, SLOT_FLAGS = 96, SLOT_TPIDR,
     SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH,
+    SLOT_PSTATE, SLOT_PAC, SLOT_PAC_END = SLOT_PAC + 9,
     SLOT_Z_STALE, SLOT_P, SLOT_SVE_END = SLOT_P + 17, /* P0 to P15, FFR: their first 64 bits */
     SLOT_COUNT = SLOT_SVE_END
 };
@@ -22,8 +23,9 @@ enum {
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
-#define MODE_Z_USED 4u  /* Z registers may have bits set above 128 */
-#define MODE_VL_AT 8     /* vector length / 16 - 1, 4 bits; 0 without SVE */
+#define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
+#define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
+#define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
 enum {
@@ -41,6 +43,9 @@ enum {
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
     /* halves: lanes; a scalar x * y + z; compared; from and to integers */
     HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
+    HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
+    HELPER_RANDOM,
+    HELPER_QARMA,
     /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
     HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
@@ -68,11 +73,14 @@ HELPER(half_fma);
 HELPER(half_compare);
 HELPER(half_to_int);
 HELPER(half_from_int);
+HELPER(dot);
+HELPER(crypto3);
+HELPER(random);
+HELPER(qarma);
 HELPER(sve);
 HELPER(sve_start);
 
 /* user.c */
-void arm_user_mode(TranslateCpu *cpu);
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
                  TranslateTrouble trouble, TranslateFault *fault);
@@ -81,6 +89,8 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp);
 /* model.c */
 void arm_list_models(GString *out);
 bool arm_configure(TranslateCpu *cpu, const char *spec, GError **error);
+/* An ID register, CRm << 3 | op2 of S3_0_C0_Cm_op2; false: there is none at EL0. */
+bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value);
 void arm_describe(TranslateCpu *cpu, GString *out);
 
 /* translation */
@@ -140,6 +150,19 @@ static inline bool arm_undefined(ArmTrans *c)
     ir_raise(c->b, ARM_UNDEFINED, ir_const(c->b, IR_I64, c->bits));
     return true;
 }
+
+/* trans_int.c: to an address: op 0 BR, 1 BLR, 2 RET, by register rn. */
+void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
+/* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
+bool arm_pauth_hint(ArmTrans *c, unsigned hint);
+/* pauth.c */
+uint64_t arm_qarma5(uint64_t data, uint64_t modifier, uint64_t key0, uint64_t key1);
+
+/* trans_pstate.c: a bit of PSTATE by the encoding of its register, op1 << 3 | op2 of MSR (immediate), and
+   by that of MRS, op2 of S3_3_C4_C2_op2; 0: there is none. */
+uint32_t arm_pstate_immediate(const ArmProps *p, unsigned op);
+uint32_t arm_pstate_register(const ArmProps *p, unsigned op2);
+void arm_put_pstate(ArmTrans *c, uint32_t bit, IrRef from); /* that bit of from */
 
 /* trans_int.c: whether condition cc (0..15) holds: i8. */
 IrRef arm_condition(ArmTrans *c, unsigned cc);

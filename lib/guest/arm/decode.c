@@ -12,13 +12,15 @@
 #include "gen/guest/arm/a64_simd.inc"
 /* extensions */
 #include "gen/guest/arm/a64_half.inc"
+#include "gen/guest/arm/a64_ext.inc"
+#include "gen/guest/arm/a64_pauth.inc"
 #include "gen/guest/arm/a64_sve_int.inc"
 #include "gen/guest/arm/a64_sve_fp.inc"
 #include "gen/guest/arm/a64_sve_mem.inc"
 
 static bool extended_fp(ArmTrans *c)
 {
-    return a64_half_decode(c, c->bits);
+    return a64_half_decode(c, c->bits) || a64_ext_decode(c, c->bits);
 }
 
 static bool sve(ArmTrans *c)
@@ -39,9 +41,9 @@ bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
     bool known;
     switch (group) {
     case 2: known = sve(&c); break;
-    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits); break;
+    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
     case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits) || extended_fp(&c); break;
-    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits); break;
+    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
     }
     if (!known)
         arm_undefined(&c);

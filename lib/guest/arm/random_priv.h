@@ -17,7 +17,7 @@
 #define SCRATCH 512
 #define MAX_UNITS 24
 #define MAX_CODE 128
-#define FILES 6
+#define FILES 8
 
 /* Both what a group starts with and what it leaves, in the guest's memory. */
 typedef struct Record {
@@ -231,6 +231,13 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
     word = set_field(word, 5, 5, TEMP);
     if (!strcmp(p->name, "exclusive")) {
         return emit_exclusive(gen, word);
+    } else if (is(p, "ldapur")) {
+        word = set_field(set_field(word, 0, 5, below(gen, 24)), 12, 9, 8 * below(gen, 8) - 32u);
+        if (!gen_known(gen, word))
+            return false;
+        emit_address(gen, 8, 32);
+        emit(gen, word);
+        return true;
     } else if (is(p, "cas") || is(p, "atomic") || is(p, "ordered")) {
         word = set_field(set_field(word, 0, 5, below(gen, 24)), 16, 5, below(gen, 24));
         if (is(p, "atomic")) {
@@ -281,12 +288,20 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
 /* Only registers of state that both sides have. */
 static inline bool emit_system(Gen *gen, const Pattern *p)
 {
-    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040}; /* nzcv fpcr fpsr tpidr */
+    /* nzcv fpcr fpsr tpidr dit ssbs */
+    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040, 0xd51b42a0, 0xd51b42c0};
+    if (is(p, "msr_imm")) {
+        uint32_t word = fill(gen, p);
+        bool known = gen_known(gen, word);
+        if (known)
+            emit(gen, word);
+        return known;
+    }
     if (is(p, "hint") || is(p, "barrier")) {
         uint32_t word = fill(gen, p), op = FIELD(word, 5, 7);
         if (is(p, "hint") && (op == 3 || op == 2)) /* WFI and WFE wait */
             return false;
-        if (is(p, "hint") && op >= 7) /* pointer authentication changes registers if it is there */
+        if (is(p, "hint") && (op == 7 || (op >= 8 && op < 32))) /* see emit_pauth */
             word = 0xd503201f;
         if (!gen_known(gen, word))
             return false;
@@ -295,9 +310,9 @@ static inline bool emit_system(Gen *gen, const Pattern *p)
     }
     if (!is(p, "sysreg"))
         return false;
-    unsigned k = below(gen, 4);
+    unsigned k = below(gen, G_N_ELEMENTS(regs));
     uint32_t word = regs[k];
-    if (k == 3) { /* first written, then read */
+    if (k >= 3) { /* first written, then read */
         emit(gen, word | below(gen, 24));
         emit(gen, word | 1u << 21 | below(gen, 24));
     } else if (percent(gen, 40)) {
@@ -352,6 +367,36 @@ static inline Pattern *pick(Gen *gen, unsigned file)
     return &g_array_index(gen->patterns[file], Pattern, below(gen, gen->patterns[file]->len));
 }
 
+/* What codes of pointer authentication are is the keys', which nobody tells: each is taken off again. */
+static inline bool emit_pauth(Gen *gen, const Pattern *p)
+{
+    unsigned rd = below(gen, 24), rn = percent(gen, 20) ? 31 : (rd + 1 + below(gen, 22)) % 24, key = below(gen, 4);
+    bool zero = percent(gen, 25), strip = percent(gen, 30), load = is(p, "ldra");
+    uint32_t op = key | (zero ? 8 : 0);
+    if (is(p, "pacga")) { /* the same twice is the same, but for what is wrong */
+        emit(gen, 0x9ac03000 | rn << 16 | rd << 5 | 24);
+        emit(gen, 0x9ac03000 | rn << 16 | rd << 5 | TEMP);
+        emit(gen, 0xcb000000 | TEMP << 16 | 24 << 5 | 24); /* x24 -= x25 */
+        emit(gen, 0x2a1f03e0 | TEMP);                      /* mov w25, wzr */
+        return true;
+    }
+    if (load) {
+        emit_address(gen, 8, 0);
+        emit(gen, 0xdac10000 | (10u + (key & 1)) << 10 | 31u << 5 | TEMP); /* PACDZA, PACDZB */
+        emit(gen, 0xf8200400 | (key & 1) << 23 | below(gen, 8) << 12 | TEMP << 5 | rd);
+        emit(gen, MOVZ(TEMP, 0));
+        return true;
+    }
+    rn = zero ? 31 : rn;
+    emit(gen, 0x92409800 | rd << 5 | rd); /* and rd, rd, #0x7fffffffff */
+    emit(gen, 0xdac10000 | op << 10 | rn << 5 | rd);
+    if (strip)
+        emit(gen, 0xdac10000 | (16u + (key >> 1)) << 10 | 31u << 5 | rd);
+    else
+        emit(gen, 0xdac10000 | (op | 4) << 10 | rn << 5 | rd);
+    return true;
+}
+
 /* What qemu-aarch64 7.2 does otherwise than the manual says. */
 static inline bool oracle_is_wrong(uint32_t word)
 {
@@ -362,11 +407,13 @@ static inline bool oracle_is_wrong(uint32_t word)
 /* One instruction with what it needs before it; false: try again. No branches. */
 static inline bool emit_one(Gen *gen)
 {
-    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5};
+    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7};
     unsigned file = weights[below(gen, sizeof weights)];
     Pattern *p = pick(gen, file);
     bool done;
-    if (file == 1 || file == 2) {
+    if (file == 7) {
+        done = !is(p, "bra") && emit_pauth(gen, p);
+    } else if (file == 1 || file == 2) {
         done = file == 1 ? emit_memory(gen, p) : emit_system(gen, p);
     } else if (is(p, "b") || is(p, "cb") || is(p, "tb") || is(p, "b_cond") || is(p, "br")) {
         return false;

@@ -72,7 +72,6 @@ void arm_sve_set_vl(TranslateCpu *base, unsigned bytes)
     cpu->z_stale = UINT32_MAX;
     settle(cpu);
     memset(cpu->p, 0, sizeof cpu->p);
-    memset(cpu->user_tags, 0, sizeof cpu->user_tags);
 }
 
 /* ---- predicates ------------------------------------------------------------------------ */

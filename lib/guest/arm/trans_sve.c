@@ -299,10 +299,12 @@ bool trans_sve_wide_imm(ArmTrans *c, const ArgsEOp *a)
     s.m = SVE_M_IMM;
     s.rn = s.rd;
     s.flags = codes[op].reverse ? SVE_REVERSE : 0;
-    if ((op == 4 || op == 6) && s.imm >> (8 * (1 << s.esz) - 1)) { /* more than a signed lane: in two steps */
-        s.imm /= 2;
+    if ((op == 4 || op == 6) && s.imm >> (8 * (1 << s.esz) - 1)) { /* more than a signed lane: in three steps */
+        int all = s.imm;
+        s.imm = all / 3;
         two(c, &s, (SveOp)codes[op].op);
-        s.imm = (int)(imm << (shift ? 8 : 0)) - s.imm;
+        two(c, &s, (SveOp)codes[op].op);
+        s.imm = all - 2 * s.imm;
     }
     return two(c, &s, (SveOp)codes[op].op);
 }
