@@ -165,7 +165,14 @@ typedef struct LinuxAbi {
     const LinuxNumber *numbers;
     unsigned n_numbers;
     uint64_t task_size, mmap_top, pie_base;
-    uint64_t min_stack_frame; /* AT_MINSIGSTKSZ */
+    uint64_t min_stack_frame; /* the least room for a signal frame; AT_MINSIGSTKSZ */
+    /* AT_MINSIGSTKSZ where it depends on the CPU. NULL: min_stack_frame. */
+    uint64_t (*stack_frame)(const TranslateCpu *cpu);
+    /* An option of prctl that is the ISA's own: true, with *result. NULL: there is none. */
+    bool (*prctl)(LinuxThread *t, const uint64_t args[6], int64_t *result);
+    /* The -cpu of a program that execve starts, to be freed, if it is not the same (spec). NULL: it always
+       is. */
+    char *(*exec_cpu)(TranslateCpu *cpu, const char *spec);
     /* What the exception of env.exception means. */
     void (*trap)(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out);
     void (*get_call)(TranslateCpu *cpu, uint64_t *number, uint64_t args[6]);

@@ -92,6 +92,9 @@ bool arm_configure(TranslateCpu *cpu, const char *spec, GError **error);
 /* An ID register, CRm << 3 | op2 of S3_0_C0_Cm_op2; false: there is none at EL0. */
 bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value);
 void arm_describe(TranslateCpu *cpu, GString *out);
+/* sve_model.c: vector lengths into p, and the CPU's own */
+struct Options;
+bool arm_sve_configure(ArmCpu *cpu, struct Options *options, ArmProps *p, GError **error);
 
 /* translation */
 typedef struct ArmTrans {

@@ -51,36 +51,6 @@ static void drop_orphans(ArmProps *p)
                 *feature_of(p, &features[i]) = false;
 }
 
-/* Vector lengths as QEMU names them: sve128=on and so on; with sve-max-vq=N all up to N times 128 bits. */
-static bool sve_lengths(Options *options, ArmProps *p, GError **error)
-{
-    uint64_t most = 0, start = p->sve_default;
-    uint16_t on = 0, off = 0;
-    for (unsigned n = 0; n < 16; n++) {
-        g_autofree char *key = g_strdup_printf("sve%u", 128 * (n + 1));
-        bool is = false;
-        const char *said = options_get(options, key);
-        if (said && !options_get_bool(options, key, &is, error))
-            return false;
-        on |= (uint16_t)((said && is) << n);
-        off |= (uint16_t)((said && !is) << n);
-    }
-    if (!options_get_number(options, "sve-max-vq", 1, 16, &most, error) ||
-        !options_get_number(options, "sve-default-vector-length", 16, 8192, &start, error))
-        return false;
-    if (start % 16)
-        return fail_usage(error, "sve-default-vector-length: %u is no multiple of 16", (unsigned)start);
-    if (most)
-        p->sve_lengths = (uint16_t)bits_mask((unsigned)most);
-    else if (on) /* and the powers of two below */
-        p->sve_lengths = on | (0x808b & (uint16_t)bits_mask(32u - (unsigned)__builtin_clz(on)));
-    p->sve_lengths &= (uint16_t)~off;
-    if (p->sve && !p->sve_lengths)
-        return fail_usage(error, "SVE without a vector length");
-    p->sve_default = (uint16_t)MIN(start, 256);
-    return true;
-}
-
 void arm_list_models(GString *out)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++)
@@ -112,13 +82,11 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
     if (!options_get_bool(options, "pauth-impdef", &p.pauth_impdef, error))
         return false;
     drop_orphans(&p);
-    if (!sve_lengths(options, &p, error))
+    if (!arm_sve_configure(cpu, options, &p, error))
         return false;
     if (!options_done(options, error))
         return false;
     cpu->props = p;
-    if (p.sve)
-        arm_sve_set_vl(base, arm_sve_length(&p, p.sve_default));
     return true;
 }
 
@@ -134,6 +102,7 @@ static const struct IdField { /* a field has the greatest value of those that ar
     uint8_t reg; /* CRm << 3 | op2 of S3_0_C0_Cm_op2 */
     uint8_t shift, value;
 } id_fields[] = {
+    FIELD(PFR0, 32, 1, sve),
     FIELD(PFR0, 16, 1, fp16), FIELD(PFR0, 20, 1, fp16),
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),

@@ -55,14 +55,6 @@ HELPER(sve_start)
     return 0;
 }
 
-unsigned arm_sve_length(const ArmProps *p, unsigned bytes)
-{
-    for (unsigned n = MIN(bytes / 16, 16); n > 0; n--)
-        if (p->sve_lengths >> (n - 1) & 1)
-            return 16 * n;
-    return 16 * ((unsigned)__builtin_ctz(p->sve_lengths | 1u << 16) + 1);
-}
-
 void arm_sve_set_vl(TranslateCpu *base, unsigned bytes)
 {
     ArmCpu *cpu = arm_of(base);
