@@ -12,9 +12,7 @@
 
 #define FIELD(member) offsetof(ArmCpu, member)
 #define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
-#define V(n) \
-    [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
-    [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
+#define V(n) [SLOT_V + (n)] = {.name = "v" #n, .offset = FIELD(v[n]), .type = IR_V128}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {

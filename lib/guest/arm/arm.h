@@ -4,8 +4,7 @@
  * guest.h. Arm Architecture Reference Manual for A-profile (DDI 0487), state A64, user level (EL0).
  * Names are the manual's.
  *
- * A V register is two slots: its low half a float slot, so that scalar floating point is done in
- * host registers, its high half an integer one.
+ * A V register is one slot of 128 bits; scalar floating point works on its low part.
  *
  * Unless a comment says otherwise a function is for the CPU's own thread, or for any thread while
  * the CPU does not run.

@@ -5,26 +5,16 @@
  */
 #include "guest/arm/simd_priv.h"
 
+static const IrType lane_types[] = {IR_I8, IR_I16, IR_I32, IR_I64};
+
 IrRef arm_get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane)
 {
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    if (log2 == 3)
-        return half;
-    half = at & 7 ? ir_binary_imm(c->b, IR_SHR, half, 8 * (at & 7)) : half;
-    static const IrType types[] = {IR_I8, IR_I16, IR_I32};
-    return ir_zext(c->b, IR_I64, ir_trunc(c->b, types[log2], half));
+    return ir_zext(c->b, IR_I64, ir_vextract(c->b, lane_types[log2], arm_v(c, v), lane));
 }
 
 bool arm_insert_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value)
 {
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    half = log2 == 3 ? value : ir_deposit(c->b, half, value, 8 * (at & 7), 8u << log2);
-    if (at >= 8)
-        ir_put(c->b, SLOT_VH + (unsigned)v, half);
-    else
-        ir_put(c->b, SLOT_V + (unsigned)v, ir_bitcast(c->b, IR_F64, half));
+    arm_put_vector(c, v, ir_vinsert(c->b, arm_v(c, v), lane, ir_trunc(c->b, lane_types[log2], value)));
     return true;
 }
 
@@ -41,15 +31,7 @@ static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
 /* Lane i of vector v as a float. */
 static IrRef float_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned i)
 {
-    IrBuilder *b = c->b;
-    if (log2 == 3)
-        return i ? ir_bitcast(b, IR_F64, arm_v_high(c, (int)v)) : ir_get(b, SLOT_V + v);
-    if (i == 0)
-        return ir_flow(b, IR_F32, ir_get(b, SLOT_V + v));
-    IrRef half = i >= 2 ? arm_v_high(c, (int)v) : arm_v_low(c, (int)v);
-    if (i & 1)
-        half = ir_binary_imm(b, IR_SHR, half, 32);
-    return ir_bitcast(b, IR_F32, ir_trunc(b, IR_I32, half));
+    return ir_vextract(c->b, log2 == 3 ? IR_F64 : IR_F32, arm_v(c, (int)v), i);
 }
 
 /* Lane i of l's result: a float or an integer; 0: the IR has it not. */
@@ -206,7 +188,7 @@ bool arm_call_lanes(ArmTrans *c, const ArmLanes *l)
         high = l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0;
     }
     if (l->dstart) /* two narrow ones go to the upper half */
-        ir_put(b, SLOT_VH + l->rd, low);
+        arm_insert_lane(c, l->rd, 3, 1, low);
     else
         arm_put_v(c, l->rd, low, high);
     return true;

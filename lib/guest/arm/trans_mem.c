@@ -37,46 +37,33 @@ static bool access_of(int size, int vec, int opc, Access *out)
     return true;
 }
 
-typedef struct Loaded {
-    IrRef low, high;
-} Loaded;
-
-static Loaded load(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp)
+static IrRef load(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp)
 {
-    Loaded v = {0};
-    unsigned log2 = MIN(a.log2, 3);
-    v.low = ir_load(c->b, a.to32 ? IR_I32 : IR_I64, IR_MEM_SIZE(log2) | (a.sign ? IR_MEM_SIGNED : 0) | more,
-                    base, disp);
-    if (a.log2 == 4)
-        v.high = ir_load(c->b, IR_I64, IR_MEM_SIZE(3), base, disp + 8);
-    return v;
+    IrType type = !a.vec ? (a.to32 ? IR_I32 : IR_I64) : a.log2 == 4 ? IR_V128 : a.log2 == 3 ? IR_F64
+                  : a.log2 == 2 ? IR_F32 : IR_I64;
+    return ir_load(c->b, type, IR_MEM_SIZE(a.log2) | (a.sign ? IR_MEM_SIGNED : 0) | more, base, disp);
 }
 
-static void set_loaded(ArmTrans *c, Access a, int rt, Loaded v)
+static void set_loaded(ArmTrans *c, Access a, int rt, IrRef v)
 {
     if (a.vec)
-        arm_put_v(c, rt, v.low, v.high);
+        arm_put_vector(c, rt, a.log2 == 4 ? v : ir_vzext(c->b, v));
     else
-        arm_put(c, rt, v.low);
+        arm_put(c, rt, v);
 }
 
 static void store(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp, int rt)
 {
-    if (!a.vec) {
-        ir_store(c->b, IR_MEM_SIZE(a.log2) | more, base, disp, arm_x(c, rt));
-        return;
-    }
-    ir_store(c->b, IR_MEM_SIZE(MIN(a.log2, 3)) | more, base, disp,
-             a.log2 < 3 ? arm_v_low(c, rt) : ir_get(c->b, SLOT_V + (unsigned)rt));
-    if (a.log2 == 4)
-        ir_store(c->b, IR_MEM_SIZE(3), base, disp + 8, arm_v_high(c, rt));
+    static const IrType types[] = {IR_I8, IR_I16, IR_F32, IR_F64};
+    IrRef v = !a.vec ? arm_x(c, rt) : a.log2 == 4 ? arm_v(c, rt) : ir_vextract(c->b, types[a.log2], arm_v(c, rt), 0);
+    ir_store(c->b, IR_MEM_SIZE(a.log2) | more, base, disp, v);
 }
 
 /* base + disp, and if write_back says so base + back to rn in the end */
 static bool transfer(ArmTrans *c, Access a, int rt, int rn, IrRef base, int32_t disp, bool write_back,
                      int32_t back)
 {
-    Loaded v = {0};
+    IrRef v = 0;
     if (a.hint)
         return true;
     if (a.load)
@@ -155,7 +142,7 @@ bool trans_a64_pair(ArmTrans *c, const ArgsMPair *i)
     }
     IrRef base = arm_x_sp(c, i->rn);
     int32_t offset = i->imm * (1 << a.log2), disp = i->idx == 1 ? 0 : offset, second = disp + (1 << a.log2);
-    Loaded v = {0}, w = {0};
+    IrRef v = 0, w = 0;
     if (a.load) {
         v = load(c, a, 0, base, disp);
         w = load(c, a, 0, base, second);
@@ -345,7 +332,7 @@ bool trans_a64_multi(ArmTrans *c, const ArgsMMulti *i)
         return false;
     if (turn == 1) { /* plain memory order */
         Access a = {.log2 = i->q ? 4 : 3, .vec = true, .load = i->l};
-        Loaded v[4];
+        IrRef v[4];
         for (unsigned k = 0; k < regs; k++) {
             int32_t disp = (int32_t)(k * bytes);
             if (i->l)
