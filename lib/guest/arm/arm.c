@@ -24,6 +24,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high),
+    [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
 };
 #undef X
 #undef V

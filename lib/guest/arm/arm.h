@@ -46,7 +46,7 @@ typedef struct ArmCpu {
     _Alignas(16) uint64_t v[32][ARM_Z_WORDS];
     uint32_t flags;         /* IrFlagBits; the carry is Arm's */
     uint32_t fpcr;
-    uint64_t qc;            /* FPSR.QC: 0 or 1 */
+    uint64_t qc[2];         /* FPSR.QC is set unless they are 0 */
     uint64_t tpidr;         /* TPIDR_EL0 */
     /* LDXP of two doublewords: its address (1: none) and what was there */
     uint64_t pair_address, pair_low, pair_high;

@@ -14,7 +14,7 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 /* Slots: x0..x30 and sp, v0..v31, then these. */
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
-    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_COUNT
+    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC, SLOT_COUNT
 };
 
 /* The mode key. */

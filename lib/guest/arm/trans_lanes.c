@@ -18,7 +18,7 @@ bool arm_insert_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef val
     return true;
 }
 
-static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
+bool arm_call_helper(ArmTrans *c, unsigned helper, const ArmLanes *l)
 {
     uint64_t w[2];
     memcpy(w, l, sizeof w);
@@ -81,11 +81,11 @@ bool arm_call_fp(ArmTrans *c, const ArmLanes *l)
     IrBuilder *b = c->b;
     IrRef v[4] = {0};
     if (l->flags & (LANE_PAIRS | LANE_REDUCE) || l->nlog2 != l->dlog2 || l->nlog2 < 2)
-        return call(c, HELPER_FP_LANES, l);
+        return arm_call_helper(c, HELPER_FP_LANES, l);
     for (unsigned i = 0; i < l->count; i++) {
         v[i] = fp_lane(c, l, i);
         if (!v[i])
-            return call(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
+            return arm_call_helper(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
         IrType t = (IrType)b->ops[v[i]].type;
         if (t == IR_F32 || t == IR_F64)
             v[i] = ir_bitcast(b, t == IR_F64 ? IR_I64 : IR_I32, v[i]);
@@ -97,99 +97,5 @@ bool arm_call_fp(ArmTrans *c, const ArmLanes *l)
     }
     IrRef low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
     arm_put_v(c, l->rd, low, l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0);
-    return true;
-}
-
-/* ---- integers: lanes of 32 and 64 bits by the IR ------------------------------------------ */
-
-/* Lane of v, extended to the type that the operation is done in. */
-static IrRef int_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned lane, IrType work, bool is_unsigned)
-{
-    IrRef x = arm_get_lane(c, (int)v, log2, lane);
-    if (log2 == 3)
-        return x;
-    x = ir_trunc(c->b, IR_I32, x);
-    if (work == IR_I32)
-        return x;
-    return is_unsigned ? ir_zext(c->b, IR_I64, x) : ir_sext(c->b, IR_I64, x);
-}
-
-/* All ones if the condition holds. */
-static IrRef mask_of(ArmTrans *c, IrType t, IrCond cond, IrRef x, IrRef y)
-{
-    return ir_unary(c->b, IR_NEG, t, ir_zext(c->b, t, ir_cmp(c->b, cond, x, y)));
-}
-
-/* 0: not by the IR. old: the destination's lane. */
-static IrRef int_op(ArmTrans *c, const ArmLanes *l, IrType t, IrRef x, IrRef y, IrRef old)
-{
-    IrBuilder *b = c->b;
-    bool u = l->flags & LANE_UNSIGNED_N;
-    unsigned bits = t == IR_I64 ? 64 : 32, by = l->shift;
-    uint64_t all = bits_mask(bits);
-    switch ((LaneOp)l->op) {
-    case LANE_ADD: return ir_binary(b, IR_ADD, x, y);
-    case LANE_SUB: return ir_binary(b, IR_SUB, x, y);
-    case LANE_MUL: return ir_binary(b, IR_MUL, x, y);
-    case LANE_MAX: return ir_select(b, ir_cmp(b, u ? IR_GTU : IR_GT, x, y), x, y);
-    case LANE_MIN: return ir_select(b, ir_cmp(b, u ? IR_LTU : IR_LT, x, y), x, y);
-    case LANE_GT: return mask_of(c, t, u ? IR_GTU : IR_GT, x, y);
-    case LANE_GE: return mask_of(c, t, u ? IR_GEU : IR_GE, x, y);
-    case LANE_LE: return mask_of(c, t, IR_LE, x, y);
-    case LANE_LT: return mask_of(c, t, IR_LT, x, y);
-    case LANE_EQ: return mask_of(c, t, IR_EQ, x, y);
-    case LANE_TST: return mask_of(c, t, IR_NE, ir_binary(b, IR_AND, x, y), ir_const(b, t, 0));
-    case LANE_MOVE: return x;
-    case LANE_NEG: return ir_unary(b, IR_NEG, t, x);
-    case LANE_ABS:
-        return ir_select(b, ir_cmp(b, IR_LT, x, ir_const(b, t, 0)), ir_unary(b, IR_NEG, t, x), x);
-    case LANE_SHL: return ir_binary_imm(b, IR_SHL, x, by);
-    case LANE_SHR: return by >= bits ? 0 : ir_binary_imm(b, u ? IR_SHR : IR_SAR, x, by);
-    case LANE_SLI:
-        x = ir_binary_imm(b, IR_SHL, x, by);
-        return ir_binary(b, IR_OR, x, ir_binary(b, IR_AND, old, ir_const(b, t, bits_mask(by))));
-    case LANE_SRI:
-        if (by >= bits)
-            return 0;
-        x = ir_binary_imm(b, IR_SHR, x, by);
-        return ir_binary(b, IR_OR, x, ir_binary(b, IR_AND, old, ir_const(b, t, all & ~(all >> by))));
-    default: return 0;
-    }
-}
-
-/* Integer lanes: done by the IR if it can and they are few. */
-bool arm_call_lanes(ArmTrans *c, const ArmLanes *l)
-{
-    IrBuilder *b = c->b;
-    bool one = l->flags & LANE_M_ZERO;
-    IrType t = l->nlog2 == 3 || l->dlog2 == 3 ? IR_I64 : IR_I32;
-    IrRef v[4] = {0};
-    if (l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO) || l->nlog2 < 2 || l->dlog2 < 2 || (!one && l->mlog2 < 2))
-        return call(c, HELPER_LANES, l);
-    for (unsigned i = 0; i < l->count; i++) {
-        IrRef x = int_lane(c, l->rn, l->nlog2, l->nstart + i, t, l->flags & LANE_UNSIGNED_N), y, old = 0;
-        y = one ? ir_const(b, t, 0)
-                : int_lane(c, l->rm, l->mlog2, l->element == LANE_EACH ? l->mstart + i : l->element, t,
-                           l->flags & LANE_UNSIGNED_M);
-        if (l->acc || l->op == LANE_SLI || l->op == LANE_SRI)
-            old = int_lane(c, l->rd, l->dlog2, l->dstart + i, t, true);
-        v[i] = int_op(c, l, t, x, y, old);
-        if (!v[i])
-            return call(c, HELPER_LANES, l); /* the first says so: nothing was made yet */
-        if (l->acc)
-            v[i] = ir_binary(b, l->acc == 1 ? IR_ADD : IR_SUB, old, v[i]);
-        if (l->dlog2 == 2)
-            v[i] = ir_trunc(b, IR_I32, v[i]);
-        v[i] = ir_zext(b, IR_I64, v[i]);
-    }
-    IrRef low = v[0], high = v[1];
-    if (l->dlog2 == 2) {
-        low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
-        high = l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0;
-    }
-    if (l->dstart) /* two narrow ones go to the upper half */
-        arm_insert_lane(c, l->rd, 3, 1, low);
-    else
-        arm_put_v(c, l->rd, low, high);
     return true;
 }
