@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lanes of vectors in the IR: one at a time to be read and written, and of whole descriptions
- * (simd_priv.h) what the IR has for lanes of 32 and 64 bits. Helpers do the rest.
+ * Lanes of vectors in the IR: one at a time to be read and written; and floating point of whole
+ * descriptions (simd_priv.h), scalars and vectors. Helpers do the rest.
  */
 #include "guest/arm/simd_priv.h"
 
@@ -75,27 +75,113 @@ static IrRef fp_lane(ArmTrans *c, const ArmLanes *l, unsigned i)
     }
 }
 
+/* ---- and all lanes at once --------------------------------------------------------------- */
+
+static IrRef sign_bits(ArmTrans *c, unsigned log2)
+{
+    return arm_splat_const(c, log2, UINT64_C(1) << ((8u << log2) - 1));
+}
+
+/* What is done on x, and y of those with two; old: the destination. 0: not by vectors. */
+static IrRef fp_vector(ArmTrans *c, const ArmLanes *l, IrRef x, IrRef y, IrRef old)
+{
+    IrBuilder *b = c->b;
+    unsigned log2 = l->nlog2;
+    IrRef v;
+    switch ((FpOp)l->op) {
+    case FP_EQ: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FEQ);
+    case FP_GE: return ir_vector_imm(b, IR_VFCMP, log2, y, x, IR_FLE | 256);
+    case FP_GT: return ir_vector_imm(b, IR_VFCMP, log2, y, x, IR_FLT | 256);
+    case FP_LE: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FLE | 256);
+    case FP_LT: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FLT | 256);
+    case FP_ACGE: case FP_ACGT:
+        x = ir_vector(b, IR_VANDN, 0, x, sign_bits(c, log2));
+        y = ir_vector(b, IR_VANDN, 0, y, sign_bits(c, log2));
+        return ir_vector_imm(b, IR_VFCMP, log2, y, x, (l->op == FP_ACGE ? IR_FLE : IR_FLT) | 256);
+    case FP_ADD: return ir_vector(b, IR_VFADD, log2, x, y);
+    case FP_SUB: return ir_vector(b, IR_VFSUB, log2, x, y);
+    case FP_MUL: return ir_vector(b, IR_VFMUL, log2, x, y);
+    case FP_DIV: return ir_vector(b, IR_VFDIV, log2, x, y);
+    case FP_ABD:
+        v = ir_vector(b, IR_VFSUB, log2, x, y);
+        return ir_vector(b, IR_VANDN, 0, v, sign_bits(c, log2));
+    case FP_MAX: return ir_vector_imm(b, IR_VFMAX, log2, x, y, IR_MINMAX_NAN);
+    case FP_MIN: return ir_vector_imm(b, IR_VFMIN, log2, x, y, IR_MINMAX_NAN);
+    case FP_MAXNM: return ir_vector_imm(b, IR_VFMAX, log2, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MINNM: return ir_vector_imm(b, IR_VFMIN, log2, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MLA: case FP_MLS:
+        return ir_op(b, (IrOp){.code = IR_VFMA, .type = IR_V128, .sub = (uint8_t)log2, .a = x, .b = y, .c = old,
+                               .imm = IR_FMA_NEGATE_NAN | (l->op == FP_MLS ? IR_FMA_NEGATE_PRODUCT : 0)});
+    case FP_ABS: return ir_vector(b, IR_VANDN, 0, x, sign_bits(c, log2));
+    case FP_NEG: return ir_vector(b, IR_VXOR, 0, x, sign_bits(c, log2));
+    case FP_SQRT: return ir_vector(b, IR_VFSQRT, log2, x, 0);
+    case FP_RINT: case FP_RINTX:
+        return ir_vector_imm(b, IR_VFROUND, log2, x, 0, (l->op == FP_RINTX) | l->shift << 8);
+    case FP_FROM_INT: return ir_vector_imm(b, IR_VITOF, log2, x, 0, 0);
+    case FP_TO_INT: return ir_vector_imm(b, IR_VFTOI, log2, x, 0, l->shift << 8);
+    default: return 0;
+    }
+}
+
+/* Which of them: conversions of words alone, as the host has no others. */
+static bool is_vector(const ArmLanes *l)
+{
+    bool pairs = l->flags & LANE_PAIRS;
+    if (l->nlog2 != l->dlog2 || l->nlog2 < 2 || l->flags & LANE_REDUCE || (l->count == 1 && !pairs))
+        return false;
+    switch ((FpOp)l->op) {
+    case FP_FROM_INT: case FP_TO_INT:
+        return l->nlog2 == 2 && !l->mstart && !(l->flags & LANE_UNSIGNED_N) &&
+               (l->op == FP_FROM_INT || l->shift == IR_RTZ || l->shift == IR_RDYN);
+    case FP_RINT: case FP_RINTX: return l->shift != IR_RMM;
+    case FP_MULX: case FP_RECPS: case FP_RSQRTS: case FP_RECPE: case FP_RSQRTE: case FP_RECPX:
+    case FP_CONVERT: case FP_CONVERT_ODD:
+        return false;
+    default: return true;
+    }
+}
+
+/* Half a vector is computed as a whole: with zeros in the other half, divided by ones, so that no flag
+ * comes from there. */
+static bool call_vector(ArmTrans *c, const ArmLanes *l)
+{
+    IrBuilder *b = c->b;
+    bool half = l->count << l->nlog2 == 8, two = !(l->flags & LANE_M_ZERO) && l->op < FP_ABS;
+    IrRef x = arm_v(c, l->rn), y = two ? arm_v(c, l->rm) : ir_vconst(b, 0, 0), old = arm_v(c, l->rd), v;
+    if (two && l->element != LANE_EACH)
+        y = arm_splat_lane(c, y, l->nlog2, l->element);
+    if (l->flags & LANE_PAIRS) {
+        IrRef n = half ? ir_vector(b, IR_VZIPL, 3, x, y) : x, m = half ? n : y;
+        x = ir_vector(b, IR_VUZPE, l->nlog2, n, m);
+        y = ir_vector(b, IR_VUZPO, l->nlog2, n, m);
+    }
+    if (half) {
+        x = arm_low_half(c, x);
+        y = l->op == FP_DIV ? ir_vector(b, IR_VZIPL, 3, y, ir_vconst(b, 0x3f8000003f800000, 0)) : arm_low_half(c, y);
+        old = arm_low_half(c, old);
+    }
+    v = fp_vector(c, l, x, y, old);
+    arm_put_vector(c, l->rd, half ? arm_low_half(c, v) : v);
+    return true;
+}
+
 /* Floating-point lanes of n, m and d itself: done by the IR if it can. */
 bool arm_call_fp(ArmTrans *c, const ArmLanes *l)
 {
     IrBuilder *b = c->b;
     IrRef v[4] = {0};
+    if (is_vector(l))
+        return call_vector(c, l);
     if (l->flags & (LANE_PAIRS | LANE_REDUCE) || l->nlog2 != l->dlog2 || l->nlog2 < 2)
         return arm_call_helper(c, HELPER_FP_LANES, l);
     for (unsigned i = 0; i < l->count; i++) {
         v[i] = fp_lane(c, l, i);
         if (!v[i])
             return arm_call_helper(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
-        IrType t = (IrType)b->ops[v[i]].type;
-        if (t == IR_F32 || t == IR_F64)
-            v[i] = ir_bitcast(b, t == IR_F64 ? IR_I64 : IR_I32, v[i]);
-        v[i] = ir_zext(b, IR_I64, v[i]);
     }
-    if (l->nlog2 == 3) {
-        arm_put_v(c, l->rd, v[0], v[1]);
-        return true;
-    }
-    IrRef low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
-    arm_put_v(c, l->rd, low, l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0);
+    IrRef all = ir_vzext(b, v[0]);
+    for (unsigned i = 1; i < l->count; i++)
+        all = ir_vinsert(b, all, i, v[i]);
+    arm_put_vector(c, l->rd, all);
     return true;
 }
