@@ -12,9 +12,7 @@
 
 #define FIELD(member) offsetof(ArmCpu, member)
 #define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
-#define V(n) \
-    [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
-    [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
+#define V(n) [SLOT_V + (n)] = {.name = "v" #n, .offset = FIELD(v[n]), .type = IR_V128}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 #define PAC(n) \
     [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
@@ -32,6 +30,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
     PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
+    [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
     S(SLOT_Z_STALE, z_stale),
     P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };

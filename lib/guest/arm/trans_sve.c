@@ -43,8 +43,6 @@ void arm_sve_after(ArmTrans *c, unsigned first)
             continue;
         if (op->imm >= SLOT_V && op->imm < SLOT_V + 32)
             regs |= 1u << (op->imm - SLOT_V);
-        else if (op->imm >= SLOT_VH && op->imm < SLOT_VH + 32)
-            regs |= 1u << (op->imm - SLOT_VH);
         else
             others = true;
     }
