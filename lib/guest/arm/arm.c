@@ -31,7 +31,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
     PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
     [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
-    S(SLOT_Z_STALE, z_stale),
+    S(SLOT_Z_STALE, z_stale), S(SLOT_SVE_ADDRESS, sve_address),
     P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };
 #undef X

@@ -73,6 +73,7 @@ typedef struct ArmCpu {
     unsigned next_tag;
     /* SVE. Bit n of z_stale: what is above 128 bits in Z n counts as zero, whatever is there. */
     uint64_t z_stale;
+    uint64_t sve_address;   /* of a load or store with branches in it */
     uint64_t p[17][4];      /* P0 to P15, FFR: a bit a byte of a Z register */
     uint16_t vl;            /* bytes of a Z register */
     bool z_used;            /* with vectors of more than 16 bytes an instruction of SVE has run */

@@ -152,10 +152,10 @@ SveHelper sve_ld, sve_st, sve_ldr, sve_str, sve_ldp, sve_stp, sve_ld_all, sve_ga
 /* A description for the current mode, of the instruction's registers at their usual places. */
 ArmSve sve_describe(const ArmTrans *c, SveFn fn, unsigned esz);
 static inline unsigned sve_vl(const ArmTrans *c) { return 16 * ((unsigned)(c->b->mode >> MODE_VL_AT & 15) + 1); }
-/* Calls the helper; true. x and y may be 0. */
+/* Does it, by the IR or the helper; true. x and y may be 0. */
 bool sve_call(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y);
-/* The same of one with a value. */
-IrRef sve_call_value(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y);
+/* The helper alone; its value, if it has one. */
+IrRef sve_call_helper(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y);
 static inline unsigned sve_field(const ArmTrans *c, unsigned at, unsigned width)
 {
     return c->bits >> at & ((1u << width) - 1);
@@ -166,3 +166,10 @@ void sve_put_v(ArmTrans *c, unsigned n, IrRef low);
 /* trans_sve_pred.c: predicates of at most 64 bits, which the IR has */
 static inline bool sve_short(const ArmTrans *c) { return sve_vl(c) <= 64; }
 IrRef sve_ir_p(ArmTrans *c, unsigned n);
+void sve_ir_nzcv(ArmTrans *c, IrRef g, IrRef r);
+/* trans_sve_ir.c, trans_sve_irmem.c, vectors of 16 bytes: what s says; false: the helper is needed. */
+bool sve_by_ir(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y);
+bool sve_ir_load(ArmTrans *c, const ArmSve *s, IrRef x);
+bool sve_ir_store(ArmTrans *c, const ArmSve *s, IrRef x);
+/* The governing predicate as lanes all ones or zero. */
+IrRef sve_ir_mask(ArmTrans *c, const ArmSve *s);

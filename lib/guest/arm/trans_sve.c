@@ -66,7 +66,7 @@ ArmSve sve_describe(const ArmTrans *c, SveFn fn, unsigned esz)
                     .rn = sve_field(c, 5, 5), .rm = sve_field(c, 16, 5), .pg = sve_field(c, 10, 3)};
 }
 
-IrRef sve_call_value(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y)
+IrRef sve_call_helper(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y)
 {
     uint64_t w[2];
     unsigned helper = HELPER_SVE;
@@ -86,7 +86,8 @@ IrRef sve_call_value(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y)
 
 bool sve_call(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y)
 {
-    sve_call_value(c, s, x, y);
+    if (s->vl > 1 || !sve_by_ir(c, s, x, y))
+        sve_call_helper(c, s, x, y);
     return true;
 }
 

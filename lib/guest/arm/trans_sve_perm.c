@@ -98,7 +98,7 @@ bool trans_sve_sel(ArmTrans *c, const ArgsENone *a)
 static bool clast(ArmTrans *c, ArmSve *s, bool vector)
 {
     s->fn = SVE_CLAST;
-    IrRef old = vector ? arm_get_lane(c, s->rd, s->esz, 0) : arm_x(c, s->rd), v = sve_call_value(c, s, old, 0);
+    IrRef old = vector ? arm_get_lane(c, s->rd, s->esz, 0) : arm_x(c, s->rd), v = sve_call_helper(c, s, old, 0);
     if (vector)
         sve_put_v(c, s->rd, v);
     else
@@ -111,7 +111,7 @@ static bool general(ArmTrans *c, ArmSve *s, unsigned op)
     switch (op) {
     case 0: case 1: /* LASTA, LASTB */
         s->fn = SVE_LAST;
-        arm_put(c, s->rd, sve_call_value(c, s, 0, 0));
+        arm_put(c, s->rd, sve_call_helper(c, s, 0, 0));
         return true;
     case 8: s->fn = SVE_CPY; return sve_call(c, s, arm_x_sp(c, s->rn), 0);
     case 16: case 17: return clast(c, s, false);
@@ -136,7 +136,7 @@ bool trans_sve_perm_pred(ArmTrans *c, const ArgsEOp *a)
         return s.esz >= 2 && sve_call(c, &s, 0, 0);
     case 2: case 3:
         s.fn = SVE_LAST;
-        sve_put_v(c, s.rd, sve_call_value(c, &s, 0, 0));
+        sve_put_v(c, s.rd, sve_call_helper(c, &s, 0, 0));
         return true;
     case 4: case 5: case 6: case 7:
         s.op = turns[op - 4];

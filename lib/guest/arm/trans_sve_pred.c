@@ -27,7 +27,7 @@ static uint64_t lane_bits(const ArmTrans *c, unsigned esz)
 static IrRef and_imm(ArmTrans *c, IrRef x, uint64_t mask) { return ir_binary_imm(c->b, IR_AND, x, (int64_t)mask); }
 
 /* NZCV of r within g: first active, none, not last. */
-static void put_nzcv(ArmTrans *c, IrRef g, IrRef r)
+void sve_ir_nzcv(ArmTrans *c, IrRef g, IrRef r)
 {
     IrBuilder *b = c->b;
     IrRef zero = ir_const(b, IR_I64, 0), lowest = ir_binary(b, IR_AND, g, ir_unary(b, IR_NEG, IR_I64, g));
@@ -125,7 +125,7 @@ bool trans_sve_plogic(ArmTrans *c, const ArgsENone *a)
     r = ir_binary(b, IR_AND, r, g);
     put_p(c, s.rd, r);
     if (sets)
-        put_nzcv(c, g, r);
+        sve_ir_nzcv(c, g, r);
     return true;
 }
 
@@ -157,7 +157,7 @@ bool trans_sve_ptest(ArmTrans *c, const ArgsENone *a)
     if (!sve_short(c))
         return sve_call(c, &s, 0, 0);
     IrRef g = and_imm(c, sve_ir_p(c, s.pg), lane_bits(c, 0));
-    put_nzcv(c, g, ir_binary(c->b, IR_AND, g, sve_ir_p(c, s.rn)));
+    sve_ir_nzcv(c, g, ir_binary(c->b, IR_AND, g, sve_ir_p(c, s.rn)));
     return true;
 }
 
@@ -314,7 +314,7 @@ static bool saturate(ArmTrans *c, bool wide, bool u, bool negative, IrRef amount
     ArmSve s = sve_describe(c, SVE_SAT_ADD, 0);
     s.imm = wide ? 64 : 32;
     s.flags = (u ? SVE_UNSIGNED : 0) | (negative ? SVE_NEGATIVE : 0);
-    arm_put(c, s.rd, sve_call_value(c, &s, arm_x(c, s.rd), amount));
+    arm_put(c, s.rd, sve_call_helper(c, &s, arm_x(c, s.rd), amount));
     return true;
 }
 
@@ -357,7 +357,7 @@ static IrRef count_p(ArmTrans *c, unsigned pg, unsigned pn, unsigned esz)
     s.pg = (uint8_t)pg;
     s.rn = (uint8_t)pn;
     if (!sve_short(c))
-        return sve_call_value(c, &s, 0, 0);
+        return sve_call_helper(c, &s, 0, 0);
     IrRef r = ir_binary(c->b, IR_AND, sve_ir_p(c, pg), sve_ir_p(c, pn));
     return ir_unary(c->b, IR_POPCNT, IR_I64, and_imm(c, r, lane_bits(c, esz)));
 }
