@@ -284,7 +284,7 @@ static void test_probe(void)
 
     g_assert_true(g_file_set_contents(env.disk, sector, 512, NULL));
     g_assert_null(block_open_file(env.graph, env.disk, NULL, 0, &error));
-    assert_error(&error, false, "qcow2 of version 0");
+    assert_error(&error, false, "a header of 0 bytes");
     g_assert_true(g_file_set_contents(env.disk, "QED\0", 4, NULL));
     g_assert_null(block_open_file(env.graph, env.disk, NULL, 0, &error));
     assert_error(&error, false, "it looks like qed");
