@@ -49,6 +49,9 @@ static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *
     case ARM_UNDEFINED:
         *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
         break;
+    case ARM_BRANCH_TARGET:
+        *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
+        break;
     case ARM_BRK:
         *out = (LinuxTrap){.signal = SIGTRAP, .code = TRAP_BRKPT, .addr = t->cpu->pc};
         break;
@@ -62,6 +65,33 @@ static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *
     }
 }
 
+static bool is_guarded(void *opaque, uint64_t address)
+{
+    return mm_guarded(&((LinuxProcess *)opaque)->mm, address);
+}
+
+static int more_prot(const TranslateCpu *cpu)
+{
+    return arm(cpu)->props.bti ? LINUX_PROT_BTI : 0;
+}
+
+static int code_prot(uint32_t features)
+{
+    return features & 1 ? LINUX_PROT_BTI : 0;
+}
+
+/* The process may have got its first guarded page, by this thread or another. */
+static void look_for_guards(TranslateCpu *cpu)
+{
+    ArmCpu *a = arm(cpu);
+    LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
+    if (a->guards || !mm_guards(&p->mm))
+        return;
+    a->guards = true;
+    a->guarded = is_guarded;
+    a->guarded_opaque = p;
+}
+
 static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
 {
     *number = arm(cpu)->x[NR];
@@ -71,6 +101,7 @@ static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
 static void set_result(TranslateCpu *cpu, int64_t result)
 {
     arm(cpu)->x[0] = (uint64_t)result;
+    look_for_guards(cpu);
 }
 
 static void restart(TranslateCpu *cpu, uint64_t number, uint64_t arg0)
@@ -97,6 +128,7 @@ static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
     const LinuxThread *t = cpu->user;
     t->process->isa->reset_user(cpu, entry);
     arm(cpu)->sp = sp;
+    look_for_guards(cpu);
     reset_keys(arm(cpu), 31);
 }
 
@@ -116,6 +148,7 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->pstate = f->pstate;
         memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
         a->pac_disabled = f->pac_disabled;
+        look_for_guards(to);
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -141,7 +174,7 @@ static const struct Cap {
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
@@ -232,6 +265,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     a->x[LR] = frame->flags & 0x04000000 /* SA_RESTORER */ ? frame->restorer : t->process->sigreturn;
     a->sp = at;
     t->cpu->pc = frame->handler;
+    a->btype = a->guards ? 2 : 0; /* as if it had been called */
     return true;
 }
 
@@ -311,6 +345,8 @@ const LinuxAbi aarch64_linux = {
     .mmap_top = UINT64_C(0x7ffffff000),
     .pie_base = UINT64_C(0x5555550000),
     .min_stack_frame = sizeof(Frame) + 16,
+    .more_prot = more_prot,
+    .code_prot = code_prot,
     .trap = trap,
     .get_call = get_call,
     .set_result = set_result,

@@ -181,6 +181,7 @@ typedef struct IrBuilder {
     /* for front ends */
     uint64_t mode;       /* the guest's mode key, from its `mode` callback */
     const void *cpu;     /* the guest's CPU struct: constant properties only */
+    uint64_t start;      /* physical address of the region's start; user mode: the guest's address */
     int64_t insn;        /* offset of the current instruction from the region's start */
     unsigned length;     /* its length, set by the front end */
     IrFlow flow;         /* set by ir_exit and friends */

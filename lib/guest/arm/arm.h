@@ -22,6 +22,7 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
     ARM_PC_ALIGNMENT, /* value: the address */
     ARM_FETCH,        /* no right to execute; value: the address */
     ARM_DATA,         /* value: the address */
+    ARM_BRANCH_TARGET, /* not one of the branch that came here; value: BTYPE */
 } ArmException;
 
 /* Bits of FPCR and FPSR. */
@@ -68,6 +69,12 @@ typedef struct ArmCpu {
     /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
     uint64_t pac_keys[5][2];
     uint32_t pac_disabled;
+    uint64_t btype;         /* PSTATE.BTYPE, while guards */
+    /* Branch targets: there are guarded pages, and whether that of an address is one. The callback is for
+       any thread, with locks held; NULL: none is. */
+    bool guards;
+    bool (*guarded)(void *opaque, uint64_t address);
+    void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
     unsigned next_tag;
 } ArmCpu;
