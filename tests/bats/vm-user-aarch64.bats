@@ -10,7 +10,8 @@ setup_file()
     CROSS=aarch64-linux-gnu-gcc
     command -v $CROSS >/dev/null || skip "$CROSS is missing"
     SOURCES=$PWD/tests/linux/aarch64
-    export CROSS SOURCES
+    DECODE=$PWD/lib/guest/arm
+    export CROSS SOURCES DECODE
     cd "$BATS_FILE_TMPDIR"
     for p in "$SOURCES"/*.c; do
         $CROSS -O1 -static -march=armv8.5-a+memtag -o "$(basename "$p" .c)" "$p"
@@ -80,4 +81,24 @@ id_of()
     [ "$(grep -c guarded right)" = 10 ]
     vm-user -cpu max,bti=off ./bti >off
     [ "$(sed -n '1p;$p' off)" = $'bti 0\nmprotect -1' ]
+}
+
+@test "the encodings that are no instructions raise SIGILL, and no others" {
+    cat "$DECODE"/a64_*.decode | awk '/^a64_/ {
+        v = ""
+        for (i = 2; i <= NF && $i ~ /^[01.]+$/; i++)
+            v = v $i
+        value = mask = 0
+        for (i = 1; i <= 32; i++) {
+            value = value * 2 + (substr(v, i, 1) == "1")
+            mask = mask * 2 + (substr(v, i, 1) != ".")
+        }
+        printf "%x %x\n", value, mask
+    }' >patterns
+    for seed in 1 2 3; do
+        qemu-aarch64 -cpu max ./undefined patterns 60000 $seed >right
+        vm-user ./undefined patterns 60000 $seed >ours
+        diff right ours
+        [ "$(grep -c ' 1$' right)" -gt 10000 ]
+    done
 }
