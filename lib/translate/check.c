@@ -51,6 +51,15 @@ static bool takes_operand_types(const IrBuilder *b, const IrOp *op)
         return op->type == IR_F64 && (ta == IR_F32 || ta == IR_F16);
     case IR_FUNBOX:
         return ta == IR_F64 && (op->type == IR_F32 || op->type == IR_F16);
+    case IR_VSPLAT: case IR_VZEXT:
+        return op->type == IR_V128 && ta != IR_VOID && ir_type_bits(ta) <= 64 &&
+               (op->code == IR_VZEXT || ir_type_bits(ta) == 8u << op->sub);
+    case IR_VEXTRACT:
+        return ta == IR_V128 && ir_type_bits(op->type) == 8u << op->sub;
+    case IR_VINSERT:
+        return ta == IR_V128 && op->type == IR_V128 && ir_type_bits(tb) == 8u << op->sub;
+    case IR_VPAIR:
+        return op->type == IR_V128 && ta == IR_I64 && tb == IR_I64;
     case IR_PUT:
         return ta == b->guest->slots[op->imm].type;
     case IR_EXIT_IF: case IR_BRCOND:
@@ -62,6 +71,8 @@ static bool takes_operand_types(const IrBuilder *b, const IrOp *op)
     case IR_FLAGS_TEST: case IR_FLAGS_BITS: case IR_FLAGS_INVC:
         return ta == IR_FLAGS;
     default:
+        if (op->code >= IR_VADD && op->code <= IR_VFROUND)
+            return ta == op->type && (tb == op->type || !op->b) && (tc == op->type || !op->c);
         return true;
     }
 }

@@ -2,9 +2,9 @@
 /*
  * The meaning of every pure operation, on IrValue: one place for constant
  * folding, for the interpreter, and for operations a back end leaves to C.
- * Integers are computed in 128 bits and cut to their width. Vectors work on
- * bytes in the host's (little-endian) lane order. Floating-point arithmetic is
- * in eval_fp.c, since it needs the FP environment.
+ * Integers are computed in 128 bits and cut to their width. Vectors are in
+ * eval_vec.c; floating-point arithmetic is in eval_fp.c, since it needs the FP
+ * environment.
  */
 #include <string.h>
 
@@ -258,77 +258,6 @@ static bool eval_flags(const IrOp *op, IrValue *r, const IrValue *a, const IrVal
     return true;
 }
 
-/* vectors */
-
-static uint64_t lane_get(const IrValue *v, unsigned lane, unsigned size)
-{
-    uint64_t x = 0;
-    memcpy(&x, v->bytes + lane * size, size);
-    return x;
-}
-
-static void lane_set(IrValue *v, unsigned lane, unsigned size, uint64_t x)
-{
-    memcpy(v->bytes + lane * size, &x, size);
-}
-
-static uint64_t lane_op(const IrOp *op, uint64_t x, uint64_t y, unsigned width)
-{
-    int64_t sx = bits_sext(x, width), sy = bits_sext(y, width);
-    unsigned n = (unsigned)op->imm;
-    switch (op->code) {
-    case IR_VADD: return x + y;
-    case IR_VSUB: return x - y;
-    case IR_VMUL: return x * y;
-    case IR_VAND: return x & y;
-    case IR_VOR: return x | y;
-    case IR_VXOR: return x ^ y;
-    case IR_VANDN: return x & ~y;
-    case IR_VCMPEQ: return x == y ? UINT64_MAX : 0;
-    case IR_VCMPGT: return sx > sy ? UINT64_MAX : 0;
-    case IR_VMINS: return sx < sy ? x : y;
-    case IR_VMAXS: return sx > sy ? x : y;
-    case IR_VMINU: return x < y ? x : y;
-    case IR_VMAXU: return x > y ? x : y;
-    case IR_VSHL: return n < width ? x << n : 0;
-    case IR_VSHR: return n < width ? x >> n : 0;
-    default: return (uint64_t)(sx >> (n < width ? n : width - 1)); /* VSAR */
-    }
-}
-
-static bool eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b)
-{
-    unsigned size = 1u << op->sub;
-    IrValue v = *a;
-    switch (op->code) {
-    case IR_VSPLAT:
-        memset(&v, 0, sizeof v);
-        for (unsigned i = 0; i < ir_type_bits(op->type) / 8 / size; i++)
-            lane_set(&v, i, size, a->u);
-        break;
-    case IR_VEXTRACT:
-        memset(&v, 0, sizeof v);
-        v.u = lane_get(a, (unsigned)op->imm, size);
-        break;
-    case IR_VINSERT:
-        lane_set(&v, (unsigned)op->imm, size, b->u);
-        break;
-    case IR_VSHUFFLE:
-        for (unsigned i = 0; i < 16; i++)
-            v.bytes[i] = b->bytes[i] < 16 ? a->bytes[b->bytes[i]] : 0;
-        break;
-    default:
-        if (op->code < IR_VADD || op->code > IR_VSAR)
-            return false;
-        for (unsigned i = 0; i < ir_type_bits(op->type) / 8 / size; i++)
-            lane_set(&v, i, size,
-                     lane_op(op, lane_get(a, i, size), lane_get(b, i, size), 8 * size));
-        break;
-    }
-    *r = v;
-    return true;
-}
-
 static U128 eval_int(const IrOp *op, U128 x, U128 y, U128 z, unsigned width)
 {
     unsigned from = ir_type_bits(op->aux), pos = op->imm & 0xff, len = op->imm >> 8 & 0xff;
@@ -431,7 +360,7 @@ void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, con
         *r = *a;
         return;
     }
-    if (eval_flags(op, r, a, b, c) || eval_vector(op, r, a, b) || eval_sign(op, r, a, b))
+    if (eval_flags(op, r, a, b, c) || ir_eval_vector(op, r, a, b) || eval_sign(op, r, a, b))
         return;
     unsigned width = ir_type_bits(op->type);
     set(r, eval_int(op, get(a), get(b), get(c), width), width);

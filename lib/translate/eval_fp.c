@@ -172,36 +172,59 @@ CONVERT(f64, TO(f64, f16), TO(f64, f32), TO(f64, f80), TO(f64, f128))
 CONVERT(f80, TO(f80, f16), TO(f80, f32), TO(f80, f64), TO(f80, f128))
 CONVERT(f128, TO(f128, f16), TO(f128, f32), TO(f128, f64), TO(f128, f80))
 
-static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
-                       const IrValue *b)
+static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
+                     const IrValue *b, const IrValue *c);
+
+/* The scalar operation that each lane is. */
+static IrOp scalar_of(const IrOp *op, unsigned *round)
 {
     static const struct { uint8_t vector, scalar; } codes[] = {
-        {IR_VFADD, IR_FADD}, {IR_VFSUB, IR_FSUB}, {IR_VFMUL, IR_FMUL}, {IR_VFDIV, IR_FDIV}};
-    unsigned size = 1u << op->sub;
-    for (unsigned i = 0; i < G_N_ELEMENTS(codes); i++) {
-        if (codes[i].vector != op->code)
-            continue;
-        IrOp lane = {.code = codes[i].scalar};
-        IrValue out;
-        clear(&out);
-        for (unsigned at = 0; at < ir_type_bits(op->type) / 8; at += size) {
-            IrValue x, y, z;
-            clear(&x);
-            clear(&y);
-            memcpy(x.bytes, a->bytes + at, size);
-            memcpy(y.bytes, b->bytes + at, size);
-            if (size == 4)
-                eval_f32(env, &lane, round, &z, &x, &y, &y);
-            else if (size == 8)
-                eval_f64(env, &lane, round, &z, &x, &y, &y);
-            else
-                eval_f16(env, &lane, round, &z, &x, &y, &y);
-            memcpy(out.bytes + at, z.bytes, size);
-        }
-        *r = out;
-        return true;
+        {IR_VFADD, IR_FADD}, {IR_VFSUB, IR_FSUB}, {IR_VFMUL, IR_FMUL}, {IR_VFDIV, IR_FDIV},
+        {IR_VFSQRT, IR_FSQRT}, {IR_VFMA, IR_FMA}, {IR_VFMIN, IR_FMIN}, {IR_VFMAX, IR_FMAX},
+        {IR_VFCMP, IR_FCMP}, {IR_VFTOI, IR_FTOI}, {IR_VITOF, IR_ITOF}, {IR_VFROUND, IR_FROUND}};
+    static const uint8_t floats[] = {IR_F16, IR_F16, IR_F32, IR_F64}, ints[] = {IR_I8, IR_I16, IR_I32, IR_I64};
+    IrOp lane = {.type = floats[op->sub], .aux = floats[op->sub], .imm = op->imm};
+    for (unsigned i = 0; i < G_N_ELEMENTS(codes); i++)
+        if (codes[i].vector == op->code)
+            lane.code = codes[i].scalar;
+    if (op->code == IR_VFCMP) {
+        lane.type = IR_I8;
+        lane.sub = op->imm & 255;
+        lane.imm = op->imm >> 8 & 1;
+    } else if (op->code == IR_VFTOI || op->code == IR_VFROUND) {
+        lane.imm = op->imm & 255;
+        if (op->imm >> 8 != IR_RDYN)
+            *round = (unsigned)(op->imm >> 8);
     }
-    return false;
+    if (op->code == IR_VFTOI)
+        lane.type = ints[op->sub];
+    if (op->code == IR_VITOF)
+        lane.aux = ints[op->sub];
+    return lane;
+}
+
+static bool eval_lanes(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
+                       const IrValue *b, const IrValue *c)
+{
+    unsigned size = 1u << op->sub;
+    IrOp lane = scalar_of(op, &round);
+    IrValue out;
+    clear(&out);
+    for (unsigned at = 0; at < ir_type_bits(op->type) / 8; at += size) {
+        IrValue in[3], z;
+        const IrValue *from[] = {a, b, c};
+        for (unsigned i = 0; i < 3; i++) {
+            clear(&in[i]);
+            memcpy(in[i].bytes, from[i]->bytes + at, size);
+        }
+        if (!eval_one(env, &lane, round, &z, &in[0], &in[1], &in[2]))
+            return false;
+        if (op->code == IR_VFCMP)
+            z.u = z.u & 1 ? UINT64_MAX : 0;
+        memcpy(out.bytes + at, z.bytes, size);
+    }
+    *r = out;
+    return true;
 }
 
 static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, const IrValue *a,
@@ -233,7 +256,7 @@ static bool eval_one(SfEnv *env, const IrOp *op, unsigned round, IrValue *r, con
     case IR_F64: return eval_f64(env, op, round, r, a, b, c);
     case IR_F80: return eval_f80(env, op, round, r, a, b, c);
     case IR_F128: return eval_f128(env, op, round, r, a, b, c);
-    default: return eval_lanes(env, op, round, r, a, b);
+    default: return eval_lanes(env, op, round, r, a, b, c);
     }
 }
 
@@ -261,7 +284,7 @@ bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, co
     }
     const TranslateFp *rules = &cpu->fp;
     bool has_round = op->code != IR_FCMP && op->code != IR_FREL &&
-                     !(op->code >= IR_VFADD && op->code <= IR_VFDIV);
+                     !(op->code >= IR_VFADD && op->code <= IR_VFROUND);
     unsigned round = has_round && op->sub != IR_RDYN ? op->sub : cpu->round;
     IrValue x = *a, y = *b, z = *c; /* r may be one of them */
     SfEnv env = {

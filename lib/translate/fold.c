@@ -375,6 +375,52 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
     return 0;
 }
 
+/* A lane of what was just put together. */
+static IrRef fold_lane(IrBuilder *b, const IrOp *op)
+{
+    const IrOp *x = &b->ops[op->a], *from = &b->ops[x->a];
+    unsigned bits = ir_type_bits(op->type);
+    bool is_float = ir_type_is_float(op->type);
+    if (x->code == IR_VPAIR && bits == 64) {
+        IrRef half = op->imm ? x->b : x->a;
+        return ir_is_live_slot_value(b, half) ? ir_bitcast(b, op->type, half) : 0;
+    }
+    if (x->code != IR_VZEXT)
+        return 0;
+    unsigned have = ir_type_bits(from->type);
+    if (op->imm)
+        return (unsigned)op->imm * bits >= have ? ir_const(b, op->type, 0) : 0;
+    if (bits == have)
+        return ir_bitcast(b, op->type, x->a);
+    if (from->type == IR_F64 && op->type == IR_F32)
+        return ir_flow(b, IR_F32, x->a);
+    if (from->type == IR_F32 && op->type == IR_F64)
+        return ir_fzext(b, x->a);
+    if (!is_float && ir_type_is_int(from->type))
+        return bits < have ? ir_trunc(b, op->type, x->a) : ir_zext(b, op->type, x->a);
+    return 0;
+}
+
+static IrRef fold_vector(IrBuilder *b, const IrOp *op)
+{
+    const IrOp *x = &b->ops[op->a], *y = &b->ops[op->b];
+    switch (op->code) {
+    case IR_VEXTRACT:
+        return fold_lane(b, op);
+    case IR_VPAIR: /* a vector's own halves */
+        return x->code == IR_VEXTRACT && y->code == IR_VEXTRACT && x->a == y->a && !x->imm && y->imm ? x->a : 0;
+    case IR_VAND:
+    case IR_VOR:
+    case IR_VMINS: case IR_VMINU: case IR_VMAXS: case IR_VMAXU:
+        return op->a == op->b ? op->a : 0;
+    case IR_VSHL: case IR_VSHR: case IR_VSAR:
+    case IR_VEXT:
+        return op->imm == 0 ? op->a : 0;
+    default:
+        return 0;
+    }
+}
+
 IrRef ir_fold(IrBuilder *b, IrOp *op)
 {
     const IrOp *x = &b->ops[op->a];
@@ -419,6 +465,8 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
     case IR_BITCAST:
         if (x->code == IR_BITCAST)
             return ir_bitcast(b, op->type, x->a);
+        if (x->code == IR_VEXTRACT && ir_is_live_slot_value(b, x->a))
+            return ir_vextract(b, op->type, x->a, (unsigned)x->imm);
         return 0;
     case IR_FUNBOX:
         return x->code == IR_FBOX && x->aux == op->type && (op->sub || !x->sub) ? x->a : 0;
@@ -427,6 +475,6 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
     case IR_FLAGS_BITS:
         return x->code == IR_FLAGS_PACK ? x->a : 0;
     default:
-        return 0;
+        return op->code >= IR_VADD && op->code <= IR_VZEXT ? fold_vector(b, op) : 0;
     }
 }

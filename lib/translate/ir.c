@@ -352,6 +352,53 @@ IrRef ir_fzext(IrBuilder *b, IrRef a)
     return ir_op(b, (IrOp){.code = IR_FBOX, .type = IR_F64, .sub = 1, .a = a});
 }
 
+/* vectors */
+
+IrRef ir_vector_imm(IrBuilder *b, IrCode code, unsigned log2, IrRef a, IrRef c, int64_t imm)
+{
+    return ir_op(b, (IrOp){.code = code, .type = IR_V128, .sub = (uint8_t)log2, .a = a, .b = c, .imm = imm});
+}
+
+IrRef ir_vector(IrBuilder *b, IrCode code, unsigned log2, IrRef a, IrRef c)
+{
+    return ir_vector_imm(b, code, log2, a, c, 0);
+}
+
+IrRef ir_vpair(IrBuilder *b, IrRef low, IrRef high)
+{
+    return ir_vector(b, IR_VPAIR, 3, low, high);
+}
+
+IrRef ir_vconst(IrBuilder *b, uint64_t low, uint64_t high)
+{
+    return ir_vpair(b, ir_const(b, IR_I64, low), ir_const(b, IR_I64, high));
+}
+
+static unsigned log2_of(IrType type)
+{
+    return (unsigned)__builtin_ctz(ir_type_bits(type) / 8);
+}
+
+IrRef ir_vsplat(IrBuilder *b, IrRef scalar)
+{
+    return ir_vector(b, IR_VSPLAT, log2_of((IrType)b->ops[scalar].type), scalar, 0);
+}
+
+IrRef ir_vzext(IrBuilder *b, IrRef scalar)
+{
+    return ir_vector(b, IR_VZEXT, 0, scalar, 0);
+}
+
+IrRef ir_vextract(IrBuilder *b, IrType type, IrRef v, unsigned lane)
+{
+    return ir_op(b, (IrOp){.code = IR_VEXTRACT, .type = type, .sub = (uint8_t)log2_of(type), .a = v, .imm = lane});
+}
+
+IrRef ir_vinsert(IrBuilder *b, IrRef v, unsigned lane, IrRef scalar)
+{
+    return ir_vector_imm(b, IR_VINSERT, log2_of((IrType)b->ops[scalar].type), v, scalar, lane);
+}
+
 /* memory */
 
 /* Folds a constant addend of the base into the displacement. */

@@ -244,6 +244,16 @@ IrRef ir_funbox(IrBuilder *b, IrType type, IrRef a);
 IrRef ir_flow(IrBuilder *b, IrType type, IrRef a); /* the low bits of an f64 as a narrower float */
 IrRef ir_fzext(IrBuilder *b, IrRef a);             /* a narrower float in an f64, zeros above */
 
+/* vectors, all v128; log2: of the lane's size */
+IrRef ir_vector(IrBuilder *b, IrCode code, unsigned log2, IrRef a, IrRef c);
+IrRef ir_vector_imm(IrBuilder *b, IrCode code, unsigned log2, IrRef a, IrRef c, int64_t imm);
+IrRef ir_vconst(IrBuilder *b, uint64_t low, uint64_t high);
+IrRef ir_vpair(IrBuilder *b, IrRef low, IrRef high);
+IrRef ir_vsplat(IrBuilder *b, IrRef scalar);
+IrRef ir_vzext(IrBuilder *b, IrRef scalar);
+IrRef ir_vextract(IrBuilder *b, IrType type, IrRef v, unsigned lane);
+IrRef ir_vinsert(IrBuilder *b, IrRef v, unsigned lane, IrRef scalar);
+
 IrRef ir_fsticky(IrBuilder *b, bool reverse); /* IR_FSTICKY */
 void ir_fsticky_set(IrBuilder *b, IrRef flags, bool reverse);
 

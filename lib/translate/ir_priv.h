@@ -19,6 +19,8 @@ bool ir_is_live_slot_value(const IrBuilder *b, IrRef v);
 /* eval.c: the meaning of every pure operation. op's a, b, c are ignored; operands come as
  * values. */
 void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+/* eval_vec.c: the same of vectors; false: no operation on them. */
+bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b);
 
 #define IR_FUSED_SUM 2
 

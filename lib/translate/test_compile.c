@@ -35,7 +35,7 @@ static IrSlot slots[SLOTS];
 static const uint16_t int_pins[] = {INT0, INT0 + 1, INT0 + 2, INT0 + 3, INT0 + 4, INT0 + 5,
                                     INT0 + 6, INT0 + 7, INT0 + 8, INT0 + 9};
 static const uint16_t float_pins[] = {FLOAT0, FLOAT0 + 1, FLOAT0 + 2, FLOAT0 + 3, FLOAT0 + 4,
-                                      FLOAT0 + 5, FLOAT0 + 6, FLOAT0 + 7, FLOAT0 + 8, FLOAT0 + 9};
+                                      FLOAT0 + 5, VECTOR0, FLOAT0 + 6, VECTOR0 + 1, VECTOR0 + 3};
 
 typedef void Body(IrBuilder *b, GRand *r);
 static Body *body;
@@ -323,28 +323,84 @@ static void op_flags(IrBuilder *b, GRand *r, Pool *p)
         add(p, ir_zext(b, IR_I64, t), IR_I64);
 }
 
+/* A scalar that fits a lane: an integer or a float. */
+static IrRef pick_lane(IrBuilder *b, GRand *r, Pool *p, unsigned lane, bool is_float)
+{
+    static const IrType lanes[] = {IR_I8, IR_I16, IR_I32, IR_I64};
+    if (is_float && lane == 3)
+        return pick(b, r, p, IR_F64);
+    if (is_float && lane == 2)
+        return ir_flow(b, IR_F32, pick(b, r, p, IR_F64));
+    return pick(b, r, p, lanes[lane]);
+}
+
+static void op_lanes(IrBuilder *b, GRand *r, Pool *p, IrOp op)
+{
+    static const IrType lanes[] = {IR_I8, IR_I16, IR_I32, IR_I64};
+    unsigned lane = op.sub;
+    bool is_float = g_rand_int_range(r, 0, 2);
+    IrType type = IR_V128;
+    IrRef v;
+    switch (op.code) {
+    case IR_VSPLAT:
+        op.a = pick_lane(b, r, p, lane, is_float);
+        break;
+    case IR_VZEXT:
+        op.a = pick_lane(b, r, p, lane, is_float);
+        op.sub = 0;
+        break;
+    case IR_VPAIR:
+        op.sub = 3;
+        op.a = pick(b, r, p, IR_I64);
+        op.b = pick(b, r, p, IR_I64);
+        break;
+    case IR_VINSERT:
+        op.imm = g_rand_int_range(r, 0, 16 >> lane);
+        op.b = pick_lane(b, r, p, lane, is_float);
+        break;
+    default: /* VEXTRACT */
+        op.imm = g_rand_int_range(r, 0, 16 >> lane);
+        op.type = type = is_float && lane == 3 ? IR_F64 : is_float && lane == 2 ? IR_F32 : lanes[lane];
+        break;
+    }
+    v = ir_op(b, op);
+    add(p, type == IR_F32 ? ir_fzext(b, v) : v, type == IR_F32 ? IR_F64 : type);
+}
+
 static void op_vector(IrBuilder *b, GRand *r, Pool *p)
 {
-    IrCode code = (IrCode)g_rand_int_range(r, IR_VADD, IR_VSHUFFLE + 1);
+    IrCode code = (IrCode)g_rand_int_range(r, IR_VADD, IR_VFROUND + 1);
     unsigned lane = (unsigned)g_rand_int_range(r, 0, 4);
-    static const IrType lanes[] = {IR_I8, IR_I16, IR_I32, IR_I64};
     IrOp op = {
         .code = (uint8_t)code, .type = IR_V128, .sub = (uint8_t)lane, .a = pick(b, r, p, IR_V128)};
-    IrType type = IR_V128;
-    if (code == IR_VSPLAT) {
-        op.a = pick(b, r, p, lanes[lane]);
-    } else if (code == IR_VEXTRACT || code == IR_VINSERT) {
-        op.imm = g_rand_int_range(r, 0, 16 >> lane);
-        if (code == IR_VINSERT)
-            op.b = pick(b, r, p, lanes[lane]);
-        else
-            op.type = type = lanes[lane];
-    } else if (code == IR_VSHL || code == IR_VSHR || code == IR_VSAR) {
-        op.imm = g_rand_int_range(r, 0, 8 << lane);
-    } else {
-        op.b = pick(b, r, p, IR_V128);
+    if (code == IR_VSPLAT || code == IR_VEXTRACT || code == IR_VINSERT || code == IR_VPAIR || code == IR_VZEXT) {
+        op_lanes(b, r, p, op);
+        return;
     }
-    add(p, ir_op(b, op), type);
+    if (ir_code_operands(code) > 1) /* a shuffle or a shift by small numbers does more */
+        op.b = g_rand_int_range(r, 0, 4) ? pick(b, r, p, IR_V128) : ir_vconst(b, interesting(r), interesting(r));
+    if ((code == IR_VSHUFFLE || code == IR_VSHLV || code == IR_VSHRV || code == IR_VSARV) && g_rand_int_range(r, 0, 2))
+        op.b = ir_vector(b, IR_VAND, 0, op.b, ir_vconst(b, 0x0f0f0f0f0f0f0f0f, 0x1f1f1f1f1f1f1f1f));
+    if (code == IR_VFMA)
+        op.c = pick(b, r, p, IR_V128);
+    if (code >= IR_VFADD)
+        op.sub = (uint8_t)g_rand_int_range(r, 2, 4);
+    switch (code) {
+    case IR_VSHL: case IR_VSHR: case IR_VSAR: op.imm = g_rand_int_range(r, 0, (8 << lane) + 1); break;
+    case IR_VEXT: op.imm = g_rand_int_range(r, 0, 16); break;
+    case IR_VPACKS: case IR_VPACKU: op.sub = (uint8_t)g_rand_int_range(r, 1, 4); break;
+    case IR_VWIDENS: case IR_VWIDENU: op.sub = (uint8_t)g_rand_int_range(r, 0, 3); break;
+    case IR_VCLMUL: op.imm = g_rand_int(r) & 0x11; break;
+    case IR_VAES: op.imm = g_rand_int_range(r, 0, 4); break;
+    case IR_VFMA: op.imm = g_rand_int_range(r, 0, 16); break;
+    case IR_VFMIN: case IR_VFMAX: op.imm = g_rand_int_range(r, 0, 4); break;
+    case IR_VFCMP: op.imm = g_rand_int_range(r, 0, 4) | g_rand_int_range(r, 0, 2) << 8; break;
+    case IR_VFTOI: op.imm = g_rand_int_range(r, 0, 2) | g_rand_int_range(r, 0, 6) << 8; break;
+    case IR_VITOF: op.imm = g_rand_int_range(r, 0, 2); break;
+    case IR_VFROUND: op.imm = g_rand_int_range(r, 0, 2) | g_rand_int_range(r, 0, 6) << 8; break;
+    default: break;
+    }
+    add(p, ir_op(b, op), IR_V128);
 }
 
 static void op_memory(IrBuilder *b, GRand *r, Pool *p)
@@ -498,7 +554,10 @@ static void random_body(IrBuilder *b, GRand *r)
     const char *few = getenv("TEST_OPS"); /* to narrow a failure down */
     n = few ? (unsigned)atoi(few) : n;
     for (unsigned i = 0; i < n; i++) {
-        switch (g_rand_int_range(r, 0, 16)) {
+        switch (g_rand_int_range(r, 0, 19)) {
+        case 16:
+        case 17:
+        case 18: op_vector(b, r, &p); break;
         case 0: op_convert(b, r, &p); break;
         case 1:
         case 2: op_compare(b, r, &p); break;

@@ -166,7 +166,7 @@ struct TranslateCpu {
     uint64_t fault_host_pc;  /* compiled code: where a memory access or helper was called from */
     struct TranslateVerify *verify; /* accel verify: its log */
     IrValue *values;         /* interpreter: of the current region's operations */
-    uint64_t save[10];       /* temporaries across a call into C */
+    uint64_t save[16];       /* temporaries across a call into C */
     uint64_t loop_save[4];   /* and those of a loop's own */
     uint64_t args[4];        /* of a helper call, and its result in args[0] */
     struct { uint64_t regions, exits, misses, slow_loads, slow_stores, links, evals; } count;

@@ -12,9 +12,7 @@
 
 #define FIELD(member) offsetof(ArmCpu, member)
 #define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
-#define V(n) \
-    [SLOT_V + (n)] = {.name = "d" #n, .offset = FIELD(v[n]), .type = IR_F64}, \
-    [SLOT_VH + (n)] = {.name = "h" #n, .offset = FIELD(v[n][1]), .type = IR_I64}
+#define V(n) [SLOT_V + (n)] = {.name = "v" #n, .offset = FIELD(v[n]), .type = IR_V128}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
 #define PAC(n) \
     [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
@@ -29,7 +27,9 @@ static const IrSlot slots[SLOT_COUNT] = {
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
-    S(SLOT_BTYPE, btype), PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
+    S(SLOT_BTYPE, btype),
+    PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
+    [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
 };
 #undef X
 #undef V

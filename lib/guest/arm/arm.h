@@ -4,8 +4,7 @@
  * guest.h. Arm Architecture Reference Manual for A-profile (DDI 0487), state A64, user level (EL0).
  * Names are the manual's.
  *
- * A V register is two slots: its low half a float slot, so that scalar floating point is done in
- * host registers, its high half an integer one.
+ * A V register is one slot of 128 bits; scalar floating point works on its low part.
  *
  * Unless a comment says otherwise a function is for the CPU's own thread, or for any thread while
  * the CPU does not run.
@@ -59,7 +58,7 @@ typedef struct ArmCpu {
     _Alignas(16) uint64_t v[32][ARM_Z_WORDS];
     uint32_t flags;         /* IrFlagBits; the carry is Arm's */
     uint32_t fpcr;
-    uint64_t qc;            /* FPSR.QC: 0 or 1 */
+    uint64_t qc[2];         /* FPSR.QC is set unless they are 0 */
     uint64_t tpidr;         /* TPIDR_EL0 */
     uint64_t pstate;        /* ARM_PSTATE bits, in their places */
     /* LDXP of two doublewords: its address (1: none) and what was there */

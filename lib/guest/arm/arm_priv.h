@@ -11,12 +11,11 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
     return (ArmCpu *)(void *)cpu;
 }
 
-/* Slots: x0..x30 and sp, low halves of v0..v31, their high halves, then these. */
+/* Slots: x0..x30 and sp, v0..v31, then these. */
 enum {
-    SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_VH = 64, SLOT_FLAGS = 96, SLOT_TPIDR,
-    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH,
-    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10,
-    SLOT_COUNT
+    SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
+    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC,
+    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10, SLOT_COUNT
 };
 
 /* The mode key. */
@@ -170,20 +169,29 @@ uint64_t arm_fp_imm(unsigned imm8, bool twice);
 IrRef arm_get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane);
 bool arm_insert_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value);
 
+static inline IrRef arm_v(ArmTrans *c, int n)
+{
+    return ir_get(c->b, SLOT_V + (unsigned)n);
+}
+
+static inline void arm_put_vector(ArmTrans *c, int n, IrRef v)
+{
+    ir_put(c->b, SLOT_V + (unsigned)n, v);
+}
+
 /* Halves of a V register as i64, and writing them. */
 static inline IrRef arm_v_low(ArmTrans *c, int n)
 {
-    return ir_bitcast(c->b, IR_I64, ir_get(c->b, SLOT_V + (unsigned)n));
+    return ir_vextract(c->b, IR_I64, arm_v(c, n), 0);
 }
 
 static inline IrRef arm_v_high(ArmTrans *c, int n)
 {
-    return ir_get(c->b, SLOT_VH + (unsigned)n);
+    return ir_vextract(c->b, IR_I64, arm_v(c, n), 1);
 }
 
 /* high 0: the upper half is zeroed. */
 static inline void arm_put_v(ArmTrans *c, int n, IrRef low, IrRef high)
 {
-    ir_put(c->b, SLOT_V + (unsigned)n, ir_bitcast(c->b, IR_F64, low));
-    ir_put(c->b, SLOT_VH + (unsigned)n, high ? high : ir_const(c->b, IR_I64, 0));
+    arm_put_vector(c, n, high ? ir_vpair(c->b, low, high) : ir_vzext(c->b, low));
 }

@@ -115,7 +115,7 @@ static I128 saturate(ArmCpu *cpu, I128 v, unsigned bits, bool is_unsigned)
     I128 least = is_unsigned ? 0 : -((I128)1 << (bits - 1));
     if (v >= least && v <= most)
         return v;
-    cpu->qc = 1;
+    cpu->qc[0] = 1;
     return v < least ? least : most;
 }
 

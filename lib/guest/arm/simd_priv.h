@@ -105,9 +105,16 @@ static inline unsigned arm_rsqrt_estimate(unsigned a)
     return (b + 1) / 2;
 }
 
-/* trans_lanes.c: what l says, of integers and of floats; true. */
+/* What l says, of integers (trans_vector.c) and of floats (trans_lanes.c), and by a helper; true. */
 bool arm_call_lanes(ArmTrans *c, const ArmLanes *l);
 bool arm_call_fp(ArmTrans *c, const ArmLanes *l);
+bool arm_call_helper(ArmTrans *c, unsigned helper, const ArmLanes *l);
+
+/* trans_vector.c: the low bytes of a vector (1, 2, 4, 8, 16) with zeros above; one lane in all; a constant. */
+IrRef arm_low_bytes(ArmTrans *c, IrRef v, unsigned bytes);
+IrRef arm_low_half(ArmTrans *c, IrRef v);
+IrRef arm_splat_lane(ArmTrans *c, IrRef v, unsigned log2, unsigned lane);
+IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);

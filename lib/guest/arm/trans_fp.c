@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scalar floating point of single and double precision. A single is the low half of a float slot.
+ * Scalar floating point of single and double precision, in the low part of a V register.
  * Half precision is converted only.
  */
 #include "guest/arm/arm_priv.h"
@@ -15,24 +15,21 @@ static IrType fp_type(int type) { return type == DOUBLE ? IR_F64 : IR_F32; }
 
 static IrRef get(ArmTrans *c, int type, int n)
 {
-    IrRef v = ir_get(c->b, SLOT_V + (unsigned)n);
-    return type == DOUBLE ? v : ir_flow(c->b, IR_F32, v);
+    return ir_vextract(c->b, fp_type(type), arm_v(c, n), 0);
 }
 
 static bool put(ArmTrans *c, int type, int n, IrRef v)
 {
-    ir_put(c->b, SLOT_V + (unsigned)n, type == DOUBLE ? v : ir_fzext(c->b, v));
-    ir_put(c->b, SLOT_VH + (unsigned)n, ir_const(c->b, IR_I64, 0));
+    (void)type;
+    arm_put_vector(c, n, ir_vzext(c->b, v));
     return true;
 }
 
 /* The bits of a scalar, zero-extended. */
 static IrRef bits_of(ArmTrans *c, int type, int n)
 {
-    IrRef v = arm_v_low(c, n);
-    if (type == HALF)
-        return ir_extract(c->b, v, 0, 16);
-    return type == DOUBLE ? v : ir_zext(c->b, IR_I64, ir_trunc(c->b, IR_I32, v));
+    IrType t = type == HALF ? IR_I16 : type == DOUBLE ? IR_I64 : IR_I32;
+    return ir_zext(c->b, IR_I64, ir_vextract(c->b, t, arm_v(c, n), 0));
 }
 
 static bool put_bits(ArmTrans *c, int n, IrRef v)
@@ -67,7 +64,7 @@ bool trans_a64_fp_one(ArmTrans *c, const ArgsFOne *a)
         return false;
     IrRef v = get(c, a->type, a->rn);
     switch (a->op1) {
-    case 0: return put_bits(c, a->rd, bits_of(c, a->type, a->rn));
+    case 0: return put(c, a->type, a->rd, v);
     case 1: return put(c, a->type, a->rd, ir_unary(c->b, IR_FABS, fp_type(a->type), v));
     case 2: return put(c, a->type, a->rd, ir_unary(c->b, IR_FNEG, fp_type(a->type), v));
     case 3: return put(c, a->type, a->rd, ir_fop1(c->b, IR_FSQRT, v, IR_RDYN));
@@ -141,8 +138,8 @@ bool trans_a64_fcsel(ArmTrans *c, const ArgsFSel *a)
 {
     if (a->type > 1)
         return false;
-    return put_bits(c, a->rd, ir_select(c->b, arm_condition(c, (unsigned)a->cond), bits_of(c, a->type, a->rn),
-                                        bits_of(c, a->type, a->rm)));
+    return put(c, a->type, a->rd, ir_select(c->b, arm_condition(c, (unsigned)a->cond), get(c, a->type, a->rn),
+                                            get(c, a->type, a->rm)));
 }
 
 bool trans_a64_fmov_imm(ArmTrans *c, const ArgsFImm *a)
@@ -161,9 +158,9 @@ static bool move(ArmTrans *c, const ArgsFInt *a)
     if (a->opcode == 6)
         arm_put(c, a->rd, top ? arm_v_high(c, a->rn) : bits_of(c, a->type, a->rn));
     else if (top)
-        ir_put(c->b, SLOT_VH + (unsigned)a->rd, arm_x(c, a->rn));
+        arm_put_vector(c, a->rd, ir_vinsert(c->b, arm_v(c, a->rd), 1, arm_x(c, a->rn)));
     else
-        put_bits(c, a->rd, arm_r(c, a->sf, a->rn));
+        arm_put_v(c, a->rd, arm_r(c, a->sf, a->rn), 0);
     return true;
 }
 

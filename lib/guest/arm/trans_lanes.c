@@ -1,34 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lanes of vectors in the IR: one at a time to be read and written, and of whole descriptions
- * (simd_priv.h) what the IR has for lanes of 32 and 64 bits. Helpers do the rest.
+ * Lanes of vectors in the IR: one at a time to be read and written; and floating point of whole
+ * descriptions (simd_priv.h), scalars and vectors. Helpers do the rest.
  */
 #include "guest/arm/simd_priv.h"
 
+static const IrType lane_types[] = {IR_I8, IR_I16, IR_I32, IR_I64};
+
 IrRef arm_get_lane(ArmTrans *c, int v, unsigned log2, unsigned lane)
 {
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    if (log2 == 3)
-        return half;
-    half = at & 7 ? ir_binary_imm(c->b, IR_SHR, half, 8 * (at & 7)) : half;
-    static const IrType types[] = {IR_I8, IR_I16, IR_I32};
-    return ir_zext(c->b, IR_I64, ir_trunc(c->b, types[log2], half));
+    return ir_zext(c->b, IR_I64, ir_vextract(c->b, lane_types[log2], arm_v(c, v), lane));
 }
 
 bool arm_insert_lane(ArmTrans *c, int v, unsigned log2, unsigned lane, IrRef value)
 {
-    unsigned at = lane << log2;
-    IrRef half = at >= 8 ? arm_v_high(c, v) : arm_v_low(c, v);
-    half = log2 == 3 ? value : ir_deposit(c->b, half, value, 8 * (at & 7), 8u << log2);
-    if (at >= 8)
-        ir_put(c->b, SLOT_VH + (unsigned)v, half);
-    else
-        ir_put(c->b, SLOT_V + (unsigned)v, ir_bitcast(c->b, IR_F64, half));
+    arm_put_vector(c, v, ir_vinsert(c->b, arm_v(c, v), lane, ir_trunc(c->b, lane_types[log2], value)));
     return true;
 }
 
-static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
+bool arm_call_helper(ArmTrans *c, unsigned helper, const ArmLanes *l)
 {
     uint64_t w[2];
     memcpy(w, l, sizeof w);
@@ -41,15 +31,7 @@ static bool call(ArmTrans *c, unsigned helper, const ArmLanes *l)
 /* Lane i of vector v as a float. */
 static IrRef float_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned i)
 {
-    IrBuilder *b = c->b;
-    if (log2 == 3)
-        return i ? ir_bitcast(b, IR_F64, arm_v_high(c, (int)v)) : ir_get(b, SLOT_V + v);
-    if (i == 0)
-        return ir_flow(b, IR_F32, ir_get(b, SLOT_V + v));
-    IrRef half = i >= 2 ? arm_v_high(c, (int)v) : arm_v_low(c, (int)v);
-    if (i & 1)
-        half = ir_binary_imm(b, IR_SHR, half, 32);
-    return ir_bitcast(b, IR_F32, ir_trunc(b, IR_I32, half));
+    return ir_vextract(c->b, log2 == 3 ? IR_F64 : IR_F32, arm_v(c, (int)v), i);
 }
 
 /* Lane i of l's result: a float or an integer; 0: the IR has it not. */
@@ -93,121 +75,113 @@ static IrRef fp_lane(ArmTrans *c, const ArmLanes *l, unsigned i)
     }
 }
 
+/* ---- and all lanes at once --------------------------------------------------------------- */
+
+static IrRef sign_bits(ArmTrans *c, unsigned log2)
+{
+    return arm_splat_const(c, log2, UINT64_C(1) << ((8u << log2) - 1));
+}
+
+/* What is done on x, and y of those with two; old: the destination. 0: not by vectors. */
+static IrRef fp_vector(ArmTrans *c, const ArmLanes *l, IrRef x, IrRef y, IrRef old)
+{
+    IrBuilder *b = c->b;
+    unsigned log2 = l->nlog2;
+    IrRef v;
+    switch ((FpOp)l->op) {
+    case FP_EQ: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FEQ);
+    case FP_GE: return ir_vector_imm(b, IR_VFCMP, log2, y, x, IR_FLE | 256);
+    case FP_GT: return ir_vector_imm(b, IR_VFCMP, log2, y, x, IR_FLT | 256);
+    case FP_LE: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FLE | 256);
+    case FP_LT: return ir_vector_imm(b, IR_VFCMP, log2, x, y, IR_FLT | 256);
+    case FP_ACGE: case FP_ACGT:
+        x = ir_vector(b, IR_VANDN, 0, x, sign_bits(c, log2));
+        y = ir_vector(b, IR_VANDN, 0, y, sign_bits(c, log2));
+        return ir_vector_imm(b, IR_VFCMP, log2, y, x, (l->op == FP_ACGE ? IR_FLE : IR_FLT) | 256);
+    case FP_ADD: return ir_vector(b, IR_VFADD, log2, x, y);
+    case FP_SUB: return ir_vector(b, IR_VFSUB, log2, x, y);
+    case FP_MUL: return ir_vector(b, IR_VFMUL, log2, x, y);
+    case FP_DIV: return ir_vector(b, IR_VFDIV, log2, x, y);
+    case FP_ABD:
+        v = ir_vector(b, IR_VFSUB, log2, x, y);
+        return ir_vector(b, IR_VANDN, 0, v, sign_bits(c, log2));
+    case FP_MAX: return ir_vector_imm(b, IR_VFMAX, log2, x, y, IR_MINMAX_NAN);
+    case FP_MIN: return ir_vector_imm(b, IR_VFMIN, log2, x, y, IR_MINMAX_NAN);
+    case FP_MAXNM: return ir_vector_imm(b, IR_VFMAX, log2, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MINNM: return ir_vector_imm(b, IR_VFMIN, log2, x, y, IR_MINMAX_NUMBER_2008);
+    case FP_MLA: case FP_MLS:
+        return ir_op(b, (IrOp){.code = IR_VFMA, .type = IR_V128, .sub = (uint8_t)log2, .a = x, .b = y, .c = old,
+                               .imm = IR_FMA_NEGATE_NAN | (l->op == FP_MLS ? IR_FMA_NEGATE_PRODUCT : 0)});
+    case FP_ABS: return ir_vector(b, IR_VANDN, 0, x, sign_bits(c, log2));
+    case FP_NEG: return ir_vector(b, IR_VXOR, 0, x, sign_bits(c, log2));
+    case FP_SQRT: return ir_vector(b, IR_VFSQRT, log2, x, 0);
+    case FP_RINT: case FP_RINTX:
+        return ir_vector_imm(b, IR_VFROUND, log2, x, 0, (l->op == FP_RINTX) | l->shift << 8);
+    case FP_FROM_INT: return ir_vector_imm(b, IR_VITOF, log2, x, 0, 0);
+    case FP_TO_INT: return ir_vector_imm(b, IR_VFTOI, log2, x, 0, l->shift << 8);
+    default: return 0;
+    }
+}
+
+/* Which of them: conversions of words alone, as the host has no others. */
+static bool is_vector(const ArmLanes *l)
+{
+    bool pairs = l->flags & LANE_PAIRS;
+    if (l->nlog2 != l->dlog2 || l->nlog2 < 2 || l->flags & LANE_REDUCE || (l->count == 1 && !pairs))
+        return false;
+    switch ((FpOp)l->op) {
+    case FP_FROM_INT: case FP_TO_INT:
+        return l->nlog2 == 2 && !l->mstart && !(l->flags & LANE_UNSIGNED_N) &&
+               (l->op == FP_FROM_INT || l->shift == IR_RTZ || l->shift == IR_RDYN);
+    case FP_RINT: case FP_RINTX: return l->shift != IR_RMM;
+    case FP_MULX: case FP_RECPS: case FP_RSQRTS: case FP_RECPE: case FP_RSQRTE: case FP_RECPX:
+    case FP_CONVERT: case FP_CONVERT_ODD:
+        return false;
+    default: return true;
+    }
+}
+
+/* Half a vector is computed as a whole: with zeros in the other half, divided by ones, so that no flag
+ * comes from there. */
+static bool call_vector(ArmTrans *c, const ArmLanes *l)
+{
+    IrBuilder *b = c->b;
+    bool half = l->count << l->nlog2 == 8, two = !(l->flags & LANE_M_ZERO) && l->op < FP_ABS;
+    IrRef x = arm_v(c, l->rn), y = two ? arm_v(c, l->rm) : ir_vconst(b, 0, 0), old = arm_v(c, l->rd), v;
+    if (two && l->element != LANE_EACH)
+        y = arm_splat_lane(c, y, l->nlog2, l->element);
+    if (l->flags & LANE_PAIRS) {
+        IrRef n = half ? ir_vector(b, IR_VZIPL, 3, x, y) : x, m = half ? n : y;
+        x = ir_vector(b, IR_VUZPE, l->nlog2, n, m);
+        y = ir_vector(b, IR_VUZPO, l->nlog2, n, m);
+    }
+    if (half) {
+        x = arm_low_half(c, x);
+        y = l->op == FP_DIV ? ir_vector(b, IR_VZIPL, 3, y, ir_vconst(b, 0x3f8000003f800000, 0)) : arm_low_half(c, y);
+        old = arm_low_half(c, old);
+    }
+    v = fp_vector(c, l, x, y, old);
+    arm_put_vector(c, l->rd, half ? arm_low_half(c, v) : v);
+    return true;
+}
+
 /* Floating-point lanes of n, m and d itself: done by the IR if it can. */
 bool arm_call_fp(ArmTrans *c, const ArmLanes *l)
 {
     IrBuilder *b = c->b;
     IrRef v[4] = {0};
+    if (is_vector(l))
+        return call_vector(c, l);
     if (l->flags & (LANE_PAIRS | LANE_REDUCE) || l->nlog2 != l->dlog2 || l->nlog2 < 2)
-        return call(c, HELPER_FP_LANES, l);
+        return arm_call_helper(c, HELPER_FP_LANES, l);
     for (unsigned i = 0; i < l->count; i++) {
         v[i] = fp_lane(c, l, i);
         if (!v[i])
-            return call(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
-        IrType t = (IrType)b->ops[v[i]].type;
-        if (t == IR_F32 || t == IR_F64)
-            v[i] = ir_bitcast(b, t == IR_F64 ? IR_I64 : IR_I32, v[i]);
-        v[i] = ir_zext(b, IR_I64, v[i]);
+            return arm_call_helper(c, HELPER_FP_LANES, l); /* the first says so: nothing was made yet */
     }
-    if (l->nlog2 == 3) {
-        arm_put_v(c, l->rd, v[0], v[1]);
-        return true;
-    }
-    IrRef low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
-    arm_put_v(c, l->rd, low, l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0);
-    return true;
-}
-
-/* ---- integers: lanes of 32 and 64 bits by the IR ------------------------------------------ */
-
-/* Lane of v, extended to the type that the operation is done in. */
-static IrRef int_lane(ArmTrans *c, unsigned v, unsigned log2, unsigned lane, IrType work, bool is_unsigned)
-{
-    IrRef x = arm_get_lane(c, (int)v, log2, lane);
-    if (log2 == 3)
-        return x;
-    x = ir_trunc(c->b, IR_I32, x);
-    if (work == IR_I32)
-        return x;
-    return is_unsigned ? ir_zext(c->b, IR_I64, x) : ir_sext(c->b, IR_I64, x);
-}
-
-/* All ones if the condition holds. */
-static IrRef mask_of(ArmTrans *c, IrType t, IrCond cond, IrRef x, IrRef y)
-{
-    return ir_unary(c->b, IR_NEG, t, ir_zext(c->b, t, ir_cmp(c->b, cond, x, y)));
-}
-
-/* 0: not by the IR. old: the destination's lane. */
-static IrRef int_op(ArmTrans *c, const ArmLanes *l, IrType t, IrRef x, IrRef y, IrRef old)
-{
-    IrBuilder *b = c->b;
-    bool u = l->flags & LANE_UNSIGNED_N;
-    unsigned bits = t == IR_I64 ? 64 : 32, by = l->shift;
-    uint64_t all = bits_mask(bits);
-    switch ((LaneOp)l->op) {
-    case LANE_ADD: return ir_binary(b, IR_ADD, x, y);
-    case LANE_SUB: return ir_binary(b, IR_SUB, x, y);
-    case LANE_MUL: return ir_binary(b, IR_MUL, x, y);
-    case LANE_MAX: return ir_select(b, ir_cmp(b, u ? IR_GTU : IR_GT, x, y), x, y);
-    case LANE_MIN: return ir_select(b, ir_cmp(b, u ? IR_LTU : IR_LT, x, y), x, y);
-    case LANE_GT: return mask_of(c, t, u ? IR_GTU : IR_GT, x, y);
-    case LANE_GE: return mask_of(c, t, u ? IR_GEU : IR_GE, x, y);
-    case LANE_LE: return mask_of(c, t, IR_LE, x, y);
-    case LANE_LT: return mask_of(c, t, IR_LT, x, y);
-    case LANE_EQ: return mask_of(c, t, IR_EQ, x, y);
-    case LANE_TST: return mask_of(c, t, IR_NE, ir_binary(b, IR_AND, x, y), ir_const(b, t, 0));
-    case LANE_MOVE: return x;
-    case LANE_NEG: return ir_unary(b, IR_NEG, t, x);
-    case LANE_ABS:
-        return ir_select(b, ir_cmp(b, IR_LT, x, ir_const(b, t, 0)), ir_unary(b, IR_NEG, t, x), x);
-    case LANE_SHL: return ir_binary_imm(b, IR_SHL, x, by);
-    case LANE_SHR: return by >= bits ? 0 : ir_binary_imm(b, u ? IR_SHR : IR_SAR, x, by);
-    case LANE_SLI:
-        x = ir_binary_imm(b, IR_SHL, x, by);
-        return ir_binary(b, IR_OR, x, ir_binary(b, IR_AND, old, ir_const(b, t, bits_mask(by))));
-    case LANE_SRI:
-        if (by >= bits)
-            return 0;
-        x = ir_binary_imm(b, IR_SHR, x, by);
-        return ir_binary(b, IR_OR, x, ir_binary(b, IR_AND, old, ir_const(b, t, all & ~(all >> by))));
-    default: return 0;
-    }
-}
-
-/* Integer lanes: done by the IR if it can and they are few. */
-bool arm_call_lanes(ArmTrans *c, const ArmLanes *l)
-{
-    IrBuilder *b = c->b;
-    bool one = l->flags & LANE_M_ZERO;
-    IrType t = l->nlog2 == 3 || l->dlog2 == 3 ? IR_I64 : IR_I32;
-    IrRef v[4] = {0};
-    if (l->flags & ~(LANE_UNSIGNED | LANE_M_ZERO) || l->nlog2 < 2 || l->dlog2 < 2 || (!one && l->mlog2 < 2))
-        return call(c, HELPER_LANES, l);
-    for (unsigned i = 0; i < l->count; i++) {
-        IrRef x = int_lane(c, l->rn, l->nlog2, l->nstart + i, t, l->flags & LANE_UNSIGNED_N), y, old = 0;
-        y = one ? ir_const(b, t, 0)
-                : int_lane(c, l->rm, l->mlog2, l->element == LANE_EACH ? l->mstart + i : l->element, t,
-                           l->flags & LANE_UNSIGNED_M);
-        if (l->acc || l->op == LANE_SLI || l->op == LANE_SRI)
-            old = int_lane(c, l->rd, l->dlog2, l->dstart + i, t, true);
-        v[i] = int_op(c, l, t, x, y, old);
-        if (!v[i])
-            return call(c, HELPER_LANES, l); /* the first says so: nothing was made yet */
-        if (l->acc)
-            v[i] = ir_binary(b, l->acc == 1 ? IR_ADD : IR_SUB, old, v[i]);
-        if (l->dlog2 == 2)
-            v[i] = ir_trunc(b, IR_I32, v[i]);
-        v[i] = ir_zext(b, IR_I64, v[i]);
-    }
-    IrRef low = v[0], high = v[1];
-    if (l->dlog2 == 2) {
-        low = l->count > 1 ? ir_deposit(b, v[0], v[1], 32, 32) : v[0];
-        high = l->count > 2 ? ir_deposit(b, v[2], v[3], 32, 32) : 0;
-    }
-    if (l->dstart) /* two narrow ones go to the upper half */
-        ir_put(b, SLOT_VH + l->rd, low);
-    else
-        arm_put_v(c, l->rd, low, high);
+    IrRef all = ir_vzext(b, v[0]);
+    for (unsigned i = 1; i < l->count; i++)
+        all = ir_vinsert(b, all, i, v[i]);
+    arm_put_vector(c, l->rd, all);
     return true;
 }

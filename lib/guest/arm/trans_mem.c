@@ -37,46 +37,33 @@ static bool access_of(int size, int vec, int opc, Access *out)
     return true;
 }
 
-typedef struct Loaded {
-    IrRef low, high;
-} Loaded;
-
-static Loaded load(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp)
+static IrRef load(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp)
 {
-    Loaded v = {0};
-    unsigned log2 = MIN(a.log2, 3);
-    v.low = ir_load(c->b, a.to32 ? IR_I32 : IR_I64, IR_MEM_SIZE(log2) | (a.sign ? IR_MEM_SIGNED : 0) | more,
-                    base, disp);
-    if (a.log2 == 4)
-        v.high = ir_load(c->b, IR_I64, IR_MEM_SIZE(3), base, disp + 8);
-    return v;
+    IrType type = !a.vec ? (a.to32 ? IR_I32 : IR_I64) : a.log2 == 4 ? IR_V128 : a.log2 == 3 ? IR_F64
+                  : a.log2 == 2 ? IR_F32 : IR_I64;
+    return ir_load(c->b, type, IR_MEM_SIZE(a.log2) | (a.sign ? IR_MEM_SIGNED : 0) | more, base, disp);
 }
 
-static void set_loaded(ArmTrans *c, Access a, int rt, Loaded v)
+static void set_loaded(ArmTrans *c, Access a, int rt, IrRef v)
 {
     if (a.vec)
-        arm_put_v(c, rt, v.low, v.high);
+        arm_put_vector(c, rt, a.log2 == 4 ? v : ir_vzext(c->b, v));
     else
-        arm_put(c, rt, v.low);
+        arm_put(c, rt, v);
 }
 
 static void store(ArmTrans *c, Access a, IrMem more, IrRef base, int32_t disp, int rt)
 {
-    if (!a.vec) {
-        ir_store(c->b, IR_MEM_SIZE(a.log2) | more, base, disp, arm_x(c, rt));
-        return;
-    }
-    ir_store(c->b, IR_MEM_SIZE(MIN(a.log2, 3)) | more, base, disp,
-             a.log2 < 3 ? arm_v_low(c, rt) : ir_get(c->b, SLOT_V + (unsigned)rt));
-    if (a.log2 == 4)
-        ir_store(c->b, IR_MEM_SIZE(3), base, disp + 8, arm_v_high(c, rt));
+    static const IrType types[] = {IR_I8, IR_I16, IR_F32, IR_F64};
+    IrRef v = !a.vec ? arm_x(c, rt) : a.log2 == 4 ? arm_v(c, rt) : ir_vextract(c->b, types[a.log2], arm_v(c, rt), 0);
+    ir_store(c->b, IR_MEM_SIZE(a.log2) | more, base, disp, v);
 }
 
 /* base + disp, and if write_back says so base + back to rn in the end */
 static bool transfer(ArmTrans *c, Access a, int rt, int rn, IrRef base, int32_t disp, bool write_back,
                      int32_t back)
 {
-    Loaded v = {0};
+    IrRef v = 0;
     if (a.hint)
         return true;
     if (a.load)
@@ -155,7 +142,7 @@ bool trans_a64_pair(ArmTrans *c, const ArgsMPair *i)
     }
     IrRef base = arm_x_sp(c, i->rn);
     int32_t offset = i->imm * (1 << a.log2), disp = i->idx == 1 ? 0 : offset, second = disp + (1 << a.log2);
-    Loaded v = {0}, w = {0};
+    IrRef v = 0, w = 0;
     if (a.load) {
         v = load(c, a, 0, base, disp);
         w = load(c, a, 0, base, second);
@@ -317,108 +304,5 @@ bool trans_a64_atomic(ArmTrans *c, const ArgsMAmo *i)
         v = ir_unary(c->b, IR_NOT, IR_I64, v); /* LDCLR */
     arm_put(c, i->rt, ir_atomic(c->b, i->o3 ? IR_ATOMIC_SWAP : (IrAtomic)codes[i->what], IR_I64, mem,
                                 arm_x_sp(c, i->rn), v));
-    return true;
-}
-
-/* ---- LD1 to LD4, ST1 to ST4 ----------------------------------------------------------- */
-
-
-/* The base after it: by what was accessed if rm is 31. */
-static void post_index(ArmTrans *c, int rn, int rm, bool post, int32_t bytes)
-{
-    if (!post)
-        return;
-    IrRef base = arm_x_sp(c, rn);
-    arm_put_sp(c, rn, rm == 31 ? ir_binary_imm(c->b, IR_ADD, base, bytes)
-                               : ir_binary(c->b, IR_ADD, base, arm_x(c, rm)));
-}
-
-bool trans_a64_multi(ArmTrans *c, const ArgsMMulti *i)
-{
-    /* registers (the low digit), and how many of them take turns */
-    static const uint8_t kinds[16] = {[0] = 0x44, [2] = 0x14, [4] = 0x33, [6] = 0x13, [7] = 0x11,
-                                      [8] = 0x22, [10] = 0x12};
-    unsigned kind = kinds[i->lanes], regs = kind & 15, turn = kind >> 4, bytes = i->q ? 16 : 8;
-    unsigned log2 = (unsigned)i->size;
-    IrRef base = arm_x_sp(c, i->rn);
-    if (!kind || (turn > 1 && log2 == 3 && !i->q))
-        return false;
-    if (turn == 1) { /* plain memory order */
-        Access a = {.log2 = i->q ? 4 : 3, .vec = true, .load = i->l};
-        Loaded v[4];
-        for (unsigned k = 0; k < regs; k++) {
-            int32_t disp = (int32_t)(k * bytes);
-            if (i->l)
-                v[k] = load(c, a, 0, base, disp);
-            else
-                store(c, a, 0, base, disp, (i->rt + (int)k) & 31);
-        }
-        post_index(c, i->rn, i->rm, i->post, (int32_t)(regs * bytes));
-        for (unsigned k = 0; k < regs && i->l; k++)
-            set_loaded(c, a, (i->rt + (int)k) & 31, v[k]);
-        return true;
-    }
-    /* All must be there before a register changes: its first and last byte do. */
-    IrRef halves[4][2];
-    memset(halves, 0, sizeof halves);
-    for (unsigned lane = 0; lane < bytes >> log2; lane++)
-        for (unsigned k = 0; k < turn; k++) {
-            int32_t disp = (int32_t)((lane * turn + k) << log2);
-            int v = (i->rt + (int)k) & 31;
-            unsigned at = lane << log2;
-            IrRef *half = &halves[k][at >= 8];
-            if (!i->l) {
-                ir_store(c->b, IR_MEM_SIZE(log2), base, disp, arm_get_lane(c, v, log2, lane));
-                continue;
-            }
-            IrRef x = ir_load(c->b, IR_I64, IR_MEM_SIZE(log2), base, disp);
-            *half = *half ? ir_deposit(c->b, *half, x, 8 * (at & 7), 8u << log2) : x;
-        }
-    post_index(c, i->rn, i->rm, i->post, (int32_t)(turn * bytes));
-    for (unsigned k = 0; k < turn && i->l; k++)
-        arm_put_v(c, (i->rt + (int)k) & 31, halves[k][0], halves[k][1]);
-    return true;
-}
-
-/* One lane of one to four registers, or the same in all lanes. */
-bool trans_a64_single(ArmTrans *c, const ArgsMSingle *i)
-{
-    unsigned regs = (unsigned)((i->sopc & 1) << 1 | i->two) + 1, log2 = (unsigned)i->sopc >> 1;
-    unsigned index = (unsigned)(i->q << 3 | i->s << 2 | i->size), lane;
-    IrRef base = arm_x_sp(c, i->rn), v[4];
-    bool all = log2 == 3;
-    if (all) {
-        if (!i->l || i->s)
-            return false;
-        log2 = (unsigned)i->size;
-        lane = 0;
-    } else if (log2 == 2 && i->size & 1) {
-        if (i->size != 1 || i->s)
-            return false;
-        log2 = 3;
-        lane = index >> 3;
-    } else {
-        if ((log2 == 1 && i->size & 1) || (log2 == 2 && i->size))
-            return false;
-        lane = index >> log2;
-    }
-    for (unsigned k = 0; k < regs; k++) {
-        int r = (i->rt + (int)k) & 31;
-        if (i->l)
-            v[k] = ir_load(c->b, IR_I64, IR_MEM_SIZE(log2), base, (int32_t)(k << log2));
-        else
-            ir_store(c->b, IR_MEM_SIZE(log2), base, (int32_t)(k << log2), arm_get_lane(c, r, log2, lane));
-    }
-    post_index(c, i->rn, i->rm, i->post, (int32_t)(regs << log2));
-    for (unsigned k = 0; k < regs && i->l; k++) {
-        int r = (i->rt + (int)k) & 31;
-        if (all) {
-            uint64_t ones = log2 == 3 ? 1 : UINT64_MAX / bits_mask(8u << log2);
-            IrRef x = ir_binary(c->b, IR_MUL, v[k], ir_const(c->b, IR_I64, ones));
-            arm_put_v(c, r, x, i->q ? x : 0);
-        } else {
-            arm_insert_lane(c, r, log2, lane, v[k]);
-        }
-    }
     return true;
 }

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advanced SIMD: which of a group's opcodes there are, and what each is in lanes (simd_priv.h). What
- * is nothing but logic or moving about is done here on halves; trans_lanes.c does the rest.
+ * Advanced SIMD, arithmetic and logic: which of a group's opcodes there are, and what each is in lanes
+ * (simd_priv.h). trans_vector.c and trans_lanes.c do them.
  */
 #include "guest/arm/simd_priv.h"
 
 #define DECODE_EXTERN
 #define DECODE_TYPES_ONLY
 #include "gen/guest/arm/a64_simd.inc"
-
-uint64_t arm_fp_imm(unsigned imm8, bool twice)
-{
-    uint64_t sign = imm8 >> 7, b = imm8 >> 6 & 1, low = imm8 & 63;
-    if (twice)
-        return sign << 63 | (b ^ 1) << 62 | (b ? UINT64_C(0xff) << 54 : 0) | low << 48;
-    return sign << 31 | (b ^ 1) << 30 | (b ? 0x1fu << 25 : 0) | low << 19;
-}
 
 /* All lanes of one size, as many as a register has. */
 static ArmLanes lanes(int rd, int rn, int rm, int q, int scalar, unsigned log2)
@@ -93,36 +85,30 @@ static bool fp_same(ArmTrans *c, const ArgsVSame *a)
 }
 
 /* AND BIC ORR ORN, EOR BSL BIT BIF */
-static IrRef logic_half(ArmTrans *c, unsigned how, IrRef n, IrRef m, IrRef d)
-{
-    IrBuilder *b = c->b;
-    IrRef t;
-    switch (how) {
-    case 0: return ir_binary(b, IR_AND, n, m);
-    case 1: return ir_binary(b, IR_ANDN, n, m);
-    case 2: return ir_binary(b, IR_OR, n, m);
-    case 3: return ir_binary(b, IR_OR, n, ir_unary(b, IR_NOT, IR_I64, m));
-    case 4: return ir_binary(b, IR_XOR, n, m);
-    case 5: return ir_binary(b, IR_XOR, m, ir_binary(b, IR_AND, ir_binary(b, IR_XOR, m, n), d));
-    default:
-        t = ir_binary(b, IR_XOR, d, n);
-        return ir_binary(b, IR_XOR, d, ir_binary(b, how == 6 ? IR_AND : IR_ANDN, t, m));
-    }
-}
-
 static bool logic(ArmTrans *c, const ArgsVSame *a)
 {
-    unsigned how = (unsigned)(a->u << 2 | a->size);
+    IrBuilder *b = c->b;
     if (a->scalar)
         return false;
-    if (how == 4 && a->rn == a->rm) { /* EOR of the same: zero */
-        arm_put_v(c, a->rd, ir_const(c->b, IR_I64, 0), 0);
-        return true;
+    IrRef n = arm_v(c, a->rn), m = arm_v(c, a->rm), d = 0, v;
+    unsigned how = (unsigned)(a->u << 2 | a->size);
+    if (how > 4)
+        d = arm_v(c, a->rd);
+    switch (how) {
+    case 0: v = ir_vector(b, IR_VAND, 0, n, m); break;
+    case 1: v = ir_vector(b, IR_VANDN, 0, n, m); break;
+    case 2: v = ir_vector(b, IR_VOR, 0, n, m); break;
+    case 3: v = ir_vector(b, IR_VOR, 0, n, ir_vector(b, IR_VXOR, 0, m, ir_vconst(b, UINT64_MAX, UINT64_MAX))); break;
+    case 4: v = a->rn == a->rm ? ir_vconst(b, 0, 0) : ir_vector(b, IR_VXOR, 0, n, m); break;
+    case 5: /* BSL: by d, n or m */
+        v = ir_vector(b, IR_VXOR, 0, m, ir_vector(b, IR_VAND, 0, ir_vector(b, IR_VXOR, 0, m, n), d));
+        break;
+    default: /* BIT, BIF: n where m is set, or clear */
+        v = ir_vector(b, how == 6 ? IR_VAND : IR_VANDN, 0, ir_vector(b, IR_VXOR, 0, d, n), m);
+        v = ir_vector(b, IR_VXOR, 0, d, v);
+        break;
     }
-    IrRef low = logic_half(c, how, arm_v_low(c, a->rn), arm_v_low(c, a->rm), how > 4 ? arm_v_low(c, a->rd) : 0);
-    IrRef high = !a->q ? 0 : logic_half(c, how, arm_v_high(c, a->rn), arm_v_high(c, a->rm),
-                                        how > 4 ? arm_v_high(c, a->rd) : 0);
-    arm_put_v(c, a->rd, low, high);
+    arm_put_vector(c, a->rd, arm_low_bytes(c, v, a->q ? 16 : 8));
     return true;
 }
 
@@ -145,12 +131,6 @@ bool trans_a64_three_same(ArmTrans *c, const ArgsVSame *a)
     if (!l.op || (how & ONLY_8 && log2) || (!a->scalar && log2 == 3 && (how & NO_64 || !a->q)) ||
         (a->scalar && !(how & S_ALL) && !(how & S_64 && log2 == 3)))
         return false;
-    if (a->op >= 16 && a->op < 20 && !a->scalar && log2 == 3 && a->op == 16) { /* doublewords are halves */
-        IrCode code = a->u ? IR_SUB : IR_ADD;
-        IrRef low = ir_binary(c->b, code, arm_v_low(c, a->rn), arm_v_low(c, a->rm));
-        arm_put_v(c, a->rd, low, ir_binary(c->b, code, arm_v_high(c, a->rn), arm_v_high(c, a->rm)));
-        return true;
-    }
     l.acc = s->acc[a->u];
     l.flags = s->flags | (how & ROUNDS ? LANE_ROUND : 0) | (how & SATS ? SAT(a->u) : 0);
     if (a->u && a->op != 16 && a->op != 17 && a->op != 18)
@@ -250,22 +230,14 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
 
 static bool reverse(ArmTrans *c, const ArgsVTwo *a)
 {
-    unsigned unit = a->op ? 2 : a->u ? 4 : 8;
-    if (a->scalar || (a->op && a->u) || 1u << a->size >= unit)
+    unsigned unit = a->op ? 2 : a->u ? 4 : 8, size = 1u << a->size;
+    uint64_t k = 0;
+    if (a->scalar || (a->op && a->u) || size >= unit)
         return false;
-    if (a->size == 0 && unit > 2) { /* bytes of words or doublewords */
-        IrRef low = ir_unary(c->b, IR_BSWAP, IR_I64, arm_v_low(c, a->rn)), high = 0;
-        if (a->q)
-            high = ir_unary(c->b, IR_BSWAP, IR_I64, arm_v_high(c, a->rn));
-        if (unit == 4) {
-            low = ir_binary_imm(c->b, IR_ROR, low, 32);
-            high = high ? ir_binary_imm(c->b, IR_ROR, high, 32) : 0;
-        }
-        arm_put_v(c, a->rd, low, high);
-        return true;
-    }
-    ir_call(c->b, HELPER_PERMUTE, ir_const(c->b, IR_I64, PERMUTE_REV), ir_const(c->b, IR_I64, c->bits),
-            ir_const(c->b, IR_I64, unit), 0);
+    for (unsigned i = 0; i < 8; i++) /* lanes in the opposite order, each as it is */
+        k |= (uint64_t)((i & ~(unit - 1)) + ((i ^ (unit - size)) & (unit - 1))) << 8 * i;
+    IrRef v = ir_vector(c->b, IR_VSHUFFLE, 0, arm_v(c, a->rn), ir_vconst(c->b, k, k + 0x0808080808080808));
+    arm_put_vector(c, a->rd, arm_low_bytes(c, v, a->q ? 16 : 8));
     return true;
 }
 
@@ -353,9 +325,9 @@ bool trans_a64_across(ArmTrans *c, const ArgsVTwo *a)
 
 /* ---- three registers of different kinds; by element --------------------------------------- */
 
-static bool crypto(ArmTrans *c, ArmCrypto kind)
+static bool pmull(ArmTrans *c, const ArgsVLong *a)
 {
-    ir_call(c->b, HELPER_CRYPTO, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
+    arm_put_vector(c, a->rd, ir_vector_imm(c->b, IR_VCLMUL, 3, arm_v(c, a->rn), arm_v(c, a->rm), a->q ? 0x11 : 0));
     return c->p->crypto;
 }
 
@@ -370,7 +342,7 @@ bool trans_a64_three_diff(ArmTrans *c, const ArgsVLong *a)
     l.op = ops[a->op];
     l.acc = accs[a->op];
     if (a->op == 14 && log2 == 3)
-        return !a->u && !a->scalar && crypto(c, CRYPTO_PMULL64);
+        return !a->u && !a->scalar && pmull(c, a);
     if (!l.op || log2 == 3 || (l.op == LANE_PMUL && (a->u || log2)) ||
         (l.op == LANE_DMUL ? a->u || !log2 : a->scalar))
         return false;
@@ -501,145 +473,4 @@ bool trans_a64_shift_imm(ArmTrans *c, const ArgsVShift *a)
     case 28: case 31: return full && fixed_point(c, a, log2, right);
     default: return false;
     }
-}
-
-/* ---- moves ------------------------------------------------------------------------------------ */
-
-bool trans_a64_mod_imm(ArmTrans *c, const ArgsVImm *a)
-{
-    uint64_t v = (uint64_t)a->imm, all = 0;
-    unsigned cmode = (unsigned)a->cmode;
-    bool invert = a->u, old = false;
-    if (a->o2)
-        return false; /* FMOV of halves */
-    if (cmode < 12) {
-        bool words = cmode < 8;
-        v <<= 8 * (cmode >> 1 & (words ? 3u : 1u));
-        all = v * (words ? UINT64_C(0x100000001) : UINT64_C(0x1000100010001));
-        old = cmode & 1;
-    } else if (cmode < 14) {
-        v = cmode & 1 ? v << 16 | 0xffff : v << 8 | 0xff;
-        all = v * UINT64_C(0x100000001);
-    } else if (cmode == 14) {
-        all = v * UINT64_C(0x101010101010101);
-        for (unsigned i = 0; a->u && i < 8; i++)
-            all = bits_set(all, 8 * i, 8, v >> i & 1 ? 255 : 0);
-        invert = false;
-    } else {
-        if (a->u && !a->q)
-            return false;
-        all = a->u ? arm_fp_imm((unsigned)v, true) : arm_fp_imm((unsigned)v, false) * UINT64_C(0x100000001);
-        invert = false;
-    }
-    IrRef low = ir_const(c->b, IR_I64, invert ? ~all : all), high = low;
-    if (old) {
-        IrCode code = invert ? IR_AND : IR_OR;
-        low = ir_binary(c->b, code, arm_v_low(c, a->rd), low);
-        high = a->q ? ir_binary(c->b, code, arm_v_high(c, a->rd), high) : 0;
-    }
-    arm_put_v(c, a->rd, low, a->q ? high : 0);
-    return true;
-}
-
-static bool splat(ArmTrans *c, int rd, bool q, unsigned log2, IrRef v)
-{
-    if (log2 < 3) {
-        v = ir_extract(c->b, v, 0, 8u << log2);
-        v = ir_binary(c->b, IR_MUL, v, ir_const(c->b, IR_I64, UINT64_MAX / bits_mask(8u << log2)));
-    }
-    arm_put_v(c, rd, v, q ? v : 0);
-    return true;
-}
-
-bool trans_a64_copy(ArmTrans *c, const ArgsVCopy *a)
-{
-    unsigned imm = (unsigned)a->imm5, log2 = imm ? (unsigned)__builtin_ctz(imm) : 4, lane = imm >> (log2 + 1);
-    if (log2 > 3)
-        return false;
-    if (a->u) /* INS of an element */
-        return a->q && arm_insert_lane(c, a->rd, log2, lane, arm_get_lane(c, a->rn, log2, (unsigned)a->imm4 >> log2));
-    switch (a->imm4) {
-    case 0: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, arm_get_lane(c, a->rn, log2, lane));
-    case 1: return (a->q || log2 < 3) && splat(c, a->rd, a->q, log2, arm_x(c, a->rn));
-    case 3: return a->q && arm_insert_lane(c, a->rd, log2, lane, arm_x(c, a->rn));
-    case 5: /* SMOV */
-        if (log2 == 3 || (!a->q && log2 == 2))
-            return false;
-        IrRef v = ir_binary_imm(c->b, IR_SHL, arm_get_lane(c, a->rn, log2, lane), 64 - (8 << log2));
-        v = ir_binary_imm(c->b, IR_SAR, v, 64 - (8 << log2));
-        arm_put(c, a->rd, ir_trunc(c->b, arm_type(a->q), v));
-        return true;
-    case 7: /* UMOV */
-        if ((log2 == 3) != a->q)
-            return false;
-        arm_put(c, a->rd, arm_get_lane(c, a->rn, log2, lane));
-        return true;
-    default: return false;
-    }
-}
-
-bool trans_a64_dup_scalar(ArmTrans *c, const ArgsVCopy *a)
-{
-    unsigned imm = (unsigned)a->imm5, log2 = imm ? (unsigned)__builtin_ctz(imm) : 4;
-    if (log2 > 3)
-        return false;
-    arm_put_v(c, a->rd, arm_get_lane(c, a->rn, log2, imm >> (log2 + 1)), 0);
-    return true;
-}
-
-static bool permute(ArmTrans *c, ArmPermute kind)
-{
-    ir_call(c->b, HELPER_PERMUTE, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
-    return true;
-}
-
-bool trans_a64_permute(ArmTrans *c, const ArgsVPerm *a)
-{
-    static const ArmPermute kinds[] = {0, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_ZIP};
-    if (!(a->kind & 3) || (a->size == 3 && !a->q))
-        return false;
-    return permute(c, kinds[a->kind & 3]);
-}
-
-bool trans_a64_tbl(ArmTrans *c, const ArgsVTbl *a)
-{
-    return permute(c, PERMUTE_TBL);
-}
-
-bool trans_a64_ext(ArmTrans *c, const ArgsVExt *a)
-{
-    unsigned at = (unsigned)a->imm4, shift = 8 * (at & 7);
-    IrRef part[4] = {arm_v_low(c, a->rn)}, out[2] = {0};
-    unsigned n = 1;
-    if (!a->q && at >= 8)
-        return false;
-    if (a->q)
-        part[n++] = arm_v_high(c, a->rn);
-    part[n++] = arm_v_low(c, a->rm);
-    if (a->q)
-        part[n++] = arm_v_high(c, a->rm);
-    for (unsigned i = 0; i < (a->q ? 2u : 1u); i++) {
-        unsigned k = i + at / 8;
-        out[i] = part[k];
-        if (shift)
-            out[i] = ir_binary(c->b, IR_OR, ir_binary_imm(c->b, IR_SHR, part[k], shift),
-                               ir_binary_imm(c->b, IR_SHL, part[k + 1], 64 - shift));
-    }
-    arm_put_v(c, a->rd, out[0], out[1]);
-    return true;
-}
-
-bool trans_a64_aes(ArmTrans *c, const ArgsVAes *a)
-{
-    return a->op >= 4 && a->op <= 7 && crypto(c, (ArmCrypto)(CRYPTO_AESE + a->op - 4));
-}
-
-bool trans_a64_sha_three(ArmTrans *c, const ArgsVSha *a)
-{
-    return a->op < 7 && crypto(c, (ArmCrypto)(CRYPTO_SHA1C + a->op));
-}
-
-bool trans_a64_sha_two(ArmTrans *c, const ArgsVAes *a)
-{
-    return a->op < 3 && crypto(c, (ArmCrypto)(CRYPTO_SHA1H + a->op));
 }

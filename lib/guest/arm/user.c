@@ -112,13 +112,14 @@ void arm_set_fpcr(TranslateCpu *base, uint32_t value)
 uint32_t arm_fpsr(TranslateCpu *base)
 {
     unsigned f = translate_fp_flags(base);
-    return (f & 31) | (f & TRANSLATE_FP_DENORMAL ? 1u << 7 : 0) | (arm_of(base)->qc ? ARM_FPSR_QC : 0);
+    return (f & 31) | (f & TRANSLATE_FP_DENORMAL ? 1u << 7 : 0) | (arm_of(base)->qc[0] | arm_of(base)->qc[1] ? ARM_FPSR_QC : 0);
 }
 
 void arm_set_fpsr(TranslateCpu *base, uint32_t value)
 {
     translate_fp_set_flags(base, (value & 31) | (value >> 7 & 1 ? TRANSLATE_FP_DENORMAL : 0));
-    arm_of(base)->qc = value >> 27 & 1;
+    arm_of(base)->qc[0] = value >> 27 & 1;
+    arm_of(base)->qc[1] = 0;
 }
 
 HELPER(set_fpcr)

@@ -11,32 +11,39 @@
 #define ENTRY_NOP 5
 #define SPILLS 3 /* in a loop, for it to have more temporaries instead of pins */
 #define ROOM_PER_OP 200
-#define ROOM_REGION 4096
+#define ROOM_REGION 8192
 
-/* In which slot's pinned register each value is best made: that of a PUT with nothing in between
- * that could tell. */
+/* v is best made in the register of the slot that PUT j writes, if nothing in between could tell. */
+static void find_put(Emit *e, IrRef v, IrRef j)
+{
+    const IrBuilder *b = e->b;
+    const IrOp *put = &b->ops[j];
+    if (e->put_to[v] != NO_SLOT || j - v > 8 || e->live->fused[v])
+        return;
+    for (IrRef k = v + 1; k < j; k++) {
+        const IrOp *op = &b->ops[k];
+        unsigned attr = ir_code_attr(op->code);
+        if (e->live->dead[k])
+            continue;
+        if (op->code == IR_GET || op->code == IR_PUT ? op->imm == put->imm
+                                                     : !(attr & (IR_ATTR_P | IR_ATTR_F)))
+            return;
+    }
+    e->put_to[v] = (uint16_t)put->imm;
+}
+
 static void find_puts(Emit *e)
 {
     const IrBuilder *b = e->b;
     memset(e->put_to, 0xff, b->n * sizeof *e->put_to);
     for (IrRef j = 1; j < b->n; j++) {
-        const IrOp *put = &b->ops[j];
-        IrRef v = put->a;
+        const IrOp *put = &b->ops[j], *v = &b->ops[put->a];
         if (put->code != IR_PUT || e->live->dead[j] || e->pin[put->imm] < 0 ||
-            e->put_to[v] != NO_SLOT || b->ops[v].type != b->guest->slots[put->imm].type ||
-            j - v > 8 || e->live->fused[v])
+            v->type != b->guest->slots[put->imm].type)
             continue;
-        bool ok = true;
-        for (IrRef k = v + 1; k < j && ok; k++) {
-            const IrOp *op = &b->ops[k];
-            unsigned attr = ir_code_attr(op->code);
-            if (e->live->dead[k])
-                continue;
-            ok = op->code == IR_GET || op->code == IR_PUT ? op->imm != put->imm
-                                                          : attr & (IR_ATTR_P | IR_ATTR_F);
-        }
-        if (ok)
-            e->put_to[v] = (uint16_t)put->imm;
+        find_put(e, put->a, j);
+        if (v->code == IR_VZEXT && is_float_type(b->ops[v->a].type)) /* the low part, too */
+            find_put(e, v->a, j);
     }
 }
 
@@ -79,7 +86,11 @@ static void store_cell(Emit *e, IrRef v, unsigned type, int32_t disp)
         copy_wide(e, disp, cell_disp(e, e->cell[v]), wide_bytes(own));
         return;
     }
-    if (type == IR_VOID || is_wide_type(type))
+    if (own == IR_V128) {
+        store_xmm(a, own, use_reg(e, v), disp);
+        return;
+    }
+    if (type == IR_VOID || ir_type_bits(type) > 64)
         type = own;
     if (is_const(e, v)) {
         uint64_t c = (uint64_t)op_of(e, v)->imm & bits_mask(ir_type_bits(type));
@@ -121,8 +132,9 @@ void emit_eval(Emit *e, IrRef i, const IrOp *op)
         return;
     }
     unsigned d = def_reg(e, i);
+    e->zeroed[i] = 1;
     if (d >= 16)
-        vex_rm(&e->a, 1, 2, false, 0x7e, (int)d - 16, 0, RBP, cell_disp(e, CELL_RESULT));
+        load_xmm(&e->a, op->type, d, cell_disp(e, CELL_RESULT));
     else
         load(&e->a, true, (int)d, RBP, cell_disp(e, CELL_RESULT));
 }
@@ -154,6 +166,23 @@ static void put_const(Emit *e, const IrOp *v, int pin, int32_t disp)
     }
 }
 
+static void put_vector(Emit *e, unsigned slot, IrRef v)
+{
+    int pin = e->pin[slot];
+    uint64_t known[2];
+    if (pin >= 0 && vector_const(e, v, known)) {
+        make_vector_const(e, (unsigned)pin, known);
+        return;
+    }
+    unsigned r = use_reg(e, v);
+    if (pin >= 0)
+        mov_xmm(e, (unsigned)pin, r);
+    else
+        store_xmm(&e->a, IR_V128, r, slot_disp(e, slot));
+    if (op_of(e, v)->code != IR_CONST)
+        slot_now_holds(e, slot, v);
+}
+
 static void emit_put(Emit *e, const IrOp *op)
 {
     unsigned slot = (unsigned)op->imm;
@@ -168,6 +197,10 @@ static void emit_put(Emit *e, const IrOp *op)
     if (e->nan_value && (v == e->nan_value || pin == e->nan_reg))
         flush_nan(e);
     save_slot(e, slot);
+    if (type == IR_V128) {
+        put_vector(e, slot, v);
+        return;
+    }
     if (bits > 64) {
         copy_wide(e, disp, cell_disp(e, e->cell[v]), wide_bytes(type));
         slot_now_holds(e, slot, v);
@@ -212,7 +245,7 @@ static void emit_call(Emit *e, IrRef i, const IrOp *op)
         return;
     unsigned d = def_reg(e, i);
     if (d >= 16)
-        vex_rm(&e->a, 1, 2, false, 0x7e, (int)d - 16, 0, RBP, CPU_DISP(e, args));
+        load_xmm(&e->a, IR_F64, d, CPU_DISP(e, args));
     else
         load(&e->a, true, (int)d, RBP, CPU_DISP(e, args));
 }
@@ -307,9 +340,13 @@ static void emit_op(Emit *e, IrRef i)
     default:
         if (ir_code_attr(op->code) & IR_ATTR_M)
             e->insn_dirty = true;
-        if (!emit_exit(e, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) &&
-            !emit_int(e, i, op))
+        if (op->code >= IR_VADD && op->code <= IR_VFROUND) {
+            if (!emit_vector(e, i, op))
+                emit_eval(e, i, op);
+        } else if (!emit_exit(e, op) && !emit_memory(e, i, op) && !emit_float(e, i, op) &&
+                   !emit_int(e, i, op)) {
             emit_eval(e, i, op);
+        }
         break;
     }
     end_op(e, op->a, op->b, op->c);
@@ -368,11 +405,11 @@ static CompileResult compile(Emit *e, Translator *t, Region *r, const IrBuilder 
     e->b = b;
     e->live = live;
     e->a.p = t->code.write + used;
-    e->limit = t->code.write + t->code.size - 512;
+    e->limit = t->code.write + t->code.size - 512 - 16 * MAX_CONSTS;
     e->failed = e->no_room = e->keep_flags = false;
     e->n_sites = 0;
     e->indexed = cache_indexed(t, r);
-    e->n_cold = e->n_fixups = e->n_points = 0;
+    e->n_cold = e->n_fixups = e->n_points = e->n_consts = e->n_const_uses = 0;
     e->insn = 0;
     e->insn_dirty = false;
     r->first_link = t->n_links;
@@ -406,6 +443,8 @@ static CompileResult compile(Emit *e, Translator *t, Region *r, const IrBuilder 
     emit_cold(e);
     /* emit_cold patched the jump that this exit does not have yet */
     memcpy(body_end - 4, saved, 4);
+    if (!e->failed && e->a.p < e->limit)
+        put_vector_consts(e);
     if (e->no_room || e->a.p >= e->limit)
         return COMPILE_NO_ROOM;
     if (e->failed)

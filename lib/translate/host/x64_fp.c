@@ -43,6 +43,7 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
     if (op->type == IR_F64 && use_mem(e, op->b, &from.disp)) {
         unsigned a = from.regs[0] = (uint8_t)use_reg(e, op->a);
         unsigned d = def_reg_not(e, i, kept(e, true, &from));
+        e->zeroed[i] = e->zeroed[op->a];
         vex_rm(&e->a, 1, 3, false, opcode, (int)d - 16, (int)a - 16, RBP, from.disp);
         fp_check(e, i, d, nan, tiny, &from);
         return true;
@@ -57,6 +58,7 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
         e->boxed[i] = 1;
     } else {
         e->boxed[i] = op->type == IR_F32 && e->boxed[op->a]; /* upper lanes: the first source's */
+        e->zeroed[i] = e->zeroed[op->a];
     }
     unsigned d = def_reg_not(e, i, kept(e, true, &from));
     vex_rr(&e->a, 1, scalar_pp(op->type), false, opcode, (int)d - 16, (int)a - 16, (int)b - 16);
@@ -72,6 +74,7 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
     unsigned d = def_reg_not(e, i, kept(e, true, &from));
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
+    e->zeroed[i] = e->zeroed[op->a];
     vex_rr(&e->a, 1, scalar_pp(op->type), false, 0x51, (int)d - 16, (int)a - 16, (int)a - 16);
     fp_check(e, i, d, nan_rule(e) != NAN_HOST, false, &from);
     return true;
@@ -98,6 +101,7 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
             b = t;
     }
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->c];
+    e->zeroed[i] = e->zeroed[op->c];
     mov_xmm(e, d, c);
     vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16,
            (int)b - 16);
@@ -122,6 +126,7 @@ static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
     unsigned opcode = op->code == IR_FMIN ? 0x5d : 0x5f;
     const Operands from = {{(uint8_t)a, (uint8_t)b, NO_REG}, 0};
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a] && e->boxed[op->b];
+    e->zeroed[i] = e->zeroed[op->a] && e->zeroed[op->b];
     Cold *c = NULL;
     if (op->imm != IR_MINMAX_X86) {
         ucomi(e, false, op->type, a, b);
@@ -149,6 +154,7 @@ static bool emit_fround(Emit *e, IrRef i, const IrOp *op)
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
     unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan, &from));
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
+    e->zeroed[i] = e->zeroed[op->a];
     vround(e, op->type, d, a, op->sub, op->imm & 1);
     fp_check(e, i, d, e->fp.default_nan, false, &from); /* a single NaN is handed on alike by all */
     return true;
@@ -262,6 +268,7 @@ static bool emit_itof(Emit *e, IrRef i, const IrOp *op)
         a = t;
         w = true;
     }
+    e->zeroed[i] = 1;
     /* vxorps: no old value to wait for */
     vex_rr(&e->a, 1, 0, false, 0x57, (int)d - 16, (int)d - 16, (int)d - 16);
     put_vex(&e->a, 1, scalar_pp(op->type), w, false, (int)d - 16, 0, (int)a, (int)d - 16);
@@ -280,6 +287,7 @@ static bool emit_ftof(Emit *e, IrRef i, const IrOp *op)
     unsigned a = use_reg(e, op->a);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
     unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan || tiny, &from));
+    e->zeroed[i] = !narrower && e->zeroed[op->a];
     vex_rr(&e->a, 1, scalar_pp(op->aux), false, 0x5a, (int)d - 16, (int)a - 16, (int)a - 16);
     fp_check(e, i, d, e->fp.default_nan, tiny, &from);
     return true;
@@ -289,15 +297,17 @@ static bool emit_bitcast(Emit *e, IrRef i, const IrOp *op)
 {
     bool to = is_float_type(op->type), from = is_float_type(op->aux);
     int32_t disp;
-    if (is_wide_type(op->type) || op->type == IR_F16 || op->aux == IR_F16)
+    if (ir_type_bits(op->type) > 64 || op->type == IR_F16 || op->aux == IR_F16)
         return false;
     if (to && !from && use_mem(e, op->a, &disp)) {
         unsigned d = def_reg(e, i);
+        e->zeroed[i] = 1;
         vex_rm(&e->a, 1, op->type == IR_F32 ? 2 : 3, false, 0x10, (int)d - 16, 0, RBP, disp);
         return true;
     }
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
     bool w = is_64(op->type);
+    e->zeroed[i] = to && (!from || e->zeroed[op->a]);
     if (to && !from)
         vex_rr(&e->a, 1, 1, w, 0x6e, (int)d - 16, 0, (int)a);
     else if (from && !to)
@@ -315,7 +325,11 @@ static bool emit_box(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a), d = def_reg(e, i);
     if (op->sub) {
-        vex_pool(e, 0, 0x54, d, a, POOL_LOW); /* vandps */
+        e->zeroed[i] = 1;
+        if (e->zeroed[op->a])
+            mov_xmm(e, d, a);
+        else
+            vex_pool(e, 0, 0x54, d, a, POOL_LOW); /* vandps */
         return true;
     }
     if (e->boxed[op->a])
@@ -375,6 +389,7 @@ static bool emit_sign(Emit *e, IrRef i, const IrOp *op)
 {
     unsigned f32 = op->type == IR_F32, a = use_reg(e, op->a), d;
     e->boxed[i] = f32 && e->boxed[op->a];
+    e->zeroed[i] = e->zeroed[op->a] || (!f32 && op->code != IR_FNEG); /* the constants are zero above */
     if (op->code == IR_FCOPYSIGN) {
         unsigned b = use_reg(e, op->b), t = temp_xmm(e);
         vex_pool(e, 0, 0x54, t, b, POOL_SIGN + f32); /* vandps */
@@ -402,6 +417,7 @@ static bool emit_fselect(Emit *e, IrRef i, const IrOp *op)
     vex_rr(&e->a, 3, 1, false, 0x4b, (int)d - 16, (int)no - 16, (int)yes - 16); /* vblendvpd */
     put8(&e->a, (mask - 16) << 4);
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->b] && e->boxed[op->c];
+    e->zeroed[i] = e->zeroed[op->b] && e->zeroed[op->c];
     return true;
 }
 

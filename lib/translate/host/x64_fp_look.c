@@ -194,13 +194,14 @@ static void multiply_again(Emit *e, const Cold *c)
 static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
 {
     Asm *a = &e->a;
+    bool vector = op->type == IR_V128;
     for (unsigned n = 0; n < ir_code_operands(op->code); n++) {
         int32_t to = cell_disp(e, CELL_A + n);
         if (c->regs[n] == NO_REG) {
             op_rm(a, 0, false, 0xff, 6, RBP, c->disp); /* push, pop: no register is free */
             op_rm(a, 0, false, 0x8f, 0, RBP, to);
         } else if (c->regs[n] >= 16) {
-            vex_rm(a, 1, 1, false, 0xd6, c->regs[n] - 16, 0, RBP, to); /* vmovq */
+            store_xmm(a, vector ? IR_V128 : IR_F64, c->regs[n], to);
         } else {
             store(a, true, RBP, to, c->regs[n]);
         }
@@ -215,7 +216,7 @@ static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
     if (c->wide) /* it counts as boxed */
         store_i(a, false, RBP, cell_disp(e, CELL_RESULT) + 4, -1);
     if (c->reg >= 16)
-        vex_rm(a, 1, 2, false, 0x7e, c->reg - 16, 0, RBP, cell_disp(e, CELL_RESULT)); /* vmovq */
+        load_xmm(a, vector ? IR_V128 : IR_F64, c->reg, cell_disp(e, CELL_RESULT));
     else
         load(a, is_64(c->type), c->reg, RBP, cell_disp(e, CELL_RESULT));
 }

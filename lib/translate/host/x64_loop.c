@@ -78,7 +78,7 @@ static unsigned pick(const Emit *e, const uint16_t *uses, bool is_float, bool pi
     unsigned found = NO_SLOT;
     for (unsigned s = 0; s < g->n_slots; s++) {
         unsigned type = g->slots[s].type;
-        bool fits = is_float ? is_float_type(type) : type == IR_I32 || type == IR_I64;
+        bool fits = is_float ? is_xmm_type(type) : type == IR_I32 || type == IR_I64;
         if (!fits || g->slots[s].shared || (e->loop_pin[s] >= 0) != pinned)
             continue;
         if (found == NO_SLOT || (pinned ? uses[s] < uses[found] : uses[s] > uses[found]))
@@ -144,6 +144,69 @@ static void find_boxed(Emit *e)
         e->always_boxed[s] &= !other[s];
 }
 
+/* The same of vectors that only floats are put into: what is above those stays zero. */
+static void find_zeroed(Emit *e)
+{
+    uint8_t put[IR_MAX_SLOTS];
+    bool used[IR_MAX_SLOTS] = {false};
+    memset(put, 2, sizeof put);
+    memset(e->always_zeroed, 0, sizeof e->always_zeroed);
+    if (!e->r->loop || e->indexed & INDEXED_UNBOXED)
+        return;
+    for (IrRef i = 1; i < e->b->n; i++) {
+        const IrOp *op = op_of(e, i), *a = op_of(e, op->a);
+        if (op->code == IR_CALL && e->b->guest->helpers[op->imm].flags & IR_HELPER_WRITES)
+            memset(put, 0, sizeof put);
+        else if (op->code == IR_PUT && a->code == IR_VZEXT && a->aux == IR_F64)
+            put[op->imm] = MIN(put[op->imm], 1);
+        else if (op->code == IR_PUT && !(a->code == IR_VZEXT && a->aux == IR_F32) &&
+                 !(a->code == IR_GET && a->imm == op->imm))
+            put[op->imm] = 0;
+        else if (op->code == IR_VEXTRACT && a->code == IR_GET && is_float_type(op->type) && !e->live->dead[i])
+            used[a->imm] = true;
+    }
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++)
+        if (used[s] && e->b->guest->slots[s].type == IR_V128)
+            e->always_zeroed[s] = put[s];
+}
+
+static void jump_unboxed(Emit *e)
+{
+    Cold *c = add_cold(e, COLD_UNBOXED);
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | CC_NE);
+    put32(&e->a, 0);
+    c->from = e->a.p;
+}
+
+static void check_zeroed(Emit *e)
+{
+    Asm *a = &e->a;
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++) {
+        int pin = e->pin[s];
+        if (!e->always_zeroed[s])
+            continue;
+        if (pin < 0) {
+            alu_mi(a, true, ALU_CMP, RBP, slot_disp(e, s) + 8, 0);
+        } else {
+            vex_rr(a, 3, 1, true, 0x16, pin - 16, 0, RAX); /* vpextrq rax, pin, 1 */
+            put8(a, 1);
+            op_rr(a, 0, true, 0x85, RAX, RAX);
+        }
+        jump_unboxed(e);
+        if (e->always_zeroed[s] < 2)
+            continue;
+        if (pin < 0) {
+            alu_mi(a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, 0);
+        } else {
+            vex_rr(a, 3, 1, false, 0x16, pin - 16, 0, RAX); /* vpextrd eax, pin, 1 */
+            put8(a, 1);
+            op_rr(a, 0, false, 0x85, RAX, RAX);
+        }
+        jump_unboxed(e);
+    }
+}
+
 static void check_boxed(Emit *e)
 {
     Asm *a = &e->a;
@@ -160,11 +223,7 @@ static void check_boxed(Emit *e)
         } else {
             alu_mi(a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, -1);
         }
-        Cold *c = add_cold(e, COLD_UNBOXED);
-        put8(a, 0x0f);
-        put8(a, 0x80 | CC_NE);
-        put32(a, 0);
-        c->from = a->p;
+        jump_unboxed(e);
     }
 }
 
@@ -183,6 +242,7 @@ void loop_begin(Emit *e)
     e->r->swap_out = 0;
     loop_set(e, false);
     find_boxed(e);
+    find_zeroed(e);
     if (!e->r->loop)
         return;
     memcpy(e->loop_pin, e->k->pin, sizeof e->loop_pin);
@@ -208,6 +268,7 @@ void loop_enter(Emit *e)
     swap_in(e);
     loop_set(e, e->n_swaps > 0);
     check_boxed(e);
+    check_zeroed(e);
     put_nops(&e->a, (unsigned)(-(uintptr_t)e->a.p & (TOP_ALIGN - 1)));
 }
 

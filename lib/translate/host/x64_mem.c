@@ -126,7 +126,7 @@ static bool may_share(const IrOp *op)
 {
     IrMem mem = (IrMem)op->imm;
     return (op->code == IR_LOAD || op->code == IR_STORE) &&
-           !(mem & (IR_MEM_ALIGNED | IR_MEM_ADDR32)) && ir_mem_log2(mem) <= 3;
+           !(mem & (IR_MEM_ALIGNED | IR_MEM_ADDR32)) && ir_mem_log2(mem) <= 4;
 }
 
 /* What lies ahead off the same base and within reach; `page` becomes the range of it all. True
@@ -269,8 +269,10 @@ static void mem_op(Emit *e, unsigned pre, bool w, uint32_t opcode, unsigned reg,
         op_rx(&e->a, pre, w, opcode, (int)reg, (int)h.base, (int)h.index, 0, h.disp);
 }
 
-static void mem_op_float(Emit *e, unsigned pp, unsigned opcode, unsigned x, Host h)
+/* opcode 0x10 loads, 0x11 stores a float or a vector */
+static void mem_op_float(Emit *e, unsigned log2, unsigned opcode, unsigned x, Host h)
 {
+    unsigned pp = log2 == 4 ? 0 : log2 == 2 ? 2 : 3;
     Asm *a = &e->a;
     put_vex(a, 1, pp, false, false, (int)x - 16, h.index == NO_REG ? 0 : (int)h.index, (int)h.base,
             0);
@@ -320,7 +322,7 @@ static void emit_load_gpr(Emit *e, IrMem mem, bool w, unsigned d, Host from)
 static void emit_load_from(Emit *e, IrMem mem, unsigned type, unsigned d, Host from)
 {
     if (d >= 16)
-        mem_op_float(e, type == IR_F32 ? 2 : 3, 0x10, d, from);
+        mem_op_float(e, type == IR_V128 ? ir_mem_log2(mem) : type == IR_F32 ? 2 : 3, 0x10, d, from);
     else
         emit_load_gpr(e, mem, is_64(type), d, from);
 }
@@ -340,17 +342,25 @@ static void fill_cold(Emit *e, Cold *c, IrRef i, const IrOp *op, unsigned base, 
     c->back = e->a.p;
 }
 
+/* In line: integers as far as a register goes, floats and whole vectors in the host's byte order. */
+static bool can_access(IrMem mem, unsigned type)
+{
+    unsigned log2 = ir_mem_log2(mem);
+    if (type == IR_V128)
+        return !(mem & IR_MEM_BE) && (log2 == 4 || log2 == 3 || log2 == 2);
+    return log2 <= 3 && !is_wide_type(type) && type != IR_F16 && !(is_float_type(type) && mem & IR_MEM_BE);
+}
+
 static bool emit_load(Emit *e, IrRef i, const IrOp *op)
 {
     IrMem mem = (IrMem)op->imm;
     Cold *c;
-    bool is_float = is_float_type(op->type);
-    if (ir_mem_log2(mem) > 3 || is_wide_type(op->type) || (is_float && mem & IR_MEM_BE) ||
-        op->type == IR_F16)
+    if (!can_access(mem, op->type))
         return false;
     unsigned base = use_reg(e, op->a), d = def_reg(e, i);
     Host host = emit_address(e, i, base, false, &c);
     emit_load_from(e, mem, op->type, d, host);
+    e->zeroed[i] = 1;
     fill_cold(e, c, i, op, base, d);
     return true;
 }
@@ -375,7 +385,7 @@ static void emit_store_gpr(Emit *e, IrMem mem, unsigned v, Host to)
 static void emit_store_to(Emit *e, IrMem mem, unsigned v, Host to)
 {
     if (v >= 16)
-        mem_op_float(e, ir_mem_log2(mem) == 2 ? 2 : 3, 0x11, v, to);
+        mem_op_float(e, ir_mem_log2(mem), 0x11, v, to);
     else
         emit_store_gpr(e, mem, v, to);
 }
@@ -398,9 +408,7 @@ static bool emit_store(Emit *e, IrRef i, const IrOp *op)
     const IrOp *value = op_of(e, op->b);
     Cold *c;
     int32_t imm;
-    bool is_float = is_float_type(value->type);
-    if (ir_mem_log2(mem) > 3 || is_wide_type(value->type) || (is_float && mem & IR_MEM_BE) ||
-        value->type == IR_F16)
+    if (!can_access(mem, value->type))
         return false;
     if (e->t->guest->direct_memory && !(mem & (IR_MEM_ALIGNED | IR_MEM_BE)) &&
         use_imm(e, op->b, &imm)) {
@@ -498,7 +506,8 @@ void emit_cold_memory(Emit *e, Cold *c)
 {
     Asm *a = &e->a;
     bool is_store = c->kind == COLD_STORE;
-    bool is_float = c->reg >= 16;
+    bool is_float = c->reg >= 16, wide = ir_mem_log2(c->info) > 3;
+    int32_t value = wide ? cell_disp(e, is_store ? CELL_A : CELL_RESULT) : CPU_DISP(e, slow_value);
     if (c->hit)
         emit_guess_again(e, c);
     if (c->member || c->span > c->size)
@@ -517,14 +526,14 @@ void emit_cold_memory(Emit *e, Cold *c)
     }
     if (is_store) {
         if (is_float)
-            vex_rm(a, 1, 1, false, 0xd6, c->reg - 16, 0, RBP, CPU_DISP(e, slow_value));
+            store_xmm(a, wide ? IR_V128 : IR_F64, c->reg, value);
         else
             store(a, true, RBP, CPU_DISP(e, slow_value), c->reg);
     }
     store_i(a, false, RBP, CPU_DISP(e, slow_info), (int32_t)c->info);
     emit_call_thunk(e, is_store ? e->k->store : e->k->load);
     if (!is_store && is_float)
-        vex_rm(a, 1, 2, false, 0x7e, c->reg - 16, 0, RBP, CPU_DISP(e, slow_value));
+        load_xmm(a, wide ? IR_V128 : IR_F64, c->reg, value);
     else if (!is_store)
         load(a, is_64(c->type), c->reg, RBP, CPU_DISP(e, slow_value));
     for (unsigned r = 0; r < 16; r++) /* what was known of pages may have changed meanwhile */

@@ -45,6 +45,7 @@ typedef struct X64Thunks {
     int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
     uint8_t n_int, n_float;
     uint8_t n_temps; /* general registers that are none */
+    bool has_aes, has_clmul;
 } X64Thunks;
 
 typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
@@ -71,6 +72,8 @@ typedef struct Cold {
 } Cold;
 
 #define MAX_COLD 700
+#define MAX_CONSTS 128
+#define MAX_CONST_USES 600
 
 /*
  * A page that some accesses off one base value have in common: the first checks it for all of them
@@ -120,7 +123,10 @@ typedef struct Emit {
     bool no_room;      /* out of links: the cache must be reset */
     unsigned n_sites;  /* memory accesses so far */
     uint64_t indexed;  /* those of the first 63 that compute their TLB index, and bit 63 */
-    bool always_boxed[IR_MAX_SLOTS]; /* a loop looked when it was entered */
+    /* a loop looked when it was entered: slots with boxed singles, vectors that are a double (1) or a
+     * single (2) and zeros */
+    bool always_boxed[IR_MAX_SLOTS];
+    uint8_t always_zeroed[IR_MAX_SLOTS];
     bool failed;       /* out of cells or cold paths: make the region shorter */
     uint32_t locked;   /* registers in use by the current operation */
     IrRef nan_value;   /* made and not yet looked at: perhaps a wrong NaN; in nan_reg */
@@ -130,13 +136,18 @@ typedef struct Emit {
     uint16_t slot[IR_MAX_OPS + 8];
     uint8_t cell[IR_MAX_OPS + 8];
     uint8_t boxed[IR_MAX_OPS + 8]; /* f32 in a register whose next 32 bits are ones */
+    uint8_t zeroed[IR_MAX_OPS + 8]; /* float in a register that is zero above it */
     uint16_t put_to[IR_MAX_OPS + 8]; /* slot whose pinned register the value is best made in */
     IrRef held[32];    /* value in each register that is no pin */
     IrRef slot_held[IR_MAX_SLOTS];
+    IrRef slot_low[IR_MAX_SLOTS]; /* float that is the low part of a vector's slot */
     IrRef cell_held[64];
     uint8_t *label[IR_MAX_LABELS];
     struct { uint8_t *from; unsigned label; } fixups[IR_MAX_LABELS * 2];
     unsigned n_fixups;
+    uint64_t consts[MAX_CONSTS][2]; /* vectors that follow the code */
+    struct { uint8_t *at; uint8_t n, more; } const_uses[MAX_CONST_USES]; /* rel32, bytes behind it */
+    unsigned n_consts, n_const_uses;
     Cold cold[MAX_COLD];
     unsigned n_cold, dead;
     RegionPoint points[IR_MAX_OPS / 4];
@@ -161,8 +172,10 @@ static inline int32_t cell_disp(const Emit *e, unsigned cell)
 }
 static inline const IrOp *op_of(const Emit *e, IrRef v) { return &e->b->ops[v]; }
 static inline bool is_const(const Emit *e, IrRef v) { return op_of(e, v)->code == IR_CONST; }
-static inline bool is_wide_type(unsigned type) { return ir_type_bits(type) > 64; }
+/* lives in cells, and is done in C */
+static inline bool is_wide_type(unsigned type) { return ir_type_bits(type) > 64 && type != IR_V128; }
 static inline bool is_float_type(unsigned type) { return type == IR_F32 || type == IR_F64; }
+static inline bool is_xmm_type(unsigned type) { return is_float_type(type) || type == IR_V128; }
 static inline bool is_64(unsigned type) { return ir_type_bits(type) == 64; }
 static inline uint32_t reg_bit(unsigned r) { return UINT32_C(1) << r; }
 static inline int32_t code_offset(const Emit *e) { return (int32_t)(e->a.p - e->t->code.write); }
@@ -195,6 +208,10 @@ void hold_shared(Emit *e, unsigned n, unsigned r);
 unsigned new_cell(Emit *e, IrRef v);
 void slot_now_holds(Emit *e, unsigned slot, IrRef v);
 void mov_xmm(Emit *e, unsigned dst, unsigned src);
+/* all of a value of that type, between an xmm register and memory off rbp */
+void load_xmm(Asm *a, unsigned type, unsigned r, int32_t disp);
+void store_xmm(Asm *a, unsigned type, unsigned r, int32_t disp);
+void slot_low_holds(Emit *e, unsigned slot, IrRef v);
 
 /* x64_loop.c: pins of a loop's own */
 void loop_begin(Emit *e);             /* chooses them; emits what changes to them and back, aside */
@@ -210,6 +227,11 @@ bool emit_int(Emit *e, IrRef i, const IrOp *op);
 bool emit_float(Emit *e, IrRef i, const IrOp *op);
 void flush_nan(Emit *e);
 bool may_wait_for_nan(const Emit *e, const IrOp *op); /* op and the value that is not looked at */
+/* x64_vec.c, x64_vec_lanes.c, x64_vec_move.c, x64_vec_fp.c */
+bool emit_vector(Emit *e, IrRef i, const IrOp *op);
+bool vector_const(const Emit *e, IrRef v, uint64_t out[2]); /* v is known when compiling */
+void make_vector_const(Emit *e, unsigned r, const uint64_t v[2]);
+void put_vector_consts(Emit *e); /* behind the code */
 bool emit_memory(Emit *e, IrRef i, const IrOp *op);
 bool emit_atomic(Emit *e, IrRef i, const IrOp *op); /* x64_atomic.c, for emit_memory */
 bool emit_exit(Emit *e, const IrOp *op);

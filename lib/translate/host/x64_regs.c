@@ -20,8 +20,10 @@ void regs_reset(Emit *e)
     memset(e->slot, 0xff, n * sizeof *e->slot);
     memset(e->cell, NO_CELL, n);
     memset(e->boxed, 0, n);
+    memset(e->zeroed, 0, n);
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
+    memset(e->slot_low, 0, sizeof e->slot_low);
     memset(e->cell_held, 0, sizeof e->cell_held);
     memset(e->shared, 0, sizeof e->shared);
     memcpy(e->temps, int_temps, sizeof int_temps);
@@ -33,6 +35,17 @@ void mov_xmm(Emit *e, unsigned dst, unsigned src)
 {
     if (dst != src)
         vex_rr(&e->a, 1, 0, false, 0x28, (int)dst - 16, 0, (int)src - 16); /* vmovaps */
+}
+
+void load_xmm(Asm *a, unsigned type, unsigned r, int32_t disp)
+{
+    /* vmovups, vmovq */
+    vex_rm(a, 1, type == IR_V128 ? 0 : 2, false, type == IR_V128 ? 0x10 : 0x7e, (int)r - 16, 0, RBP, disp);
+}
+
+void store_xmm(Asm *a, unsigned type, unsigned r, int32_t disp)
+{
+    vex_rm(a, 1, type == IR_V128 ? 0 : 1, false, type == IR_V128 ? 0x11 : 0xd6, (int)r - 16, 0, RBP, disp);
 }
 
 static bool pin_of(const Emit *e, unsigned slot, unsigned *r)
@@ -63,16 +76,17 @@ void spill(Emit *e, unsigned r)
         return;
     }
     unsigned code = op_of(e, v)->code;
+    uint64_t known[2];
     if (v == e->nan_value)
         flush_nan(e);
     e->held[r] = 0;
     e->reg[v] = NO_REG;
-    if (code == IR_CONST || code == IR_PC || e->slot[v] != NO_SLOT || e->cell[v] != NO_CELL)
+    if (code == IR_CONST || code == IR_PC || (r >= 16 && vector_const(e, v, known)) || e->slot[v] != NO_SLOT || e->cell[v] != NO_CELL)
         return; /* can be had again */
     unsigned c = new_cell(e, v);
     e->spills += r < 16;
     if (r >= 16)
-        vex_rm(&e->a, 1, 1, false, 0xd6, (int)r - 16, 0, RBP, cell_disp(e, c)); /* vmovq */
+        store_xmm(&e->a, op_of(e, v)->type, r, cell_disp(e, c));
     else
         store(&e->a, true, RBP, cell_disp(e, c), (int)r);
 }
@@ -139,7 +153,7 @@ unsigned temp_xmm(Emit *e)
 
 static unsigned temp_for(Emit *e, unsigned type)
 {
-    return is_float_type(type) ? temp_xmm(e) : temp_gpr(e);
+    return is_xmm_type(type) ? temp_xmm(e) : temp_gpr(e);
 }
 
 void take_reg(Emit *e, unsigned r)
@@ -174,7 +188,8 @@ static void load_home(Emit *e, IrRef v, unsigned r, int32_t disp, bool cell)
         if (type == IR_F32 && !e->boxed[v])
             vex_rm(&e->a, 1, 2, false, 0x10, (int)r - 16, 0, RBP, disp); /* vmovss */
         else
-            vex_rm(&e->a, 1, 2, false, 0x7e, (int)r - 16, 0, RBP, disp); /* vmovq */
+            load_xmm(&e->a, type, r, disp);
+        e->zeroed[v] = type == IR_F64 || (type == IR_F32 && !e->boxed[v]);
     } else {
         load(&e->a, is_64(type), (int)r, RBP, disp);
     }
@@ -192,7 +207,16 @@ unsigned use_reg(Emit *e, IrRef v)
         e->locked |= reg_bit(r);
         return r;
     }
+    uint64_t known[2];
     r = temp_for(e, op->type);
+    if (op->type == IR_V128 && vector_const(e, v, known)) {
+        make_vector_const(e, r, known);
+        if (op->code == IR_CONST)
+            return r; /* scratch: made again at the next use */
+        e->held[r] = v;
+        e->reg[v] = (uint8_t)r;
+        return r;
+    }
     if (op->code == IR_CONST) {
         if (r < 16 && op->imm == 0 && e->keep_flags) {
             mov_ri_keep(&e->a, (int)r, 0);
@@ -243,7 +267,7 @@ void use_in(Emit *e, IrRef v, unsigned r)
 bool use_imm(Emit *e, IrRef v, int32_t *imm)
 {
     const IrOp *op = op_of(e, v);
-    if (op->code != IR_CONST || is_wide_type(op->type))
+    if (op->code != IR_CONST || ir_type_bits(op->type) > 64)
         return false;
     int64_t s = bits_sext((uint64_t)op->imm, ir_type_bits(op->type));
     *imm = (int32_t)s;
@@ -294,11 +318,15 @@ static unsigned other_slot(const Emit *e, unsigned slot, IrRef v)
     return found;
 }
 
-void save_slot(Emit *e, unsigned slot)
+void slot_low_holds(Emit *e, unsigned slot, IrRef v)
 {
-    IrRef v = e->slot_held[slot];
+    e->slot_low[slot] = v;
+    e->slot[v] = (uint16_t)slot;
+}
+
+static void save_value(Emit *e, unsigned slot, IrRef v)
+{
     unsigned r, t;
-    e->slot_held[slot] = 0;
     if (!v || e->slot[v] != slot)
         return;
     if (!still_needed(e, v)) {
@@ -330,23 +358,39 @@ void save_slot(Emit *e, unsigned slot)
     e->slot[v] = NO_SLOT;
 }
 
+void save_slot(Emit *e, unsigned slot)
+{
+    IrRef v = e->slot_held[slot], low = e->slot_low[slot];
+    e->slot_held[slot] = e->slot_low[slot] = 0;
+    save_value(e, slot, v);
+    save_value(e, slot, low);
+}
+
 void save_all_slots(Emit *e)
 {
     for (unsigned s = 0; s < e->b->guest->n_slots; s++)
-        if (e->slot_held[s])
+        if (e->slot_held[s] || e->slot_low[s])
             save_slot(e, s);
+}
+
+/* The slot can change without a move of v, its value. */
+static bool goes_easily(const Emit *e, unsigned slot, IrRef v)
+{
+    return !still_needed(e, v) || e->slot[v] != slot || e->reg[v] != NO_REG;
 }
 
 unsigned def_reg_not(Emit *e, IrRef v, uint32_t avoid)
 {
     const IrOp *op = op_of(e, v);
     unsigned slot = e->put_to[v], r;
-    bool is_float = is_float_type(op->type);
+    bool is_float = is_xmm_type(op->type);
     if (slot != NO_SLOT && pin_of(e, slot, &r) && !(avoid & reg_bit(r))) {
-        IrRef old = e->slot_held[slot];
-        if (!still_needed(e, old) || e->slot[old] != slot || e->reg[old] != NO_REG) {
+        if (goes_easily(e, slot, e->slot_held[slot]) && goes_easily(e, slot, e->slot_low[slot])) {
             save_slot(e, slot);
-            slot_now_holds(e, slot, v);
+            if (op->type == e->b->guest->slots[slot].type)
+                slot_now_holds(e, slot, v);
+            else
+                slot_low_holds(e, slot, v); /* the rest follows: emit_zext in x64_vec_move.c */
             e->locked |= reg_bit(r);
             return r;
         }
@@ -421,6 +465,7 @@ void drop_values(Emit *e)
         drop_shared(e, i);
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
+    memset(e->slot_low, 0, sizeof e->slot_low);
     memset(e->cell_held, 0, sizeof e->cell_held);
     e->sticky = 0;
 }

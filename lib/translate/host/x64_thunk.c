@@ -43,9 +43,9 @@ static void pins(Asm *a, const X64Thunks *k, const IrGuest *g, bool to_memory)
             op_rm(a, 0, ir_type_bits(g->slots[s].type) == 64, to_memory ? 0x89 : 0x8b, r, RBP,
                   disp);
         else if (to_memory)
-            vex_rm(a, 1, 1, false, 0xd6, r - 16, 0, RBP, disp); /* vmovq */
+            store_xmm(a, g->slots[s].type, (unsigned)r, disp);
         else
-            vex_rm(a, 1, 2, false, 0x7e, r - 16, 0, RBP, disp);
+            load_xmm(a, g->slots[s].type, (unsigned)r, disp);
     }
 }
 
@@ -56,11 +56,11 @@ static void temps(Asm *a, const X64Thunks *k, bool to_memory)
             op_rm(a, 0, true, to_memory ? 0x89 : 0x8b, saved_temps[i], RBP,
                   FIELD(k, save) + (int32_t)(8 * i));
     for (unsigned x = 0; x < 6; x++) {
-        int32_t disp = FIELD(k, save) + (int32_t)(8 * (SAVED_TEMPS + x));
+        int32_t disp = FIELD(k, save) + (int32_t)(8 * SAVED_TEMPS + 16 * x);
         if (to_memory)
-            vex_rm(a, 1, 1, false, 0xd6, (int)x, 0, RBP, disp);
+            store_xmm(a, IR_V128, XMM(x), disp);
         else
-            vex_rm(a, 1, 2, false, 0x7e, (int)x, 0, RBP, disp);
+            load_xmm(a, IR_V128, XMM(x), disp);
     }
 }
 
@@ -236,11 +236,19 @@ static uint32_t make_call(Translator *t, Asm *a, const X64Thunks *k, void (*fn)(
 
 static void do_load(TranslateCpu *cpu)
 {
+    if (ir_mem_log2(cpu->slow_info) > 3) {
+        memory_load_wide(cpu, cpu->slow_address, cpu->slow_info, &cpu->cells[CELL_RESULT]);
+        return;
+    }
     cpu->slow_value = memory_load(cpu, cpu->slow_address, cpu->slow_info);
 }
 
 static void do_store(TranslateCpu *cpu)
 {
+    if (ir_mem_log2(cpu->slow_info) > 3) {
+        memory_store_wide(cpu, cpu->slow_address, cpu->slow_info, &cpu->cells[CELL_A]);
+        return;
+    }
     uint64_t mask = UINT64_MAX >> (64 - 8 * ir_mem_bytes(cpu->slow_info));
     memory_store(cpu, cpu->slow_address, cpu->slow_info, cpu->slow_value & mask);
 }
@@ -309,6 +317,15 @@ static bool host_is_able(GError **error)
     return true;
 }
 
+static void look_at_host(X64Thunks *k)
+{
+    unsigned a, b, c = 0, d;
+    if (__get_cpuid(1, &a, &b, &c, &d)) {
+        k->has_aes = c & bit_AES;
+        k->has_clmul = c & bit_PCLMUL;
+    }
+}
+
 static void assign_pins(const TranslateGuest *g, X64Thunks *k)
 {
     memset(k->pin, -1, sizeof k->pin);
@@ -330,6 +347,7 @@ bool x64_start(Translator *t, GError **error)
     k->pool = x64_float_pool(t, &a);
     k->bias = (int32_t)t->guest->hot + 128;
     assign_pins(t->guest, k);
+    look_at_host(k);
     k->exit_link = make_exit(t, &a, k, EXIT_LINK);
     k->exit_miss = make_exit(t, &a, k, EXIT_MISS);
     k->exit_mode = make_exit(t, &a, k, EXIT_MODE);
