@@ -154,6 +154,7 @@ void linux_do_call(LinuxThread *t);
 
 typedef struct LinuxTrap {
     bool call;       /* a system call: the CPU's pc is behind it already */
+    bool again;      /* nothing at all: the CPU goes on at its pc */
     int signal, code; /* else a signal */
     uint64_t addr;
 } LinuxTrap;
@@ -184,6 +185,11 @@ typedef struct LinuxAbi {
     uint64_t min_stack_frame; /* AT_MINSIGSTKSZ */
     /* What the exception of env.exception means. */
     void (*trap)(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out);
+    /* A signal of the host's that the guest's access raised, which may be made more like the guest's own;
+       true: the access is to be done again. NULL: as it is. */
+    bool (*fault)(LinuxThread *t, siginfo_t *info);
+    /* An option of prctl: true when it is this ISA's own, *result then set. NULL: there are none. */
+    bool (*prctl)(LinuxThread *t, const uint64_t args[6], int64_t *result);
     void (*get_call)(TranslateCpu *cpu, uint64_t *number, uint64_t args[6]);
     void (*set_result)(TranslateCpu *cpu, int64_t result);
     /* Back before the system call instruction, with the first argument as it was. */
@@ -295,6 +301,8 @@ struct LinuxThread {
     siginfo_t sent[5];        /* signals of the CPU's that were sent by somebody */
     bool faulted;             /* fault_info is that of TRANSLATE_HOST_FAULT */
     siginfo_t fault_info;
+    uint64_t fault_address, fault_syndrome; /* of the last fault, as the ISA's frames tell it */
+    bool untag;               /* pointers given to system calls may have a top byte */
     uint64_t mask;            /* blocked by the guest: bit signal - 1 */
     uint64_t wait_mask;       /* of the call being done, if waiting */
     bool waiting, waited;     /* waited: the signal to be delivered came while it did */

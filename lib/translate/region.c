@@ -45,6 +45,7 @@ static void start_form(TranslateCpu *cpu, Region *r, Former *f)
     b->mode = r->mode;
     b->cpu = cpu;
     b->start = r->phys;
+    b->ignore_top = false;
     b->former = f;
     b->may_follow = NULL;
     b->label_of = NULL;

@@ -72,11 +72,30 @@ typedef struct ArmCpu {
     /* Branch targets: there are guarded pages, and whether that of an address is one. The callback is for
        any thread, with locks held; NULL: none is. */
     bool guards;
+    /* Set by the environment once an address with a top byte was met: from then on that byte is cut off
+       by the code, which costs an instruction an access. */
+    bool tagged;
     bool (*guarded)(void *opaque, uint64_t address);
     void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
     unsigned next_tag;
 } ArmCpu;
+
+/* The memory that an instruction reaches. */
+typedef struct ArmAccess {
+    uint8_t rn;              /* base register; 31: SP */
+    bool index;              /* + register rm, extended by option, shifted; else + offset */
+    uint8_t rm, option, shift;
+    int32_t offset;
+    uint16_t bytes;
+    bool read, write;
+    bool unchecked;          /* whatever tags there are */
+} ArmAccess;
+
+/* False: none, or none by a register alone (literals, LDRAA, scalable vectors, prefetches). */
+bool arm_access(uint32_t word, ArmAccess *out);
+/* With the registers as they are before the instruction. */
+uint64_t arm_access_address(const ArmCpu *cpu, const ArmAccess *access);
 
 /* NZCV in bits 31 to 28. */
 uint32_t arm_nzcv(const TranslateCpu *cpu);

@@ -22,6 +22,7 @@ enum {
 #define MODE_DN 1u
 #define MODE_FZ 2u
 #define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
+#define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
