@@ -37,10 +37,28 @@ static ArmCpu *arm(const TranslateCpu *cpu)
     return (ArmCpu *)(uintptr_t)cpu;
 }
 
+/* ESR_EL1: exception classes and IL */
+#define ESR_FETCH 0x82000000u
+#define ESR_PC 0x8a000000u
+#define ESR_DATA 0x92000000u
+
+static bool access_at_pc(const LinuxThread *t, ArmAccess *out)
+{
+    uint32_t word;
+    return !guest_read(&word, t->cpu->pc, sizeof word) && arm_access(GUINT32_FROM_LE(word), out);
+}
+
+static unsigned writes(const LinuxThread *t)
+{
+    ArmAccess a;
+    return access_at_pc(t, &a) && a.write;
+}
+
 static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out)
 {
     Vma v;
     *out = (LinuxTrap){.signal = SIGSEGV, .code = SEGV_MAPERR, .addr = value};
+    t->fault_address = t->fault_syndrome = 0;
     switch (exception) {
     case ARM_SVC:
         t->cpu->pc += 4;
@@ -49,17 +67,126 @@ static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *
     case ARM_UNDEFINED:
         *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
         break;
+    case ARM_BRANCH_TARGET:
+        *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
+        break;
     case ARM_BRK:
         *out = (LinuxTrap){.signal = SIGTRAP, .code = TRAP_BRKPT, .addr = t->cpu->pc};
         break;
     case ARM_ALIGNMENT: case ARM_PC_ALIGNMENT:
+        t->fault_address = value;
+        t->fault_syndrome = exception == ARM_ALIGNMENT ? ESR_DATA | 0x21 | writes(t) << 6 : ESR_PC;
         *out = (LinuxTrap){.signal = SIGBUS, .code = BUS_ADRALN, .addr = value};
         break;
+    case ARM_FETCH:
+        if (value >> 56 && !(value >> 48 & 0xff)) { /* a branch drops the tag of its target */
+            t->cpu->pc = value & UINT64_MAX >> 8;
+            out->again = true;
+            return;
+        }
+        /* fall through */
     default:
+        t->fault_address = value;
         if (mm_find(&t->process->mm, value, &v))
             out->code = SEGV_ACCERR;
+        t->fault_syndrome = ESR_FETCH | (out->code == SEGV_ACCERR ? 0xf : 7);
         break;
     }
+}
+
+/* An address that the host refuses has no place in what it tells. The first time it may be that the guest
+   means the rest of an address with a tag: the code is made again, for tags to be cut off. */
+static bool fault(LinuxThread *t, siginfo_t *info)
+{
+    ArmCpu *a = arm(t->cpu);
+    ArmAccess access;
+    if (info->si_signo == SIGSEGV && info->si_code == SI_KERNEL) {
+        if (!a->tagged) {
+            a->tagged = true;
+            return true;
+        }
+        info->si_code = SEGV_MAPERR;
+        info->si_addr = NULL;
+        if (access_at_pc(t, &access))
+            info->si_addr = guest_ptr(arm_access_address(a, &access) & UINT64_MAX >> 8);
+    }
+    t->fault_address = (uint64_t)(uintptr_t)info->si_addr;
+    t->fault_syndrome = ESR_DATA | writes(t) << 6 | (info->si_code == SEGV_ACCERR ? 0xf : 7);
+    if (info->si_signo == SIGBUS)
+        t->fault_syndrome = ESR_DATA | writes(t) << 6 | 0x11;
+    return false;
+}
+
+/* ---- prctl ----------------------------------------------------------------------------------------- */
+
+enum { /* linux/prctl.h; older headers lack some */
+    PAC_RESET_KEYS = 54, SET_TAGGED_ADDR_CTRL = 55, GET_TAGGED_ADDR_CTRL = 56, PAC_SET_ENABLED_KEYS = 60,
+    PAC_GET_ENABLED_KEYS = 61, TAGGED_ADDR_ENABLE = 1, ALL_KEYS = 31, ADDRESS_KEYS = 15
+};
+
+static void reset_keys(ArmCpu *a, unsigned which);
+
+static bool arm_prctl(LinuxThread *t, const uint64_t a[6], int64_t *result)
+{
+    ArmCpu *cpu = arm(t->cpu);
+    uint64_t last = a[3] | a[4];
+    *result = -EINVAL;
+    switch ((int)a[0]) {
+    case PAC_RESET_KEYS: /* none are all */
+        if (!cpu->props.pauth || a[2] | last || a[1] & ~(uint64_t)ALL_KEYS)
+            return true;
+        reset_keys(cpu, a[1] ? (unsigned)a[1] : ALL_KEYS);
+        *result = 0;
+        return true;
+    case PAC_SET_ENABLED_KEYS:
+        if (!cpu->props.pauth || last || a[1] & ~(uint64_t)ADDRESS_KEYS || a[2] & ~a[1])
+            return true;
+        cpu->pac_disabled = (cpu->pac_disabled & ~(uint32_t)a[1]) | ((uint32_t)a[1] & ~(uint32_t)a[2]);
+        *result = 0;
+        return true;
+    case PAC_GET_ENABLED_KEYS:
+        if (cpu->props.pauth && !(a[1] | a[2] | last))
+            *result = ADDRESS_KEYS & ~cpu->pac_disabled;
+        return true;
+    case SET_TAGGED_ADDR_CTRL:
+        if (a[2] | last || a[1] & ~(uint64_t)TAGGED_ADDR_ENABLE)
+            return true;
+        t->untag = a[1] & TAGGED_ADDR_ENABLE;
+        *result = 0;
+        return true;
+    case GET_TAGGED_ADDR_CTRL:
+        if (!(a[1] | a[2] | last))
+            *result = t->untag;
+        return true;
+    default: return false;
+    }
+}
+
+static bool is_guarded(void *opaque, uint64_t address)
+{
+    return mm_guarded(&((LinuxProcess *)opaque)->mm, address);
+}
+
+static int more_prot(const TranslateCpu *cpu)
+{
+    return arm(cpu)->props.bti ? LINUX_PROT_BTI : 0;
+}
+
+static int code_prot(uint32_t features)
+{
+    return features & 1 ? LINUX_PROT_BTI : 0;
+}
+
+/* The process may have got its first guarded page, by this thread or another. */
+static void look_for_guards(TranslateCpu *cpu)
+{
+    ArmCpu *a = arm(cpu);
+    LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
+    if (a->guards || !mm_guards(&p->mm))
+        return;
+    a->guards = true;
+    a->guarded = is_guarded;
+    a->guarded_opaque = p;
 }
 
 static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
@@ -71,6 +198,7 @@ static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
 static void set_result(TranslateCpu *cpu, int64_t result)
 {
     arm(cpu)->x[0] = (uint64_t)result;
+    look_for_guards(cpu);
 }
 
 static void restart(TranslateCpu *cpu, uint64_t number, uint64_t arg0)
@@ -97,6 +225,7 @@ static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
     const LinuxThread *t = cpu->user;
     t->process->isa->reset_user(cpu, entry);
     arm(cpu)->sp = sp;
+    look_for_guards(cpu);
     reset_keys(arm(cpu), 31);
 }
 
@@ -116,6 +245,9 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->pstate = f->pstate;
         memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
         a->pac_disabled = f->pac_disabled;
+        look_for_guards(to);
+        a->tagged = f->tagged;
+        ((LinuxThread *)to->user)->untag = ((const LinuxThread *)from->user)->untag;
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -141,7 +273,7 @@ static const struct Cap {
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
@@ -175,6 +307,7 @@ static void cpuinfo(TranslateCpu *cpu, GString *out)
 /* ---- Signal frames ----------------------------------------------------------------- */
 
 #define FPSIMD_MAGIC 0x46508001u
+#define ESR_MAGIC 0x45535201u
 
 typedef struct Record { /* struct _aarch64_ctx */
     uint32_t magic, size;
@@ -185,6 +318,11 @@ typedef struct FpRecord { /* struct fpsimd_context */
     uint32_t fpsr, fpcr;
     uint64_t v[32][2];
 } FpRecord;
+
+typedef struct EsrRecord { /* struct esr_context */
+    Record head;
+    uint64_t esr;
+} EsrRecord;
 
 typedef struct Context { /* struct ucontext with its sigcontext */
     uint64_t flags, link;
@@ -208,19 +346,22 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
 {
     ArmCpu *a = arm(t->cpu);
     uint64_t at = (frame->stack & ~UINT64_C(15)) - sizeof(Frame);
-    bool fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    bool by_fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    EsrRecord esr = {{ESR_MAGIC, sizeof esr}, t->fault_syndrome};
     Frame f = {.info = frame->info, .fp = a->x[FP], .lr = a->x[LR]};
     FpRecord fp = {.head = {FPSIMD_MAGIC, sizeof fp}, .fpsr = arm_fpsr(t->cpu), .fpcr = arm_fpcr(t->cpu)};
     f.uc.stack = frame->altstack;
     f.uc.mask = frame->mask;
-    f.uc.fault_address = fault ? (uint64_t)(uintptr_t)frame->info.si_addr : 0;
+    f.uc.fault_address = by_fault ? t->fault_address : 0;
     memcpy(f.uc.regs, a->x, sizeof f.uc.regs);
     f.uc.sp = a->sp;
     f.uc.pc = t->cpu->pc;
     f.uc.pstate = arm_pstate(t->cpu);
     for (unsigned i = 0; i < 32; i++)
         memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
-    memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind it end the list */
+    memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind them end the list */
+    if (by_fault && esr.esr)
+        memcpy(f.uc.records + sizeof fp, &esr, sizeof esr);
     if (guest_write(at, &f, sizeof f))
         return false;
     a->x[0] = (uint64_t)frame->signal;
@@ -232,6 +373,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     a->x[LR] = frame->flags & 0x04000000 /* SA_RESTORER */ ? frame->restorer : t->process->sigreturn;
     a->sp = at;
     t->cpu->pc = frame->handler;
+    a->btype = a->guards ? 2 : 0; /* as if it had been called */
     return true;
 }
 
@@ -311,7 +453,11 @@ const LinuxAbi aarch64_linux = {
     .mmap_top = UINT64_C(0x7ffffff000),
     .pie_base = UINT64_C(0x5555550000),
     .min_stack_frame = sizeof(Frame) + 16,
+    .more_prot = more_prot,
+    .code_prot = code_prot,
     .trap = trap,
+    .fault = fault,
+    .prctl = arm_prctl,
     .get_call = get_call,
     .set_result = set_result,
     .restart = restart,

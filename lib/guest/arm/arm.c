@@ -27,6 +27,7 @@ static const IrSlot slots[SLOT_COUNT] = {
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
     S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
+    S(SLOT_BTYPE, btype),
     PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
     [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
 };
@@ -73,6 +74,7 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
     [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
     [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
+    [HELPER_BRANCH_TARGET] = {"branch_target", arm_helper_branch_target, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
     [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
 };
 

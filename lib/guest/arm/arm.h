@@ -21,6 +21,7 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
     ARM_PC_ALIGNMENT, /* value: the address */
     ARM_FETCH,        /* no right to execute; value: the address */
     ARM_DATA,         /* value: the address */
+    ARM_BRANCH_TARGET, /* not one of the branch that came here; value: BTYPE */
 } ArmException;
 
 /* Bits of FPCR and FPSR. */
@@ -67,9 +68,34 @@ typedef struct ArmCpu {
     /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
     uint64_t pac_keys[5][2];
     uint32_t pac_disabled;
+    uint64_t btype;         /* PSTATE.BTYPE, while guards */
+    /* Branch targets: there are guarded pages, and whether that of an address is one. The callback is for
+       any thread, with locks held; NULL: none is. */
+    bool guards;
+    /* Set by the environment once an address with a top byte was met: from then on that byte is cut off
+       by the code, which costs an instruction an access. */
+    bool tagged;
+    bool (*guarded)(void *opaque, uint64_t address);
+    void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
     unsigned next_tag;
 } ArmCpu;
+
+/* The memory that an instruction reaches. */
+typedef struct ArmAccess {
+    uint8_t rn;              /* base register; 31: SP */
+    bool index;              /* + register rm, extended by option, shifted; else + offset */
+    uint8_t rm, option, shift;
+    int32_t offset;
+    uint16_t bytes;
+    bool read, write;
+    bool unchecked;          /* whatever tags there are */
+} ArmAccess;
+
+/* False: none, or none by a register alone (literals, LDRAA, scalable vectors, prefetches). */
+bool arm_access(uint32_t word, ArmAccess *out);
+/* With the registers as they are before the instruction. */
+uint64_t arm_access_address(const ArmCpu *cpu, const ArmAccess *access);
 
 /* NZCV in bits 31 to 28. */
 uint32_t arm_nzcv(const TranslateCpu *cpu);

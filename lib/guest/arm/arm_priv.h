@@ -15,12 +15,14 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
     SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC,
-    SLOT_PSTATE, SLOT_PAC, SLOT_COUNT = SLOT_PAC + 10
+    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10, SLOT_COUNT
 };
 
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
+#define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
+#define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
@@ -42,6 +44,7 @@ enum {
     HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
     HELPER_RANDOM,
     HELPER_QARMA,
+    HELPER_BRANCH_TARGET, /* (BTYPE): raises */
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -71,6 +74,7 @@ HELPER(dot);
 HELPER(crypto3);
 HELPER(random);
 HELPER(qarma);
+HELPER(branch_target);
 
 /* user.c */
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
@@ -140,6 +144,9 @@ static inline bool arm_undefined(ArmTrans *c)
 
 /* trans_int.c: to an address: op 0 BR, 1 BLR, 2 RET, by register rn. */
 void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
+/* trans_bti.c: before the first instruction of a region; before BR and BLR by register rn. */
+void arm_check_target(ArmTrans *c);
+void arm_set_btype(ArmTrans *c, bool call, int rn);
 /* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
 bool arm_pauth_hint(ArmTrans *c, unsigned hint);
 /* pauth.c */
