@@ -37,10 +37,28 @@ static ArmCpu *arm(const TranslateCpu *cpu)
     return (ArmCpu *)(uintptr_t)cpu;
 }
 
+/* ESR_EL1: exception classes and IL */
+#define ESR_FETCH 0x82000000u
+#define ESR_PC 0x8a000000u
+#define ESR_DATA 0x92000000u
+
+static bool access_at_pc(const LinuxThread *t, ArmAccess *out)
+{
+    uint32_t word;
+    return !guest_read(&word, t->cpu->pc, sizeof word) && arm_access(GUINT32_FROM_LE(word), out);
+}
+
+static unsigned writes(const LinuxThread *t)
+{
+    ArmAccess a;
+    return access_at_pc(t, &a) && a.write;
+}
+
 static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out)
 {
     Vma v;
     *out = (LinuxTrap){.signal = SIGSEGV, .code = SEGV_MAPERR, .addr = value};
+    t->fault_address = t->fault_syndrome = 0;
     switch (exception) {
     case ARM_SVC:
         t->cpu->pc += 4;
@@ -49,17 +67,126 @@ static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *
     case ARM_UNDEFINED:
         *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
         break;
+    case ARM_BRANCH_TARGET:
+        *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
+        break;
     case ARM_BRK:
         *out = (LinuxTrap){.signal = SIGTRAP, .code = TRAP_BRKPT, .addr = t->cpu->pc};
         break;
     case ARM_ALIGNMENT: case ARM_PC_ALIGNMENT:
+        t->fault_address = value;
+        t->fault_syndrome = exception == ARM_ALIGNMENT ? ESR_DATA | 0x21 | writes(t) << 6 : ESR_PC;
         *out = (LinuxTrap){.signal = SIGBUS, .code = BUS_ADRALN, .addr = value};
         break;
+    case ARM_FETCH:
+        if (value >> 56 && !(value >> 48 & 0xff)) { /* a branch drops the tag of its target */
+            t->cpu->pc = value & UINT64_MAX >> 8;
+            out->again = true;
+            return;
+        }
+        /* fall through */
     default:
+        t->fault_address = value;
         if (mm_find(&t->process->mm, value, &v))
             out->code = SEGV_ACCERR;
+        t->fault_syndrome = ESR_FETCH | (out->code == SEGV_ACCERR ? 0xf : 7);
         break;
     }
+}
+
+/* An address that the host refuses has no place in what it tells. The first time it may be that the guest
+   means the rest of an address with a tag: the code is made again, for tags to be cut off. */
+static bool fault(LinuxThread *t, siginfo_t *info)
+{
+    ArmCpu *a = arm(t->cpu);
+    ArmAccess access;
+    if (info->si_signo == SIGSEGV && info->si_code == SI_KERNEL) {
+        if (!a->tagged) {
+            a->tagged = true;
+            return true;
+        }
+        info->si_code = SEGV_MAPERR;
+        info->si_addr = NULL;
+        if (access_at_pc(t, &access))
+            info->si_addr = guest_ptr(arm_access_address(a, &access) & UINT64_MAX >> 8);
+    }
+    t->fault_address = (uint64_t)(uintptr_t)info->si_addr;
+    t->fault_syndrome = ESR_DATA | writes(t) << 6 | (info->si_code == SEGV_ACCERR ? 0xf : 7);
+    if (info->si_signo == SIGBUS)
+        t->fault_syndrome = ESR_DATA | writes(t) << 6 | 0x11;
+    return false;
+}
+
+/* ---- prctl ----------------------------------------------------------------------------------------- */
+
+enum { /* linux/prctl.h; older headers lack some */
+    PAC_RESET_KEYS = 54, SET_TAGGED_ADDR_CTRL = 55, GET_TAGGED_ADDR_CTRL = 56, PAC_SET_ENABLED_KEYS = 60,
+    PAC_GET_ENABLED_KEYS = 61, TAGGED_ADDR_ENABLE = 1, ALL_KEYS = 31, ADDRESS_KEYS = 15
+};
+
+static void reset_keys(ArmCpu *a, unsigned which);
+
+static bool arm_prctl(LinuxThread *t, const uint64_t a[6], int64_t *result)
+{
+    ArmCpu *cpu = arm(t->cpu);
+    uint64_t last = a[3] | a[4];
+    *result = -EINVAL;
+    switch ((int)a[0]) {
+    case PAC_RESET_KEYS: /* none are all */
+        if (!cpu->props.pauth || a[2] | last || a[1] & ~(uint64_t)ALL_KEYS)
+            return true;
+        reset_keys(cpu, a[1] ? (unsigned)a[1] : ALL_KEYS);
+        *result = 0;
+        return true;
+    case PAC_SET_ENABLED_KEYS:
+        if (!cpu->props.pauth || last || a[1] & ~(uint64_t)ADDRESS_KEYS || a[2] & ~a[1])
+            return true;
+        cpu->pac_disabled = (cpu->pac_disabled & ~(uint32_t)a[1]) | ((uint32_t)a[1] & ~(uint32_t)a[2]);
+        *result = 0;
+        return true;
+    case PAC_GET_ENABLED_KEYS:
+        if (cpu->props.pauth && !(a[1] | a[2] | last))
+            *result = ADDRESS_KEYS & ~cpu->pac_disabled;
+        return true;
+    case SET_TAGGED_ADDR_CTRL:
+        if (a[2] | last || a[1] & ~(uint64_t)TAGGED_ADDR_ENABLE)
+            return true;
+        t->untag = a[1] & TAGGED_ADDR_ENABLE;
+        *result = 0;
+        return true;
+    case GET_TAGGED_ADDR_CTRL:
+        if (!(a[1] | a[2] | last))
+            *result = t->untag;
+        return true;
+    default: return aarch64_prctl(t, a, result);
+    }
+}
+
+static bool is_guarded(void *opaque, uint64_t address)
+{
+    return mm_guarded(&((LinuxProcess *)opaque)->mm, address);
+}
+
+static int more_prot(const TranslateCpu *cpu)
+{
+    return arm(cpu)->props.bti ? LINUX_PROT_BTI : 0;
+}
+
+static int code_prot(uint32_t features)
+{
+    return features & 1 ? LINUX_PROT_BTI : 0;
+}
+
+/* The process may have got its first guarded page, by this thread or another. */
+static void look_for_guards(TranslateCpu *cpu)
+{
+    ArmCpu *a = arm(cpu);
+    LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
+    if (a->guards || !mm_guards(&p->mm))
+        return;
+    a->guards = true;
+    a->guarded = is_guarded;
+    a->guarded_opaque = p;
 }
 
 static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
@@ -71,6 +198,7 @@ static void get_call(TranslateCpu *cpu, uint64_t *number, uint64_t args[6])
 static void set_result(TranslateCpu *cpu, int64_t result)
 {
     arm(cpu)->x[0] = (uint64_t)result;
+    look_for_guards(cpu);
 }
 
 static void restart(TranslateCpu *cpu, uint64_t number, uint64_t arg0)
@@ -97,6 +225,7 @@ static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)
     const LinuxThread *t = cpu->user;
     t->process->isa->reset_user(cpu, entry);
     arm(cpu)->sp = sp;
+    look_for_guards(cpu);
     reset_keys(arm(cpu), 31);
 }
 
@@ -122,6 +251,9 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->vl_onexec = f->vl_onexec;
         memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
         a->pac_disabled = f->pac_disabled;
+        look_for_guards(to);
+        a->tagged = f->tagged;
+        ((LinuxThread *)to->user)->untag = ((const LinuxThread *)from->user)->untag;
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -145,9 +277,9 @@ static const struct Cap {
     CAP("fphp", 0, 9, fp16), CAP("asimdhp", 0, 10, fp16), {"cpuid", 0, 11, 0}, CAP("asimdrdm", 0, 12, rdm),
     CAP("jscvt", 0, 13, jscvt), CAP("fcma", 0, 14, fcma), CAP("lrcpc", 0, 15, lrcpc),
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
-    CAP("sha512", 0, 21, sha512), CAP("sve", 0, 22, sve), CAP("asimdfhm", 0, 23, fhm),
+    CAP("sha512", 0, 21, sha512), CAP("sve", 0, 22, sve_shown), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
@@ -181,6 +313,7 @@ static void cpuinfo(TranslateCpu *cpu, GString *out)
 /* ---- Signal frames ----------------------------------------------------------------- */
 
 #define FPSIMD_MAGIC 0x46508001u
+#define ESR_MAGIC 0x45535201u
 #define SVE_MAGIC 0x53564501u
 #define EXTRA_MAGIC 0x45585401u
 
@@ -201,6 +334,11 @@ typedef struct ExtraRecord { /* struct extra_context, and the end of the list th
     uint64_t end[2];
 } ExtraRecord;
 
+typedef struct EsrRecord { /* struct esr_context */
+    Record head;
+    uint64_t esr;
+} EsrRecord;
+
 typedef struct Context { /* struct ucontext with its sigcontext */
     uint64_t flags, link;
     stack_t stack;
@@ -219,12 +357,12 @@ typedef struct Frame {
 _Static_assert(sizeof(siginfo_t) == 128 && sizeof(FpRecord) == 0x210, "as the kernel has it");
 
 /* The frame record, where x29 points, is above all of it. */
-enum { LINK = 16, END = 16, FRAME_MOST = sizeof(Frame) + sizeof(ExtraRecord) + AARCH64_SVE_MOST + END + LINK };
+enum { LINK = 16, END = 16, FRAME_MOST = sizeof(Frame) + sizeof(EsrRecord) + sizeof(ExtraRecord) + AARCH64_SVE_MOST + END + LINK };
 
-/* Where a record of SVE of that size is in uc.records, and the size of all of the frame. */
-static size_t sve_place(size_t size, bool *extra, size_t *whole)
+/* Where a record of SVE of that size is in uc.records, behind one of a syndrome if there is one, and the size of all of the frame. */
+static size_t sve_place(size_t size, bool esr, bool *extra, size_t *whole)
 {
-    size_t at = sizeof(FpRecord), room = sizeof((Context *)0)->records;
+    size_t at = sizeof(FpRecord) + (esr ? sizeof(EsrRecord) : 0), room = sizeof((Context *)0)->records;
     *extra = at + size > room - END - offsetof(ExtraRecord, end);
     at += *extra ? sizeof(ExtraRecord) : 0;
     *whole = offsetof(Frame, uc.records) + MAX(at + size + END, room) + LINK;
@@ -236,21 +374,23 @@ static uint64_t frame_size(const TranslateCpu *cpu)
     const ArmProps *p = &arm(cpu)->props;
     bool extra;
     size_t whole;
-    sve_place(p->sve ? aarch64_sve_whole(arm_sve_length(p, 256)) : 0, &extra, &whole);
+    sve_place(p->sve ? aarch64_sve_whole(p->sve_shown ? arm_sve_length(p, 256) : arm(cpu)->vl) : 0, true, &extra, &whole);
     return whole + 16;
 }
 
-static void save_records(ArmCpu *a, uint8_t *records, uint64_t records_at)
+static void save_records(ArmCpu *a, const EsrRecord *esr, uint8_t *records, uint64_t records_at)
 {
     FpRecord fp = {.head = {FPSIMD_MAGIC, sizeof fp}, .fpsr = arm_fpsr(&a->base), .fpcr = arm_fpcr(&a->base)};
     bool extra;
-    size_t whole, size = aarch64_sve_size(a), at = sve_place(size, &extra, &whole);
+    size_t whole, size = aarch64_sve_size(a), at = sve_place(size, esr->esr, &extra, &whole);
     for (unsigned i = 0; i < 32; i++)
         memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
     memcpy(records, &fp, sizeof fp); /* zeros behind the last end the list */
+    if (esr->esr)
+        memcpy(records + sizeof fp, esr, sizeof *esr);
     if (extra) {
         ExtraRecord e = {.head = {EXTRA_MAGIC, offsetof(ExtraRecord, end)}, .data = records_at + at, .size = (uint32_t)size + END};
-        memcpy(records + sizeof fp, &e, sizeof e);
+        memcpy(records + at - sizeof e, &e, sizeof e);
     }
     if (size)
         aarch64_sve_save(a, records + at);
@@ -261,19 +401,20 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     ArmCpu *a = arm(t->cpu);
     _Alignas(16) uint8_t bytes[FRAME_MOST] = {0};
     Frame *f = (Frame *)(void *)bytes;
-    bool extra, fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    bool extra, by_fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    EsrRecord esr = {{ESR_MAGIC, sizeof esr}, by_fault ? t->fault_syndrome : 0};
     size_t whole;
-    sve_place(aarch64_sve_size(a), &extra, &whole);
+    sve_place(aarch64_sve_size(a), esr.esr, &extra, &whole);
     uint64_t at = (frame->stack & ~UINT64_C(15)) - whole, link[2] = {a->x[FP], a->x[LR]};
     f->info = frame->info;
     f->uc.stack = frame->altstack;
     f->uc.mask = frame->mask;
-    f->uc.fault_address = fault ? (uint64_t)(uintptr_t)frame->info.si_addr : 0;
+    f->uc.fault_address = by_fault ? t->fault_address : 0;
     memcpy(f->uc.regs, a->x, sizeof f->uc.regs);
     f->uc.sp = a->sp;
     f->uc.pc = t->cpu->pc;
     f->uc.pstate = arm_pstate(t->cpu);
-    save_records(a, f->uc.records, at + offsetof(Frame, uc.records));
+    save_records(a, &esr, f->uc.records, at + offsetof(Frame, uc.records));
     memcpy(bytes + whole - LINK, link, LINK);
     if (guest_write(at, bytes, whole))
         return false;
@@ -286,6 +427,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     a->x[LR] = frame->flags & 0x04000000 /* SA_RESTORER */ ? frame->restorer : t->process->sigreturn;
     a->sp = at;
     t->cpu->pc = frame->handler;
+    a->btype = a->guards ? 2 : 0; /* as if it had been called */
     return true;
 }
 
@@ -396,9 +538,12 @@ const LinuxAbi aarch64_linux = {
     .pie_base = UINT64_C(0x5555550000),
     .min_stack_frame = sizeof(Frame) + LINK + 16,
     .stack_frame = frame_size,
-    .prctl = aarch64_prctl,
     .exec_cpu = aarch64_exec_cpu,
+    .more_prot = more_prot,
+    .code_prot = code_prot,
     .trap = trap,
+    .fault = fault,
+    .prctl = arm_prctl,
     .get_call = get_call,
     .set_result = set_result,
     .restart = restart,

@@ -36,6 +36,7 @@ bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **
     if (min >= limit || top > limit)
         return fail(error, "no room for the guest's addresses");
     g_mutex_init(&mm->lock);
+    g_mutex_init(&mm->guards_lock);
     mm->vmas = g_tree_new_full(compare, NULL, NULL, g_free);
     mm->min = min;
     mm->limit = limit;
@@ -121,8 +122,54 @@ static uint64_t find_room(LinuxMm *mm, uint64_t size)
 
 /* ---- The tree ------------------------------------------------------------------ */
 
+static void set_guards(LinuxMm *mm, uint64_t addr, uint64_t size, bool on)
+{
+    if (!on && !mm->guards)
+        return;
+    g_mutex_lock(&mm->guards_lock);
+    if (!mm->guards)
+        __atomic_store_n(&mm->guards, g_hash_table_new(NULL, NULL), __ATOMIC_RELEASE);
+    GHashTableIter i;
+    gpointer page;
+    if (!on && size / PAGE > g_hash_table_size(mm->guards)) {
+        g_hash_table_iter_init(&i, mm->guards);
+        while (g_hash_table_iter_next(&i, &page, NULL))
+            if (GPOINTER_TO_SIZE(page) * PAGE - addr < size)
+                g_hash_table_iter_remove(&i);
+    } else {
+        for (uint64_t at = addr; at < addr + size; at += PAGE)
+            if (on)
+                g_hash_table_add(mm->guards, GSIZE_TO_POINTER(at / PAGE));
+            else
+                g_hash_table_remove(mm->guards, GSIZE_TO_POINTER(at / PAGE));
+    }
+    g_mutex_unlock(&mm->guards_lock);
+}
+
+bool mm_guards(LinuxMm *mm)
+{
+    return __atomic_load_n(&mm->guards, __ATOMIC_ACQUIRE) != NULL;
+}
+
+bool mm_guarded(LinuxMm *mm, uint64_t addr)
+{
+    if (!mm_guards(mm))
+        return false;
+    g_mutex_lock(&mm->guards_lock);
+    bool is = g_hash_table_contains(mm->guards, GSIZE_TO_POINTER(addr / PAGE));
+    g_mutex_unlock(&mm->guards_lock);
+    return is;
+}
+
+static bool is_guarded(int prot)
+{
+    return (prot & (LINUX_PROT_BTI | PROT_EXEC)) == (LINUX_PROT_BTI | PROT_EXEC);
+}
+
 static void insert(LinuxMm *mm, Vma v)
 {
+    if (is_guarded(v.prot))
+        set_guards(mm, v.start, v.end - v.start, true);
     Vma *copy = g_new(Vma, 1);
     *copy = v;
     GTreeNode *node = g_tree_insert_node(mm->vmas, copy, copy);
@@ -158,6 +205,7 @@ static void split_at(LinuxMm *mm, uint64_t addr)
 static bool forget(LinuxMm *mm, uint64_t addr, uint64_t size)
 {
     bool code = false;
+    set_guards(mm, addr, size, false);
     split_at(mm, addr);
     split_at(mm, addr + size);
     for (;;) {
@@ -180,7 +228,7 @@ static void drop_code(LinuxMm *mm, uint64_t addr, uint64_t size)
 
 static int host_prot(int prot)
 {
-    return (prot & ~PROT_EXEC) | (prot & PROT_EXEC ? PROT_READ : 0);
+    return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
 }
 
 /* ---- System calls ------------------------------------------------------------------ */
@@ -271,7 +319,7 @@ int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, 
     if (size > mm->limit)
         return -ENOMEM;
     size = PAGE_UP(size);
-    Vma v = {.prot = (uint8_t)(prot & 7), .kind = (uint8_t)kind,
+    Vma v = {.prot = (uint8_t)(prot & (7 | mm->more_prot)), .kind = (uint8_t)kind,
              .shared = (flags & MAP_TYPE) != MAP_PRIVATE};
     g_mutex_lock(&mm->lock);
     if (fixed) {
@@ -351,7 +399,7 @@ int64_t mm_mprotect(LinuxMm *mm, uint64_t addr, uint64_t size, int prot)
         return -EINVAL;
     if (!size)
         return 0;
-    if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
+    if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | mm->more_prot))
         return -EINVAL;
     if (!in_range(mm, addr, size) || PAGE_UP(size) > mm->limit - addr)
         return -ENOMEM;
@@ -372,6 +420,7 @@ int64_t mm_mprotect(LinuxMm *mm, uint64_t addr, uint64_t size, int prot)
             code = code || v->prot & PROT_EXEC;
             v->prot = (uint8_t)prot;
         }
+        set_guards(mm, addr, size, is_guarded(prot));
         if (code)
             drop_code(mm, addr, size);
     }

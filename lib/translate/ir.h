@@ -181,6 +181,8 @@ typedef struct IrBuilder {
     /* for front ends */
     uint64_t mode;       /* the guest's mode key, from its `mode` callback */
     const void *cpu;     /* the guest's CPU struct: constant properties only */
+    bool ignore_top;     /* memory operations made from now on: bits 56 to 63 of the base count as 0 */
+    uint64_t start;      /* physical address of the region's start; user mode: the guest's address */
     int64_t insn;        /* offset of the current instruction from the region's start */
     unsigned length;     /* its length, set by the front end */
     IrFlow flow;         /* set by ir_exit and friends */

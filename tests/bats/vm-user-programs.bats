@@ -1,15 +1,20 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Real programs from Debian's packages for riscv64: their output is known, or this machine's own programs
-# check it. tests/soak/user-programs goes on from here.
+# Real programs from Debian's packages: their output is known, or this machine's own programs check it.
+# tests/soak/user-programs goes on from here. The file's name says for which ISA
+# (vm-user-programs-ISA.bats, a link), else riscv64.
 
 setup_file()
 {
-    ROOT=$(build/guest.sh sysroot riscv64 bash dash coreutils perl-base lua5.4 sqlite3 bc xz-utils zstd \
+    case $BATS_TEST_FILENAME in
+    *-aarch64.bats) ISA=aarch64 DEBIAN=arm64 ;;
+    *) ISA=riscv64 DEBIAN=riscv64 ;;
+    esac
+    ROOT=$(build/guest.sh sysroot $DEBIAN bash dash coreutils perl-base lua5.4 sqlite3 bc xz-utils zstd \
         openssl) || skip "no packages can be fetched"
     export ROOT
     cd "$BATS_FILE_TMPDIR"
-    head -c 3000000 "$ROOT/usr/lib/riscv64-linux-gnu/libc.so.6" >blob
+    head -c 3000000 "$ROOT/usr/lib/$ISA-linux-gnu/libc.so.6" >blob
     cat "$ROOT"/usr/share/doc/*/copyright >text
 }
 

@@ -21,6 +21,7 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
     ARM_PC_ALIGNMENT, /* value: the address */
     ARM_FETCH,        /* no right to execute; value: the address */
     ARM_DATA,         /* value: the address */
+    ARM_BRANCH_TARGET, /* not one of the branch that came here; value: BTYPE */
 } ArmException;
 
 /* Bits of FPCR and FPSR. */
@@ -48,6 +49,7 @@ typedef struct ArmProps {
 #include "guest/arm/features.def"
 #undef FEATURE
     bool pauth_impdef; /* a function of ours for pointer authentication, not QARMA5 */
+    bool sve_shown;         /* to programs, as HWCAP */
     uint16_t sve_lengths;   /* bit n: vectors of 16 * (n + 1) bytes are there */
     uint16_t sve_default;   /* bytes that a program starts with */
 } ArmProps;
@@ -69,6 +71,15 @@ typedef struct ArmCpu {
     /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
     uint64_t pac_keys[5][2];
     uint32_t pac_disabled;
+    uint64_t btype;         /* PSTATE.BTYPE, while guards */
+    /* Branch targets: there are guarded pages, and whether that of an address is one. The callback is for
+       any thread, with locks held; NULL: none is. */
+    bool guards;
+    /* Set by the environment once an address with a top byte was met: from then on that byte is cut off
+       by the code, which costs an instruction an access. */
+    bool tagged;
+    bool (*guarded)(void *opaque, uint64_t address);
+    void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
     unsigned next_tag;
     /* SVE. Bit n of z_stale: what is above 128 bits in Z n counts as zero, whatever is there. */
@@ -81,6 +92,21 @@ typedef struct ArmCpu {
     uint16_t vl_onexec;     /* for the next program; 0: none said */
 } ArmCpu;
 
+/* The memory that an instruction reaches. */
+typedef struct ArmAccess {
+    uint8_t rn;              /* base register; 31: SP */
+    bool index;              /* + register rm, extended by option, shifted; else + offset */
+    uint8_t rm, option, shift;
+    int32_t offset;
+    uint16_t bytes;
+    bool read, write;
+    bool unchecked;          /* whatever tags there are */
+} ArmAccess;
+
+/* False: none, or none by a register alone (literals, LDRAA, scalable vectors, prefetches). */
+bool arm_access(uint32_t word, ArmAccess *out);
+/* With the registers as they are before the instruction. */
+uint64_t arm_access_address(const ArmCpu *cpu, const ArmAccess *access);
 /* Of P registers and FFR, at the vector length of the CPU. */
 #define ARM_FFR 16
 /* The greatest vector length there is of at most that many bytes (the least one if none is). */

@@ -15,7 +15,7 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
     SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC,
-    SLOT_PSTATE, SLOT_PAC, SLOT_PAC_END = SLOT_PAC + 9,
+    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10,
     SLOT_Z_STALE, SLOT_P, SLOT_P_END = SLOT_P + 16, /* P0 to P15, FFR: their first 64 bits */
     SLOT_SVE_ADDRESS,
     SLOT_COUNT
@@ -24,6 +24,8 @@ enum {
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
+#define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
+#define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 #define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
 #define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
@@ -47,6 +49,7 @@ enum {
     HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
     HELPER_RANDOM,
     HELPER_QARMA,
+    HELPER_BRANCH_TARGET, /* (BTYPE): raises */
     /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
     HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
@@ -78,6 +81,7 @@ HELPER(dot);
 HELPER(crypto3);
 HELPER(random);
 HELPER(qarma);
+HELPER(branch_target);
 HELPER(sve);
 HELPER(sve_start);
 
@@ -157,6 +161,9 @@ static inline bool arm_undefined(ArmTrans *c)
 
 /* trans_int.c: to an address: op 0 BR, 1 BLR, 2 RET, by register rn. */
 void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
+/* trans_bti.c: before the first instruction of a region; before BR and BLR by register rn. */
+void arm_check_target(ArmTrans *c);
+void arm_set_btype(ArmTrans *c, bool call, int rn);
 /* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
 bool arm_pauth_hint(ArmTrans *c, unsigned hint);
 /* pauth.c */

@@ -37,6 +37,9 @@ bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
         return false;
     ArmTrans c = {.b = b, .p = &cpu->props, .bits = ld_le32(code), .next = b->insn + 4};
     ir_insn(b, b->insn, 4);
+    b->ignore_top = b->mode & MODE_TAGGED;
+    if (b->mode & MODE_GUARDS && !b->insn)
+        arm_check_target(&c);
     unsigned first = b->n, group = c.bits >> 25 & 15;
     bool known;
     switch (group) {

@@ -7,25 +7,25 @@
 #include "base/option.h"
 #include "guest/arm/arm_priv.h"
 
-#define V8 .ctr = 0x84448004, .crypto = true, .crc32 = true
+#define V8 .crypto = true, .crc32 = true
 #define V8_2 V8, .lse = true, .rdm = true, .lrcpc = true, .fp16 = true, .dotprod = true, \
     .dpb = true, .ssbs = true
 #define V8_9 V8_2, .fhm = true, .fcma = true, .jscvt = true, .bf16 = true, .i8mm = true, .frintts = true, \
     .sha512 = true, .sha3 = true, .sm3 = true, .sm4 = true, .flagm = true, .flagm2 = true, .lrcpc2 = true, \
-    .pauth = true, .pauth_impdef = true, .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
+    .pauth = true, .pauth_impdef = true, .bti = true, .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
 
 static const struct Model {
     const char *name, *summary;
     ArmProps props;
 } models[] = {
     {"max", "all that is implemented",
-     {.midr = 0x000f0510, V8_9, .sve = true, .sve_lengths = 0xffff, .sve_default = 64}},
-    {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, V8}},
-    {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, V8}},
-    {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, V8}},
-    {"cortex-a72", "Armv8.0-A", {.midr = 0x410fd083, V8}},
-    {"cortex-a76", "Armv8.2-A", {.midr = 0x414fd0b1, V8_2}},
-    {"neoverse-n1", "Armv8.2-A", {.midr = 0x414fd0c1, V8_2, .ssbs2 = true}},
+     {.midr = 0x000f0510, .ctr = 0x8444c004, V8_9, .sve = true, .sve_lengths = 0xffff, .sve_default = 16}},
+    {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, .ctr = 0x84448004, V8}},
+    {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, .ctr = 0x84448004, V8}},
+    {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, .ctr = 0x8444c004, V8}},
+    {"cortex-a72", "Armv8.0-A", {.midr = 0x410fd083, .ctr = 0x8444c004, V8}},
+    {"cortex-a76", "Armv8.2-A", {.midr = 0x414fd0b1, .ctr = 0x8444c004, V8_2}},
+    {"neoverse-n1", "Armv8.2-A", {.midr = 0x414fd0c1, .ctr = 0x8444c004, V8_2, .ssbs2 = true}},
 };
 
 #define FEATURE(name, needs) {#name, needs, offsetof(ArmProps, name)},
@@ -102,12 +102,12 @@ static const struct IdField { /* a field has the greatest value of those that ar
     uint8_t reg; /* CRm << 3 | op2 of S3_0_C0_Cm_op2 */
     uint8_t shift, value;
 } id_fields[] = {
-    FIELD(PFR0, 32, 1, sve),
+    FIELD(PFR0, 32, 1, sve_shown),
     FIELD(PFR0, 16, 1, fp16), FIELD(PFR0, 20, 1, fp16),
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),
     FIELD(ISAR0, 36, 1, sm3), FIELD(ISAR0, 40, 1, sm4), FIELD(ISAR0, 44, 1, dotprod), FIELD(ISAR0, 48, 1, fhm),
-    FIELD(PFR0, 48, 1, dit), FIELD(PFR1, 4, 1, ssbs), FIELD(PFR1, 4, 2, ssbs2),
+    FIELD(PFR0, 48, 1, dit), FIELD(PFR1, 0, 1, bti), FIELD(PFR1, 4, 1, ssbs), FIELD(PFR1, 4, 2, ssbs2),
     FIELD(ISAR0, 52, 1, flagm), FIELD(ISAR0, 52, 2, flagm2), FIELD(ISAR0, 60, 1, rng),
     FIELD(ISAR1, 0, 1, dpb), FIELD(ISAR1, 0, 2, dpb2), FIELD(ISAR1, 20, 2, lrcpc2), FIELD(ISAR1, 36, 1, sb),
     FIELD(ISAR1, 48, 1, dgh),

@@ -36,6 +36,12 @@ static Range range_of(const ArmSve *s, const uint64_t *g)
     return r;
 }
 
+/* Without its top byte, where that may be a tag. */
+static uint64_t untagged(const ArmCpu *cpu, uint64_t address)
+{
+    return cpu->tagged ? address & bits_mask(56) : address;
+}
+
 static bool one_page(uint64_t address, uint64_t bytes) { return (address & (PAGE - 1)) + bytes <= PAGE; }
 
 /* Units of `unit` bytes from address on, of active lanes, into buffer at their places. */
@@ -122,7 +128,7 @@ static void first_fault(ArmCpu *cpu, const ArmSve *s, const uint64_t *g, unsigne
 
 static uint64_t linear(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
 {
-    return x + ((uint64_t)i << (s->msz & 7));
+    return untagged(cpu, x + ((uint64_t)i << (s->msz & 7)));
 }
 
 /* x: the address. op: registers, 1 to 4 */
@@ -136,7 +142,7 @@ uint64_t sve_ld(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         first_fault(cpu, s, g, 0, r, linear, x);
         return 0;
     }
-    if (!load_units(cpu, s, g, x, s->op << msz, buffer))
+    if (!load_units(cpu, s, g, untagged(cpu, x), s->op << msz, buffer))
         return 0;
     if (!some && s->op == 1 && msz == s->esz) {
         memcpy(sve_z(cpu, s->rd), buffer, bytes);
@@ -163,35 +169,35 @@ uint64_t sve_st(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
     for (unsigned k = 0; from == buffer && k < s->op; k++)
         for (unsigned i = 0; i < sve_lanes(s); i++)
             sve_set(buffer, s->msz, i * s->op + k, sve_get(sve_z(cpu, s->rd + k), s->esz, i));
-    store_units(cpu, s, g, x, s->op << s->msz, from);
+    store_units(cpu, s, g, untagged(cpu, x), s->op << s->msz, from);
     return 0;
 }
 
 uint64_t sve_ldr(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS];
-    if (translate_copy_in(&cpu->base, r, x, sve_bytes(s)))
+    if (translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s)))
         memcpy(sve_z(cpu, s->rd), r, sve_bytes(s));
     return 0;
 }
 
 uint64_t sve_str(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    store_range(cpu, x, sve_z(cpu, s->rd), sve_bytes(s));
+    store_range(cpu, untagged(cpu, x), sve_z(cpu, s->rd), sve_bytes(s));
     return 0;
 }
 
 uint64_t sve_ldp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[4] = {0};
-    if (translate_copy_in(&cpu->base, r, x, sve_bytes(s) / 8))
+    if (translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s) / 8))
         memcpy(sve_p(cpu, s->rd), r, sizeof r);
     return 0;
 }
 
 uint64_t sve_stp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    store_range(cpu, x, sve_p(cpu, s->rd), sve_bytes(s) / 8);
+    store_range(cpu, untagged(cpu, x), sve_p(cpu, s->rd), sve_bytes(s) / 8);
     return 0;
 }
 
@@ -206,7 +212,7 @@ uint64_t sve_ld_all(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         part.vl = (uint8_t)(s->imm / 16);
         for (unsigned w = 0; w < 4; w++)
             g[w] &= w ? 0 : sve_p_valid(&part, 0);
-        if (!load_units(cpu, &part, g, x, 1u << s->esz, buffer))
+        if (!load_units(cpu, &part, g, untagged(cpu, x), 1u << s->esz, buffer))
             return 0;
         for (unsigned i = 0; i < (unsigned)s->imm >> s->esz; i++)
             if (!sve_active(g, s->esz, i))
@@ -217,7 +223,7 @@ uint64_t sve_ld_all(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         return 0;
     }
     if (range_of(s, g).last >= range_of(s, g).first) {
-        if (!translate_load(&cpu->base, x, size_of(s), &v))
+        if (!translate_load(&cpu->base, untagged(cpu, x), size_of(s), &v))
             return 0;
         v = sve_splat(s->esz, v);
         for (unsigned i = 0; i < ARM_Z_WORDS; i++)
@@ -232,7 +238,7 @@ static uint64_t scattered(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
 {
     uint64_t offset = sve_get(sve_z(cpu, s->rm), s->esz, i);
     offset = s->m == 1 ? (uint32_t)offset : s->m == 2 ? (uint64_t)(int64_t)(int32_t)offset : offset;
-    return x + (offset << s->imm);
+    return untagged(cpu, x + (offset << s->imm));
 }
 
 uint64_t sve_gather(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)

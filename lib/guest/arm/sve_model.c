@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Vector lengths of SVE as QEMU names them: sve128=on and so on; with sve-max-vq=N all up to N times 128
- * bits; and the one that a program starts with.
+ * bits; and the one that a program starts with. Model max has SVE, but programs are not told (HWCAP) unless
+ * one of these properties says that somebody wants it: the C library's functions for strings made of it take
+ * longer here than others, while programs that need it do not ask.
  */
 #include "base/error.h"
 #include "base/option.h"
@@ -17,6 +19,7 @@ unsigned arm_sve_length(const ArmProps *p, unsigned bytes)
 
 bool arm_sve_configure(ArmCpu *cpu, Options *options, ArmProps *p, GError **error)
 {
+    bool named = options_get(options, "sve") != NULL;
     uint64_t most = 0, start = p->sve_default, exec = 0;
     uint16_t on = 0, off = 0;
     for (unsigned n = 0; n < 16; n++) {
@@ -25,12 +28,15 @@ bool arm_sve_configure(ArmCpu *cpu, Options *options, ArmProps *p, GError **erro
         const char *said = options_get(options, key);
         if (said && !options_get_bool(options, key, &is, error))
             return false;
+        named |= said != NULL;
         on |= (uint16_t)((said && is) << n);
         off |= (uint16_t)((said && !is) << n);
     }
     if (!options_get_number(options, "sve-max-vq", 1, 16, &most, error) ||
         !options_get_number(options, "sve-default-vector-length", 16, 8192, &start, error))
         return false;
+    named |= most || start != p->sve_default;
+    p->sve_shown = p->sve && (p->sve_shown || named);
     if (start % 16)
         return fail_usage(error, "sve-default-vector-length: %u is no multiple of 16", (unsigned)start);
     if (most)

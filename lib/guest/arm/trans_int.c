@@ -379,6 +379,8 @@ bool trans_a64_b_cond(ArmTrans *c, const ArgsBc *a)
 
 void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to)
 {
+    if (c->b->mode & MODE_GUARDS && op < 2)
+        arm_set_btype(c, op, rn);
     if (op == 1) {
         arm_put(c, 30, ir_pc(c->b, c->next));
         ir_call_indirect(c->b, to, c->next);

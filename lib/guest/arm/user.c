@@ -21,7 +21,7 @@ void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
     uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
-                    MODE_NO_KEY(0) * cpu->pac_disabled |
+                    (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
                     (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT |
                     (cpu->z_used && cpu->vl > 16 ? MODE_Z_USED : 0);
     unsigned i = 0;
@@ -55,6 +55,8 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     cpu->sp = cpu->tpidr = cpu->pstate = 0;
     cpu->pair_address = 1;
     cpu->flags = cpu->pac_disabled = 0;
+    cpu->btype = 0;
+    cpu->guards = cpu->tagged = false;
     cpu->z_used = false;
     cpu->z_stale = 0;
     memset(cpu->p, 0, sizeof cpu->p);
@@ -88,13 +90,14 @@ static uint32_t pstate_bits(const ArmProps *p)
 uint32_t arm_pstate(const TranslateCpu *base)
 {
     const ArmCpu *cpu = (const ArmCpu *)(const void *)base;
-    return arm_nzcv(base) | (uint32_t)cpu->pstate;
+    return arm_nzcv(base) | (uint32_t)cpu->pstate | (uint32_t)cpu->btype << 10;
 }
 
 void arm_set_pstate(TranslateCpu *base, uint32_t pstate)
 {
     arm_set_nzcv(base, pstate);
     arm_of(base)->pstate = pstate & pstate_bits(&arm_of(base)->props);
+    arm_of(base)->btype = arm_of(base)->guards ? pstate >> 10 & 3 : 0;
 }
 
 uint32_t arm_fpcr(const TranslateCpu *base)
