@@ -113,9 +113,21 @@ static inline uint64_t gather_bits(uint64_t x)
     return (x & 0x0101010101010101) * 0x0102040810204080 >> 56;
 }
 
+static const uint8_t wide[] = {1, 3, 15, 255};
+
+void sve_masked(const ArmSve *s, const uint64_t *g, void *dst, const void *src, uint64_t otherwise)
+{
+    uint64_t other = sve_splat(s->esz, otherwise);
+    for (unsigned w = 0; w < sve_bytes(s) / 8; w++) {
+        uint64_t v, mask = spread((g[w / 8] >> 8 * (w % 8) & 255) * wide[s->esz]);
+        memcpy(&v, (const uint8_t *)src + 8 * w, 8);
+        v = (v & mask) | (other & ~mask);
+        memcpy((uint8_t *)dst + 8 * w, &v, 8);
+    }
+}
+
 void sve_put(ArmCpu *cpu, const ArmSve *s, const void *r)
 {
-    static const uint8_t wide[] = {1, 3, 15, 255};
     uint64_t g[4], *d = sve_z(cpu, s->rd);
     unsigned words = sve_bytes(s) / 8;
     if (!sve_governing(cpu, s, g)) {
