@@ -74,7 +74,8 @@ static bool by_host(ArmCpu *cpu, const ArmSve *s, unsigned op, const uint64_t *g
         m = space[1];
         a = space[2];
     }
-    if (!sve_fp_host(cpu, s, op, r, n, m, a))
+    bool picks = op == FP_MAX || op == FP_MIN || op == FP_MAXNM || op == FP_MINNM;
+    if (!(picks ? sve_fp_pick(s, r, n, m) : sve_fp_host(cpu, s, op, r, n, m, a)))
         return false;
     sve_put(cpu, s, r);
     return true;
@@ -91,7 +92,7 @@ uint64_t sve_fp_two(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         n = m;
         m = t;
     }
-    if ((s->op <= FP_MUL || s->op == FP_DIV) && by_host(cpu, s, s->op, g, some, n, m, n))
+    if (s->op <= FP_ABD && s->op != FP_MULX && by_host(cpu, s, s->op, g, some, n, m, n))
         return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++)
         if (sve_active(g, s->esz, i))
@@ -123,10 +124,14 @@ uint64_t sve_fp_one(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 
 uint64_t sve_fp_cmp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    uint64_t space[ARM_Z_WORDS], g[4], p[4] = {0};
+    uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], g[4], p[4] = {0};
     const void *n = sve_z(cpu, s->rn), *m = sve_operand(cpu, s, y, space);
     Fp f = start(cpu, s->esz);
     sve_governing(cpu, s, g);
+    if (sve_fp_relate(s, r, n, m)) {
+        sve_lanes_to_p(s, g, r, sve_p(cpu, s->rd));
+        return 0;
+    }
     for (unsigned i = 0; i < sve_lanes(s); i++) {
         uint64_t a = sve_get(n, s->esz, i), b = sve_get(m, s->esz, i);
         bool is;

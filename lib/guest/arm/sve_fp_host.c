@@ -11,7 +11,11 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
+#ifdef __clang__
+#define FMA __attribute__((target("avx2,fma")))
+#else
 #define FMA __attribute__((target("avx2,fma"), optimize("O3")))
+#endif
 #define FENCE __asm__ volatile("" : : : "memory")
 
 /* Of each type: the operations on `lanes` lanes, and whether results are such that they count. */
@@ -24,6 +28,7 @@
         case FP_MUL: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] * y[i]; break; \
         case FP_DIV: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] / y[i]; break; \
         case FP_MLA: for (unsigned i = 0; i < lanes; i++) r[i] = fma(x[i], y[i], z[i]); break; \
+        case FP_ABD: for (unsigned i = 0; i < lanes; i++) r[i] = __builtin_fabs(x[i] - y[i]); break; \
         case FP_SQRT: for (unsigned i = 0; i < lanes; i++) r[i] = root(x[i]); break; \
         default: break; \
         } \
@@ -38,6 +43,28 @@
             strange |= (U)-(U)(v - 1 < (U)1 << fraction) | (U)-(U)(v > top << fraction); \
         } \
         return !strange; \
+    } \
+    /* of numbers that count */ \
+    FMA static void relate_##name(unsigned op, U *r, const F *x, const F *y, unsigned lanes) \
+    { \
+        switch (op) { \
+        case FP_EQ: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] == y[i] ? (U)-1 : 0; break; \
+        case SVE_FP_NE: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] != y[i] ? (U)-1 : 0; break; \
+        case FP_GE: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] >= y[i] ? (U)-1 : 0; break; \
+        case FP_GT: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] > y[i] ? (U)-1 : 0; break; \
+        case FP_LE: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] <= y[i] ? (U)-1 : 0; break; \
+        default: for (unsigned i = 0; i < lanes; i++) r[i] = x[i] < y[i] ? (U)-1 : 0; break; \
+        } \
+    } \
+    FMA static void pick_##name(bool greatest, U *r, const F *x, const F *y, unsigned lanes) \
+    { \
+        for (unsigned i = 0; i < lanes; i++) { \
+            U a, b; \
+            memcpy(&a, x + i, sizeof a); \
+            memcpy(&b, y + i, sizeof b); \
+            U even = greatest ? a & b : a | b; /* zeros of either sign, too */ \
+            r[i] = x[i] == y[i] ? even : (x[i] > y[i]) == greatest ? a : b; \
+        } \
     }
 
 #define ROOT_32(x) _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)))
@@ -67,7 +94,48 @@ bool sve_fp_host(ArmCpu *cpu, const ArmSve *s, unsigned op, void *r, const void 
     return true;
 }
 
+static bool ordinary(const ArmSve *s, const void *x, const void *y)
+{
+    unsigned lanes = sve_lanes(s);
+    if (s->esz < 2 || !__builtin_cpu_supports("avx2"))
+        return false;
+    return s->esz == 2 ? counts_32(x, lanes) && counts_32(y, lanes) : counts_64(x, lanes) && counts_64(y, lanes);
+}
+
+bool sve_fp_relate(const ArmSve *s, void *r, const void *x, const void *y)
+{
+    if (!ordinary(s, x, y) || (s->op != SVE_FP_NE && (s->op < FP_EQ || s->op > FP_LT)))
+        return false;
+    if (s->esz == 2)
+        relate_32(s->op, r, x, y, sve_lanes(s));
+    else
+        relate_64(s->op, r, x, y, sve_lanes(s));
+    return true;
+}
+
+bool sve_fp_pick(const ArmSve *s, void *r, const void *x, const void *y)
+{
+    bool greatest = s->op == FP_MAX || s->op == FP_MAXNM;
+    if (!ordinary(s, x, y))
+        return false;
+    if (s->esz == 2)
+        pick_32(greatest, r, x, y, sve_lanes(s));
+    else
+        pick_64(greatest, r, x, y, sve_lanes(s));
+    return true;
+}
+
 #else
+
+bool sve_fp_relate(const ArmSve *s, void *r, const void *x, const void *y)
+{
+    return false;
+}
+
+bool sve_fp_pick(const ArmSve *s, void *r, const void *x, const void *y)
+{
+    return false;
+}
 
 bool sve_fp_host(ArmCpu *cpu, const ArmSve *s, unsigned op, void *r, const void *x, const void *y, const void *z)
 {

@@ -22,6 +22,8 @@ typedef struct Range {
 static Range range_of(const ArmSve *s, const uint64_t *g)
 {
     Range r = {1, 0, false};
+    if (s->vl == 4 && g[0] == sve_every(s->esz)) /* the usual case of the usual length */
+        return (Range){0, sve_lanes(s) - 1, true};
     unsigned n = 0, top = 0, bottom = 0;
     for (unsigned w = 0; w < sve_p_words(s); w++) {
         if (!g[w])
@@ -134,7 +136,7 @@ static uint64_t linear(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
 /* x: the address. op: registers, 1 to 4 */
 uint64_t sve_ld(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    uint8_t buffer[4 * SVE_MAX_BYTES];
+    _Alignas(8) uint8_t buffer[4 * SVE_MAX_BYTES];
     uint64_t g[4], r[ARM_Z_WORDS];
     unsigned msz = s->msz & 7, lanes = sve_lanes(s), bytes = sve_bytes(s);
     bool some = sve_governing(cpu, s, g);
@@ -142,10 +144,16 @@ uint64_t sve_ld(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         first_fault(cpu, s, g, 0, r, linear, x);
         return 0;
     }
+    if (some)
+        memset(buffer, 0, (size_t)s->op * bytes);
     if (!load_units(cpu, s, g, untagged(cpu, x), s->op << msz, buffer))
         return 0;
-    if (!some && s->op == 1 && msz == s->esz) {
-        memcpy(sve_z(cpu, s->rd), buffer, bytes);
+    if (s->op == 1) {
+        sve_widen(s->msz, s->esz, r, buffer, bytes);
+        if (some)
+            sve_masked(s, g, sve_z(cpu, s->rd), r, 0);
+        else
+            memcpy(sve_z(cpu, s->rd), r, bytes);
         return 0;
     }
     for (unsigned k = 0; k < s->op; k++) {

@@ -142,11 +142,18 @@ static inline uint64_t sve_splat(unsigned esz, uint64_t v)
 {
     return esz == 3 ? v : (v & bits_mask(8u << esz)) * (UINT64_MAX / bits_mask(8u << esz));
 }
-/* sve.c: src, with zeros (or what `otherwise` is, in all lanes) where g, of lanes of esz, is inactive */
+/* sve.c: the lowest bits of r's lanes, where g is active */
+void sve_lanes_to_p(const ArmSve *s, const uint64_t *g, const uint64_t *r, uint64_t p[4]);
+/* src, with zeros (or what `otherwise` is, in all lanes) where g, of lanes of esz, is inactive */
 void sve_masked(const ArmSve *s, const uint64_t *g, void *dst, const void *src, uint64_t otherwise);
-/* sve_fp_host.c: op (add, sub, mul, div, multiply-add, square root) of all lanes by the host; false: not so */
+/* sve_fp_host.c: op (add, sub, mul, div, difference, multiply-add, square root) of all lanes by the host;
+   false: not so. The same for relations, as lanes all ones or zero, and for maxima and minima: of s->op. */
+bool sve_fp_relate(const ArmSve *s, void *r, const void *x, const void *y);
+bool sve_fp_pick(const ArmSve *s, void *r, const void *x, const void *y);
 bool sve_fp_host(ArmCpu *cpu, const ArmSve *s, unsigned op, void *r, const void *x, const void *y, const void *z);
 /* sve_int.c: lanes of r = op(n, m) */
+/* lanes of n, of msz (as of ArmSve), widened to esz */
+void sve_widen(unsigned msz, unsigned esz, void *r, const void *n, unsigned bytes);
 bool sve_has_op(SveOp op, unsigned esz);
 void sve_lane_op(SveOp op, unsigned esz, void *r, const void *n, const void *m, unsigned bytes);
 /* sve.c: elements of a pattern of PTRUE and the like */
