@@ -110,6 +110,7 @@ static const uint16_t machines[] = {183, 0}; /* EM_AARCH64 */
         .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), \
         .float_pins = float_pins, .n_float_pins = G_N_ELEMENTS(float_pins), \
         .fp = {.tiny_before = true}, .fp_rules = arm_fp_rules, \
+        .flags_use = arm_flags_use, .flags_slot = SLOT_FLAGS, \
         .direct_memory = true, .mode = arm_user_mode, \
         .trouble = arm_trouble, .insn = arm_insn, .dump = dump, \
     }
