@@ -20,6 +20,7 @@
  */
 #pragma once
 
+#include "block/bitmap.h"
 #include "block/block.h"
 
 #include <stddef.h>
@@ -81,6 +82,9 @@ typedef struct {
     bool quick_zero;        /* zero is likely not to write */
     bool can_discard;
     bool zero_init;         /* a newly made image reads as zeroes */
+    bool lone_effects;      /* zero and discard run alone against overlapping writes: for formats
+                               that give away what a mapped write may still be going to */
+    uint32_t cluster;       /* what the format allocates at once, for info [0: nothing] */
 } BlockLimits;
 
 /* ---- Nodes, as drivers see them ------------------------------------------ */
@@ -93,11 +97,16 @@ bool block_node_direct(const BlockNode *node);
 bool block_node_no_flush(const BlockNode *node);
 bool block_node_force_share(const BlockNode *node);
 bool block_node_auto_read_only(const BlockNode *node);
+bool block_node_for_check(const BlockNode *node); /* BLOCK_OPEN_CHECK */
 /* During open: the driver could only open for reading, under auto-read-only. */
 void block_node_set_read_only(BlockNode *node);
 /* During open: what messages call the node. Copied. NULL: what its first child is called. */
 void block_node_set_file(BlockNode *node, const char *file);
-/* A line for the user; during control calls. */
+/* During open: makes the optional child of that slot from a name that the image records (relative
+ * to the image). format NULL: guessed, or for files none. */
+bool block_node_open_child(BlockNode *node, const char *slot, const char *name, const char *format,
+                           GError **error);
+/* A line for the user; during control calls, and once when an image turns out to be damaged. */
 void block_node_warn(BlockNode *node, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* What submit answers beside 0 and -errno, which finish the request. */
@@ -145,13 +154,28 @@ typedef struct {
     int (*write_state)(BlockNode *node, uint64_t offset, const struct iovec *iov, int iovcnt);
 } BlockSnapshotOps;
 
-/* Bitmaps kept in the image. The bitmaps in memory (bitmap.h, to come) call these. */
+/* Bitmaps kept in the image: the driver makes those it has when it opens, and stores those that are
+ * persistent when it closes. Control thread. */
 typedef struct {
     bool (*can_store)(BlockNode *node, const char *name, uint32_t granularity, GError **error);
-    bool (*load_all)(BlockNode *node, GError **error);
-    bool (*store_all)(BlockNode *node, GError **error);
+    /* Out of the image; the one in memory goes afterwards. */
     bool (*drop)(BlockNode *node, const char *name, GError **error);
 } BlockBitmapOps;
+
+struct BlockBitmap {
+    BlockNode *node;
+    char *name;
+    unsigned shift; /* log2 of the granularity */
+    uint64_t size;
+    bool enabled, persistent, inconsistent;
+    _Atomic uint64_t *words; /* bits from the lowest on; those past the end are 0 */
+};
+BlockBitmap *block_bitmap_new(const char *name, uint32_t granularity, uint64_t size, GError **error);
+void block_bitmap_free(BlockBitmap *bitmap);
+/* During open: the node has it from then on. */
+void block_bitmap_adopt(BlockNode *node, BlockBitmap *bitmap);
+/* At rest. What is added is clean. */
+bool block_bitmap_resize(BlockBitmap *bitmap, uint64_t size, GError **error);
 
 /* Images on top of others. */
 typedef struct {

@@ -218,7 +218,7 @@ static bool test_ram(void *opaque, uint64_t phys, GuestPage *page)
 static IrSlot test_slots[SLOTS];
 static const uint16_t test_int_pins[] = {R0, R0 + 1, R0 + 2, R0 + 15, R0 + 3, R0 + 14, R0 + 4,
                                          R0 + 5, R0 + 6, R0 + 7};
-static const uint16_t test_float_pins[] = {F0, F0 + 1, F0 + 2, F0 + 3, F0 + 4};
+static const uint16_t test_float_pins[] = {F0, F0 + 1, V0, F0 + 2, V0 + 1, F0 + 3, F0 + 4};
 
 #define TEST_GUEST(direct_) \
     { \

@@ -88,6 +88,27 @@ EMIT(address)
         ir_put(b, R0 + (i->d + 2) % POINTER, v[6]);
 }
 
+/* Whole vectors, and floats in their low parts, as some ISAs keep them. */
+EMIT(vectors)
+{
+    unsigned d = V0 + (i->d & 7);
+    IrRef x = ir_get(b, V0 + (i->n & 7)), y = ir_get(b, V0 + (i->m & 7)), base = ir_get(b, R0 + 15);
+    IrType t = i->a & 8 ? IR_F64 : IR_F32;
+    IrRef fx = ir_vextract(b, t, x, 0), fy = ir_vextract(b, t, y, i->a >> 4 & 1);
+    switch (i->a & 7) {
+    case 0: ir_put(b, d, ir_vector(b, IR_VADD, i->a >> 3 & 3, x, y)); break;
+    case 1: ir_put(b, d, ir_load(b, IR_V128, IR_MEM_SIZE(4), base, i->imm[0])); break;
+    case 2: ir_store(b, IR_MEM_SIZE(4), base, i->imm[0], x); break;
+    case 3: ir_put(b, d, ir_vzext(b, ir_vextract(b, t, y, 0))); break;
+    case 4: ir_put(b, d, ir_vinsert(b, x, 1, fx)); break;
+    default:
+        ir_put(b, d, ir_vzext(b, ir_fop2(b, i->a & 1 ? IR_FADD : IR_FMUL, fx, fy, IR_RDYN)));
+        if (i->a & 32) /* the other one again, from where it is now */
+            ir_put(b, V0 + (i->m & 7), ir_vzext(b, ir_vextract(b, t, ir_get(b, d), 0)));
+        break;
+    }
+}
+
 EMIT(look) { ir_put(b, R0 + i->d, ir_call(b, HELPER_LOOK, ir_get(b, R0 + i->n), 0, 0, 0)); }
 EMIT(mix)
 {
@@ -102,15 +123,15 @@ EMIT(again)
 }
 
 #define OP(name) {#name, emit_##name, NULL, 0}
-enum { ALU, STEP, SKIP, JUMP, FRAME, FLOATS, LOOK, MIX, AGAIN, ADDRESS, N_OPS };
+enum { ALU, STEP, SKIP, JUMP, FRAME, FLOATS, LOOK, MIX, AGAIN, ADDRESS, VECTORS, N_OPS };
 static const Op ops[] = {OP(alu),    OP(step), OP(skip), OP(jump), OP(frame),
-                         OP(floats), OP(look), OP(mix),  OP(again), OP(address)};
+                         OP(floats), OP(look), OP(mix),  OP(again), OP(address), OP(vectors)};
 
 static unsigned random_op(GRand *r)
 {
-    static const uint8_t often[] = {ALU, ADDRESS, ALU, FRAME, FRAME, SKIP, STEP, FLOATS};
-    unsigned k = (unsigned)g_rand_int_range(r, 0, 20);
-    return k < 16 ? often[k % 8] : k == 16 ? JUMP : k == 17 ? LOOK : k == 18 ? MIX : SKIP;
+    static const uint8_t often[] = {ALU, ADDRESS, VECTORS, FRAME, FRAME, SKIP, VECTORS, STEP, ALU, FLOATS};
+    unsigned k = (unsigned)g_rand_int_range(r, 0, 24);
+    return k < 20 ? often[k % 10] : k == 20 ? JUMP : k == 21 ? LOOK : k == 22 ? MIX : SKIP;
 }
 
 /* Jumps go forward, at most behind the loop; `again` goes back to the start or to the one after

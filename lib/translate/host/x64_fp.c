@@ -345,6 +345,7 @@ static void unboxed_cold(Emit *e, IrRef i, unsigned d)
     Cold *c = fp_jump_cold(e, COLD_NAN, CC_NE);
     c->op = i;
     c->type = IR_F32;
+    c->wide = true;
     c->reg = (uint8_t)d;
     c->back = e->a.p;
     e->boxed[i] = 1;

@@ -132,6 +132,7 @@ static Cold *check_nan(Emit *e, IrRef i, unsigned d, const Operands *from)
         ucomi(e, false, type, d, e->nan_reg);
         Cold *c = finish_cold(e, fp_jump_cold(e, COLD_NAN, CC_P), i, d, from);
         c->pair = e->nan_reg;
+        c->disp = e->boxed[other];
         e->nan_value = 0;
         return c;
     }
@@ -221,6 +222,15 @@ static void cold_eval(Emit *e, const Cold *c, const IrOp *op)
         load(a, is_64(c->type), c->reg, RBP, cell_disp(e, CELL_RESULT));
 }
 
+/* A single is boxed only where it counts as such. */
+static void load_nan(Emit *e, const Cold *c, unsigned r, bool boxed, unsigned nan)
+{
+    if (c->type == IR_F32 && !boxed)
+        vex_pool(e, 2, 0x10, r, 0, nan); /* vmovss */
+    else
+        vex_pool(e, 2, 0x7e, r, 0, nan); /* vmovq */
+}
+
 void emit_cold_float(Emit *e, Cold *c)
 {
     const IrOp *op = op_of(e, c->op);
@@ -238,12 +248,12 @@ void emit_cold_float(Emit *e, Cold *c)
         }
         if (c->base == 1)
             multiply_again(e, c);
-        vex_pool(e, 2, 0x7e, c->reg, 0, nan); /* vmovq */
+        load_nan(e, c, c->reg, c->wide, nan);
         if (c->pair) {
             land(&e->a, fine);
             ucomi(e, false, c->type, c->pair, c->pair);
             fine = jump_short(&e->a, CC_NP);
-            vex_pool(e, 2, 0x7e, c->pair, 0, nan);
+            load_nan(e, c, c->pair, c->disp, nan);
             land(&e->a, fine);
         }
         return;

@@ -19,12 +19,13 @@ static void move(Emit *e, unsigned slot, unsigned r, bool to_memory)
 {
     Asm *a = &e->a;
     int32_t disp = slot_disp(e, slot);
-    if (r >= 16)
-        /* vmovq */
-        vex_rm(a, 1, to_memory ? 1 : 2, false, to_memory ? 0xd6 : 0x7e, (int)r - 16, 0, RBP, disp);
+    unsigned type = e->b->guest->slots[slot].type;
+    if (r >= 16 && to_memory)
+        store_xmm(a, type, r, disp);
+    else if (r >= 16)
+        load_xmm(a, type, r, disp);
     else
-        op_rm(a, 0, is_64(e->b->guest->slots[slot].type), to_memory ? 0x89 : 0x8b, (int)r, RBP,
-              disp);
+        op_rm(a, 0, is_64(type), to_memory ? 0x89 : 0x8b, (int)r, RBP, disp);
 }
 
 /* A temporary of the loop's own is saved across calls into C, like the others. */
@@ -119,6 +120,12 @@ static void choose_temps(Emit *e, const uint16_t *uses)
     }
 }
 
+/* Not where the verifier wants every region to do what the interpreter's does. */
+static bool may_look(const Emit *e)
+{
+    return e->r->loop && !(e->indexed & INDEXED_UNBOXED) && e->t->options.accel != TRANSLATE_VERIFY;
+}
+
 /*
  * Where ISAs box an f32 in an f64, each use of a slot as an f32 looks at the box. A loop that puts
  * nothing else into the slot looks once, when it is entered; if there was none it is made again
@@ -128,7 +135,7 @@ static void find_boxed(Emit *e)
 {
     bool other[IR_MAX_SLOTS] = {false};
     memset(e->always_boxed, 0, sizeof e->always_boxed);
-    if (!e->r->loop || e->indexed & INDEXED_UNBOXED)
+    if (!may_look(e))
         return;
     for (IrRef i = 1; i < e->b->n; i++) {
         const IrOp *op = op_of(e, i), *a = op_of(e, op->a);
@@ -151,7 +158,7 @@ static void find_zeroed(Emit *e)
     bool used[IR_MAX_SLOTS] = {false};
     memset(put, 2, sizeof put);
     memset(e->always_zeroed, 0, sizeof e->always_zeroed);
-    if (!e->r->loop || e->indexed & INDEXED_UNBOXED)
+    if (!may_look(e))
         return;
     for (IrRef i = 1; i < e->b->n; i++) {
         const IrOp *op = op_of(e, i), *a = op_of(e, op->a);

@@ -39,7 +39,7 @@ static bool emit_zext(Emit *e, IrRef i, const IrOp *op)
         mov_d(e, type == IR_I64, d, from, true);
         return true;
     }
-    bool zero = e->zeroed[x] && !(type == IR_F32 && nan_rule(e) == NAN_DEFAULT);
+    bool zero = e->zeroed[x];
     unsigned slot = e->put_to[i];
     if (slot != NO_SLOT && e->slot_low[slot] == x && e->slot[x] == slot && e->reg[x] == NO_REG &&
         e->pin[slot] == (int)r) { /* made in place */
