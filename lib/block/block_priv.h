@@ -3,6 +3,7 @@
 #pragma once
 
 #include "block/driver.h"
+#include "block/image.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -52,6 +53,7 @@ struct BlockNode {
     int detect_zeroes;
     GPtrArray *children; /* BlockUser or NULL, by slot */
     GPtrArray *users;    /* BlockUser; not owned */
+    unsigned backing_shared; /* what more others may do to the backing file: a job's */
     GPtrArray *bitmaps;  /* BlockBitmap, owned */
     BlockLimits limits;
     bool tracks;         /* some writes are serialized: all are noted */

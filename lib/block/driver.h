@@ -22,6 +22,7 @@
 
 #include "block/bitmap.h"
 #include "block/block.h"
+#include "block/image.h"
 
 #include <stddef.h>
 
@@ -135,13 +136,6 @@ typedef struct {
 
 /* ---- Groups: a driver without them has NULL ------------------------------ */
 
-typedef struct {
-    char *id, *name;
-    uint64_t vm_state_size, disk_size;
-    int64_t date_ns, vm_clock_ns, icount; /* icount -1: none */
-} BlockSnapshot;
-void block_snapshot_clear(BlockSnapshot *snapshot);
-
 /* Internal snapshots. Control thread, node at rest. which is an id or a name, id first. */
 typedef struct {
     bool (*take)(BlockNode *node, BlockSnapshot *wanted, GError **error);
@@ -184,17 +178,6 @@ typedef struct {
     char *(*format)(BlockNode *node);
     bool (*record)(BlockNode *node, const char *name, const char *format, GError **error);
 } BlockBackingOps;
-
-typedef struct {
-    uint64_t corruptions, leaks, corruptions_fixed, leaks_fixed, errors;
-    uint64_t end_offset; /* of what the image uses in its file */
-    uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters;
-} BlockCheck;
-enum { BLOCK_CHECK_FIX_LEAKS = 1, BLOCK_CHECK_FIX_ERRORS = 2 };
-
-typedef struct {
-    uint64_t required, fully_allocated, bitmaps; /* bitmaps: UINT64_MAX when there can be none */
-} BlockMeasure;
 
 /* ---- The driver ---------------------------------------------------------- */
 
@@ -295,6 +278,9 @@ struct BlockDriver {
                     GError **error);
     /* Changes creation options of what is there. NULL: it cannot. */
     bool (*amend)(BlockNode *node, struct json_object *options, bool force, GError **error);
+
+    /* Gives up all it has itself, so that what it is based on shows. NULL: it cannot. */
+    bool (*make_empty)(BlockNode *node, GError **error);
 
     const BlockSnapshotOps *snapshots;
     const BlockBitmapOps *bitmaps;

@@ -361,6 +361,7 @@ const BlockDriver block_qcow2_driver = {
     .info = qcow2_info,
     .measure = qcow2_measure,
     .amend = qcow2_amend,
+    .make_empty = qcow2_make_empty,
     .snapshots = &qcow2_snapshot_ops,
     .bitmaps = &qcow2_bitmap_ops,
     .backing = &qcow2_backing_ops,

@@ -358,4 +358,5 @@ bool qcow2_create(BlockGraph *graph, struct json_object *options, GError **error
 extern const BlockProp qcow2_create_props[];
 bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure *result, GError **error);
 bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError **error);
+bool qcow2_make_empty(BlockNode *node, GError **error);
 bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GError **error);

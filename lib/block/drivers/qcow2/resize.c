@@ -113,3 +113,15 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
         return false;
     return prealloc == BLOCK_PREALLOC_OFF || size <= old || preallocate(q, old, size, prealloc, error);
 }
+
+bool qcow2_make_empty(BlockNode *node, GError **error)
+{
+    Qcow2 *q = qcow2_of(node);
+
+    pthread_mutex_lock(&q->lock);
+    int r = q->broken ? -EIO : qcow2_unmap(q, 0, qcow2_clusters(q, qcow2_size(q)), false);
+    if (!r)
+        r = qcow2_flush_tables(q);
+    pthread_mutex_unlock(&q->lock);
+    return !r || fail_errno(error, -r, "%s: emptying it", block_node_file(node));
+}
