@@ -75,6 +75,12 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
     [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
     [HELPER_BRANCH_TARGET] = {"branch_target", arm_helper_branch_target, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_CHECK] = {"tag_check", arm_helper_tag_check, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_ALIGNED] = {"tag_aligned", arm_helper_tag_aligned, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_LOAD_TAG] = {"load_tag", arm_helper_load_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_STORE_TAG] = {"store_tag", arm_helper_store_tag, RW, IR_VOID},
+    [HELPER_ADD_TAG] = {"add_tag", arm_helper_add_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_RANDOM_TAG] = {"random_tag", arm_helper_random_tag, RW, IR_I64},
     [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
 };
 

@@ -23,6 +23,7 @@ enum {
 #define MODE_FZ 2u
 #define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
 #define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
+#define MODE_TAG_CHECKS 0x100u                 /* accesses are checked */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
@@ -45,6 +46,8 @@ enum {
     HELPER_RANDOM,
     HELPER_QARMA,
     HELPER_BRANCH_TARGET, /* (BTYPE): raises */
+    /* mte.c */
+    HELPER_TAG_CHECK, HELPER_TAG_ALIGNED, HELPER_LOAD_TAG, HELPER_STORE_TAG, HELPER_ADD_TAG, HELPER_RANDOM_TAG,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -75,6 +78,12 @@ HELPER(crypto3);
 HELPER(random);
 HELPER(qarma);
 HELPER(branch_target);
+HELPER(tag_check);
+HELPER(tag_aligned);
+HELPER(load_tag);
+HELPER(store_tag);
+HELPER(add_tag);
+HELPER(random_tag);
 
 /* user.c */
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
@@ -149,6 +158,9 @@ void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
 /* trans_bti.c: before the first instruction of a region; before BR and BLR by register rn. */
 void arm_check_target(ArmTrans *c);
 void arm_set_btype(ArmTrans *c, bool call, int rn);
+/* trans_mte.c: before an instruction that accesses memory; DC GVA. */
+void arm_check_tags(ArmTrans *c);
+void arm_tag_block(ArmTrans *c, IrRef address);
 /* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
 bool arm_pauth_hint(ArmTrans *c, unsigned hint);
 /* pauth.c */
