@@ -67,6 +67,11 @@ static void trap(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *
     case ARM_UNDEFINED:
         *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
         break;
+    case ARM_TAG_CHECK:
+        t->fault_address = value;
+        t->fault_syndrome = ESR_DATA | 0x11 | writes(t) << 6;
+        *out = (LinuxTrap){.signal = SIGSEGV, .code = 9 /* SEGV_MTESERR */, .addr = value & UINT64_MAX >> 8};
+        break;
     case ARM_BRANCH_TARGET:
         *out = (LinuxTrap){.signal = SIGILL, .code = ILL_ILLOPC, .addr = t->cpu->pc};
         break;
@@ -121,10 +126,30 @@ static bool fault(LinuxThread *t, siginfo_t *info)
 
 enum { /* linux/prctl.h; older headers lack some */
     PAC_RESET_KEYS = 54, SET_TAGGED_ADDR_CTRL = 55, GET_TAGGED_ADDR_CTRL = 56, PAC_SET_ENABLED_KEYS = 60,
-    PAC_GET_ENABLED_KEYS = 61, TAGGED_ADDR_ENABLE = 1, ALL_KEYS = 31, ADDRESS_KEYS = 15
+    PAC_GET_ENABLED_KEYS = 61, TAGGED_ADDR_ENABLE = 1, MTE_SYNC = 2, MTE_ASYNC = 4, MTE_TAGS = 0xffff << 3, ALL_KEYS = 31, ADDRESS_KEYS = 15
 };
 
 static void reset_keys(ArmCpu *a, unsigned which);
+
+/* Both kinds of checks allowed: the kernel prefers asynchronous ones. */
+static void set_tagged(LinuxThread *t, uint64_t how)
+{
+    ArmCpu *cpu = arm(t->cpu);
+    t->untag = how & TAGGED_ADDR_ENABLE;
+    cpu->tag_checks = how & MTE_ASYNC ? ARM_TAGS_ASYNC : how & MTE_SYNC ? ARM_TAGS_SYNC : ARM_TAGS_UNCHECKED;
+    cpu->tag_exclude = (uint16_t)~(how >> 3);
+    t->tagged_control = how;
+}
+
+/* A tag was wrong, some time ago. */
+static void attention(LinuxThread *t)
+{
+    if (!arm(t->cpu)->tag_fault)
+        return;
+    arm(t->cpu)->tag_fault = false;
+    t->fault_address = t->fault_syndrome = 0;
+    signals_raise(t, SIGSEGV, 8 /* SEGV_MTEAERR */, 0);
+}
 
 static bool arm_prctl(LinuxThread *t, const uint64_t a[6], int64_t *result)
 {
@@ -149,14 +174,15 @@ static bool arm_prctl(LinuxThread *t, const uint64_t a[6], int64_t *result)
             *result = ADDRESS_KEYS & ~cpu->pac_disabled;
         return true;
     case SET_TAGGED_ADDR_CTRL:
-        if (a[2] | last || a[1] & ~(uint64_t)TAGGED_ADDR_ENABLE)
+        if (a[2] | last || a[1] & ~(uint64_t)(TAGGED_ADDR_ENABLE |
+                                              (cpu->props.mte ? MTE_SYNC | MTE_ASYNC | MTE_TAGS : 0)))
             return true;
-        t->untag = a[1] & TAGGED_ADDR_ENABLE;
+        set_tagged(t, a[1]);
         *result = 0;
         return true;
     case GET_TAGGED_ADDR_CTRL:
         if (!(a[1] | a[2] | last))
-            *result = t->untag;
+            *result = (int64_t)t->tagged_control;
         return true;
     default: return aarch64_prctl(t, a, result);
     }
@@ -169,7 +195,7 @@ static bool is_guarded(void *opaque, uint64_t address)
 
 static int more_prot(const TranslateCpu *cpu)
 {
-    return arm(cpu)->props.bti ? LINUX_PROT_BTI : 0;
+    return (arm(cpu)->props.bti ? LINUX_PROT_BTI : 0) | (arm(cpu)->props.mte ? LINUX_PROT_MTE : 0);
 }
 
 static int code_prot(uint32_t features)
@@ -177,11 +203,16 @@ static int code_prot(uint32_t features)
     return features & 1 ? LINUX_PROT_BTI : 0;
 }
 
-/* The process may have got its first guarded page, by this thread or another. */
+/* The process may have got its first guarded page or tags, by this thread or another. */
 static void look_for_guards(TranslateCpu *cpu)
 {
     ArmCpu *a = arm(cpu);
     LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
+    if (!a->tags && p->mm.tags) {
+        a->tags = p->mm.tags;
+        a->tags_limit = p->mm.limit;
+        a->tagged = true;
+    }
     if (a->guards || !mm_guards(&p->mm))
         return;
     a->guards = true;
@@ -253,7 +284,8 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->pac_disabled = f->pac_disabled;
         look_for_guards(to);
         a->tagged = f->tagged;
-        ((LinuxThread *)to->user)->untag = ((const LinuxThread *)from->user)->untag;
+        a->tag_seed = f->tag_seed ^ (uint64_t)(uintptr_t)to;
+        set_tagged(to->user, ((const LinuxThread *)from->user)->tagged_control);
         arm_set_fpcr(to, arm_fpcr(from));
         arm_set_fpsr(to, arm_fpsr((TranslateCpu *)(uintptr_t)from));
     }
@@ -279,7 +311,7 @@ static const struct Cap {
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("sve", 0, 22, sve_shown), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti), CAP("mte", 1, 18, mte), CAP("mte3", 1, 22, mte),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)
@@ -428,6 +460,7 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     a->sp = at;
     t->cpu->pc = frame->handler;
     a->btype = a->guards ? 2 : 0; /* as if it had been called */
+    a->pstate &= ~(uint64_t)ARM_PSTATE_TCO;
     return true;
 }
 
@@ -543,6 +576,7 @@ const LinuxAbi aarch64_linux = {
     .code_prot = code_prot,
     .trap = trap,
     .fault = fault,
+    .attention = attention,
     .prctl = arm_prctl,
     .get_call = get_call,
     .set_result = set_result,

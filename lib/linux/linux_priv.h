@@ -66,12 +66,20 @@ typedef struct LinuxMm {
     /* pages with PROT_BTI, by number; NULL until there is one. The lock is the last of all. */
     GMutex guards_lock;
     GHashTable *guards;
+    uint8_t *tags;            /* tags.c; NULL until there are some */
     Translator *translator;
 } LinuxMm;
 
 /* Of arm64 */
 #define LINUX_PROT_BTI 0x10
 #define LINUX_PROT_MTE 0x20
+
+/* Tags of addr..+size (tags.c), with the lock of mm held: from now on 0, unless there are some already;
+   false: no room. None any more. Those of from for to. */
+#define LINUX_TAGGED 16 /* the byte of a tag of 0 */
+bool tags_add(LinuxMm *mm, uint64_t addr, uint64_t size);
+void tags_drop(LinuxMm *mm, uint64_t addr, uint64_t size);
+void tags_move(LinuxMm *mm, uint64_t from, uint64_t to, uint64_t size);
 
 bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **error);
 /* Bytes that the guest may have at all, and private and writable. */
@@ -193,6 +201,8 @@ typedef struct LinuxAbi {
     /* A signal of the host's that the guest's access raised, which may be made more like the guest's own;
        true: the access is to be done again. NULL: as it is. */
     bool (*fault)(LinuxThread *t, siginfo_t *info);
+    /* The CPU was kicked: what of its own it has to say, a signal perhaps. NULL: nothing. */
+    void (*attention)(LinuxThread *t);
     /* An option of prctl: true when it is this ISA's own, *result then set. NULL: there are none. */
     bool (*prctl)(LinuxThread *t, const uint64_t args[6], int64_t *result);
     void (*get_call)(TranslateCpu *cpu, uint64_t *number, uint64_t args[6]);
@@ -307,6 +317,7 @@ struct LinuxThread {
     bool faulted;             /* fault_info is that of TRANSLATE_HOST_FAULT */
     siginfo_t fault_info;
     uint64_t fault_address, fault_syndrome; /* of the last fault, as the ISA's frames tell it */
+    uint64_t tagged_control;  /* PR_SET_TAGGED_ADDR_CTRL */
     bool untag;               /* pointers given to system calls may have a top byte */
     uint64_t mask;            /* blocked by the guest: bit signal - 1 */
     uint64_t wait_mask;       /* of the call being done, if waiting */

@@ -12,9 +12,11 @@
  * Room for a mapping is searched downward from where the last was found; what is freed above moves the
  * start of the search up again.
  */
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -170,6 +172,8 @@ static void insert(LinuxMm *mm, Vma v)
 {
     if (is_guarded(v.prot))
         set_guards(mm, v.start, v.end - v.start, true);
+    if (v.prot & LINUX_PROT_MTE)
+        tags_add(mm, v.start, v.end - v.start);
     Vma *copy = g_new(Vma, 1);
     *copy = v;
     GTreeNode *node = g_tree_insert_node(mm->vmas, copy, copy);
@@ -206,6 +210,7 @@ static bool forget(LinuxMm *mm, uint64_t addr, uint64_t size)
 {
     bool code = false;
     set_guards(mm, addr, size, false);
+    tags_drop(mm, addr, size);
     split_at(mm, addr);
     split_at(mm, addr + size);
     for (;;) {
@@ -309,6 +314,13 @@ static int64_t map_at(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offset, bo
     return (int64_t)v.start;
 }
 
+/* Memory that is a file's on a disk has none. */
+static bool has_tags(int flags, int fd)
+{
+    struct statfs fs;
+    return flags & MAP_ANONYMOUS || (!fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC);
+}
+
 int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, int fd,
                 uint64_t offset, VmaKind kind)
 {
@@ -319,6 +331,8 @@ int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, 
     if (size > mm->limit)
         return -ENOMEM;
     size = PAGE_UP(size);
+    if (prot & mm->more_prot & LINUX_PROT_MTE && !has_tags(flags, fd))
+        return -EINVAL;
     Vma v = {.prot = (uint8_t)(prot & (7 | mm->more_prot)), .kind = (uint8_t)kind,
              .shared = (flags & MAP_TYPE) != MAP_PRIVATE};
     g_mutex_lock(&mm->lock);
@@ -418,7 +432,9 @@ int64_t mm_mprotect(LinuxMm *mm, uint64_t addr, uint64_t size, int prot)
              n = g_tree_node_next(n)) {
             Vma *v = vma_of(n);
             code = code || v->prot & PROT_EXEC;
-            v->prot = (uint8_t)prot;
+            v->prot = (uint8_t)(prot | (v->prot & LINUX_PROT_MTE)); /* which is not taken back */
+            if (v->prot & LINUX_PROT_MTE)
+                tags_add(mm, v->start, v->end - v->start);
         }
         set_guards(mm, addr, size, is_guarded(prot));
         if (code)
@@ -455,6 +471,8 @@ static int64_t grow(LinuxMm *mm, Vma v, uint64_t old, uint64_t old_size, uint64_
     p = mremap(guest_ptr(old), old_size, size, flags | MREMAP_FIXED, guest_ptr(to));
     if (p == MAP_FAILED)
         return -errno;
+    if (v.prot & LINUX_PROT_MTE)
+        tags_move(mm, old, to, MIN(old_size, size));
     if (old_size && !(flags & MREMAP_DONTUNMAP) && forget(mm, old, old_size))
         drop_code(mm, old, old_size);
     v.start = to;

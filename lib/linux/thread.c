@@ -65,7 +65,10 @@ static void on_exception(void *opaque, TranslateCpu *cpu, uint32_t exception, ui
 
 static void on_attention(void *opaque, TranslateCpu *cpu)
 {
-    signals_deliver(opaque);
+    LinuxThread *t = opaque;
+    if (t->process->abi->attention)
+        t->process->abi->attention(t);
+    signals_deliver(t);
 }
 
 static void on_fence(void *opaque, uint64_t start, uint64_t size)

@@ -67,6 +67,9 @@ typedef struct TranslateFp {
     bool denormal_flag;
 } TranslateFp;
 
+/* Of condition flags: left alone, going on behind the instruction; all overwritten; anything else. */
+typedef enum { TRANSLATE_FLAGS_KEPT, TRANSLATE_FLAGS_SET, TRANSLATE_FLAGS_USED } TranslateFlagsUse;
+
 typedef struct TranslateGuest {
     const char *name;
     IrGuest ir;
@@ -103,6 +106,13 @@ typedef struct TranslateGuest {
      * Calls ir_insn with its length first. Returns false if more bytes are needed than available
      * (nothing emitted). */
     bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
+    /*
+     * What the instruction at code does to the guest's condition flags, as far as its bytes show. Where
+     * they are overwritten before they are looked at, compiled code need not have them: signal
+     * handlers and debuggers may see old ones there. NULL: flags are always right.
+     */
+    TranslateFlagsUse (*flags_use)(const uint8_t *code, unsigned available);
+    unsigned flags_slot;
     /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the
      * handler. NULL in user mode: env.exception does. */
     void (*raise)(TranslateCpu *cpu, TranslateFault fault);

@@ -82,6 +82,12 @@ static bool structures(uint32_t w, ArmAccess *a)
 bool arm_access(uint32_t w, ArmAccess *a)
 {
     *a = (ArmAccess){.rn = (uint8_t)F(w, 5, 5)};
+    if ((w & 0xffffffe0) == 0xd50b7420) { /* DC ZVA; the block is aligned to what it is long */
+        a->rn = (uint8_t)F(w, 0, 5);
+        a->bytes = 1;
+        a->write = true;
+        return true;
+    }
     if ((w & 0x3f000000) == 0x08000000)
         return ordered(w, a);
     if ((w & 0x3f200c00) == 0x19000000) { /* LDAPUR */

@@ -80,6 +80,12 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
     [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
     [HELPER_BRANCH_TARGET] = {"branch_target", arm_helper_branch_target, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_CHECK] = {"tag_check", arm_helper_tag_check, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_ALIGNED] = {"tag_aligned", arm_helper_tag_aligned, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_LOAD_TAG] = {"load_tag", arm_helper_load_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_STORE_TAG] = {"store_tag", arm_helper_store_tag, RW, IR_VOID},
+    [HELPER_ADD_TAG] = {"add_tag", arm_helper_add_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_RANDOM_TAG] = {"random_tag", arm_helper_random_tag, RW, IR_I64},
     [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
     [HELPER_SVE] = {"sve", arm_helper_sve, RW, IR_VOID},
     [HELPER_SVE_VALUE] = {"sve_value", arm_helper_sve, RW, IR_I64},
@@ -120,6 +126,7 @@ static const uint16_t machines[] = {183, 0}; /* EM_AARCH64 */
         .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), \
         .float_pins = float_pins, .n_float_pins = G_N_ELEMENTS(float_pins), \
         .fp = {.tiny_before = true}, .fp_rules = arm_fp_rules, \
+        .flags_use = arm_flags_use, .flags_slot = SLOT_FLAGS, \
         .direct_memory = true, .mode = arm_user_mode, \
         .trouble = arm_trouble, .insn = arm_insn, .dump = dump, \
     }

@@ -21,6 +21,7 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
     ARM_PC_ALIGNMENT, /* value: the address */
     ARM_FETCH,        /* no right to execute; value: the address */
     ARM_DATA,         /* value: the address */
+    ARM_TAG_CHECK,    /* value: the address, with its tag */
     ARM_BRANCH_TARGET, /* not one of the branch that came here; value: BTYPE */
 } ArmException;
 
@@ -35,11 +36,14 @@ typedef enum { /* numbers of exceptions, as env.exception has them */
 /* Of PSTATE, what is neither NZCV nor a mode's. */
 #define ARM_PSTATE_SSBS (1u << 12)
 #define ARM_PSTATE_DIT (1u << 24)
+#define ARM_PSTATE_TCO (1u << 25)
 
 /* Of a Z register, at the greatest vector length of SVE: 2,048 bits. */
 #define ARM_Z_WORDS 32
 
 typedef enum { ARM_KEY_IA, ARM_KEY_IB, ARM_KEY_DA, ARM_KEY_DB, ARM_KEY_GA } ArmKey;
+
+typedef enum { ARM_TAGS_UNCHECKED, ARM_TAGS_SYNC, ARM_TAGS_ASYNC } ArmTagChecks;
 
 /* What the model and its properties chose; constant while the CPU lives. */
 typedef struct ArmProps {
@@ -78,6 +82,13 @@ typedef struct ArmCpu {
     /* Set by the environment once an address with a top byte was met: from then on that byte is cut off
        by the code, which costs an instruction an access. */
     bool tagged;
+    /* Memory tagging: a byte for each 16 bytes of memory below tags_limit, 0 for no tag, else 16 and the tag;
+       NULL: there are none. What becomes of a wrong one; tags that IRG and ADDG do not choose. */
+    uint8_t *tags;
+    uint64_t tags_limit, tag_seed;
+    uint8_t tag_checks;     /* ArmTagChecks */
+    bool tag_fault;         /* with ARM_TAGS_ASYNC: there was one */
+    uint16_t tag_exclude;
     bool (*guarded)(void *opaque, uint64_t address);
     void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */

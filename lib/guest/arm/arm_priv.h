@@ -26,6 +26,7 @@ enum {
 #define MODE_FZ 2u
 #define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
 #define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
+#define MODE_TAG_CHECKS 0x100u                 /* accesses are checked */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 #define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
 #define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
@@ -50,6 +51,8 @@ enum {
     HELPER_RANDOM,
     HELPER_QARMA,
     HELPER_BRANCH_TARGET, /* (BTYPE): raises */
+    /* mte.c */
+    HELPER_TAG_CHECK, HELPER_TAG_ALIGNED, HELPER_LOAD_TAG, HELPER_STORE_TAG, HELPER_ADD_TAG, HELPER_RANDOM_TAG,
     /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
     HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
@@ -82,6 +85,12 @@ HELPER(crypto3);
 HELPER(random);
 HELPER(qarma);
 HELPER(branch_target);
+HELPER(tag_check);
+HELPER(tag_aligned);
+HELPER(load_tag);
+HELPER(store_tag);
+HELPER(add_tag);
+HELPER(random_tag);
 HELPER(sve);
 HELPER(sve_start);
 
@@ -109,6 +118,8 @@ typedef struct ArmTrans {
     int64_t next;       /* offset of the following instruction */
 } ArmTrans;
 
+/* decode.c */
+TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available);
 /* trans_sve.c: before an instruction of SVE; false: it is left, and comes again in another mode. */
 bool arm_sve_enter(ArmTrans *c);
 /* After another instruction, whose operations start at `first`: V registers written end at 128 bits. */
@@ -164,6 +175,9 @@ void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
 /* trans_bti.c: before the first instruction of a region; before BR and BLR by register rn. */
 void arm_check_target(ArmTrans *c);
 void arm_set_btype(ArmTrans *c, bool call, int rn);
+/* trans_mte.c: before an instruction that accesses memory; DC GVA. */
+void arm_check_tags(ArmTrans *c);
+void arm_tag_block(ArmTrans *c, IrRef address);
 /* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
 bool arm_pauth_hint(ArmTrans *c, unsigned hint);
 /* pauth.c */

@@ -14,9 +14,15 @@
 #include "gen/guest/arm/a64_half.inc"
 #include "gen/guest/arm/a64_ext.inc"
 #include "gen/guest/arm/a64_pauth.inc"
+#include "gen/guest/arm/a64_mte.inc"
 #include "gen/guest/arm/a64_sve_int.inc"
 #include "gen/guest/arm/a64_sve_fp.inc"
 #include "gen/guest/arm/a64_sve_mem.inc"
+
+static bool extended(ArmTrans *c)
+{
+    return a64_pauth_decode(c, c->bits) || a64_mte_decode(c, c->bits);
+}
 
 static bool extended_fp(ArmTrans *c)
 {
@@ -40,13 +46,15 @@ bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)
     b->ignore_top = b->mode & MODE_TAGGED;
     if (b->mode & MODE_GUARDS && !b->insn)
         arm_check_target(&c);
+    if (b->mode & MODE_TAG_CHECKS)
+        arm_check_tags(&c);
     unsigned first = b->n, group = c.bits >> 25 & 15;
     bool known;
     switch (group) {
     case 2: known = sve(&c); break;
-    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
+    case 4: case 6: case 12: case 14: known = a64_mem_decode(&c, c.bits) || extended(&c); break;
     case 7: case 15: known = a64_fp_decode(&c, c.bits) || a64_simd_decode(&c, c.bits) || extended_fp(&c); break;
-    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits) || a64_pauth_decode(&c, c.bits); break;
+    default: known = a64_int_decode(&c, c.bits) || a64_sys_decode(&c, c.bits) || extended(&c); break;
     }
     if (!known)
         arm_undefined(&c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPU models and their properties, as far as a program can see them. */
+/* CPU models and their properties, as far as a program can see them: which features there are, and the
+   ID registers that tell of them. */
 #include <stddef.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@
     .dpb = true, .ssbs = true
 #define V8_9 V8_2, .fhm = true, .fcma = true, .jscvt = true, .bf16 = true, .i8mm = true, .frintts = true, \
     .sha512 = true, .sha3 = true, .sm3 = true, .sm4 = true, .flagm = true, .flagm2 = true, .lrcpc2 = true, \
-    .pauth = true, .pauth_impdef = true, .bti = true, .dpb2 = true, .rng = true, .sb = true, .ssbs2 = true, .dit = true, .dgh = true
+    .pauth = true, .pauth_impdef = true, .bti = true, .mte = true, .dpb2 = true, .rng = true, .sb = true, \
+    .ssbs2 = true, .dit = true, .dgh = true
 
 static const struct Model {
     const char *name, *summary;
@@ -55,6 +57,10 @@ void arm_list_models(GString *out)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++)
         g_string_append_printf(out, "%-11s %s\n", models[i].name, models[i].summary);
+    g_string_append(out, "properties (on, off):");
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
+        g_string_append_printf(out, " %s", features[i].key);
+    g_string_append(out, " pauth-impdef\n");
 }
 
 bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
@@ -107,7 +113,8 @@ static const struct IdField { /* a field has the greatest value of those that ar
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),
     FIELD(ISAR0, 36, 1, sm3), FIELD(ISAR0, 40, 1, sm4), FIELD(ISAR0, 44, 1, dotprod), FIELD(ISAR0, 48, 1, fhm),
-    FIELD(PFR0, 48, 1, dit), FIELD(PFR1, 0, 1, bti), FIELD(PFR1, 4, 1, ssbs), FIELD(PFR1, 4, 2, ssbs2),
+    FIELD(PFR0, 48, 1, dit), FIELD(PFR1, 0, 1, bti), FIELD(PFR1, 8, 3, mte),
+    FIELD(PFR1, 4, 1, ssbs), FIELD(PFR1, 4, 2, ssbs2),
     FIELD(ISAR0, 52, 1, flagm), FIELD(ISAR0, 52, 2, flagm2), FIELD(ISAR0, 60, 1, rng),
     FIELD(ISAR1, 0, 1, dpb), FIELD(ISAR1, 0, 2, dpb2), FIELD(ISAR1, 20, 2, lrcpc2), FIELD(ISAR1, 36, 1, sb),
     FIELD(ISAR1, 48, 1, dgh),

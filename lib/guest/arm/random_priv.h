@@ -17,7 +17,7 @@
 #define SCRATCH 512
 #define MAX_UNITS 24
 #define MAX_CODE 128
-#define FILES 8
+#define FILES 9
 
 /* Both what a group starts with and what it leaves, in the guest's memory. */
 typedef struct Record {
@@ -254,6 +254,18 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
         emit(gen, word);
         return true;
     }
+    if (pair && (word & 0xfe400000) == 0x68000000) /* STGP, see below */
+        return false;
+    if (is(p, "stg") || is(p, "stgp")) { /* there are no tags */
+        word = set_field(set_field(word, 0, 5, below(gen, 24)), is(p, "stg") ? 12 : 15, 5, 0);
+        word = is(p, "stgp") ? set_field(word, 20, 2, 0) : set_field(word, 17, 4, 0);
+        if (!gen_known(gen, word))
+            return false;
+        emit_address(gen, 16, 32);
+        emit(gen, word);
+        emit(gen, MOVZ(TEMP, 0));
+        return true;
+    }
     if (!vec && !is(p, "multi") && !is(p, "single"))
         word = set_field(word, 0, 5, below(gen, 24));
     if (pair) {
@@ -288,8 +300,8 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
 /* Only registers of state that both sides have. */
 static inline bool emit_system(Gen *gen, const Pattern *p)
 {
-    /* nzcv fpcr fpsr tpidr dit ssbs */
-    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040, 0xd51b42a0, 0xd51b42c0};
+    /* nzcv fpcr fpsr tpidr dit ssbs tco */
+    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040, 0xd51b42a0, 0xd51b42c0, 0xd51b42e0};
     if (is(p, "msr_imm")) {
         uint32_t word = fill(gen, p);
         bool known = gen_known(gen, word);
@@ -407,12 +419,14 @@ static inline bool oracle_is_wrong(uint32_t word)
 /* One instruction with what it needs before it; false: try again. No branches. */
 static inline bool emit_one(Gen *gen)
 {
-    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7};
+    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 8};
     unsigned file = weights[below(gen, sizeof weights)];
     Pattern *p = pick(gen, file);
     bool done;
     if (file == 7) {
         done = !is(p, "bra") && emit_pauth(gen, p);
+    } else if (file == 8 && !is(p, "addg") && !is(p, "gmi") && !is(p, "subp")) {
+        done = !is(p, "irg") && emit_memory(gen, p);
     } else if (file == 1 || file == 2) {
         done = file == 1 ? emit_memory(gen, p) : emit_system(gen, p);
     } else if (is(p, "b") || is(p, "cb") || is(p, "tb") || is(p, "b_cond") || is(p, "br")) {

@@ -365,7 +365,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 static bool read_patterns(Gen *gen)
 {
-    static const char *const files[FILES] = {"int", "mem", "sys", "fp", "simd", "half", "ext", "pauth"};
+    static const char *const files[FILES] = {"int", "mem", "sys", "fp", "simd", "half", "ext", "pauth", "mte"};
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL), *dir = self ? g_path_get_dirname(self) : g_strdup(".");
     for (unsigned i = 0; i < FILES; i++) {
         g_autofree char *name = g_strdup_printf("lib/guest/arm/a64_%s.decode", files[i]);
@@ -380,7 +380,7 @@ static bool read_patterns(Gen *gen)
 /* Each line of the tables was made, but for those that raise exceptions or are not for the oracle. */
 static void check_all_made(Gen *gen)
 {
-    static const char *const not[] = {"svc", "brk", "sys", "service", "bra"};
+    static const char *const not[] = {"svc", "brk", "sys", "service", "bra", "irg"};
     for (unsigned i = 0; i < FILES; i++)
         for (unsigned k = 0; k < gen->patterns[i]->len; k++) {
             const Pattern *p = &g_array_index(gen->patterns[i], Pattern, k);

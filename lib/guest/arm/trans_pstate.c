@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fields of PSTATE that EL0 may change: NZCV bit by bit (FlagM, FlagM2), and those that have registers
- * and immediates of their own. DIT and SSBS are kept and mean nothing here.
+ * and immediates of their own. DIT and SSBS are kept and mean nothing here;
+ * TCO does to mte.c.
  */
 #include "guest/arm/arm_priv.h"
 
@@ -84,6 +85,7 @@ uint32_t arm_pstate_immediate(const ArmProps *p, unsigned op)
 {
     switch (op) {
     case 3 << 3 | 1: return p->ssbs ? ARM_PSTATE_SSBS : 0;
+    case 3 << 3 | 4: return p->mte ? ARM_PSTATE_TCO : 0;
     case 3 << 3 | 2: return p->dit ? ARM_PSTATE_DIT : 0;
     default: return 0;
     }
@@ -91,7 +93,8 @@ uint32_t arm_pstate_immediate(const ArmProps *p, unsigned op)
 
 uint32_t arm_pstate_register(const ArmProps *p, unsigned op2)
 {
-    return op2 == 5 && p->dit ? ARM_PSTATE_DIT : op2 == 6 && p->ssbs2 ? ARM_PSTATE_SSBS : 0;
+    return op2 == 5 && p->dit ? ARM_PSTATE_DIT : op2 == 6 && p->ssbs2 ? ARM_PSTATE_SSBS
+           : op2 == 7 && p->mte ? ARM_PSTATE_TCO : 0;
 }
 
 void arm_put_pstate(ArmTrans *c, uint32_t bit, IrRef from)

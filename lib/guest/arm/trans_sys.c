@@ -142,6 +142,20 @@ bool trans_a64_sys(ArmTrans *c, const ArgsSSys *a)
         for (int32_t at = 0; at < 64; at += 8)
             ir_store(b, IR_MEM_SIZE(3), x, at, ir_const(b, IR_I64, 0));
         return true;
+    case SYS(3, 7, 4, 3): case SYS(3, 7, 4, 4): /* DC GVA, GZVA */
+        if (!c->p->mte)
+            return false;
+        if ((a->reg & 7) == 4)
+            for (int32_t at = 0; at < 64; at += 8)
+                ir_store(b, IR_MEM_SIZE(3), ir_binary_imm(b, IR_AND, x, -64), at, ir_const(b, IR_I64, 0));
+        arm_tag_block(c, x);
+        return true;
+    case SYS(3, 7, 10, 3): case SYS(3, 7, 10, 5): case SYS(3, 7, 12, 3): case SYS(3, 7, 12, 5):
+    case SYS(3, 7, 13, 3): case SYS(3, 7, 13, 5): case SYS(3, 7, 14, 3): case SYS(3, 7, 14, 5): /* with tags */
+        if (!c->p->mte)
+            return false;
+        ir_load(b, IR_I64, IR_MEM_SIZE(0), x, 0);
+        return true;
     case SYS(3, 7, 5, 1): /* IC IVAU */
         ir_call(b, HELPER_CODE_FENCE, x, 0, 0, 0);
         ir_exit_mode(b, c->next);

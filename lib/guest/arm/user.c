@@ -21,7 +21,8 @@ void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
     uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
-                    (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
+                    (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) |
+                    (cpu->tags && cpu->tag_checks ? MODE_TAG_CHECKS : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
                     (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT |
                     (cpu->z_used && cpu->vl > 16 ? MODE_Z_USED : 0);
     unsigned i = 0;
@@ -56,7 +57,10 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     cpu->pair_address = 1;
     cpu->flags = cpu->pac_disabled = 0;
     cpu->btype = 0;
-    cpu->guards = cpu->tagged = false;
+    cpu->guards = cpu->tagged = cpu->tag_fault = false;
+    cpu->tags = NULL;
+    cpu->tag_checks = ARM_TAGS_UNCHECKED;
+    cpu->tag_exclude = 0xffff;
     cpu->z_used = false;
     cpu->z_stale = 0;
     memset(cpu->p, 0, sizeof cpu->p);
@@ -84,7 +88,7 @@ void arm_set_nzcv(TranslateCpu *base, uint32_t nzcv)
 
 static uint32_t pstate_bits(const ArmProps *p)
 {
-    return (p->ssbs ? ARM_PSTATE_SSBS : 0) | (p->dit ? ARM_PSTATE_DIT : 0);
+    return (p->ssbs ? ARM_PSTATE_SSBS : 0) | (p->dit ? ARM_PSTATE_DIT : 0) | (p->mte ? ARM_PSTATE_TCO : 0);
 }
 
 uint32_t arm_pstate(const TranslateCpu *base)

@@ -40,11 +40,6 @@ static int left_out(uint32_t w)
     static const struct { uint32_t mask, value; } none[] = {
         {0x1e000000, 0x04000000}, {0x9e000000, 0x80000000}, /* SVE, SME */
         {0xffffe09f, 0xd503401f}, /* SMSTART, SMSTOP */
-        {0xfffff0ff, 0xd503409f}, {0xffdfffe0, 0xd51b42e0}, /* PSTATE.TCO */
-        {0xff200000, 0xd9200000}, {0xfe400000, 0x68000000}, /* tags: STG and LDG, STGP */
-        {0xff800000, 0x91800000}, {0xff800000, 0xd1800000}, {0xdfe0fc00, 0x9ac00000},
-        {0xffe0f800, 0x9ac01000}, /* ADDG, SUBG, SUBP, IRG, GMI */
-        {0xffff00c0, 0xd50b0040}, {0xffff00e0, 0xd50b0080}, /* DC GVA, GZVA, CGVAC and their like */
         /* qemu-aarch64 7.2 fails an assertion: two registers of halves */
         {0x8f7e0c00, 0x0e780800},
         /* and takes what the manual has as unallocated: FMAXV and its like of halves with bit 22, vectors of
