@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 setup_file()
 {
     command -v aarch64-linux-gnu-gcc >/dev/null || skip "aarch64-linux-gnu-gcc is missing"
-    SOURCES=$PWD/tests/linux
+    export SOURCES=$PWD/tests/linux
     cd "$BATS_FILE_TMPDIR"
     aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o sve "$SOURCES/sve.c"
     aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o faults "$SOURCES/sve_faults.c"
@@ -119,4 +119,28 @@ END
         grep -qx 'first-faulting gather: done, z4 e4 00, ffr 4, memory same' out
     done
     vm-user -accel interp -cpu max,sve-default-vector-length=256 ./faults | diff out -
+}
+
+# qemu-aarch64 7.2 looks at the tags of the fewest of them
+@test "loads and stores that reach memory of another tag fault" {
+    aarch64-linux-gnu-gcc -O2 -march=armv8.5-a+sve+memtag -static -o tags "$SOURCES/sve_tags.c"
+    cat >expected <<'END'
+load: done
+load by a plain address: fault 9
+load of nothing by a plain address: done
+load across: fault 9
+load before the end: done
+store: done
+store across: fault 9
+pairs: done
+pairs across: fault 9
+whole register: done
+one for all: fault 9
+gather: done
+gather across: fault 9
+scatter across: fault 9
+END
+    for vl in 16 64 256; do
+        vm-user -cpu max,sve-default-vector-length=$vl ./tags | diff expected -
+    done
 }

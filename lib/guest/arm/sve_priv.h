@@ -65,6 +65,7 @@ enum { /* flags */
     SVE_UNSIGNED = 16,
     SVE_FIRST_FAULT = 32, SVE_NO_FAULT = 64,
     SVE_REVERSE = 128, /* n and m change places */
+    SVE_UNCHECKED = 128, /* memory: whatever tags there are, as by SP and an immediate */
 };
 
 typedef struct ArmSve {
