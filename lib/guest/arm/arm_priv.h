@@ -76,8 +76,8 @@ typedef struct ArmTrans {
     int64_t next;       /* offset of the following instruction */
 } ArmTrans;
 
-/* decode.c */
-TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available);
+/* flags.c */
+TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available, int64_t *target);
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available);
 
 enum { ZR = 31 };

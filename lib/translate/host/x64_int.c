@@ -421,13 +421,18 @@ static bool emit_flags(Emit *e, IrRef i, const IrOp *op)
     if (!produce_flags(e, op))
         return false;
     e->locked = 0;
-    unsigned d = def_reg(e, i);
-    put8(&e->a, 0x9c); /* pushf */
-    put_rex(&e->a, 0, false, 0, 0, (int)d, false);
-    put8(&e->a, 0x58 | (d & 7)); /* pop d */
-    alu_ri(&e->a, false, ALU_AND, (int)d,
-           IR_FLAG_C | IR_FLAG_P | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O |
-               (op->code == IR_FLAGS_LOGIC ? 0 : IR_FLAG_A));
+    take_reg(e, RAX); /* not by PUSHF, which takes longer than all this */
+    def_in(e, i, RAX);
+    unsigned t = temp_gpr(e);
+    put8(&e->a, 0x9f);       /* lahf */
+    setcc(&e->a, CC_O, RAX); /* seto al */
+    mov_rr(&e->a, false, (int)t, RAX);
+    alu_ri(&e->a, false, ALU_AND, RAX, 1);
+    shift_ri(&e->a, false, SH_SHR, (int)t, 8);
+    shift_ri(&e->a, false, SH_SHL, RAX, 11);
+    alu_ri(&e->a, false, ALU_AND, (int)t,
+           IR_FLAG_C | IR_FLAG_P | IR_FLAG_Z | IR_FLAG_S | (op->code == IR_FLAGS_LOGIC ? 0 : IR_FLAG_A));
+    alu_rr(&e->a, false, ALU_OR, RAX, (int)t);
     return true;
 }
 
