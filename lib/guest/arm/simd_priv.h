@@ -120,10 +120,5 @@ IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);
 
-/* permute.c: kinds of HELPER_PERMUTE and HELPER_CRYPTO */
+/* permute.c: kinds of HELPER_PERMUTE */
 typedef enum { PERMUTE_ZIP, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_TBL, PERMUTE_REV } ArmPermute;
-typedef enum {
-    CRYPTO_AESE, CRYPTO_AESD, CRYPTO_AESMC, CRYPTO_AESIMC,
-    CRYPTO_SHA1C, CRYPTO_SHA1P, CRYPTO_SHA1M, CRYPTO_SHA1SU0, CRYPTO_SHA256H, CRYPTO_SHA256H2, CRYPTO_SHA256SU1,
-    CRYPTO_SHA1H, CRYPTO_SHA1SU1, CRYPTO_SHA256SU0, CRYPTO_PMULL64,
-} ArmCrypto;
