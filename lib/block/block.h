@@ -337,6 +337,8 @@ int block_writev(BlockUser *user, uint64_t offset, const struct iovec *iov, int 
 int block_zero(BlockUser *user, uint64_t offset, uint64_t bytes, unsigned flags);
 int block_discard(BlockUser *user, uint64_t offset, uint64_t bytes);
 int block_flush(BlockUser *user);
+/* A cluster of bytes bytes at offset as the driver's pack made it (driver.h). */
+int block_write_packed(BlockUser *user, uint64_t offset, uint64_t bytes, const void *packed, size_t len);
 /* Any operation. */
 int block_run(BlockUser *user, BlockOp op, unsigned flags, uint64_t offset, uint64_t bytes,
               const struct iovec *iov, int iovcnt);

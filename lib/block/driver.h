@@ -246,6 +246,11 @@ struct BlockDriver {
     /* A whole cluster (or the tail of the image), to be packed. NULL: -ENOTSUP. */
     int (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
                             const struct iovec *iov, int iovcnt);
+    /* The two halves of it, for those who pack on several threads: a cluster (bytes may be fewer, at
+     * the end of the image) into out, which has room for a cluster; its length, or 0 when it does not
+     * get shorter. Then that, written. NULL: not there. */
+    size_t (*pack)(BlockNode *node, const void *in, uint64_t bytes, void *out);
+    int (*write_packed)(BlockNode *node, uint64_t offset, const void *packed, size_t len);
     /* As block_extents, range within the node. NULL: all data and allocated; of a filter,
      * forwarded. */
     int (*extents)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,

@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "guest/arm/arm.h"
-#include "linux/call_priv.h"
+#include "linux/aarch64_priv.h"
 #include "linux/vdso.h"
 
 enum { FP = 29, LR = 30, NR = 8 };
@@ -184,7 +184,7 @@ static bool arm_prctl(LinuxThread *t, const uint64_t a[6], int64_t *result)
         if (!(a[1] | a[2] | last))
             *result = (int64_t)t->tagged_control;
         return true;
-    default: return false;
+    default: return aarch64_prctl(t, a, result);
     }
 }
 
@@ -274,6 +274,12 @@ static void clone_state(TranslateCpu *to, const TranslateCpu *from, uint64_t sp,
         a->flags = f->flags;
         a->tpidr = f->tpidr;
         a->pstate = f->pstate;
+        a->z_stale = f->z_stale;
+        a->z_used = f->z_used;
+        memcpy(a->p, f->p, sizeof a->p);
+        a->vl = f->vl;
+        a->vl_inherit = f->vl_inherit;
+        a->vl_onexec = f->vl_onexec;
         memcpy(a->pac_keys, f->pac_keys, sizeof a->pac_keys);
         a->pac_disabled = f->pac_disabled;
         look_for_guards(to);
@@ -303,7 +309,7 @@ static const struct Cap {
     CAP("fphp", 0, 9, fp16), CAP("asimdhp", 0, 10, fp16), {"cpuid", 0, 11, 0}, CAP("asimdrdm", 0, 12, rdm),
     CAP("jscvt", 0, 13, jscvt), CAP("fcma", 0, 14, fcma), CAP("lrcpc", 0, 15, lrcpc),
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
-    CAP("sha512", 0, 21, sha512), CAP("asimdfhm", 0, 23, fhm),
+    CAP("sha512", 0, 21, sha512), CAP("sve", 0, 22, sve_shown), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
     CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti), CAP("mte", 1, 18, mte), CAP("mte3", 1, 22, mte),
 };
@@ -340,6 +346,8 @@ static void cpuinfo(TranslateCpu *cpu, GString *out)
 
 #define FPSIMD_MAGIC 0x46508001u
 #define ESR_MAGIC 0x45535201u
+#define SVE_MAGIC 0x53564501u
+#define EXTRA_MAGIC 0x45585401u
 
 typedef struct Record { /* struct _aarch64_ctx */
     uint32_t magic, size;
@@ -350,6 +358,13 @@ typedef struct FpRecord { /* struct fpsimd_context */
     uint32_t fpsr, fpcr;
     uint64_t v[32][2];
 } FpRecord;
+
+typedef struct ExtraRecord { /* struct extra_context, and the end of the list that it is the last of */
+    Record head;
+    uint64_t data;           /* address of more records, right behind */
+    uint32_t size, pad[3];
+    uint64_t end[2];
+} ExtraRecord;
 
 typedef struct EsrRecord { /* struct esr_context */
     Record head;
@@ -363,45 +378,84 @@ typedef struct Context { /* struct ucontext with its sigcontext */
     uint8_t unused[128 - 8];
     uint64_t pad;            /* sigcontext is aligned to 16 */
     uint64_t fault_address, regs[31], sp, pc, pstate, pad2;
-    uint8_t records[4096];
+    uint8_t records[4096];   /* and more, if there is an ExtraRecord */
 } Context;
 _Static_assert(sizeof(Context) == 4560 && offsetof(Context, records) == 464, "as the kernel has it");
 
 typedef struct Frame {
     siginfo_t info;
     Context uc;
-    uint64_t fp, lr;         /* the frame record, where x29 points */
 } Frame;
 _Static_assert(sizeof(siginfo_t) == 128 && sizeof(FpRecord) == 0x210, "as the kernel has it");
+
+/* The frame record, where x29 points, is above all of it. */
+enum { LINK = 16, END = 16, FRAME_MOST = sizeof(Frame) + sizeof(EsrRecord) + sizeof(ExtraRecord) + AARCH64_SVE_MOST + END + LINK };
+
+/* Where a record of SVE of that size is in uc.records, behind one of a syndrome if there is one, and the size of all of the frame. */
+static size_t sve_place(size_t size, bool esr, bool *extra, size_t *whole)
+{
+    size_t at = sizeof(FpRecord) + (esr ? sizeof(EsrRecord) : 0), room = sizeof((Context *)0)->records;
+    *extra = at + size > room - END - offsetof(ExtraRecord, end);
+    at += *extra ? sizeof(ExtraRecord) : 0;
+    *whole = offsetof(Frame, uc.records) + MAX(at + size + END, room) + LINK;
+    return at;
+}
+
+static uint64_t frame_size(const TranslateCpu *cpu)
+{
+    const ArmProps *p = &arm(cpu)->props;
+    bool extra;
+    size_t whole;
+    sve_place(p->sve ? aarch64_sve_whole(p->sve_shown ? arm_sve_length(p, 256) : arm(cpu)->vl) : 0, true, &extra, &whole);
+    return whole + 16;
+}
+
+static void save_records(ArmCpu *a, const EsrRecord *esr, uint8_t *records, uint64_t records_at)
+{
+    FpRecord fp = {.head = {FPSIMD_MAGIC, sizeof fp}, .fpsr = arm_fpsr(&a->base), .fpcr = arm_fpcr(&a->base)};
+    bool extra;
+    size_t whole, size = aarch64_sve_size(a), at = sve_place(size, esr->esr, &extra, &whole);
+    for (unsigned i = 0; i < 32; i++)
+        memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
+    memcpy(records, &fp, sizeof fp); /* zeros behind the last end the list */
+    if (esr->esr)
+        memcpy(records + sizeof fp, esr, sizeof *esr);
+    if (extra) {
+        ExtraRecord e = {.head = {EXTRA_MAGIC, offsetof(ExtraRecord, end)}, .data = records_at + at, .size = (uint32_t)size + END};
+        memcpy(records + at - sizeof e, &e, sizeof e);
+    }
+    if (size)
+        aarch64_sve_save(a, records + at);
+}
 
 static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
 {
     ArmCpu *a = arm(t->cpu);
-    uint64_t at = (frame->stack & ~UINT64_C(15)) - sizeof(Frame);
-    bool by_fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
-    EsrRecord esr = {{ESR_MAGIC, sizeof esr}, t->fault_syndrome};
-    Frame f = {.info = frame->info, .fp = a->x[FP], .lr = a->x[LR]};
-    FpRecord fp = {.head = {FPSIMD_MAGIC, sizeof fp}, .fpsr = arm_fpsr(t->cpu), .fpcr = arm_fpcr(t->cpu)};
-    f.uc.stack = frame->altstack;
-    f.uc.mask = frame->mask;
-    f.uc.fault_address = by_fault ? t->fault_address : 0;
-    memcpy(f.uc.regs, a->x, sizeof f.uc.regs);
-    f.uc.sp = a->sp;
-    f.uc.pc = t->cpu->pc;
-    f.uc.pstate = arm_pstate(t->cpu);
-    for (unsigned i = 0; i < 32; i++)
-        memcpy(fp.v[i], a->v[i], sizeof fp.v[i]);
-    memcpy(f.uc.records, &fp, sizeof fp); /* zeros behind them end the list */
-    if (by_fault && esr.esr)
-        memcpy(f.uc.records + sizeof fp, &esr, sizeof esr);
-    if (guest_write(at, &f, sizeof f))
+    _Alignas(16) uint8_t bytes[FRAME_MOST] = {0};
+    Frame *f = (Frame *)(void *)bytes;
+    bool extra, by_fault = (frame->signal == SIGSEGV || frame->signal == SIGBUS) && frame->info.si_code > 0;
+    EsrRecord esr = {{ESR_MAGIC, sizeof esr}, by_fault ? t->fault_syndrome : 0};
+    size_t whole;
+    sve_place(aarch64_sve_size(a), esr.esr, &extra, &whole);
+    uint64_t at = (frame->stack & ~UINT64_C(15)) - whole, link[2] = {a->x[FP], a->x[LR]};
+    f->info = frame->info;
+    f->uc.stack = frame->altstack;
+    f->uc.mask = frame->mask;
+    f->uc.fault_address = by_fault ? t->fault_address : 0;
+    memcpy(f->uc.regs, a->x, sizeof f->uc.regs);
+    f->uc.sp = a->sp;
+    f->uc.pc = t->cpu->pc;
+    f->uc.pstate = arm_pstate(t->cpu);
+    save_records(a, &esr, f->uc.records, at + offsetof(Frame, uc.records));
+    memcpy(bytes + whole - LINK, link, LINK);
+    if (guest_write(at, bytes, whole))
         return false;
     a->x[0] = (uint64_t)frame->signal;
     if (frame->flags & SA_SIGINFO) {
         a->x[1] = at + offsetof(Frame, info);
         a->x[2] = at + offsetof(Frame, uc);
     }
-    a->x[FP] = at + offsetof(Frame, fp);
+    a->x[FP] = at + whole - LINK;
     a->x[LR] = frame->flags & 0x04000000 /* SA_RESTORER */ ? frame->restorer : t->process->sigreturn;
     a->sp = at;
     t->cpu->pc = frame->handler;
@@ -410,33 +464,63 @@ static bool push_frame(LinuxThread *t, const LinuxSigFrame *frame)
     return true;
 }
 
+/* What was found in a frame. */
+typedef struct Found {
+    FpRecord fp;
+    bool has_fp, has_sve;
+    size_t sve_size;
+    _Alignas(8) uint8_t sve[AARCH64_SVE_MOST];
+} Found;
+
+/* The list of records in size bytes. extra: those of an ExtraRecord, which has no other. */
+static bool find_records(const uint8_t *p, size_t size, bool extra, uint64_t address, Found *out)
+{
+    Record r;
+    uint8_t more[AARCH64_SVE_MOST + END];
+    for (size_t at = 0;; at += r.size) {
+        if (at + sizeof r > size)
+            return false;
+        memcpy(&r, p + at, sizeof r);
+        if (!r.magic)
+            return !r.size;
+        if (r.size < sizeof r || r.size % 16 || r.size > size - at)
+            return false;
+        if (r.magic == FPSIMD_MAGIC && r.size == sizeof out->fp) {
+            memcpy(&out->fp, p + at, sizeof out->fp);
+            out->has_fp = true;
+        } else if (r.magic == SVE_MAGIC) {
+            out->has_sve = true;
+            out->sve_size = MIN(r.size, sizeof out->sve);
+            memcpy(out->sve, p + at, out->sve_size);
+        } else if (r.magic == EXTRA_MAGIC && r.size == offsetof(ExtraRecord, end) && at + sizeof(ExtraRecord) <= size) {
+            ExtraRecord e;
+            memcpy(&e, p + at, sizeof e);
+            if (extra || e.data != address + at + sizeof e || e.size % 16 || e.size > sizeof more || e.end[0])
+                return false;
+            return !guest_read(more, e.data, e.size) && find_records(more, e.size, true, e.data, out);
+        }
+    }
+}
+
 static bool pop_frame(LinuxThread *t, uint64_t *mask, stack_t *altstack)
 {
     ArmCpu *a = arm(t->cpu);
     Context uc;
-    FpRecord fp;
-    Record r;
-    size_t at = 0;
-    if (a->sp & 15 || guest_read(&uc, a->sp + offsetof(Frame, uc), sizeof uc))
+    Found found = {0};
+    uint64_t at = a->sp + offsetof(Frame, uc);
+    if (a->sp & 15 || guest_read(&uc, at, sizeof uc))
         return false;
-    for (;; at += r.size) { /* other records may come first */
-        if (at + sizeof fp > sizeof uc.records)
-            return false;
-        memcpy(&r, uc.records + at, sizeof r);
-        if (r.magic == FPSIMD_MAGIC && r.size == sizeof fp)
-            break;
-        if (!r.magic || r.size < sizeof r || r.size % 16)
-            return false;
-    }
-    memcpy(&fp, uc.records + at, sizeof fp);
+    if (!find_records(uc.records, sizeof uc.records, false, at + offsetof(Context, records), &found) || !found.has_fp ||
+        !aarch64_sve_restore(a, found.has_sve ? found.sve : NULL, found.sve_size))
+        return false;
     memcpy(a->x, uc.regs, sizeof a->x);
     for (unsigned i = 0; i < 32; i++)
-        memcpy(a->v[i], fp.v[i], sizeof fp.v[i]);
+        memcpy(a->v[i], found.fp.v[i], sizeof found.fp.v[i]);
     a->sp = uc.sp;
     t->cpu->pc = uc.pc;
     arm_set_pstate(t->cpu, (uint32_t)uc.pstate);
-    arm_set_fpcr(t->cpu, fp.fpcr);
-    arm_set_fpsr(t->cpu, fp.fpsr);
+    arm_set_fpcr(t->cpu, found.fp.fpcr);
+    arm_set_fpsr(t->cpu, found.fp.fpsr);
     *mask = uc.mask;
     *altstack = uc.stack;
     return true;
@@ -485,7 +569,9 @@ const LinuxAbi aarch64_linux = {
     .task_size = UINT64_C(1) << 46, /* mappings are put below mmap_top, as with addresses of 39 bits */
     .mmap_top = UINT64_C(0x7ffffff000),
     .pie_base = UINT64_C(0x5555550000),
-    .min_stack_frame = sizeof(Frame) + 16,
+    .min_stack_frame = sizeof(Frame) + LINK + 16,
+    .stack_frame = frame_size,
+    .exec_cpu = aarch64_exec_cpu,
     .more_prot = more_prot,
     .code_prot = code_prot,
     .trap = trap,

@@ -190,7 +190,12 @@ typedef struct LinuxAbi {
        a program with these features (LoadProgram). NULL: none. */
     int (*more_prot)(const TranslateCpu *cpu);
     int (*code_prot)(uint32_t features);
-    uint64_t min_stack_frame; /* AT_MINSIGSTKSZ */
+    uint64_t min_stack_frame; /* the least room for a signal frame; AT_MINSIGSTKSZ */
+    /* AT_MINSIGSTKSZ where it depends on the CPU. NULL: min_stack_frame. */
+    uint64_t (*stack_frame)(const TranslateCpu *cpu);
+    /* The -cpu of a program that execve starts, to be freed, if it is not the same (spec). NULL: it always
+       is. */
+    char *(*exec_cpu)(TranslateCpu *cpu, const char *spec);
     /* What the exception of env.exception means. */
     void (*trap)(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out);
     /* A signal of the host's that the guest's access raised, which may be made more like the guest's own;

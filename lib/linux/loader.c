@@ -330,7 +330,7 @@ static void fill_auxv(LinuxProcess *p, const LinuxImages *images, TranslateCpu *
     add_aux(v, AT_RANDOM, random);
     add_aux(v, AT_HWCAP2, p->abi->hwcap(cpu, 1));
     add_aux(v, AT_EXECFN, execfn);
-    add_aux(v, AT_MINSIGSTKSZ, p->abi->min_stack_frame);
+    add_aux(v, AT_MINSIGSTKSZ, p->abi->stack_frame ? p->abi->stack_frame(cpu) : p->abi->min_stack_frame);
     add_aux(v, AT_NULL, 0);
 }
 

@@ -375,6 +375,67 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
     return 0;
 }
 
+/* A value a op c computed lately, whose flags are asked for. 0: none. */
+static IrRef find_result(const IrBuilder *b, IrCode code, const IrOp *flags)
+{
+    for (IrRef i = b->n; i-- > 1 && i + 12 > b->n && b->ops[i].code != IR_LABEL;)
+        if (b->ops[i].code == code && b->ops[i].a == flags->a && b->ops[i].b == flags->b)
+            return i;
+    return 0;
+}
+
+/* Of a difference: a comparison, as long as what was subtracted is at hand; of a result: one with 0. */
+static IrRef test_as_compare(IrBuilder *b, unsigned cond, const IrOp *flags)
+{
+    /* by IrFlagCond: 255 is none */
+    static const uint8_t conds[16] = {255, 255, IR_LTU, IR_GEU, IR_EQ, IR_NE, IR_LEU, IR_GTU,
+                                      255, 255, 255, 255, IR_LT, IR_GE, IR_LE, IR_GT};
+    static const uint8_t logic[16] = {255, 255, 255, 255, IR_EQ, IR_NE, IR_EQ, IR_NE,
+                                      IR_LT, IR_GE, 255, 255, IR_LT, IR_GE, IR_LE, IR_GT};
+    const IrOp op = *flags;
+    IrType type = (IrType)op.aux;
+    if (ir_type_bits(type) > 64 || ir_type_bits(type) < 32)
+        return 0;
+    if (op.code == IR_FLAGS_LOGIC && logic[cond] != 255)
+        return ir_cmp(b, (IrCond)logic[cond], op.a, ir_const(b, type, 0));
+    if (op.code != IR_FLAGS_SUB)
+        return 0;
+    if (conds[cond] != 255 && ir_is_live_slot_value(b, op.a) && ir_is_live_slot_value(b, op.b))
+        return ir_cmp(b, (IrCond)conds[cond], op.a, op.b);
+    if (cond != IR_F_Z && cond != IR_F_NZ && cond != IR_F_S && cond != IR_F_NS)
+        return 0;
+    IrOp sum = op; /* the difference of a constant is a sum */
+    IrRef v = 0;
+    if (is_const(b, op.b)) {
+        for (IrRef k = b->n; k-- > 1 && k + 12 > b->n && !v;)
+            if (is_const(b, k) && b->ops[k].type == type &&
+                value_of(b, k) == ((0 - value_of(b, op.b)) & bits_mask(ir_type_bits(type)))) {
+                sum.b = k;
+                v = find_result(b, IR_ADD, &sum);
+            }
+    } else {
+        v = find_result(b, IR_SUB, &op);
+    }
+    if (!v)
+        return 0;
+    return ir_cmp(b, cond == IR_F_Z ? IR_EQ : cond == IR_F_NZ ? IR_NE : cond == IR_F_S ? IR_LT : IR_GE, v,
+                  ir_const(b, type, 0));
+}
+
+static IrRef fold_test(IrBuilder *b, const IrOp *op)
+{
+    const IrOp *x = &b->ops[op->a];
+    IrOp again = *op;
+    if (x->code == IR_FLAGS_INVC && op->sub >> 1 != 3) { /* all but those of carry and zero */
+        again.a = x->a;
+        again.sub ^= op->sub >> 1 == 1;
+        return ir_op(b, again);
+    }
+    if (x->code == IR_FLAGS_SUB || x->code == IR_FLAGS_LOGIC)
+        return test_as_compare(b, op->sub, x);
+    return 0;
+}
+
 /* A lane of what was just put together. */
 static IrRef fold_lane(IrBuilder *b, const IrOp *op)
 {
@@ -470,6 +531,10 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
         return 0;
     case IR_FUNBOX:
         return x->code == IR_FBOX && x->aux == op->type && (op->sub || !x->sub) ? x->a : 0;
+    case IR_FLAGS_INVC:
+        return x->code == IR_FLAGS_INVC ? x->a : 0;
+    case IR_FLAGS_TEST:
+        return fold_test(b, op);
     case IR_FLAGS_PACK:
         return x->code == IR_FLAGS_BITS ? x->a : 0;
     case IR_FLAGS_BITS:

@@ -26,6 +26,7 @@ void ir_eval_sha256(const IrOp *op, IrValue *r, const IrValue *a, const IrValue 
 void ir_eval_sha(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b);
 
 #define IR_FUSED_SUM 2
+#define IR_NO_SLOT UINT32_MAX
 
 /* live.c: what the passes before code generation found. */
 typedef struct IrLive {
@@ -33,9 +34,12 @@ typedef struct IrLive {
     uint16_t *uses;  /* per value: number of uses */
     uint8_t *dead;   /* per operation: not to be emitted */
     uint8_t *fused;  /* per operation: emitted by its only user; IR_FUSED_SUM: as part of an address */
+    bool (*at_label)[IR_MAX_SLOTS]; /* per label: slots that are overwritten there before they are seen */
 } IrLive;
+/* flags: the slot of the condition flags, which are not needed at exits whose sub is 1, nor when
+ * memory faults; or IR_NO_SLOT. */
 void ir_live_init(IrLive *l);
 void ir_live_clear(IrLive *l);
 /* Drops dead slots and values, marks compares to be fused, computes last uses. Linear. Changes
  * operands (see live.c). */
-void ir_live(IrLive *l, IrBuilder *b);
+void ir_live(IrLive *l, IrBuilder *b, unsigned flags);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one backward pass before code generation. It drops values nobody uses and
- * PUTs overwritten before anything could see them (no fault, exit, helper, label
- * or GET of the slot in between), finds each value's last use, and marks
+ * PUTs overwritten before anything could see them (no fault, exit, helper or GET
+ * of the slot in between, on any way through the labels), finds each value's last use, and marks
  * operations that are better emitted by their only user: compares by the branch
  * or select that tests them. The operands of a fused operation count as used by
  * that user. Afterwards operands may be wider than their operation says: their
@@ -19,6 +19,7 @@ void ir_live_init(IrLive *l)
     l->uses = g_new0(uint16_t, IR_MAX_OPS + 8);
     l->dead = g_new0(uint8_t, IR_MAX_OPS + 8);
     l->fused = g_new0(uint8_t, IR_MAX_OPS + 8);
+    l->at_label = g_malloc0(IR_MAX_LABELS * sizeof *l->at_label);
 }
 
 void ir_live_clear(IrLive *l)
@@ -27,6 +28,7 @@ void ir_live_clear(IrLive *l)
     g_clear_pointer(&l->uses, g_free);
     g_clear_pointer(&l->dead, g_free);
     g_clear_pointer(&l->fused, g_free);
+    g_clear_pointer(&l->at_label, g_free);
 }
 
 static void use(IrLive *l, IrRef v, uint32_t at)
@@ -47,7 +49,37 @@ static bool is_barrier(const IrBuilder *b, const IrOp *op)
     if (op->code == IR_CALL)
         return b->guest->helpers[op->imm].flags &
                (IR_HELPER_READS | IR_HELPER_WRITES | IR_HELPER_FAULTS);
-    return op->code == IR_LABEL || op->code == IR_BR || op->code == IR_BRCOND;
+    return false;
+}
+
+/* What op does to which slots are overwritten below it before they are seen. Of a label that is
+ * jumped back to nothing is known. */
+static void see_slots(const IrBuilder *b, const IrLive *l, const IrOp *op, bool *overwritten, unsigned flags)
+{
+    unsigned n = b->guest->n_slots;
+    bool kept = false;
+    switch (op->code) {
+    case IR_LABEL:
+        memcpy(l->at_label[op->imm], overwritten, n);
+        return;
+    case IR_BR:
+        memcpy(overwritten, l->at_label[op->imm], n);
+        return;
+    case IR_BRCOND:
+        for (unsigned s = 0; s < n; s++)
+            overwritten[s] &= l->at_label[op->imm][s];
+        return;
+    default:
+        break;
+    }
+    if (!is_barrier(b, op))
+        return;
+    if (flags != IR_NO_SLOT)
+        kept = op->code == IR_EXIT ? op->sub : overwritten[flags] && (op->code == IR_EXIT_IF ? op->sub
+                                               : ir_code_attr(op->code) & IR_ATTR_M);
+    memset(overwritten, 0, n);
+    if (kept)
+        overwritten[flags] = true;
 }
 
 static bool may_fuse(const IrBuilder *b, const IrOp *user, IrRef v)
@@ -152,7 +184,7 @@ static void keep_joined(IrLive *l, const IrOp *op)
             l->fused[operands[n]] = 0;
 }
 
-void ir_live(IrLive *l, IrBuilder *b)
+void ir_live(IrLive *l, IrBuilder *b, unsigned flags)
 {
     bool overwritten[IR_MAX_SLOTS];
     uint32_t call = 0;
@@ -161,6 +193,7 @@ void ir_live(IrLive *l, IrBuilder *b)
     memset(l->uses, 0, b->n * sizeof *l->uses);
     memset(l->dead, 0, b->n);
     memset(l->fused, 0, b->n);
+    memset(l->at_label, 0, b->n_labels * sizeof *l->at_label); /* of a label behind: nothing is */
 
     for (uint32_t i = 1; i < b->n; i++) {
         IrOp *op = &b->ops[i];
@@ -180,8 +213,9 @@ void ir_live(IrLive *l, IrBuilder *b)
             }
             overwritten[op->imm] = true;
         } else if (op->code == IR_GET) {
-            overwritten[op->imm] = false;
-            if (!l->uses[i])
+            if (l->uses[i])
+                overwritten[op->imm] = false;
+            else
                 l->dead[i] = 1;
             continue;
         } else if (op->code == IR_CALL && !l->uses[i] &&
@@ -194,8 +228,7 @@ void ir_live(IrLive *l, IrBuilder *b)
             l->dead[i] = 1;
             continue;
         }
-        if (is_barrier(b, op))
-            memset(overwritten, 0, b->guest->n_slots);
+        see_slots(b, l, op, overwritten, flags);
         if (op->code == IR_CALL)
             call = i;
         else if (op->code == IR_ARG)

@@ -248,13 +248,48 @@ static void free_region(Region *r)
     g_free(r);
 }
 
+#define FLAGS_REACH 16 /* instructions */
+
+/* Whether the guest's condition flags are overwritten before they are looked at, from offset on in the
+ * page. The bytes looked at count as the region's. */
+static bool flags_dead_at(const Translator *t, Region *r, const uint8_t *start, unsigned available, int64_t offset)
+{
+    unsigned length = 1u << t->guest->insn_align;
+    for (unsigned n = 0; n < FLAGS_REACH; n++, offset += length) {
+        if (offset < 0 || offset + length > available || r->in_page + offset + length > GUEST_PAGE_SIZE)
+            return false;
+        TranslateFlagsUse use = t->guest->flags_use(start + offset, (unsigned)(available - offset));
+        if (use == TRANSLATE_FLAGS_USED)
+            return false;
+        if (use == TRANSLATE_FLAGS_SET) {
+            r->last = MAX(r->last, (int32_t)(r->in_page + offset + length));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Marks the exits at which flags are not needed. Returns their slot, or IR_NO_SLOT. The verifier compares
+ * all slots. */
+static unsigned mark_flags(Translator *t, Region *r, const uint8_t *start, unsigned available)
+{
+    if (!t->guest->flags_use || t->options.accel != TRANSLATE_JIT)
+        return IR_NO_SLOT;
+    for (IrRef i = 1; i < t->builder.n; i++) {
+        IrOp *op = &t->builder.ops[i];
+        if (op->code == IR_EXIT || op->code == IR_EXIT_IF)
+            op->sub = flags_dead_at(t, r, start, available, op->imm);
+    }
+    return t->guest->flags_slot;
+}
+
 /* A region too rich for the compiler's tables is made again from fewer instructions. False: no
  * room. */
 static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned available)
 {
     Translator *t = cpu->translator;
     for (unsigned max = r->loop ? MAX_INSNS : MAX_INSNS / 4;; max /= 4) {
-        ir_live(&t->live, &t->builder);
+        ir_live(&t->live, &t->builder, mark_flags(t, r, bytes, available));
         if (log_enabled(LOG_IR_OPT))
             log_ir(&t->builder, LOG_IR_OPT, "IR after passes:\n", &t->live);
         CompileResult result = t->host->compile(t, r, &t->builder, &t->live);

@@ -67,6 +67,9 @@ typedef struct TranslateFp {
     bool denormal_flag;
 } TranslateFp;
 
+/* Of condition flags: left alone, going on behind the instruction; all overwritten; anything else. */
+typedef enum { TRANSLATE_FLAGS_KEPT, TRANSLATE_FLAGS_SET, TRANSLATE_FLAGS_USED } TranslateFlagsUse;
+
 typedef struct TranslateGuest {
     const char *name;
     IrGuest ir;
@@ -103,6 +106,13 @@ typedef struct TranslateGuest {
      * Calls ir_insn with its length first. Returns false if more bytes are needed than available
      * (nothing emitted). */
     bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
+    /*
+     * What the instruction at code does to the guest's condition flags, as far as its bytes show. Where
+     * they are overwritten before they are looked at, compiled code need not have them: signal
+     * handlers and debuggers may see old ones there. NULL: flags are always right.
+     */
+    TranslateFlagsUse (*flags_use)(const uint8_t *code, unsigned available);
+    unsigned flags_slot;
     /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the
      * handler. NULL in user mode: env.exception does. */
     void (*raise)(TranslateCpu *cpu, TranslateFault fault);
@@ -253,6 +263,13 @@ uint64_t translate_pc(TranslateCpu *cpu);
  * translate_raise). value in guest order given by mem. */
 bool translate_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
 bool translate_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
+/* From helpers: n bytes in memory order; false: a fault is pending, some of them may be done. */
+bool translate_copy_in(TranslateCpu *cpu, void *to, uint64_t address, size_t n);
+bool translate_copy_out(TranslateCpu *cpu, uint64_t address, const void *from, size_t n);
+/* From helpers: as translate_load, but nothing is raised when it is false. */
+bool translate_try_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
+/* From helpers, user mode: whether the byte may be written; false: a fault is pending. Elsewhere: true. */
+bool translate_probe_store(TranslateCpu *cpu, uint64_t address);
 /* Physical memory, little-endian unless mem says IR_MEM_BE; RAM or MMIO. False: bus error. */
 bool translate_phys_load(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t *value);
 bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t value);

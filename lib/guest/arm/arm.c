@@ -18,6 +18,8 @@
     [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
     [SLOT_PAC + 2 * (n) + 1] = {.name = "key" #n "h", .offset = FIELD(pac_keys[n][1]), .type = IR_I64}
 
+#define P(n) [SLOT_P + (n)] = {.name = "p" #n, .offset = FIELD(p[n]), .type = IR_I64}
+
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
     X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30),
@@ -30,11 +32,14 @@ static const IrSlot slots[SLOT_COUNT] = {
     S(SLOT_BTYPE, btype),
     PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
     [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
+    S(SLOT_Z_STALE, z_stale), S(SLOT_SVE_ADDRESS, sve_address),
+    P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };
 #undef X
 #undef V
 #undef S
 #undef PAC
+#undef P
 
 /* By how often compiled programs use them; the last are the compiler's own scratch. */
 static const uint16_t int_pins[] = {
@@ -81,6 +86,11 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_ADD_TAG] = {"add_tag", arm_helper_add_tag, IR_HELPER_READS, IR_I64},
     [HELPER_RANDOM_TAG] = {"random_tag", arm_helper_random_tag, RW, IR_I64},
     [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
+    [HELPER_SVE] = {"sve", arm_helper_sve, RW, IR_VOID},
+    [HELPER_SVE_VALUE] = {"sve_value", arm_helper_sve, RW, IR_I64},
+    [HELPER_SVE_FP] = {"sve_fp", arm_helper_sve, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_SVE_MEM] = {"sve_mem", arm_helper_sve, RW | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_SVE_START] = {"sve_start", arm_helper_sve_start, 0, IR_VOID},
 };
 
 static void dump(TranslateCpu *base, GString *out)
@@ -115,6 +125,7 @@ static const uint16_t machines[] = {183, 0}; /* EM_AARCH64 */
         .int_pins = int_pins, .n_int_pins = G_N_ELEMENTS(int_pins), \
         .float_pins = float_pins, .n_float_pins = G_N_ELEMENTS(float_pins), \
         .fp = {.tiny_before = true}, .fp_rules = arm_fp_rules, \
+        .flags_use = arm_flags_use, .flags_slot = SLOT_FLAGS, \
         .direct_memory = true, .mode = arm_user_mode, \
         .trouble = arm_trouble, .insn = arm_insn, .dump = dump, \
     }

@@ -53,6 +53,9 @@ typedef struct ArmProps {
 #include "guest/arm/features.def"
 #undef FEATURE
     bool pauth_impdef; /* a function of ours for pointer authentication, not QARMA5 */
+    bool sve_shown;         /* to programs, as HWCAP */
+    uint16_t sve_lengths;   /* bit n: vectors of 16 * (n + 1) bytes are there */
+    uint16_t sve_default;   /* bytes that a program starts with */
 } ArmProps;
 
 typedef struct ArmCpu {
@@ -90,6 +93,14 @@ typedef struct ArmCpu {
     void *guarded_opaque;
     struct { uint64_t mode; uint32_t tag; } user_tags[16]; /* tag 0: none yet */
     unsigned next_tag;
+    /* SVE. Bit n of z_stale: what is above 128 bits in Z n counts as zero, whatever is there. */
+    uint64_t z_stale;
+    uint64_t sve_address;   /* of a load or store with branches in it */
+    uint64_t p[17][4];      /* P0 to P15, FFR: a bit a byte of a Z register */
+    uint16_t vl;            /* bytes of a Z register */
+    bool z_used;            /* with vectors of more than 16 bytes an instruction of SVE has run */
+    bool vl_inherit;        /* PR_SVE_VL_INHERIT */
+    uint16_t vl_onexec;     /* for the next program; 0: none said */
 } ArmCpu;
 
 /* The memory that an instruction reaches. */
@@ -107,6 +118,14 @@ typedef struct ArmAccess {
 bool arm_access(uint32_t word, ArmAccess *out);
 /* With the registers as they are before the instruction. */
 uint64_t arm_access_address(const ArmCpu *cpu, const ArmAccess *access);
+/* Of P registers and FFR, at the vector length of the CPU. */
+#define ARM_FFR 16
+/* The greatest vector length there is of at most that many bytes (the least one if none is). */
+unsigned arm_sve_length(const ArmProps *p, unsigned bytes);
+/* Another vector length, of those there are: P, FFR and Z above 128 bits are zeroed if it changes. */
+void arm_sve_set_vl(TranslateCpu *cpu, unsigned bytes);
+/* Z registers complete in memory, and from there: what is above 128 bits was written by others. */
+void arm_sve_settle(TranslateCpu *cpu);
 
 /* NZCV in bits 31 to 28. */
 uint32_t arm_nzcv(const TranslateCpu *cpu);

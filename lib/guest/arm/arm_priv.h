@@ -15,7 +15,10 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
     SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC,
-    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10, SLOT_COUNT
+    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10,
+    SLOT_Z_STALE, SLOT_P, SLOT_P_END = SLOT_P + 16, /* P0 to P15, FFR: their first 64 bits */
+    SLOT_SVE_ADDRESS,
+    SLOT_COUNT
 };
 
 /* The mode key. */
@@ -25,6 +28,8 @@ enum {
 #define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
 #define MODE_TAG_CHECKS 0x100u                 /* accesses are checked */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
+#define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
+#define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
 enum {
@@ -48,6 +53,8 @@ enum {
     HELPER_BRANCH_TARGET, /* (BTYPE): raises */
     /* mte.c */
     HELPER_TAG_CHECK, HELPER_TAG_ALIGNED, HELPER_LOAD_TAG, HELPER_STORE_TAG, HELPER_ADD_TAG, HELPER_RANDOM_TAG,
+    /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
+    HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -83,6 +90,8 @@ HELPER(load_tag);
 HELPER(store_tag);
 HELPER(add_tag);
 HELPER(random_tag);
+HELPER(sve);
+HELPER(sve_start);
 
 /* user.c */
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
@@ -96,6 +105,9 @@ bool arm_configure(TranslateCpu *cpu, const char *spec, GError **error);
 /* An ID register, CRm << 3 | op2 of S3_0_C0_Cm_op2; false: there is none at EL0. */
 bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value);
 void arm_describe(TranslateCpu *cpu, GString *out);
+/* sve_model.c: vector lengths into p, and the CPU's own */
+struct Options;
+bool arm_sve_configure(ArmCpu *cpu, struct Options *options, ArmProps *p, GError **error);
 
 /* translation */
 typedef struct ArmTrans {
@@ -104,6 +116,13 @@ typedef struct ArmTrans {
     uint32_t bits;      /* the instruction */
     int64_t next;       /* offset of the following instruction */
 } ArmTrans;
+
+/* decode.c */
+TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available);
+/* trans_sve.c: before an instruction of SVE; false: it is left, and comes again in another mode. */
+bool arm_sve_enter(ArmTrans *c);
+/* After another instruction, whose operations start at `first`: V registers written end at 128 bits. */
+void arm_sve_after(ArmTrans *c, unsigned first);
 
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available);
 

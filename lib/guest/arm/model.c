@@ -20,7 +20,8 @@ static const struct Model {
     const char *name, *summary;
     ArmProps props;
 } models[] = {
-    {"max", "all that is implemented", {.midr = 0x000f0510, .ctr = 0x8444c004, V8_9}},
+    {"max", "all that is implemented",
+     {.midr = 0x000f0510, .ctr = 0x8444c004, V8_9, .sve = true, .sve_lengths = 0xffff, .sve_default = 16}},
     {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, .ctr = 0x84448004, V8}},
     {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, .ctr = 0x84448004, V8}},
     {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, .ctr = 0x8444c004, V8}},
@@ -87,6 +88,8 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
     if (!options_get_bool(options, "pauth-impdef", &p.pauth_impdef, error))
         return false;
     drop_orphans(&p);
+    if (!arm_sve_configure(cpu, options, &p, error))
+        return false;
     if (!options_done(options, error))
         return false;
     cpu->props = p;
@@ -105,6 +108,7 @@ static const struct IdField { /* a field has the greatest value of those that ar
     uint8_t reg; /* CRm << 3 | op2 of S3_0_C0_Cm_op2 */
     uint8_t shift, value;
 } id_fields[] = {
+    FIELD(PFR0, 32, 1, sve_shown),
     FIELD(PFR0, 16, 1, fp16), FIELD(PFR0, 20, 1, fp16),
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),

@@ -250,6 +250,16 @@ static uint64_t one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x)
     }
 }
 
+uint64_t arm_fp_two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uint64_t z)
+{
+    return two(env, twice, op, x, y, z);
+}
+
+uint64_t arm_fp_one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x)
+{
+    return one(env, fpcr, l, x);
+}
+
 HELPER(fp_lanes)
 {
     ArmCpu *arm = cpu;

@@ -119,6 +119,9 @@ IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);
+/* simd_fp.c: one lane of 32 bits or 64 */
+uint64_t arm_fp_two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uint64_t z);
+uint64_t arm_fp_one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x);
 
 /* permute.c: kinds of HELPER_PERMUTE */
 typedef enum { PERMUTE_ZIP, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_TBL, PERMUTE_REV } ArmPermute;

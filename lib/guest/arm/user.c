@@ -22,7 +22,9 @@ void arm_user_mode(TranslateCpu *base)
     ArmCpu *cpu = arm_of(base);
     uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
                     (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) |
-                    (cpu->tags && cpu->tag_checks ? MODE_TAG_CHECKS : 0) | MODE_NO_KEY(0) * cpu->pac_disabled;
+                    (cpu->tags && cpu->tag_checks ? MODE_TAG_CHECKS : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
+                    (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT |
+                    (cpu->z_used && cpu->vl > 16 ? MODE_Z_USED : 0);
     unsigned i = 0;
     while (i < G_N_ELEMENTS(cpu->user_tags) && (!cpu->user_tags[i].tag || cpu->user_tags[i].mode != mode))
         i++;
@@ -59,6 +61,9 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     cpu->tags = NULL;
     cpu->tag_checks = ARM_TAGS_UNCHECKED;
     cpu->tag_exclude = 0xffff;
+    cpu->z_used = false;
+    cpu->z_stale = 0;
+    memset(cpu->p, 0, sizeof cpu->p);
     arm_set_fpcr(base, 0);
     arm_set_fpsr(base, 0);
     base->pc = entry;

@@ -459,6 +459,32 @@ static int store_packed(Qcow2 *q, uint64_t offset, const uint8_t *packed, size_t
     return r;
 }
 
+size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void *out)
+{
+    const Qcow2 *q = qcow2_of(node);
+
+    if (q->data)
+        return 0;
+    if (bytes == q->cluster_size)
+        return qcow2_pack(q->header.compression, in, bytes, out, q->cluster_size - 1);
+    uint8_t *whole = calloc(1, q->cluster_size);
+    if (!whole)
+        return 0;
+    memcpy(whole, in, bytes);
+    size_t len = qcow2_pack(q->header.compression, whole, q->cluster_size, out, q->cluster_size - 1);
+    free(whole);
+    return len;
+}
+
+int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, size_t len)
+{
+    Qcow2 *q = qcow2_of(node);
+
+    if (offset & (q->cluster_size - 1) || !len || len >= q->cluster_size)
+        return -EINVAL;
+    return store_packed(q, offset, packed, len);
+}
+
 int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
 {
     Qcow2 *q = qcow2_of(node);
@@ -469,21 +495,16 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, con
     if (offset & (q->cluster_size - 1) || ((bytes & (q->cluster_size - 1)) && offset + bytes != end))
         return -EINVAL;
     uint8_t *whole = malloc(q->cluster_size), *packed = malloc(q->cluster_size);
+    g_autofree struct iovec *list = g_new(struct iovec, iovcnt + 1);
     int r = whole && packed ? 0 : -ENOMEM;
     for (uint64_t at = 0; !r && at < bytes; at += q->cluster_size) {
         uint64_t n = MIN(q->cluster_size, bytes - at);
-        struct iovec *list = g_new(struct iovec, iovcnt + 1);
         int parts = cut(iov, iovcnt, at, n, list);
         uint8_t *p = whole;
         for (int i = 0; i < parts; p += list[i++].iov_len)
             memcpy(p, list[i].iov_base, list[i].iov_len);
-        memset(p, 0, q->cluster_size - n);
-        size_t len = qcow2_pack(q->header.compression, whole, q->cluster_size, packed, q->cluster_size - 1);
-        if (len)
-            r = store_packed(q, offset + at, packed, len);
-        else
-            r = qcow2_write(node, offset + at, n, list, parts, 0);
-        g_free(list);
+        size_t len = qcow2_pack_cluster(node, whole, n, packed);
+        r = len ? store_packed(q, offset + at, packed, len) : qcow2_write(node, offset + at, n, list, parts, 0);
     }
     free(whole);
     free(packed);

@@ -301,6 +301,8 @@ int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct i
                 unsigned flags);
 int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                            int iovcnt);
+size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void *out);
+int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, size_t len);
 int qcow2_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags);
 int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes);
 int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out,
