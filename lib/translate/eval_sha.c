@@ -10,37 +10,50 @@ static uint32_t majority(uint32_t x, uint32_t y, uint32_t z) { return (x & y) | 
 static uint32_t sigma0(uint32_t x) { return rotate(x, 7) ^ rotate(x, 18) ^ x >> 3; }
 static uint32_t sigma1(uint32_t x) { return rotate(x, 17) ^ rotate(x, 19) ^ x >> 10; }
 
+/* h becomes the next a, d the next e; names turn instead of values. */
+static inline void round256(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f, uint32_t g,
+                            uint32_t *h, uint32_t w)
+{
+    uint32_t t = *h + w + choose(e, f, g) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25));
+    *d += t;
+    *h = t + majority(a, b, c) + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22));
+}
+
+/* A host without instructions for it comes here often. */
 void ir_eval_sha256(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
 {
     uint32_t x[4], y[4], w[4];
     memcpy(x, a, sizeof x);
     memcpy(y, b, sizeof y);
     memcpy(w, c, sizeof w);
-    for (unsigned i = 0; i < 4; i++) {
-        uint32_t t = y[3] + w[i] + choose(y[0], y[1], y[2]) + (rotate(y[0], 6) ^ rotate(y[0], 11) ^ rotate(y[0], 25));
-        uint32_t u = t + majority(x[0], x[1], x[2]) + (rotate(x[0], 2) ^ rotate(x[0], 13) ^ rotate(x[0], 22));
-        memmove(y + 1, y, 12);
-        y[0] = x[3] + t;
-        memmove(x + 1, x, 12);
-        x[0] = u;
-    }
+    round256(x[0], x[1], x[2], &x[3], y[0], y[1], y[2], &y[3], w[0]);
+    round256(y[3], x[0], x[1], &x[2], x[3], y[0], y[1], &y[2], w[1]);
+    round256(y[2], y[3], x[0], &x[1], x[2], x[3], y[0], &y[1], w[2]);
+    round256(y[1], y[2], y[3], &x[0], x[1], x[2], x[3], &y[0], w[3]);
     memset(r, 0, sizeof *r);
-    memcpy(r, op->imm ? y : x, sizeof x);
+    memcpy(r, op->imm ? x : y, sizeof x);
 }
 
-static void sha1_rounds(unsigned kind, uint32_t *s, const uint32_t *w)
+static inline void round1(unsigned kind, uint32_t a, uint32_t *b, uint32_t c, uint32_t d, uint32_t *e, uint32_t w)
 {
     static const uint32_t constants[] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc};
-    uint32_t e = 0; /* it is in the first word */
-    for (unsigned i = 0; i < 4; i++) {
-        uint32_t f = kind == 0 ? choose(s[1], s[2], s[3]) : kind == 1 ? s[1] ^ s[2] ^ s[3] : majority(s[1], s[2], s[3]);
-        uint32_t t = rotate(s[0], 27) + f + e + w[i] + constants[kind];
-        e = s[3];
-        s[3] = s[2];
-        s[2] = rotate(s[1], 2);
-        s[1] = s[0];
-        s[0] = t;
-    }
+    uint32_t f = kind == 0 ? choose(*b, c, d) : kind == 1 ? *b ^ c ^ d : majority(*b, c, d);
+    *e += rotate(a, 27) + f + w + constants[kind];
+    *b = rotate(*b, 2);
+}
+
+/* E is in the first word. */
+static void sha1_rounds(unsigned kind, uint32_t *s, const uint32_t *w)
+{
+    uint32_t a = s[0], b = s[1], c = s[2], d = s[3], e = 0;
+    round1(kind, a, &b, c, d, &e, w[0]);
+    round1(kind, e, &a, b, c, &d, w[1]);
+    round1(kind, d, &e, a, b, &c, w[2]);
+    round1(kind, c, &d, e, a, &b, w[3]);
+    s[0] = b;
+    s[1] = c;
+    s[2] = d;
+    s[3] = e;
 }
 
 void ir_eval_sha(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b)
