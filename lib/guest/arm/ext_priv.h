@@ -7,7 +7,7 @@
 /* HELPER_DOT: (kind, q << 16 | rd | rn << 5 | rm << 10, an element of m or DOT_EACH, 0). */
 #define DOT_EACH 255
 typedef enum {
-    DOT_SDOT, DOT_UDOT, DOT_USDOT, DOT_SUDOT, DOT_SMMLA, DOT_UMMLA, DOT_USMMLA,
+    DOT_SMMLA, DOT_UMMLA, DOT_USMMLA,
     DOT_BFDOT, DOT_BFMMLA, DOT_BFMLALB, DOT_BFMLALT, DOT_BFCVT, DOT_BFCVTN, DOT_BFCVTN2,
     DOT_FMLAL, DOT_FMLSL, DOT_FMLAL2, DOT_FMLSL2,
     DOT_FCADD,                    /* + log2 of the lanes - 1, + 4 by 270 degrees */

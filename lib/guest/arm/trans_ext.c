@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector instructions of later extensions. SHA512, SHA3 and FJCVTZS are done by the IR, the rest by helpers
- * of dot.c and crypto3.c.
+ * Vector instructions of later extensions. Dot products of bytes, SHA512, SHA3 and FJCVTZS are done by the IR,
+ * the rest by helpers of dot.c and crypto3.c.
  */
 #include "guest/arm/ext_priv.h"
 
@@ -30,18 +30,54 @@ static bool by_word(ArmTrans *c, bool there, unsigned kind, const ArgsXElem *a)
     return there && dot(c, kind, a->q, a->rd, a->rn, a->rm | (a->lm & 1) << 4, (unsigned)(a->h << 1 | a->lm >> 1));
 }
 
-bool trans_a64_dot(ArmTrans *c, const ArgsXVec *a) { return vector(c, c->p->dotprod, a->u ? DOT_UDOT : DOT_SDOT, a); }
+/* Of eight bytes each: the sums of neighbouring products, in words. */
+static IrRef pair_sums(ArmTrans *c, IrRef x, IrRef y, bool x_signed, bool y_signed)
+{
+    IrBuilder *b = c->b;
+    IrRef p = ir_vector(b, IR_VMUL, 1, ir_vector(b, x_signed ? IR_VWIDENS : IR_VWIDENU, 0, x, 0),
+                        ir_vector(b, y_signed ? IR_VWIDENS : IR_VWIDENU, 0, y, 0));
+    IrCode shift = x_signed || y_signed ? IR_VSAR : IR_VSHR; /* products fit 16 bits of that kind */
+    IrRef even = ir_vector_imm(b, shift, 2, ir_vector_imm(b, IR_VSHL, 2, p, 0, 16), 0, 16);
+    return ir_vector(b, IR_VADD, 2, even, ir_vector_imm(b, shift, 2, p, 0, 16));
+}
+
+/* Four products a word; y is m, or one word of it in all places */
+static bool dot_bytes(ArmTrans *c, int q, int rd, int rn, IrRef y, bool x_signed, bool y_signed)
+{
+    IrBuilder *b = c->b;
+    IrRef x = arm_v(c, rn), v = pair_sums(c, x, y, x_signed, y_signed), high;
+    high = q ? pair_sums(c, ir_vector_imm(b, IR_VEXT, 0, x, x, 8), ir_vector_imm(b, IR_VEXT, 0, y, y, 8), x_signed,
+                         y_signed) : v;
+    v = ir_vector(b, IR_VADD, 2, ir_vector(b, IR_VUZPE, 2, v, high), ir_vector(b, IR_VUZPO, 2, v, high));
+    arm_put_vector(c, rd, arm_low_bytes(c, ir_vector(b, IR_VADD, 2, arm_v(c, rd), v), q ? 16 : 8));
+    return true;
+}
+
+static IrRef word_of(ArmTrans *c, const ArgsXElem *a)
+{
+    unsigned lane = (unsigned)(a->h << 1 | a->lm >> 1);
+    return ir_vsplat(c->b, ir_vextract(c->b, IR_I32, arm_v(c, a->rm | (a->lm & 1) << 4), lane));
+}
+
+bool trans_a64_dot(ArmTrans *c, const ArgsXVec *a)
+{
+    return c->p->dotprod && dot_bytes(c, a->q, a->rd, a->rn, arm_v(c, a->rm), !a->u, !a->u);
+}
 
 bool trans_a64_dot_elem(ArmTrans *c, const ArgsXElem *a)
 {
-    return by_word(c, c->p->dotprod, a->u ? DOT_UDOT : DOT_SDOT, a);
+    return c->p->dotprod && dot_bytes(c, a->q, a->rd, a->rn, word_of(c, a), !a->u, !a->u);
 }
 
-bool trans_a64_usdot(ArmTrans *c, const ArgsXVec *a) { return vector(c, c->p->i8mm, DOT_USDOT, a); }
+bool trans_a64_usdot(ArmTrans *c, const ArgsXVec *a)
+{
+    return c->p->i8mm && dot_bytes(c, a->q, a->rd, a->rn, arm_v(c, a->rm), false, true);
+}
 
+/* and SUDOT */
 bool trans_a64_usdot_elem(ArmTrans *c, const ArgsXElem *a)
 {
-    return by_word(c, c->p->i8mm, a->size ? DOT_USDOT : DOT_SUDOT, a);
+    return c->p->i8mm && dot_bytes(c, a->q, a->rd, a->rn, word_of(c, a), !a->size, a->size);
 }
 
 bool trans_a64_mmla(ArmTrans *c, const ArgsXVec *a) { return vector(c, c->p->i8mm, a->u ? DOT_UMMLA : DOT_SMMLA, a); }
