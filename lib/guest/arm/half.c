@@ -64,6 +64,9 @@ static SfF16 mask_of(bool is) { return is ? 0xffff : 0; }
 SfF16 arm_half_two(SfEnv *env, FpOp op, SfF16 x, SfF16 y, SfF16 z)
 {
     const SfF16 ax = x & (SIGN - 1), ay = y & (SIGN - 1);
+    SfF16 r;
+    if (arm_half_fast(env, op, x, y, z, &r))
+        return r;
     switch (op) {
     case FP_ADD: return sf_f16_add(env, x, y);
     case FP_SUB: return sf_f16_sub(env, x, y);
@@ -153,13 +156,14 @@ static SfF16 rsqrt_estimate(SfEnv *env, SfF16 x)
 uint64_t arm_half_one(SfEnv *env, FpOp op, SfF16 x, unsigned round, int scale, bool is_unsigned)
 {
     SfRound r = round == IR_RDYN ? (SfRound)env->round : (SfRound)round;
+    SfF16 root;
     bool estimate = op == FP_RECPE || op == FP_RSQRTE || op == FP_RECPX;
     if (estimate && sf_f16_is_nan(x))
         return sf_f16_add(env, x, x); /* quieted, or the default */
     switch (op) {
     case FP_ABS: return x & (SIGN - 1);
     case FP_NEG: return x ^ SIGN;
-    case FP_SQRT: return sf_f16_sqrt(env, x);
+    case FP_SQRT: return arm_half_sqrt(env, x, &root) ? root : sf_f16_sqrt(env, x);
     case FP_RINT: case FP_RINTX: return sf_f16_round_to_int(env, x, r, op == FP_RINTX);
     case FP_TO_INT: return sf_f16_to_fixed(env, x, r, scale, 16, !is_unsigned, SF_TOINT_SATURATE_NAN_ZERO);
     case FP_FROM_INT:
