@@ -208,7 +208,7 @@ static void look_for_guards(TranslateCpu *cpu)
 {
     ArmCpu *a = arm(cpu);
     LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
-    if (!a->tags && p->mm.tags) {
+    if (!a->tags && __atomic_load_n(&p->mm.tags, __ATOMIC_ACQUIRE)) {
         a->tags = p->mm.tags;
         a->tags_limit = p->mm.limit;
         a->tagged = true;

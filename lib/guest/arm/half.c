@@ -239,6 +239,25 @@ SfF32 arm_half_widen(const SfEnv *env, SfF16 x)
     return sf_f16_to_f32(&none, x);
 }
 
+/* Whole vectors, if they are plain. */
+static bool many(ArmCpu *cpu, const ArmLanes *l, SfEnv *env)
+{
+    static const SfF16 none[8];
+    SfF16 x[8], y[8], z[8], r[8] = {0};
+    bool adds = l->op == FP_MLA || l->op == FP_MLS;
+    if (l->flags || l->op >= FP_ABS || l->count < 4)
+        return false;
+    memcpy(x, cpu->v[l->rn], sizeof x);
+    memcpy(y, cpu->v[l->rm], sizeof y);
+    memcpy(z, cpu->v[l->rd], sizeof z);
+    for (unsigned i = 0; i < l->count && l->element != LANE_EACH; i++)
+        y[i] = (SfF16)arm_lane(cpu, l->rm, 1, l->element);
+    if (!arm_half_many(env, (FpOp)l->op, l->count, x, y, adds ? z : none, r))
+        return false;
+    memcpy(cpu->v[l->rd], r, sizeof r);
+    return true;
+}
+
 /* ---- helpers --------------------------------------------------------------------------------- */
 
 HELPER(half_lanes)
@@ -249,6 +268,10 @@ HELPER(half_lanes)
     FpOp op = (FpOp)l.op;
     bool pairs = l.flags & LANE_PAIRS, is_unsigned = l.flags & LANE_UNSIGNED_N;
     uint64_t results[16];
+    if (many(arm, &l, &env)) {
+        arm_half_done(arm, &env);
+        return 0;
+    }
     if (l.flags & LANE_REDUCE) { /* neighbours first */
         for (unsigned i = 0; i < l.nlanes; i++)
             results[i] = arm_lane(arm, l.rn, 1, i);

@@ -59,7 +59,7 @@ static inline bool pack(SfEnv *env, double v, SfF16 *r)
     return true;
 }
 
-static double sum_made_odd(double p, double z)
+static inline double sum_made_odd(double p, double z)
 {
     double s = p + z, part = s - p, lost = (p - (s - part)) + (z - part);
     uint64_t u = bits_of(s);
@@ -114,4 +114,30 @@ bool arm_half_fast(SfEnv *env, FpOp op, SfF16 x, SfF16 y, SfF16 z, SfF16 *r)
 bool arm_half_sqrt(SfEnv *env, SfF16 x, SfF16 *r)
 {
     return !env->flush_inputs && x < 0x7c00 && pack(env, sqrt(double_of(x)), r);
+}
+
+/* The operations that programs are made of, in loops of their own. */
+#define EACH(value) \
+    for (unsigned i = 0; i < n; i++) { \
+        double a = double_of(x[i]), b = double_of(y[i]); \
+        if (!is_finite(x[i]) || !is_finite(y[i]) || !is_finite(z[i]) || !pack(&e, value, &r[i])) \
+            return false; \
+    } \
+    break
+
+bool arm_half_many(SfEnv *env, FpOp op, unsigned n, const SfF16 *x, const SfF16 *y, const SfF16 *z, SfF16 *r)
+{
+    SfEnv e = *env;
+    if (env->flush_inputs || env->flush_outputs)
+        return false;
+    switch (op) {
+    case FP_ADD: EACH(a + b);
+    case FP_SUB: EACH(a - b);
+    case FP_MUL: EACH(a * b);
+    case FP_MLA: EACH(sum_made_odd(a * b, double_of(z[i])));
+    case FP_MLS: EACH(sum_made_odd(-(a * b), double_of(z[i])));
+    default: return false;
+    }
+    env->flags = e.flags;
+    return true;
 }
