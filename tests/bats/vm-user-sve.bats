@@ -8,9 +8,10 @@ bats_require_minimum_version 1.5.0
 setup_file()
 {
     command -v aarch64-linux-gnu-gcc >/dev/null || skip "aarch64-linux-gnu-gcc is missing"
-    SOURCES=$PWD/tests/linux
+    export SOURCES=$PWD/tests/linux
     cd "$BATS_FILE_TMPDIR"
     aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o sve "$SOURCES/sve.c"
+    aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o faults "$SOURCES/sve_faults.c"
     aarch64-linux-gnu-gcc -O3 -ffast-math -march=armv8.2-a+sve -static -o kernels "$SOURCES/sve_kernels.c" -lm
 }
 
@@ -78,4 +79,68 @@ END
     run vm-user -cpu max,sve-default-vector-length=40 ./sve child
     [ "$status" -ne 0 ]
     [[ "$output" == *"multiple of 16"* ]]
+}
+
+# qemu-aarch64 7.2 ends with a failed assertion where nothing is loaded from where nothing is
+@test "loads and stores at the end of memory fault as a whole or not at all" {
+    cat >expected <<'END'
+load: done, memory same
+load across: fault in page 2, z4 same, memory same
+load of what is there: done, memory same
+load of one more: fault in page 2, z4 same, memory same
+load of nothing: done, memory same
+load of wider lanes: done, memory same
+load of wider lanes across: fault in page 2, z4 same, memory same
+store: done, memory other
+store across: fault in page 2, z4 same, memory same
+store of what is there: done, memory other
+store of a few across: fault in page 2, z4 same, memory same
+store of a few between pages: done, memory other
+store of nothing: done, memory same
+store of narrower lanes across: fault in page 2, z4 same, memory same
+pairs across: fault in page 2, z4 same, memory same
+pairs stored across: fault in page 2, z4 same, memory same
+whole register across: fault in page 2, z4 same, memory same
+whole register stored across: fault in page 2, z4 same, memory same
+one lane for all: done, memory same
+one lane for all across: fault in page 2, z4 same, memory same
+no lane for all across: done, memory same
+gather: done, memory same
+gather across: fault in page 2, z4 same, memory same
+scatter: done, memory other
+first-faulting across: done, z4 eb 00, ffr 3, memory same
+first-faulting at once: fault in page 2, z4 same, memory same
+non-faulting at once: done, z4 00 00, ffr 0, memory same
+END
+    for vl in 16 32 256; do
+        vm-user -cpu max,sve-default-vector-length=$vl ./faults >out
+        sed '/faulting/!s/done, .*memory/done, memory/' out | uniq | head -27 | diff expected -
+        # of all lanes of words the first
+        grep -qx 'first-faulting gather: done, z4 e4 00, ffr 4, memory same' out
+    done
+    vm-user -accel interp -cpu max,sve-default-vector-length=256 ./faults | diff out -
+}
+
+# qemu-aarch64 7.2 looks at the tags of the fewest of them
+@test "loads and stores that reach memory of another tag fault" {
+    aarch64-linux-gnu-gcc -O2 -march=armv8.5-a+sve+memtag -static -o tags "$SOURCES/sve_tags.c"
+    cat >expected <<'END'
+load: done
+load by a plain address: fault 9
+load of nothing by a plain address: done
+load across: fault 9
+load before the end: done
+store: done
+store across: fault 9
+pairs: done
+pairs across: fault 9
+whole register: done
+one for all: fault 9
+gather: done
+gather across: fault 9
+scatter across: fault 9
+END
+    for vl in 16 64 256; do
+        vm-user -cpu max,sve-default-vector-length=$vl ./tags | diff expected -
+    done
 }

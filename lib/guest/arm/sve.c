@@ -3,6 +3,9 @@
  * SVE in C: the way into helpers, predicates as they govern lanes, and the integer instructions that
  * are one operation in each lane.
  */
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC optimize("O3")
+#endif
 #include "guest/arm/sve_priv.h"
 
 static SveHelper *const functions[SVE_FNS] = {
@@ -113,9 +116,30 @@ static inline uint64_t gather_bits(uint64_t x)
     return (x & 0x0101010101010101) * 0x0102040810204080 >> 56;
 }
 
+void sve_lanes_to_p(const ArmSve *s, const uint64_t *g, const uint64_t *r, uint64_t p[4])
+{
+    memset(p, 0, 32);
+    for (unsigned w = 0; w < sve_bytes(s) / 8; w++)
+        p[w / 8] |= gather_bits(r[w]) << 8 * (w % 8);
+    for (unsigned w = 0; w < 4; w++)
+        p[w] &= g[w];
+}
+
+static const uint8_t wide[] = {1, 3, 15, 255};
+
+void sve_masked(const ArmSve *s, const uint64_t *g, void *dst, const void *src, uint64_t otherwise)
+{
+    uint64_t other = sve_splat(s->esz, otherwise);
+    for (unsigned w = 0; w < sve_bytes(s) / 8; w++) {
+        uint64_t v, mask = spread((g[w / 8] >> 8 * (w % 8) & 255) * wide[s->esz]);
+        memcpy(&v, (const uint8_t *)src + 8 * w, 8);
+        v = (v & mask) | (other & ~mask);
+        memcpy((uint8_t *)dst + 8 * w, &v, 8);
+    }
+}
+
 void sve_put(ArmCpu *cpu, const ArmSve *s, const void *r)
 {
-    static const uint8_t wide[] = {1, 3, 15, 255};
     uint64_t g[4], *d = sve_z(cpu, s->rd);
     unsigned words = sve_bytes(s) / 8;
     if (!sve_governing(cpu, s, g)) {
@@ -205,7 +229,7 @@ uint64_t sve_cmp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], g[4], p[4] = {0};
     const void *n = sve_z(cpu, s->rn);
-    unsigned lanes = sve_lanes(s), words = sve_bytes(s) / 8;
+    unsigned lanes = sve_lanes(s);
     sve_governing(cpu, s, g);
     if (s->m == SVE_M_WIDE) {
         bool is_signed = s->op >= SVE_LT ? s->op < SVE_LO : s->op < SVE_HS;
@@ -217,8 +241,7 @@ uint64_t sve_cmp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         }
     } else {
         sve_lane_op((SveOp)s->op, s->esz, r, n, sve_operand(cpu, s, y, space), sve_bytes(s));
-        for (unsigned w = 0; w < words; w++)
-            p[w / 8] |= gather_bits(r[w]) << 8 * (w % 8);
+        sve_lanes_to_p(s, g, r, p);
     }
     for (unsigned w = 0; w < 4; w++)
         p[w] &= g[w];

@@ -60,17 +60,40 @@ static uint64_t two(Fp *f, unsigned op, uint64_t x, uint64_t y)
     }
 }
 
+/* The whole register by the host, into zd; false: lane after lane. some: not all lanes are active. */
+static bool by_host(ArmCpu *cpu, const ArmSve *s, unsigned op, const uint64_t *g, bool some, const void *n, const void *m,
+                    const void *a)
+{
+    uint64_t r[ARM_Z_WORDS], space[3][ARM_Z_WORDS];
+    if (some) {
+        uint64_t one = s->esz == 2 ? 0x3f800000 : UINT64_C(0x3ff0000000000000);
+        sve_masked(s, g, space[0], n, 0);
+        sve_masked(s, g, space[1], m, op == FP_DIV ? one : 0);
+        sve_masked(s, g, space[2], a, 0);
+        n = space[0];
+        m = space[1];
+        a = space[2];
+    }
+    bool picks = op == FP_MAX || op == FP_MIN || op == FP_MAXNM || op == FP_MINNM;
+    if (!(picks ? sve_fp_pick(s, r, n, m) : sve_fp_host(cpu, s, op, r, n, m, a)))
+        return false;
+    sve_put(cpu, s, r);
+    return true;
+}
+
 uint64_t sve_fp_two(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], g[4];
     const void *n = sve_z(cpu, s->rn), *m = sve_operand(cpu, s, y, space);
     Fp f = start(cpu, s->esz);
-    sve_governing(cpu, s, g);
+    bool some = sve_governing(cpu, s, g);
     if (s->flags & SVE_REVERSE) {
         const void *t = n;
         n = m;
         m = t;
     }
+    if (s->op <= FP_ABD && s->op != FP_MULX && by_host(cpu, s, s->op, g, some, n, m, n))
+        return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++)
         if (sve_active(g, s->esz, i))
             sve_set(r, s->esz, i, two(&f, s->op, sve_get(n, s->esz, i), sve_get(m, s->esz, i)));
@@ -85,7 +108,9 @@ uint64_t sve_fp_one(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
     uint64_t r[ARM_Z_WORDS], g[4];
     ArmLanes l = {.op = s->op, .nlog2 = s->esz, .dlog2 = s->esz, .shift = (uint8_t)s->imm};
     Fp f = start(cpu, s->esz);
-    sve_governing(cpu, s, g);
+    bool some = sve_governing(cpu, s, g);
+    if (s->op == FP_SQRT && by_host(cpu, s, FP_SQRT, g, some, sve_z(cpu, s->rn), sve_z(cpu, s->rn), sve_z(cpu, s->rn)))
+        return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++) {
         uint64_t v = sve_get(sve_z(cpu, s->rn), s->esz, i);
         if (sve_active(g, s->esz, i))
@@ -99,10 +124,14 @@ uint64_t sve_fp_one(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 
 uint64_t sve_fp_cmp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    uint64_t space[ARM_Z_WORDS], g[4], p[4] = {0};
+    uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], g[4], p[4] = {0};
     const void *n = sve_z(cpu, s->rn), *m = sve_operand(cpu, s, y, space);
     Fp f = start(cpu, s->esz);
     sve_governing(cpu, s, g);
+    if (sve_fp_relate(s, r, n, m)) {
+        sve_lanes_to_p(s, g, r, sve_p(cpu, s->rd));
+        return 0;
+    }
     for (unsigned i = 0; i < sve_lanes(s); i++) {
         uint64_t a = sve_get(n, s->esz, i), b = sve_get(m, s->esz, i);
         bool is;
@@ -120,14 +149,25 @@ uint64_t sve_fp_cmp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
     return 0;
 }
 
+/* Lanes with their sign changed, if there is one to change. */
+static const void *signed_lanes(const ArmSve *s, const uint64_t *z, uint64_t sign, uint64_t *space)
+{
+    for (unsigned w = 0; sign && w < sve_bytes(s) / 8; w++)
+        space[w] = z[w] ^ sve_splat(s->esz, sign);
+    return sign ? space : z;
+}
+
 /* za + zn * zm, with the product (SVE_NEGATIVE) and the addend (SVE_SECOND) negated */
 uint64_t sve_fp_mla(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], g[4];
+    uint64_t r[ARM_Z_WORDS], space[ARM_Z_WORDS], signs_n[ARM_Z_WORDS], signs_a[ARM_Z_WORDS], g[4];
     const void *m = sve_operand(cpu, s, y, space);
     uint64_t product = s->flags & SVE_NEGATIVE ? signs[s->esz] : 0, addend = s->flags & SVE_SECOND ? signs[s->esz] : 0;
     Fp f = start(cpu, s->esz);
-    sve_governing(cpu, s, g);
+    bool some = sve_governing(cpu, s, g);
+    const void *n = signed_lanes(s, sve_z(cpu, s->rn), product, signs_n), *a = signed_lanes(s, sve_z(cpu, s->ra), addend, signs_a);
+    if (by_host(cpu, s, FP_MLA, g, some, n, m, a))
+        return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++)
         if (sve_active(g, s->esz, i))
             sve_set(r, s->esz, i, apply(&f, FP_MLA, sve_get(sve_z(cpu, s->rn), s->esz, i) ^ product, sve_get(m, s->esz, i),

@@ -164,3 +164,39 @@ void sve_lane_op(SveOp op, unsigned esz, void *r, const void *n, const void *m, 
 {
     loops[op][esz](r, n, m, bytes);
 }
+
+#define WIDEN(to, from) \
+    static void widen_##from##_##to(void *rv, const void *nv, unsigned bytes) \
+    { \
+        to *r = rv; \
+        const from *n = nv; \
+        for (unsigned i = 0; i < bytes / sizeof(to); i++) \
+            r[i] = (to)n[i]; \
+    }
+WIDEN(uint16_t, uint8_t)
+WIDEN(uint32_t, uint8_t)
+WIDEN(uint64_t, uint8_t)
+WIDEN(uint32_t, uint16_t)
+WIDEN(uint64_t, uint16_t)
+WIDEN(uint64_t, uint32_t)
+WIDEN(int16_t, int8_t)
+WIDEN(int32_t, int8_t)
+WIDEN(int64_t, int8_t)
+WIDEN(int32_t, int16_t)
+WIDEN(int64_t, int16_t)
+WIDEN(int64_t, int32_t)
+
+void sve_widen(unsigned msz, unsigned esz, void *r, const void *n, unsigned bytes)
+{
+    typedef void Widen(void *r, const void *n, unsigned bytes);
+    static Widen *const all[2][4][4] = {
+        {{NULL, widen_uint8_t_uint16_t, widen_uint8_t_uint32_t, widen_uint8_t_uint64_t},
+         {NULL, NULL, widen_uint16_t_uint32_t, widen_uint16_t_uint64_t}, {NULL, NULL, NULL, widen_uint32_t_uint64_t}},
+        {{NULL, widen_int8_t_int16_t, widen_int8_t_int32_t, widen_int8_t_int64_t},
+         {NULL, NULL, widen_int16_t_int32_t, widen_int16_t_int64_t}, {NULL, NULL, NULL, widen_int32_t_int64_t}},
+    };
+    if ((msz & 7) == esz)
+        memcpy(r, n, bytes);
+    else
+        all[msz >> 3][msz & 7][esz](r, n, bytes);
+}

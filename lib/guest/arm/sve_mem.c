@@ -22,6 +22,8 @@ typedef struct Range {
 static Range range_of(const ArmSve *s, const uint64_t *g)
 {
     Range r = {1, 0, false};
+    if (s->vl == 4 && g[0] == sve_every(s->esz)) /* the usual case of the usual length */
+        return (Range){0, sve_lanes(s) - 1, true};
     unsigned n = 0, top = 0, bottom = 0;
     for (unsigned w = 0; w < sve_p_words(s); w++) {
         if (!g[w])
@@ -42,7 +44,28 @@ static uint64_t untagged(const ArmCpu *cpu, uint64_t address)
     return cpu->tagged ? address & bits_mask(56) : address;
 }
 
+/* Tags of memory (FEAT_MTE), of an address before its top byte is cut off; false: a fault is pending. Of
+   lanes that must not fault they are not looked at. */
+static bool tags_fit(ArmCpu *cpu, const ArmSve *s, uint64_t address, uint64_t bytes, bool write)
+{
+    if (!(cpu->base.mode & MODE_TAG_CHECKS) || s->flags & SVE_UNCHECKED)
+        return true;
+    arm_helper_tag_check(cpu, address, bytes | (write ? 1u << 16 : 0), 0, 0);
+    return !cpu->base.fault_pending;
+}
+
 static bool one_page(uint64_t address, uint64_t bytes) { return (address & (PAGE - 1)) + bytes <= PAGE; }
+
+/* The same of all units that will be accessed. */
+static bool unit_tags_fit(ArmCpu *cpu, const ArmSve *s, const uint64_t *g, uint64_t address, unsigned unit, bool write)
+{
+    if (!(cpu->base.mode & MODE_TAG_CHECKS))
+        return true;
+    for (unsigned i = 0; i < sve_lanes(s); i++)
+        if (sve_active(g, s->esz, i) && !tags_fit(cpu, s, address + i * unit, unit, write))
+            return false;
+    return true;
+}
 
 /* Units of `unit` bytes from address on, of active lanes, into buffer at their places. */
 static bool load_units(ArmCpu *cpu, const ArmSve *s, const uint64_t *g, uint64_t address, unsigned unit, uint8_t *buffer)
@@ -134,7 +157,7 @@ static uint64_t linear(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
 /* x: the address. op: registers, 1 to 4 */
 uint64_t sve_ld(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    uint8_t buffer[4 * SVE_MAX_BYTES];
+    _Alignas(8) uint8_t buffer[4 * SVE_MAX_BYTES];
     uint64_t g[4], r[ARM_Z_WORDS];
     unsigned msz = s->msz & 7, lanes = sve_lanes(s), bytes = sve_bytes(s);
     bool some = sve_governing(cpu, s, g);
@@ -142,10 +165,16 @@ uint64_t sve_ld(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         first_fault(cpu, s, g, 0, r, linear, x);
         return 0;
     }
-    if (!load_units(cpu, s, g, untagged(cpu, x), s->op << msz, buffer))
+    if (some)
+        memset(buffer, 0, (size_t)s->op * bytes);
+    if (!unit_tags_fit(cpu, s, g, x, s->op << msz, false) || !load_units(cpu, s, g, untagged(cpu, x), s->op << msz, buffer))
         return 0;
-    if (!some && s->op == 1 && msz == s->esz) {
-        memcpy(sve_z(cpu, s->rd), buffer, bytes);
+    if (s->op == 1) {
+        sve_widen(s->msz, s->esz, r, buffer, bytes);
+        if (some)
+            sve_masked(s, g, sve_z(cpu, s->rd), r, 0);
+        else
+            memcpy(sve_z(cpu, s->rd), r, bytes);
         return 0;
     }
     for (unsigned k = 0; k < s->op; k++) {
@@ -169,35 +198,38 @@ uint64_t sve_st(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
     for (unsigned k = 0; from == buffer && k < s->op; k++)
         for (unsigned i = 0; i < sve_lanes(s); i++)
             sve_set(buffer, s->msz, i * s->op + k, sve_get(sve_z(cpu, s->rd + k), s->esz, i));
-    store_units(cpu, s, g, untagged(cpu, x), s->op << s->msz, from);
+    if (unit_tags_fit(cpu, s, g, x, s->op << s->msz, true))
+        store_units(cpu, s, g, untagged(cpu, x), s->op << s->msz, from);
     return 0;
 }
 
 uint64_t sve_ldr(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS];
-    if (translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s)))
+    if (tags_fit(cpu, s, x, sve_bytes(s), false) && translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s)))
         memcpy(sve_z(cpu, s->rd), r, sve_bytes(s));
     return 0;
 }
 
 uint64_t sve_str(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    store_range(cpu, untagged(cpu, x), sve_z(cpu, s->rd), sve_bytes(s));
+    if (tags_fit(cpu, s, x, sve_bytes(s), true))
+        store_range(cpu, untagged(cpu, x), sve_z(cpu, s->rd), sve_bytes(s));
     return 0;
 }
 
 uint64_t sve_ldp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[4] = {0};
-    if (translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s) / 8))
+    if (tags_fit(cpu, s, x, sve_bytes(s) / 8, false) && translate_copy_in(&cpu->base, r, untagged(cpu, x), sve_bytes(s) / 8))
         memcpy(sve_p(cpu, s->rd), r, sizeof r);
     return 0;
 }
 
 uint64_t sve_stp(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
-    store_range(cpu, untagged(cpu, x), sve_p(cpu, s->rd), sve_bytes(s) / 8);
+    if (tags_fit(cpu, s, x, sve_bytes(s) / 8, true))
+        store_range(cpu, untagged(cpu, x), sve_p(cpu, s->rd), sve_bytes(s) / 8);
     return 0;
 }
 
@@ -212,7 +244,7 @@ uint64_t sve_ld_all(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         part.vl = (uint8_t)(s->imm / 16);
         for (unsigned w = 0; w < 4; w++)
             g[w] &= w ? 0 : sve_p_valid(&part, 0);
-        if (!load_units(cpu, &part, g, untagged(cpu, x), 1u << s->esz, buffer))
+        if (!unit_tags_fit(cpu, &part, g, x, 1u << s->esz, false) || !load_units(cpu, &part, g, untagged(cpu, x), 1u << s->esz, buffer))
             return 0;
         for (unsigned i = 0; i < (unsigned)s->imm >> s->esz; i++)
             if (!sve_active(g, s->esz, i))
@@ -223,7 +255,7 @@ uint64_t sve_ld_all(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         return 0;
     }
     if (range_of(s, g).last >= range_of(s, g).first) {
-        if (!translate_load(&cpu->base, untagged(cpu, x), size_of(s), &v))
+        if (!tags_fit(cpu, s, x, 1u << (s->msz & 7), false) || !translate_load(&cpu->base, untagged(cpu, x), size_of(s), &v))
             return 0;
         v = sve_splat(s->esz, v);
         for (unsigned i = 0; i < ARM_Z_WORDS; i++)
@@ -234,11 +266,26 @@ uint64_t sve_ld_all(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 }
 
 /* m: how an offset is extended: 0 not, 1 from unsigned, 2 from signed 32 bits; imm: its scale */
-static uint64_t scattered(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
+static uint64_t scattered_raw(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
 {
     uint64_t offset = sve_get(sve_z(cpu, s->rm), s->esz, i);
     offset = s->m == 1 ? (uint32_t)offset : s->m == 2 ? (uint64_t)(int64_t)(int32_t)offset : offset;
-    return untagged(cpu, x + (offset << s->imm));
+    return x + (offset << s->imm);
+}
+
+static uint64_t scattered(ArmCpu *cpu, const ArmSve *s, unsigned i, uint64_t x)
+{
+    return untagged(cpu, scattered_raw(cpu, s, i, x));
+}
+
+static bool scattered_tags_fit(ArmCpu *cpu, const ArmSve *s, const uint64_t *g, uint64_t x, bool write)
+{
+    if (!(cpu->base.mode & MODE_TAG_CHECKS))
+        return true;
+    for (unsigned i = 0; i < sve_lanes(s); i++)
+        if (sve_active(g, s->esz, i) && !tags_fit(cpu, s, scattered_raw(cpu, s, i, x), 1u << (s->msz & 7), write))
+            return false;
+    return true;
 }
 
 uint64_t sve_gather(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
@@ -249,6 +296,8 @@ uint64_t sve_gather(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
         first_fault(cpu, s, g, 0, r, scattered, x);
         return 0;
     }
+    if (!scattered_tags_fit(cpu, s, g, x, false))
+        return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++) {
         if (!sve_active(g, s->esz, i))
             continue;
@@ -264,6 +313,8 @@ uint64_t sve_scatter(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t g[4], tried = 1;
     sve_governing(cpu, s, g);
+    if (!scattered_tags_fit(cpu, s, g, x, true))
+        return 0;
     for (unsigned i = 0; i < sve_lanes(s); i++) {
         uint64_t at = scattered(cpu, s, i, x), end = at + (1u << s->msz) - 1;
         if (!sve_active(g, s->esz, i) || ((at & -PAGE) == tried && (end & -PAGE) == tried))

@@ -62,11 +62,8 @@ uint64_t sve_rev(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 uint64_t sve_unpk(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
 {
     uint64_t r[ARM_Z_WORDS];
-    unsigned lanes = sve_lanes(s), in = s->esz - 1u, from = s->flags & SVE_SECOND ? lanes : 0;
-    for (unsigned i = 0; i < lanes; i++) {
-        uint64_t v = sve_get(sve_z(cpu, s->rn), in, from + i);
-        sve_set(r, s->esz, i, s->flags & SVE_UNSIGNED ? v : (uint64_t)bits_sext(v, 8u << in));
-    }
+    unsigned bytes = sve_bytes(s), in = (s->esz - 1u) | (s->flags & SVE_UNSIGNED ? 0 : 8);
+    sve_widen(in, s->esz, r, (const uint8_t *)sve_z(cpu, s->rn) + (s->flags & SVE_SECOND ? bytes / 2 : 0), bytes);
     return finish(cpu, s, r);
 }
 

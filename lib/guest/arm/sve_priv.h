@@ -65,6 +65,7 @@ enum { /* flags */
     SVE_UNSIGNED = 16,
     SVE_FIRST_FAULT = 32, SVE_NO_FAULT = 64,
     SVE_REVERSE = 128, /* n and m change places */
+    SVE_UNCHECKED = 128, /* memory: whatever tags there are, as by SP and an immediate */
 };
 
 typedef struct ArmSve {
@@ -108,14 +109,25 @@ static inline uint64_t sve_p_valid(const ArmSve *s, unsigned word)
 /* A lane as a number, zero-extended; and written. */
 static inline uint64_t sve_get(const void *z, unsigned esz, unsigned i)
 {
+    const uint8_t *p = (const uint8_t *)z + (i << esz);
     uint64_t v = 0;
-    memcpy(&v, (const uint8_t *)z + (i << esz), (size_t)1 << esz);
-    return v;
+    switch (esz) {
+    case 0: return *p;
+    case 1: memcpy(&v, p, 2); return v;
+    case 2: memcpy(&v, p, 4); return v;
+    default: memcpy(&v, p, 8); return v;
+    }
 }
 
 static inline void sve_set(void *z, unsigned esz, unsigned i, uint64_t v)
 {
-    memcpy((uint8_t *)z + (i << esz), &v, (size_t)1 << esz);
+    uint8_t *p = (uint8_t *)z + (i << esz);
+    switch (esz) {
+    case 0: *p = (uint8_t)v; break;
+    case 1: memcpy(p, &v, 2); break;
+    case 2: memcpy(p, &v, 4); break;
+    default: memcpy(p, &v, 8); break;
+    }
 }
 
 /* sve.c: the governing predicate's active bits (all ones without one); false: none is inactive */
@@ -131,7 +143,18 @@ static inline uint64_t sve_splat(unsigned esz, uint64_t v)
 {
     return esz == 3 ? v : (v & bits_mask(8u << esz)) * (UINT64_MAX / bits_mask(8u << esz));
 }
+/* sve.c: the lowest bits of r's lanes, where g is active */
+void sve_lanes_to_p(const ArmSve *s, const uint64_t *g, const uint64_t *r, uint64_t p[4]);
+/* src, with zeros (or what `otherwise` is, in all lanes) where g, of lanes of esz, is inactive */
+void sve_masked(const ArmSve *s, const uint64_t *g, void *dst, const void *src, uint64_t otherwise);
+/* sve_fp_host.c: op (add, sub, mul, div, difference, multiply-add, square root) of all lanes by the host;
+   false: not so. The same for relations, as lanes all ones or zero, and for maxima and minima: of s->op. */
+bool sve_fp_relate(const ArmSve *s, void *r, const void *x, const void *y);
+bool sve_fp_pick(const ArmSve *s, void *r, const void *x, const void *y);
+bool sve_fp_host(ArmCpu *cpu, const ArmSve *s, unsigned op, void *r, const void *x, const void *y, const void *z);
 /* sve_int.c: lanes of r = op(n, m) */
+/* lanes of n, of msz (as of ArmSve), widened to esz */
+void sve_widen(unsigned msz, unsigned esz, void *r, const void *n, unsigned bytes);
 bool sve_has_op(SveOp op, unsigned esz);
 void sve_lane_op(SveOp op, unsigned esz, void *r, const void *n, const void *m, unsigned bytes);
 /* sve.c: elements of a pattern of PTRUE and the like */

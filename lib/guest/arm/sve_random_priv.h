@@ -154,19 +154,18 @@ static inline void sve_group_random(SveGen *s, SveGroup *g)
     for (unsigned i = 0; i < 31; i++)
         g->start.x[i] = percent(gen, 30) ? below(gen, 70) : random_x(gen);
     for (unsigned i = 0; i < 32 * s->vl; i += 8) { /* one after the other, as LDR has them */
-        unsigned n = i / s->vl;
-        st_le64(&g->start.z[0][0] + i, n % 8 == 7 ? random_x(gen) : n % 8 == 6 ? below(gen, 40) * UINT64_C(0x100000001) : random_half(gen));
+        unsigned z = i / s->vl;
+        st_le64(&g->start.z[0][0] + i, z % 8 == 7 ? random_x(gen) : z % 8 == 6 ? below(gen, 40) * UINT64_C(0x100000001) : random_half(gen));
     }
     for (unsigned i = 0; i < 17; i++) {
         uint8_t bits[32];
         random_predicate(s, bits);
         memcpy(&g->start.p[0][0] + i * s->vl / 8, bits, s->vl / 8);
     }
-    if (percent(gen, 70)) /* FFR is mostly full */
-        memset(&g->start.p[0][0] + 16 * s->vl / 8, 255, s->vl / 8);
-    else /* only its first lanes, as instructions make it */
-        for (unsigned i = 0, n = below(gen, s->vl); i < s->vl; i++)
-            g->start.p[0][2 * s->vl + i / 8] = (uint8_t)bits_set(g->start.p[0][2 * s->vl + i / 8], i % 8, 1, i < n);
+    uint8_t *ffr = &g->start.p[0][0] + 16 * s->vl / 8;
+    unsigned n = percent(gen, 70) ? s->vl : below(gen, s->vl); /* its first lanes only, as instructions make it */
+    for (unsigned i = 0; i < s->vl; i++)
+        ffr[i / 8] = (uint8_t)bits_set(ffr[i / 8], i % 8, 1, i < n);
     for (unsigned i = 0; i < sizeof g->start.scratch; i += 8)
         st_le64(g->start.scratch + i, percent(gen, 50) ? random_half(gen) : random_x(gen));
     g->start.nzcv = (uint64_t)below(gen, 16) << 28;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory tagging (FEAT_MTE). Accesses are checked only in a mode of its own, before the instruction, by
- * what access.c knows of it; so not those of scalable vectors, of LDRAA, and prefetches. A store of tags
+ * what access.c knows of it; so not those of LDRAA, and prefetches; sve_mem.c looks itself. A store of tags
  * asks for the right to write by a store that changes nothing.
  */
 #include "guest/arm/arm_priv.h"

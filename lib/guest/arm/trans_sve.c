@@ -298,7 +298,7 @@ bool trans_sve_wide_imm(ArmTrans *c, const ArgsEOp *a)
     s.m = SVE_M_IMM;
     s.rn = s.rd;
     s.flags = codes[op].reverse ? SVE_REVERSE : 0;
-    if ((op == 4 || op == 6) && s.imm >> (8 * (1 << s.esz) - 1)) { /* more than a signed lane: in three steps */
+    if ((op == 4 || op == 6) && (int64_t)s.imm >> (8 * (1 << s.esz) - 1)) { /* more than a signed lane: in three steps */
         int all = s.imm;
         s.imm = all / 3;
         two(c, &s, (SveOp)codes[op].op);

@@ -329,6 +329,8 @@ static bool splat(ArmTrans *c, const ArmSve *s, IrRef x)
 
 bool sve_by_ir(ArmTrans *c, const ArmSve *s, IrRef x, IrRef y)
 {
+    if (s->fn >= SVE_LD && c->b->mode & MODE_TAG_CHECKS)
+        return false;
     switch ((SveFn)s->fn) {
     case SVE_TWO: return two(c, s, y);
     case SVE_MLA: return multiply_add(c, s);

@@ -9,8 +9,10 @@
 static IrRef base_of(ArmTrans *c) { return arm_x_sp(c, (int)sve_field(c, 5, 5)); }
 
 /* base + imm */
-static IrRef at_imm(ArmTrans *c, int64_t imm)
+static IrRef at_imm(ArmTrans *c, ArmSve *s, int64_t imm)
 {
+    if (sve_field(c, 5, 5) == 31)
+        s->flags |= SVE_UNCHECKED;
     return ir_binary_imm(c->b, IR_ADD, base_of(c), imm);
 }
 
@@ -53,7 +55,7 @@ bool trans_sve_ld1_imm(ArmTrans *c, const ArgsENone *a)
 {
     ArmSve s = describe_ld(c, SVE_LD, sve_field(c, 21, 4));
     s.flags = sve_field(c, 20, 1) ? SVE_NO_FAULT : 0;
-    return sve_call(c, &s, at_imm(c, span(c, &s) * bits_sext(sve_field(c, 16, 4), 4)), 0);
+    return sve_call(c, &s, at_imm(c, &s, span(c, &s) * bits_sext(sve_field(c, 16, 4), 4)), 0);
 }
 
 /* LDNT1, LD2 to LD4, STNT1, ST2 to ST4 */
@@ -63,7 +65,7 @@ static bool several(ArmTrans *c, SveFn fn, bool imm)
     s.msz = s.esz;
     s.op = (uint8_t)(sve_field(c, 21, 2) + 1);
     if (imm)
-        return sve_call(c, &s, at_imm(c, (int64_t)sve_vl(c) * s.op * bits_sext(sve_field(c, 16, 4), 4)), 0);
+        return sve_call(c, &s, at_imm(c, &s, (int64_t)sve_vl(c) * s.op * bits_sext(sve_field(c, 16, 4), 4)), 0);
     return !no_index(c) && sve_call(c, &s, at_reg(c, s.msz), 0);
 }
 
@@ -80,7 +82,7 @@ static bool st1(ArmTrans *c, bool imm)
     if (s.msz > s.esz)
         return false;
     if (imm)
-        return sve_call(c, &s, at_imm(c, span(c, &s) * bits_sext(sve_field(c, 16, 4), 4)), 0);
+        return sve_call(c, &s, at_imm(c, &s, span(c, &s) * bits_sext(sve_field(c, 16, 4), 4)), 0);
     return !no_index(c) && sve_call(c, &s, at_reg(c, s.msz), 0);
 }
 
@@ -91,7 +93,7 @@ bool trans_sve_ld1r(ArmTrans *c, const ArgsENone *a)
 {
     ArmSve s = describe_ld(c, SVE_LD_ALL, sve_field(c, 23, 2) << 2 | sve_field(c, 13, 2));
     s.flags = SVE_ZERO;
-    return sve_call(c, &s, at_imm(c, (int64_t)sve_field(c, 16, 6) << (s.msz & 7)), 0);
+    return sve_call(c, &s, at_imm(c, &s, (int64_t)sve_field(c, 16, 6) << (s.msz & 7)), 0);
 }
 
 static ArmSve describe_quad(const ArmTrans *c)
@@ -111,7 +113,7 @@ bool trans_sve_ld1rq(ArmTrans *c, const ArgsENone *a)
 bool trans_sve_ld1rq_imm(ArmTrans *c, const ArgsENone *a)
 {
     ArmSve s = describe_quad(c);
-    return sve_call(c, &s, at_imm(c, 16 * bits_sext(sve_field(c, 16, 4), 4)), 0);
+    return sve_call(c, &s, at_imm(c, &s, 16 * bits_sext(sve_field(c, 16, 4), 4)), 0);
 }
 
 /* ---- LDR, STR: whole registers ---------------------------------------------------------- */
@@ -120,7 +122,7 @@ static bool whole(ArmTrans *c, SveFn fn, bool predicate)
 {
     ArmSve s = sve_describe(c, fn, 0);
     int64_t imm = bits_sext(sve_field(c, 16, 6) << 3 | sve_field(c, 10, 3), 9);
-    return sve_call(c, &s, at_imm(c, imm * (sve_vl(c) / (predicate ? 8 : 1))), 0);
+    return sve_call(c, &s, at_imm(c, &s, imm * (sve_vl(c) / (predicate ? 8 : 1))), 0);
 }
 
 bool trans_sve_ldr_p(ArmTrans *c, const ArgsENone *a) { return whole(c, SVE_LDP, true); }

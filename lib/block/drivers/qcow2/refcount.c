@@ -66,8 +66,8 @@ static int get(Qcow2 *q, uint64_t cluster, Slice **slice, uint64_t *index)
     *index = in_block % per_slice;
     if (n >= q->reftable_entries || !(block = q->reftable[n]))
         return 0;
-    if (block & (q->cluster_size - 1))
-        return qcow2_corrupt(q, "reference count block %#" G_GINT64_MODIFIER "x does not begin at a cluster", block);
+    if (!qcow2_is_metadata(q, block))
+        return qcow2_corrupt(q, "reference count block %#" G_GINT64_MODIFIER "x cannot be there", block);
     return qcow2_slice_get(q, SLICE_REFCOUNT, block + in_block / per_slice * q->slice_size, false, slice);
 }
 
