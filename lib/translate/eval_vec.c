@@ -188,7 +188,7 @@ static void eval_aes(const IrOp *op, IrValue *v, const IrValue *a)
     }
 }
 
-bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b)
+bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
 {
     unsigned size = 1u << op->sub;
     IrValue v = *a;
@@ -215,6 +215,12 @@ bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue 
         break;
     case IR_VAES:
         eval_aes(op, &v, a);
+        break;
+    case IR_VSHA256:
+        ir_eval_sha256(op, &v, a, b, c);
+        break;
+    case IR_VSHA:
+        ir_eval_sha(op, &v, a, b);
         break;
     default:
         if (op->code > IR_VINSERT) {

@@ -171,31 +171,15 @@ bool trans_a64_ext(ArmTrans *c, const ArgsVExt *a)
     return true;
 }
 
-static bool crypto(ArmTrans *c, ArmCrypto kind)
-{
-    ir_call(c->b, HELPER_CRYPTO, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
-    return c->p->crypto;
-}
-
 /* AESE AESD AESMC AESIMC */
 bool trans_a64_aes(ArmTrans *c, const ArgsVAes *a)
 {
     unsigned kind = (unsigned)a->op - 4;
-    if (kind > 3)
+    if (!c->p->crypto || kind > 3)
         return false;
     IrRef v = arm_v(c, a->rn);
     if (kind < 2)
         v = ir_vector(c->b, IR_VXOR, 0, arm_v(c, a->rd), v);
     arm_put_vector(c, a->rd, ir_vector_imm(c->b, IR_VAES, 0, v, 0, kind));
-    return c->p->crypto;
-}
-
-bool trans_a64_sha_three(ArmTrans *c, const ArgsVSha *a)
-{
-    return a->op < 7 && crypto(c, (ArmCrypto)(CRYPTO_SHA1C + a->op));
-}
-
-bool trans_a64_sha_two(ArmTrans *c, const ArgsVAes *a)
-{
-    return a->op < 3 && crypto(c, (ArmCrypto)(CRYPTO_SHA1H + a->op));
+    return true;
 }

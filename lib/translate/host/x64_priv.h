@@ -45,7 +45,7 @@ typedef struct X64Thunks {
     int8_t pin[IR_MAX_SLOTS]; /* host register of a slot, or -1 */
     uint8_t n_int, n_float;
     uint8_t n_temps; /* general registers that are none */
-    bool has_aes, has_clmul;
+    bool has_aes, has_clmul, has_sha;
 } X64Thunks;
 
 typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_FLAGS, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
