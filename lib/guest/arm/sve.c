@@ -32,6 +32,7 @@ static SveHelper *const functions[SVE_FNS] = {
     [SVE2_HISTSEG] = sve2_histseg, [SVE2_WHILE] = sve2_while, [SVE2_WHILEWR] = sve2_whilewr,
     [SVE2_FPAIRS] = sve2_fpairs, [SVE2_FCVT] = sve2_fcvt, [SVE2_FLOGB] = sve2_flogb,
     [SVE2_FMLAL] = sve2_fmlal,
+    [SVE2_BITPERM] = sve2_bitperm, [SVE2_RAX1] = sve2_rax1, [SVE2_MMLA] = sve2_mmla, [SVE2_USDOT] = sve2_usdot,
     [SVE_LD] = sve_ld, [SVE_ST] = sve_st, [SVE_LDR] = sve_ldr, [SVE_STR] = sve_str, [SVE_LDP] = sve_ldp,
     [SVE_STP] = sve_stp, [SVE_LD_ALL] = sve_ld_all, [SVE_GATHER] = sve_gather, [SVE_SCATTER] = sve_scatter,
 };

@@ -293,3 +293,68 @@ uint64_t sve2_whilewr(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
     w.flags = SVE_SETS | SVE_UNSIGNED;
     return sve_while(cpu, &w, 0, MIN(count, lanes));
 }
+
+/* ---- extensions of it ------------------------------------------------------------------------------------- */
+
+/* op 0: bits of n that m selects, together at the low end; 1: the low bits of n, to where m selects; 2: as 0,
+   with the others above them */
+static uint64_t permuted(unsigned op, uint64_t n, uint64_t m, unsigned bits)
+{
+    uint64_t r = 0, others = 0;
+    unsigned k = 0, rest = 0;
+    for (unsigned i = 0; i < bits; i++) {
+        if (op == 1)
+            r |= m >> i & 1 ? (n >> k++ & 1) << i : 0;
+        else if (m >> i & 1)
+            r |= (n >> i & 1) << k++;
+        else
+            others |= (n >> i & 1) << rest++;
+    }
+    return op == 2 && k < bits ? r | others << k : r;
+}
+
+uint64_t sve2_bitperm(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
+{
+    uint64_t r[ARM_Z_WORDS];
+    for (unsigned i = 0; i < sve_lanes(s); i++)
+        sve_set(r, s->esz, i, permuted(s->op, sve_get(sve_z(cpu, s->rn), s->esz, i), sve_get(sve_z(cpu, s->rm), s->esz, i), 8u << s->esz));
+    return finish(cpu, s, r);
+}
+
+uint64_t sve2_rax1(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
+{
+    uint64_t *d = sve_z(cpu, s->rd), *n = sve_z(cpu, s->rn), *m = sve_z(cpu, s->rm);
+    for (unsigned i = 0; i < sve_lanes(s); i++)
+        d[i] = n[i] ^ (m[i] << 1 | m[i] >> 63);
+    return 0;
+}
+
+/* A byte as a number: op 1 makes those of n unsigned, 2 those of m. */
+static uint64_t byte_of(const void *z, unsigned i, bool u) { return u ? sve_get(z, 0, i) : part(z, 0, i); }
+
+/* Words of zd plus rows of eight bytes of zn by rows of zm */
+uint64_t sve2_mmla(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
+{
+    uint64_t r[ARM_Z_WORDS];
+    for (unsigned i = 0; i < sve_lanes(s); i++) {
+        unsigned n = i / 4 * 16 + (i >> 1 & 1) * 8, m = i / 4 * 16 + (i & 1) * 8;
+        uint64_t sum = sve_get(sve_z(cpu, s->rd), 2, i);
+        for (unsigned j = 0; j < 8; j++)
+            sum += byte_of(sve_z(cpu, s->rn), n + j, s->op & 1) * byte_of(sve_z(cpu, s->rm), m + j, s->op & 2);
+        sve_set(r, 2, i, sum);
+    }
+    return finish(cpu, s, r);
+}
+
+uint64_t sve2_usdot(ArmCpu *cpu, const ArmSve *s, uint64_t x, uint64_t y)
+{
+    uint64_t r[ARM_Z_WORDS];
+    for (unsigned i = 0; i < sve_lanes(s); i++) {
+        unsigned k = s->imm == S2_EACH ? i : i / 4 * 4 + (unsigned)s->imm;
+        uint64_t sum = sve_get(sve_z(cpu, s->rd), 2, i);
+        for (unsigned j = 0; j < 4; j++)
+            sum += byte_of(sve_z(cpu, s->rn), 4 * i + j, s->op & 1) * byte_of(sve_z(cpu, s->rm), 4 * k + j, s->op & 2);
+        sve_set(r, 2, i, sum);
+    }
+    return finish(cpu, s, r);
+}

@@ -22,7 +22,7 @@ SveHelper sve2_lanes;
 /* imm: quarter turns | lane (pair, or group) of m in each 16 bytes << 8 */
 SveHelper sve2_cmla, sve2_rdcmlah, sve2_cdot, sve2_cadd;
 SveHelper sve2_eorbt, sve2_adcl, sve2_bits, sve2_xar, sve2_ext, sve2_splice, sve2_tbl, sve2_tbx, sve2_match, sve2_histcnt,
-    sve2_histseg, sve2_while, sve2_whilewr, sve2_fpairs, sve2_fcvt, sve2_flogb, sve2_fmlal;
+    sve2_histseg, sve2_while, sve2_whilewr, sve2_bitperm, sve2_rax1, sve2_mmla, sve2_usdot, sve2_fpairs, sve2_fcvt, sve2_flogb, sve2_fmlal;
 
 /* trans_sve2.c: shifts by an immediate under a predicate, by opcode and size with amount */
 bool sve2_shift_pred(ArmTrans *c, unsigned op, unsigned imm);

@@ -230,7 +230,7 @@ static Machine *machine_new(TranslateAccel accel, unsigned vl)
     TranslateOptions options = {.accel = accel, .code_size = 16u << 20};
     GuestEnv env = {.opaque = m, .executable = executable, .exception = exception};
     g_autoptr(GError) error = NULL;
-    g_autofree char *model = g_strdup_printf("%s%u,sve2=on", "" MODEL, vl);
+    g_autofree char *model = g_strdup_printf("%s%u", "" MODEL, vl);
     m->t = translate_new(isa->user, &options, &error);
     g_assert_no_error(error);
     m->cpu = translate_cpu_new(m->t, &env, NULL);

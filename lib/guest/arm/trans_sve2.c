@@ -504,6 +504,46 @@ bool trans_sve2_histseg(ArmTrans *c, const ArgsENone *a)
     return call(c, &s);
 }
 
+/* ---- extensions ------------------------------------------------------------------------------------------- */
+
+bool trans_sve2_bitperm(ArmTrans *c, const ArgsENone *a)
+{
+    ArmSve s = sve_describe(c, SVE2_BITPERM, sve_size(c));
+    s.op = (uint8_t)F(10, 2);
+    return s.op < 3 && call(c, &s);
+}
+
+bool trans_sve2_rax1(ArmTrans *c, const ArgsENone *a)
+{
+    ArmSve s = sve_describe(c, SVE2_RAX1, 3);
+    return c->p->sha3 && call(c, &s);
+}
+
+bool trans_sve2_mmla(ArmTrans *c, const ArgsENone *a)
+{
+    static const uint8_t ops[4] = {0, 0, 1, 3}; /* SMMLA, USMMLA, UMMLA */
+    ArmSve s = sve_describe(c, SVE2_MMLA, 2);
+    s.op = ops[sve_size(c)];
+    return c->p->i8mm && sve_size(c) != 1 && call(c, &s);
+}
+
+bool trans_sve2_usdot(ArmTrans *c, const ArgsENone *a)
+{
+    ArmSve s = sve_describe(c, SVE2_USDOT, 2);
+    s.op = 1;
+    s.imm = S2_EACH;
+    return c->p->i8mm && call(c, &s);
+}
+
+bool trans_sve2_usdot_l(ArmTrans *c, const ArgsENone *a)
+{
+    ArmSve s = sve_describe(c, SVE2_USDOT, 2);
+    s.op = F(10, 1) ? 2 : 1;
+    s.rm &= 7;
+    s.imm = (int)F(19, 2);
+    return c->p->i8mm && call(c, &s);
+}
+
 /* ---- loops ------------------------------------------------------------------------------------------------ */
 
 /* WHILEGE GT HS HI: downward, from the last lane on */
