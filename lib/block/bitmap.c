@@ -111,9 +111,8 @@ bool block_bitmap_remove(BlockNode *node, BlockBitmap *b, GError **error)
     if (b->persistent && ops && ops->drop && !ops->drop(node, b->name, error))
         return false;
     block_drain_begin(node);
-    g_ptr_array_remove(node->bitmaps, b);
+    g_ptr_array_remove(node->bitmaps, b); /* frees it */
     block_drain_end(node);
-    block_bitmap_free(b);
     return true;
 }
 
@@ -130,6 +129,12 @@ BlockBitmap *block_bitmap_find(BlockNode *node, const char *name)
         if (!strcmp(b->name, name))
             return b;
     return NULL;
+}
+
+bool block_keeps_bitmaps(BlockNode *node)
+{
+    const BlockBitmapOps *ops = node->driver->bitmaps;
+    return ops && (!ops->keeps || ops->keeps(node));
 }
 
 const char *block_bitmap_name(const BlockBitmap *b) { return b->name; }

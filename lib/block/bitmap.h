@@ -23,6 +23,9 @@ bool block_bitmap_remove(BlockNode *node, BlockBitmap *bitmap, GError **error);
 BlockBitmap *block_bitmap_find(BlockNode *node, const char *name); /* NULL: none */
 BlockBitmap *block_bitmap_nth(BlockNode *node, unsigned n);        /* NULL past the last */
 
+/* Whether the image can keep bitmaps. */
+bool block_keeps_bitmaps(BlockNode *node);
+
 const char *block_bitmap_name(const BlockBitmap *bitmap);
 uint32_t block_bitmap_granularity(const BlockBitmap *bitmap);
 uint64_t block_bitmap_size(const BlockBitmap *bitmap); /* of the node, bytes */

@@ -151,6 +151,7 @@ typedef struct {
 /* Bitmaps kept in the image: the driver makes those it has when it opens, and stores those that are
  * persistent when it closes. Control thread. */
 typedef struct {
+    bool (*keeps)(BlockNode *node); /* images of this kind, full or read-only as they may be */
     bool (*can_store)(BlockNode *node, const char *name, uint32_t granularity, GError **error);
     /* Out of the image; the one in memory goes afterwards. */
     bool (*drop)(BlockNode *node, const char *name, GError **error);

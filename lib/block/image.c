@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- snapshots ----------------------------------------------------------- */
 
@@ -195,6 +196,15 @@ struct json_object *block_format_info(BlockNode *node)
 uint32_t block_cluster_size(const BlockNode *node)
 {
     return node->limits.cluster;
+}
+
+int64_t block_allocated_size(BlockNode *node)
+{
+    struct stat st;
+
+    while (block_file_node(node))
+        node = block_file_node(node);
+    return stat(block_node_file(node), &st) || !S_ISREG(st.st_mode) ? -1 : (int64_t)st.st_blocks * 512;
 }
 
 bool block_zero_init(const BlockUser *user)

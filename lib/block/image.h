@@ -71,6 +71,8 @@ bool block_amend(BlockNode *node, struct json_object *options, bool force, GErro
 struct json_object *block_format_info(BlockNode *node);
 /* Bytes that the format allocates at once; 0: it has no such unit. */
 uint32_t block_cluster_size(const BlockNode *node);
+/* Bytes its files take on the host's disk, as far as that is known; else -1. */
+int64_t block_allocated_size(BlockNode *node);
 /* A new image reads as zeroes without being written. */
 bool block_zero_init(const BlockUser *user);
 /* Whether images can be made: of a protocol its bytes, of a format itself. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 2 << 20 };
+enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 256 << 10 };
 
 typedef struct {
     BlockUser *user;
@@ -93,26 +93,27 @@ static int compare(Img *img, Both *c)
 {
     uint64_t end = MAX(c->a.size, c->b.size);
 
-    if (c->a.size != c->b.size) {
-        if (c->strict) {
-            img_say(img, "Strict mode: Image size mismatch!\n");
-            return DIFFERENT;
-        }
-        img_say(img, "Warning: Image size mismatch!\n");
+    uint64_t common = MIN(c->a.size, c->b.size);
+
+    if (common != end && c->strict) {
+        img_say(img, "Strict mode: Image size mismatch!\n");
+        return DIFFERENT;
     }
     for (uint64_t at = 0, n; at < end; at += n) {
         unsigned fa, fb;
+        if (at == common)
+            img_say(img, "Warning: Image size mismatch!\n");
         n = MIN(end - at, STEP);
         n = at < c->a.size ? MIN(n, c->a.size - at) : n;
         n = at < c->b.size ? MIN(n, c->b.size - at) : n;
-        uint64_t whole = end - at;
+        uint64_t whole = (at < common ? common : end) - at;
         int r = look(&c->a, at, &whole, &fa);
         if (!r)
             r = look(&c->b, at, &whole, &fb);
         if (r)
             return img_fail(img, "Sector allocation test failed: %s", g_strerror(-r)), METADATA;
         n = fa & fb & BLOCK_EXTENT_ZERO ? whole : MIN(n, whole);
-        if (c->strict && at < MIN(c->a.size, c->b.size) && ((fa ^ fb) & BLOCK_EXTENT_ALLOCATED)) {
+        if (c->strict && at < common && ((fa ^ fb) & BLOCK_EXTENT_ALLOCATED)) {
             img_say(img, "Strict mode: Offset %" G_GUINT64_FORMAT " block status mismatch!\n", at);
             return DIFFERENT;
         }
@@ -121,7 +122,7 @@ static int compare(Img *img, Both *c)
             return img_fail(img, "Error while reading offset %" G_GUINT64_FORMAT ": %s", at, g_strerror(-r)), READING;
         if (where >= 0) {
             img_say(img, "Content mismatch at offset %" G_GINT64_FORMAT "!\n",
-                    c->a.size != c->b.size && at >= MIN(c->a.size, c->b.size) ? where : where);
+                    where);
             return DIFFERENT;
         }
         img_progress(img, 100 * (double)(at + n) / (double)end);
@@ -152,10 +153,10 @@ int img_compare(Img *img, int argc, char **argv)
         else if (option == 's')
             both.strict = true;
         else
-            return img_bad_option(img, argv), OPENING;
+            return img_bad_option(img, argv);
     }
     if (optind != argc - 2)
-        return img_misused(img, "Expecting two image file names"), OPENING;
+        return img_misused(img, "Expecting two image file names");
     unsigned flags = BLOCK_OPEN_READ_ONLY | (c.share ? BLOCK_OPEN_FORCE_SHARE : 0);
     status = OPENING;
     if (img_open_file(img, &a, argv[optind], c.format, cache, flags, c.image_opts, 0)) {

@@ -4,7 +4,6 @@
 
 #include <json-c/json.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 
@@ -44,15 +43,6 @@ static struct json_object *snapshots(const GArray *list)
     return all;
 }
 
-/* Bytes on the host's disk; -1: not known. */
-static int64_t disk_bytes(BlockNode *node)
-{
-    struct stat st;
-    while (block_file_node(node))
-        node = block_file_node(node);
-    return stat(block_node_file(node), &st) || !S_ISREG(st.st_mode) ? -1 : (int64_t)st.st_blocks * 512;
-}
-
 typedef struct Info {
     struct json_object *all;
     GArray *snapshots;
@@ -80,7 +70,7 @@ static bool corrupt_or_dirty(struct json_object *special, const char *key)
 static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
 {
     struct json_object *o = json_object_new_object();
-    int64_t actual = disk_bytes(node);
+    int64_t actual = block_allocated_size(node);
 
     *i = (Info){.all = o};
     i->snapshots = block_snapshot_list(node, error);
@@ -148,7 +138,7 @@ static void print_value(struct json_object *v, unsigned depth)
 static void print_info(BlockNode *node, const char *file, const Info *i)
 {
     g_autofree char *size = img_human_size(block_node_size(node));
-    int64_t actual = disk_bytes(node);
+    int64_t actual = block_allocated_size(node);
     g_autofree char *disk = actual < 0 ? g_strdup("unavailable") : img_human_size((uint64_t)actual);
     struct json_object *data;
 

@@ -64,7 +64,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *out, 
         if (given && !img_size(img, json_object_get_string(v), "cluster size", &cluster))
             ok = false;
         /* sources that could have bitmaps are told that they have none */
-        bitmaps = block_has_snapshots(f.node);
+        bitmaps = block_keeps_bitmaps(f.node);
         bool any = false;
         m.bitmaps = bitmap_bytes(f.node, cluster, &any);
         m.bitmaps = any ? m.bitmaps : 0;

@@ -94,6 +94,14 @@ static int next(Copy *c, Piece *p)
         BlockExtent *e = &c->extents[c->i];
         uint64_t n = e->bytes;
         *p = (Piece){ .source = source, .from = e->offset, .to = c->base + e->offset, .kind = kind_of(c->job, e) };
+        if (c->job->compress && p->kind == NOTHING) {
+            /* of what is skipped, whole units: the rest is packed with what follows */
+            uint64_t over = (p->to + n) & (c->unit - 1);
+            if (e->offset + n < size && over)
+                n = over < n ? n - over : 0;
+            if (!n)
+                p->kind = DATA;
+        }
         /* pieces end where the target's units do */
         if (p->kind == DATA)
             n = MIN(n, PIECE - (p->to & (PIECE - 1)));
@@ -211,15 +219,28 @@ typedef struct {
     bool zero;
 } Unit;
 
+/* The length of the unit that begins at `at` within p. */
+static uint64_t unit_at(const Copy *c, const Piece *p, uint64_t at)
+{
+    return MIN(c->unit - ((p->to + at) & (c->unit - 1)), p->bytes - at);
+}
+
+/* Units that begin or end within one of the target's (where sources meet) cannot be packed. */
+static bool whole(const Copy *c, const Piece *p, uint64_t at, uint64_t n)
+{
+    uint64_t to = p->to + at;
+    return !(to & (c->unit - 1)) && (n == c->unit || to + n == block_size(c->job->target));
+}
+
 static void pack_piece(Copy *c, const Piece *p, const uint8_t *buf, uint8_t *packed, Unit *units)
 {
     BlockNode *node = user_node(c->job->target);
 
-    for (uint64_t at = 0, i = 0; at < p->bytes; at += c->unit, i++) {
-        uint64_t n = MIN(c->unit, p->bytes - at);
+    for (uint64_t at = 0, i = 0, n; at < p->bytes; at += n, i++) {
+        n = unit_at(c, p, at);
         units[i].zero = is_zero(buf + at, n);
-        if (!units[i].zero)
-            units[i].len = (uint32_t)node->driver->pack(node, buf + at, n, packed + at);
+        if (!units[i].zero && whole(c, p, at, n))
+            units[i].len = (uint32_t)node->driver->pack(node, buf + at, n, packed + i * c->unit);
     }
 }
 
@@ -228,12 +249,12 @@ static int write_packed(Copy *c, const Piece *p, const uint8_t *buf, const uint8
     BlockUser *target = c->job->target;
     int r = 0;
 
-    for (uint64_t at = 0, i = 0; !r && at < p->bytes; at += c->unit, i++) {
-        uint64_t n = MIN(c->unit, p->bytes - at);
+    for (uint64_t at = 0, i = 0, n; !r && at < p->bytes; at += n, i++) {
+        n = unit_at(c, p, at);
         if (units[i].zero)
             r = c->job->target_is_zero ? 0 : block_zero(target, p->to + at, n, BLOCK_MAY_UNMAP);
         else if (units[i].len)
-            r = block_write_packed(target, p->to + at, n, packed + at, units[i].len);
+            r = block_write_packed(target, p->to + at, n, packed + i * c->unit, units[i].len);
         else
             r = block_write(target, p->to + at, buf + at, n, 0);
     }
@@ -286,7 +307,7 @@ static void do_piece(Copy *c, const Piece *p, uint8_t *buf, uint8_t *packed, Uni
         return;
     }
     if (c->job->compress) {
-        memset(units, 0, sizeof *units * (PIECE / c->unit + 1));
+        memset(units, 0, sizeof *units * (PIECE / c->unit + 2));
         pack_piece(c, p, buf, packed, units);
     }
     if (!my_turn(c, p))
@@ -310,8 +331,8 @@ static void do_piece(Copy *c, const Piece *p, uint8_t *buf, uint8_t *packed, Uni
 static void *work(void *opaque)
 {
     Copy *c = opaque;
-    uint8_t *buf = aligned_alloc(4096, PIECE), *packed = c->job->compress ? malloc(PIECE) : NULL;
-    Unit *units = c->job->compress ? calloc(PIECE / c->unit + 1, sizeof *units) : NULL;
+    uint8_t *buf = aligned_alloc(4096, PIECE), *packed = c->job->compress ? malloc(PIECE + 2 * c->unit) : NULL;
+    Unit *units = c->job->compress ? calloc(PIECE / c->unit + 2, sizeof *units) : NULL;
     int r = buf && (!c->job->compress || (packed && units)) ? 1 : -ENOMEM;
 
     while (r > 0) {
@@ -334,7 +355,7 @@ int block_copy(BlockCopy *job)
 {
     Copy c = { .job = job, .lock = PTHREAD_MUTEX_INITIALIZER, .turned = PTHREAD_COND_INITIALIZER };
     const BlockNode *target = user_node(job->target);
-    unsigned n = job->workers ? job->workers : MAX(2, g_get_num_processors()), started = 0;
+    unsigned n = job->workers ? job->workers : CLAMP(2 * g_get_num_processors(), 4, 8), started = 0;
     pthread_t threads[MOST_WORKERS];
 
     for (unsigned i = 0; i < job->n_sources; i++)

@@ -149,8 +149,9 @@ bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
     g_array_set_clear_func(q->bitmaps->stored, clear_stored);
     if (!q->header.n_bitmaps)
         return true;
-    if (len > block_size(q->file))
-        return fail(error, "%s: the bitmap directory is longer than the file", file);
+    if (!qcow2_in_file(q, q->header.bitmaps_offset, len))
+        return fail(error, "%s: the bitmap directory at %#" G_GINT64_MODIFIER "x lies past the end of the file", file,
+                    q->header.bitmaps_offset);
     g_autofree uint8_t *directory = g_malloc(MAX(len, 1));
     int r = block_read(q->file, q->header.bitmaps_offset, directory, len);
     if (r)
@@ -391,6 +392,11 @@ int qcow2_bitmaps_each(Qcow2 *q, Qcow2RangeFn *each, void *opaque)
     return 0;
 }
 
+static bool keeps(BlockNode *node)
+{
+    return qcow2_of(node)->header.version >= 3;
+}
+
 static bool can_store(BlockNode *node, const char *name, uint32_t granularity, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
@@ -421,4 +427,4 @@ static bool drop(BlockNode *node, const char *name, GError **error)
     return true;
 }
 
-const BlockBitmapOps qcow2_bitmap_ops = { can_store, drop };
+const BlockBitmapOps qcow2_bitmap_ops = { keeps, can_store, drop };

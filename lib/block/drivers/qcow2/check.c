@@ -23,15 +23,16 @@ enum { MANY = 255 }; /* the count is in the hash table */
 typedef struct {
     Qcow2 *q;
     uint64_t clusters;  /* of the file */
+    uint64_t highest;   /* end of those that are used */
     uint8_t *counts;
     GHashTable *many;   /* cluster to its count */
+    Qcow2Counts stored;
     unsigned fix;
     bool blocks_wrong;  /* counts must be written anew */
     BlockCheck *res;
     void (*say)(void *opaque, const char *line);
     void *opaque;
     uint64_t next_contiguous;
-    uint64_t reported;
 } Check;
 
 static void say(Check *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
@@ -66,6 +67,16 @@ static void count_one(Check *c, uint64_t cluster)
     g_hash_table_insert(c->many, GSIZE_TO_POINTER(cluster), GSIZE_TO_POINTER(n));
 }
 
+static void uncount(Check *c, uint64_t cluster)
+{
+    uint64_t n = cluster < c->clusters ? counted(c, cluster) : 0;
+
+    if (n && c->counts[cluster] < MANY)
+        c->counts[cluster]--;
+    else if (n)
+        g_hash_table_insert(c->many, GSIZE_TO_POINTER(cluster), GSIZE_TO_POINTER(n - 1));
+}
+
 /* False: it is not in the file. */
 static bool count(Check *c, uint64_t offset, uint64_t bytes, const char *what)
 {
@@ -80,6 +91,7 @@ static bool count(Check *c, uint64_t offset, uint64_t bytes, const char *what)
     }
     for (uint64_t i = first; i < end; i++)
         count_one(c, i);
+    c->highest = MAX(c->highest, end);
     return true;
 }
 
@@ -161,6 +173,7 @@ static int check_l2(Check *c, uint64_t l2, uint8_t *table, bool active)
     Qcow2 *q = c->q;
     int r = block_read(q->file, l2, table, q->cluster_size);
 
+    c->next_contiguous = 0; /* where a table begins nothing is expected */
     for (unsigned i = 0; !r && i < qcow2_l2_entries(q); i++) {
         const uint8_t *p = table + (size_t)i * q->entry_size;
         uint64_t entry = ld_be64(p), bits = q->entry_size == 16 ? ld_be64(p + 8) : 0;
@@ -266,17 +279,23 @@ static int stored(Check *c, uint64_t cluster, uint64_t *n)
     uint64_t i = cluster / qcow2_block_entries(q);
 
     *n = 0;
-    if (i >= q->reftable_entries || q->reftable[i] & (q->cluster_size - 1) ||
-        q->reftable[i] >> q->cluster_bits >= c->clusters)
+    if (i >= q->reftable_entries ||
+        !qcow2_is_metadata(q, q->reftable[i]))
         return 0;
-    return qcow2_refcount(q, cluster, n);
+    return qcow2_counts_at(q, &c->stored, cluster, n);
 }
 
 static int compare(Check *c)
 {
     Qcow2 *q = c->q;
 
-    for (uint64_t i = 0; i < c->clusters; i++) {
+    uint64_t end = c->highest, covered = 0;
+
+    /* a sparse file may be far longer than anything in it */
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        covered = q->reftable[i] ? i + 1 : covered;
+    end = MIN(MAX(end, covered * qcow2_block_entries(q)), c->clusters);
+    for (uint64_t i = 0; i < end; i++) {
         uint64_t want = counted(c, i), have;
         int r = stored(c, i, &have);
         if (r)
@@ -293,6 +312,7 @@ static int compare(Check *c)
         else
             c->res->corruptions++;
         if (leak && fix && !c->blocks_wrong) {
+            qcow2_counts_end(q, &c->stored);
             r = qcow2_refcount_add(q, i, 1, (int64_t)(want - have));
             if (r)
                 return r;
@@ -314,16 +334,11 @@ static int rebuild(Check *c, unsigned order)
     int r = 0;
 
     /* the old set is given up */
-    for (uint32_t i = 0; i < q->reftable_entries; i++) {
-        uint64_t block = q->reftable[i] >> q->cluster_bits;
-        if (q->reftable[i] && !(q->reftable[i] & (q->cluster_size - 1)) && block < c->clusters && counted(c, block) == 1)
-            c->counts[block] = 0;
-    }
-    for (uint64_t i = 0; i < q->header.reftable_clusters; i++) {
-        uint64_t cluster = (old >> q->cluster_bits) + i;
-        if (cluster < c->clusters && counted(c, cluster) == 1)
-            c->counts[cluster] = 0;
-    }
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (q->reftable[i] && !(q->reftable[i] & (q->cluster_size - 1)))
+            uncount(c, q->reftable[i] >> q->cluster_bits);
+    for (uint64_t i = 0; i < q->header.reftable_clusters; i++)
+        uncount(c, (old >> q->cluster_bits) + i);
     for (all = 0; all != used + blocks + table;) {
         all = used + blocks + table;
         blocks = (all + per_block - 1) / per_block;
@@ -414,6 +429,7 @@ static int check_flags(Check *c)
                 r = check_flag(c, entry, at, "data cluster");
         }
     }
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->fix & BLOCK_CHECK_FIX_ERRORS)
         r = qcow2_count_table(q, q->l1, q->l1_entries, true, 0);
     return r;
@@ -437,10 +453,12 @@ static int check_all(Check *c)
         r = check_counts_tables(c);
     if (!r)
         r = compare(c);
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->blocks_wrong && c->fix & BLOCK_CHECK_FIX_ERRORS)
         r = rebuild(c, q->header.refcount_order);
     if (!r)
         r = check_flags(c);
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->fix)
         r = qcow2_flush_tables(q);
     return r;

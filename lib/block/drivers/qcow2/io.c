@@ -49,8 +49,9 @@ static BlockUser *data_of(const Qcow2 *q)
 
 /* ---- where things may go on by themselves -------------------------------- */
 
-/* Whether guest data may go to [host, host + bytes): not where tables lie. */
-static bool host_is_fair(Qcow2 *q, uint64_t host, uint64_t bytes)
+/* Whether guest data may go to [host, host + bytes): not where tables lie, and if it is there already
+ * not behind the file's end. */
+static bool host_is_fair(Qcow2 *q, uint64_t host, uint64_t bytes, bool fresh)
 {
     uint64_t first = host >> q->cluster_bits, end = (host + bytes - 1) >> q->cluster_bits;
     uint64_t l1 = q->header.l1_offset >> q->cluster_bits;
@@ -59,6 +60,8 @@ static bool host_is_fair(Qcow2 *q, uint64_t host, uint64_t bytes)
 
     if (q->data)
         return true;
+    if (!fresh && end >= qcow2_clusters(q, block_size(q->file)))
+        return false;
     if (!first || (first < l1_end && end >= l1) || (first < table_end && end >= table))
         return false;
     for (uint64_t c = first; c <= end; c++)
@@ -80,7 +83,7 @@ bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, Blo
     if (!qcow2_piece(q, offset, bytes, false, &p)) {
         *map = (BlockMap){ data_of(q), p.host, p.bytes };
         if (op == BLOCK_WRITE) {
-            ok = p.kind == PIECE_DATA && p.copied && !q->broken && host_is_fair(q, p.host, p.bytes);
+            ok = p.kind == PIECE_DATA && p.copied && !q->broken && host_is_fair(q, p.host, p.bytes, false);
         } else {
             ok = p.kind != PIECE_PACKED;
             if (p.kind == PIECE_HOLE || p.kind == PIECE_HOLE_THERE)
@@ -235,7 +238,7 @@ static int find_host(Qcow2 *q, Room *r)
     r->host = (uint64_t)at;
     r->made = true;
     r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file);
-    if (!host_is_fair(q, r->host, r->n << q->cluster_bits)) {
+    if (!host_is_fair(q, r->host, r->n << q->cluster_bits, true)) {
         qcow2_refcount_add(q, r->host >> q->cluster_bits, r->n, -1);
         return qcow2_corrupt(q, "the cluster at %#" G_GINT64_MODIFIER "x holds tables but is counted as free", r->host);
     }
@@ -257,8 +260,8 @@ static int plan(Qcow2 *q, const Piece *p, uint64_t offset, uint64_t bytes, Room 
             return ret;
     } else {
         r->host = (p->host & ~mask);
-        if (!host_is_fair(q, r->host, 1))
-            return qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x lies on tables at %#" G_GINT64_MODIFIER "x", offset,
+        if (!host_is_fair(q, r->host, 1, false))
+            return qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x", offset,
                                  r->host);
     }
     uint64_t end = (r->first + r->n) << q->cluster_bits;
@@ -378,8 +381,8 @@ static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct io
     } while (!r && !(p.kind == PIECE_DATA && p.copied) &&
              await(q, offset >> q->cluster_bits, (offset + bytes - 1) / q->cluster_size + 1));
     bool in_place = !r && p.kind == PIECE_DATA && p.copied;
-    if (in_place && !host_is_fair(q, p.host, p.bytes))
-        r = qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x lies on tables at %#" G_GINT64_MODIFIER "x", offset, p.host);
+    if (in_place && !host_is_fair(q, p.host, p.bytes, false))
+        r = qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x", offset, p.host);
     if (!r && !in_place)
         r = plan(q, &p, offset, bytes, &room);
     pthread_mutex_unlock(&q->lock);
@@ -669,6 +672,11 @@ static void as_extent(const Qcow2 *q, const Piece *p, uint64_t offset, BlockExte
         e->flags = q->backing ? BLOCK_EXTENT_FORWARD : BLOCK_EXTENT_ZERO;
         e->child = q->backing;
         e->child_offset = offset;
+        if (p->kind == PIECE_HOLE_THERE && !q->backing) {
+            e->flags |= BLOCK_EXTENT_HOST;
+            e->host = p->host;
+            e->file = block_node_file(block_user_node(data_of(q)));
+        }
         break;
     case PIECE_ZERO: e->flags = BLOCK_EXTENT_ZERO | BLOCK_EXTENT_ALLOCATED; break;
     case PIECE_PACKED:
@@ -684,6 +692,42 @@ static void as_extent(const Qcow2 *q, const Piece *p, uint64_t offset, BlockExte
     }
 }
 
+/* Whether so many clusters are counted that most of them cannot be on the disk: room that was made
+ * beforehand, where the file knows better what reads as zeroes. */
+static int find_preallocated(Qcow2 *q)
+{
+    int64_t allocated = block_allocated_size(block_user_node(q->file));
+    uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0, count;
+
+    Qcow2Counts counts = { NULL, 0, 0 };
+    int r = 0;
+
+    q->preallocated_known = true;
+    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end && !r && !q->preallocated; i++) {
+        r = qcow2_counts_at(q, &counts, i, &count);
+        n += !r && count;
+        q->preallocated = n >= MAX(real * 10 / 9, real + 2);
+    }
+    qcow2_counts_end(q, &counts);
+    return r;
+}
+
+/* Data that the file has a hole for reads as zeroes. */
+static void look_into_file(Qcow2 *q, BlockExtent *e)
+{
+    BlockExtent in;
+
+    if (!(e->flags & BLOCK_EXTENT_DATA) || !(e->flags & BLOCK_EXTENT_HOST) || e->host >= block_size(data_of(q)))
+        return;
+    uint64_t n = MIN(e->bytes, block_size(data_of(q)) - e->host);
+    if (block_extents(data_of(q), e->host, n, 0, &in, 1) != 1)
+        return;
+    if (in.flags & BLOCK_EXTENT_ZERO)
+        e->flags |= BLOCK_EXTENT_ZERO;
+    if (in.bytes < n || in.flags & BLOCK_EXTENT_ZERO)
+        e->bytes = in.bytes;
+}
+
 int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out, unsigned max)
 {
     Qcow2 *q = qcow2_of(node);
@@ -691,14 +735,18 @@ int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned fla
     int r = 0;
 
     pthread_mutex_lock(&q->lock);
-    for (; n < max && bytes; n++) {
+    if (!q->preallocated_known && !q->data && !(flags & BLOCK_EXTENTS_ALLOCATION))
+        r = find_preallocated(q);
+    for (; !r && n < max && bytes; n++) {
         Piece p;
         r = qcow2_piece(q, offset, bytes, true, &p);
         if (r)
             break;
         as_extent(q, &p, offset, &out[n]);
-        offset += p.bytes;
-        bytes -= p.bytes;
+        if (q->preallocated && !(flags & BLOCK_EXTENTS_ALLOCATION))
+            look_into_file(q, &out[n]);
+        offset += out[n].bytes;
+        bytes -= out[n].bytes;
     }
     pthread_mutex_unlock(&q->lock);
     return n ? (int)n : r;

@@ -152,6 +152,9 @@ int qcow2_piece(Qcow2 *q, uint64_t offset, uint64_t bytes, bool load, Piece *pie
     if (!slice && !load)
         return -EAGAIN;
     int r = 0;
+    if (!slice && !qcow2_is_metadata(q, l2))
+        return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
+                             " lies past the end of the file", l2, l1_index);
     if (!slice)
         r = qcow2_slice_get(q, SLICE_L2, slice_at, false, &slice);
     else
@@ -217,9 +220,9 @@ int qcow2_l2_for_write(Qcow2 *q, uint64_t offset, Slice **slice, unsigned *index
 
     if (l1_index >= q->l1_entries)
         return -EFBIG;
-    if (q->l1[l1_index] & QCOW2_OFFSET & (q->cluster_size - 1))
+    if (q->l1[l1_index] & QCOW2_OFFSET && !qcow2_is_metadata(q, q->l1[l1_index] & QCOW2_OFFSET))
         return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
-                             " does not begin at a cluster", q->l1[l1_index] & QCOW2_OFFSET, l1_index);
+                             " cannot be there", q->l1[l1_index] & QCOW2_OFFSET, l1_index);
     if (!(q->l1[l1_index] & QCOW2_OFFSET) || !(q->l1[l1_index] & QCOW2_COPIED))
         r = make_table(q, (uint32_t)l1_index);
     if (r)

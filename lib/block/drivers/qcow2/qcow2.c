@@ -55,6 +55,9 @@ static int probe(const uint8_t *head, size_t len, const char *file)
 
 static bool load_table(Qcow2 *q, const char *what, uint64_t offset, uint64_t entries, uint64_t **table, GError **error)
 {
+    if (!qcow2_in_file(q, offset, entries * 8))
+        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x lies past the end of the file", block_node_file(q->node),
+                    what, offset);
     *table = g_new0(uint64_t, MAX(entries, 1));
     int r = entries ? block_read(q->file, offset, *table, entries * 8) : 0;
 
@@ -65,14 +68,20 @@ static bool load_table(Qcow2 *q, const char *what, uint64_t offset, uint64_t ent
     return true;
 }
 
+static void note(Qcow2 *q, uint64_t offset, uint64_t end)
+{
+    if (offset && !(offset & (q->cluster_size - 1)) && offset < end)
+        g_hash_table_add(q->metadata, GSIZE_TO_POINTER(offset >> q->cluster_bits));
+}
+
 void qcow2_note_metadata(Qcow2 *q)
 {
+    uint64_t end = block_size(q->file);
+
     for (uint32_t i = 0; i < q->l1_entries; i++)
-        if (q->l1[i] & QCOW2_OFFSET)
-            g_hash_table_add(q->metadata, GSIZE_TO_POINTER((q->l1[i] & QCOW2_OFFSET) >> q->cluster_bits));
+        note(q, q->l1[i] & QCOW2_OFFSET, end);
     for (uint32_t i = 0; i < q->reftable_entries; i++)
-        if (q->reftable[i])
-            g_hash_table_add(q->metadata, GSIZE_TO_POINTER(q->reftable[i] >> q->cluster_bits));
+        note(q, q->reftable[i], end);
 }
 
 static void set_up(Qcow2 *q)
@@ -278,11 +287,6 @@ static void qcow2_info(BlockNode *node, struct json_object *into)
 
     json_object_object_add(into, "type", json_object_new_string("qcow2"));
     json_object_object_add(data, "compat", json_object_new_string(h->version < 3 ? "0.10" : "1.1"));
-    if (h->incompatible & QCOW2_DATA_FILE) {
-        if (h->data_file)
-            json_object_object_add(data, "data-file", json_object_new_string(h->data_file));
-        add_bool(data, "data-file-raw", h->autoclear & QCOW2_AUTO_RAW);
-    }
     json_object_object_add(data, "compression-type", json_object_new_string(h->compression ? "zstd" : "zlib"));
     if (h->version >= 3)
         add_bool(data, "lazy-refcounts", h->compatible & QCOW2_LAZY_REFCOUNTS);
@@ -291,6 +295,11 @@ static void qcow2_info(BlockNode *node, struct json_object *into)
         json_object_object_add(data, "bitmaps", bitmaps);
     if (h->version >= 3) {
         json_object_object_add(data, "refcount-bits", json_object_new_int(1 << h->refcount_order));
+        if (h->incompatible & QCOW2_DATA_FILE) {
+            if (h->data_file)
+                json_object_object_add(data, "data-file", json_object_new_string(h->data_file));
+            add_bool(data, "data-file-raw", h->autoclear & QCOW2_AUTO_RAW);
+        }
         add_bool(data, "corrupt", h->incompatible & QCOW2_CORRUPT);
     } else {
         json_object_object_add(data, "refcount-bits", json_object_new_int(16));

@@ -156,13 +156,12 @@ typedef struct Qcow2 {
     GHashTable *metadata;            /* host clusters of L2 tables and reference count blocks */
     GArray *limbo;                   /* of Limbo, not lowered yet */
     unsigned readers;                /* compressed reads that use host offsets without the lock */
+    bool preallocated, preallocated_known; /* more clusters are counted than the file has on disk */
     bool pass_discard;               /* of what a user discards */
     bool broken;                     /* metadata is wrong: only reading goes on */
 
     GArray *snapshots;               /* of Qcow2Snapshot */
     struct Qcow2Bitmaps *bitmaps;    /* bitmap.c's */
-    /* BlockSnapshotOps.load: what the active table was, NULL otherwise */
-    bool snapshot_loaded;
 } Qcow2;
 
 static inline Qcow2 *qcow2_of(BlockNode *node)
@@ -173,6 +172,20 @@ static inline Qcow2 *qcow2_of(BlockNode *node)
 static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
 {
     return (bytes >> q->cluster_bits) + !!(bytes & (q->cluster_size - 1));
+}
+
+/* Whether an L2 table or reference count block is known to be at offset. */
+static inline bool qcow2_is_metadata(const Qcow2 *q, uint64_t offset)
+{
+    return !(offset & (q->cluster_size - 1)) &&
+           g_hash_table_contains(q->metadata, GSIZE_TO_POINTER(offset >> q->cluster_bits));
+}
+
+/* Whether these bytes lie in the file, whose last cluster counts as whole. */
+static inline bool qcow2_in_file(const Qcow2 *q, uint64_t offset, uint64_t bytes)
+{
+    uint64_t end = (block_size(q->file) + q->cluster_size - 1) & ~(q->cluster_size - 1);
+    return bytes <= end && offset <= end - bytes;
 }
 
 /* Of the guest's disk, whole sectors. */
@@ -236,6 +249,13 @@ int qcow2_flush_tables(Qcow2 *q);
 
 /* The count of a host cluster; or -errno. */
 int qcow2_refcount(Qcow2 *q, uint64_t cluster, uint64_t *count);
+/* The same for many clusters that lie near each other; ends with qcow2_counts_end. */
+typedef struct {
+    Slice *slice;        /* pinned; NULL: none is, or no block covers the range */
+    uint64_t first, end; /* clusters it has the counts of */
+} Qcow2Counts;
+int qcow2_counts_at(Qcow2 *q, Qcow2Counts *counts, uint64_t cluster, uint64_t *count);
+void qcow2_counts_end(Qcow2 *q, Qcow2Counts *counts);
 /* Adds change (of either sign) to the counts of clusters [first, first + n). -EINVAL when one would leave its
  * range. */
 int qcow2_refcount_add(Qcow2 *q, uint64_t first, uint64_t n, int64_t change);

@@ -209,8 +209,8 @@ int qcow2_count_table(Qcow2 *q, uint64_t *l1, uint32_t entries, bool active, int
         int r = 0;
         if (!l2)
             continue;
-        if (l2 & (q->cluster_size - 1))
-            return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %u does not begin at a cluster",
+        if (l2 & (q->cluster_size - 1) || (!qcow2_is_metadata(q, l2) && l2 >= block_size(q->file)))
+            return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %u cannot be there",
                                  l2, i);
         for (uint64_t at = 0; at < q->cluster_size; at += q->slice_size) {
             Slice *slice;
@@ -490,7 +490,7 @@ static bool load(BlockNode *node, const char *which, GError **error)
         q->l1 = l1;
         q->l1_entries = s->l1_entries;
         q->header.size = s->info.disk_size;
-        q->snapshot_loaded = true;
+        qcow2_note_metadata(q);
     }
     pthread_mutex_unlock(&q->lock);
     if (!l1)
