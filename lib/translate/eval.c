@@ -360,7 +360,7 @@ void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, con
         *r = *a;
         return;
     }
-    if (eval_flags(op, r, a, b, c) || ir_eval_vector(op, r, a, b) || eval_sign(op, r, a, b))
+    if (eval_flags(op, r, a, b, c) || ir_eval_vector(op, r, a, b, c) || eval_sign(op, r, a, b))
         return;
     unsigned width = ir_type_bits(op->type);
     set(r, eval_int(op, get(a), get(b), get(c), width), width);

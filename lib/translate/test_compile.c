@@ -381,7 +381,7 @@ static void op_vector(IrBuilder *b, GRand *r, Pool *p)
         op.b = g_rand_int_range(r, 0, 4) ? pick(b, r, p, IR_V128) : ir_vconst(b, interesting(r), interesting(r));
     if ((code == IR_VSHUFFLE || code == IR_VSHLV || code == IR_VSHRV || code == IR_VSARV) && g_rand_int_range(r, 0, 2))
         op.b = ir_vector(b, IR_VAND, 0, op.b, ir_vconst(b, 0x0f0f0f0f0f0f0f0f, 0x1f1f1f1f1f1f1f1f));
-    if (code == IR_VFMA)
+    if (code == IR_VFMA || code == IR_VSHA256)
         op.c = pick(b, r, p, IR_V128);
     if (code >= IR_VFADD)
         op.sub = (uint8_t)g_rand_int_range(r, 2, 4);
@@ -391,6 +391,7 @@ static void op_vector(IrBuilder *b, GRand *r, Pool *p)
     case IR_VPACKS: case IR_VPACKU: op.sub = (uint8_t)g_rand_int_range(r, 1, 4); break;
     case IR_VWIDENS: case IR_VWIDENU: op.sub = (uint8_t)g_rand_int_range(r, 0, 3); break;
     case IR_VCLMUL: op.imm = g_rand_int(r) & 0x11; break;
+    case IR_VSHA256: op.imm = g_rand_int_range(r, 0, 2); break;
     case IR_VAES: op.imm = g_rand_int_range(r, 0, 4); break;
     case IR_VFMA: op.imm = g_rand_int_range(r, 0, 16); break;
     case IR_VFMIN: case IR_VFMAX: op.imm = g_rand_int_range(r, 0, 4); break;
