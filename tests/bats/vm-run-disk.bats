@@ -81,6 +81,31 @@ check_rewrite()
     check_rewrite
 }
 
+@test "qcow2 images: on a backing file, with snapshots, compressed below, subclusters, and -snapshot" {
+    head -c 8M /dev/urandom >disk.img
+    truncate -s 64M disk.img
+    img convert -c -f raw -O qcow2 disk.img base.qcow2
+    base=$(sum_of base.qcow2)
+    for o in cluster_size=65536 extended_l2=on lazy_refcounts=on,cluster_size=4k; do
+        img create -q -f qcow2 -o $o -b base.qcow2 -F qcow2 top.qcow2
+        img snapshot -c before top.qcow2
+        job "$rewrite" -drive file=top.qcow2,if=virtio,discard=unmap
+        [ "$status" -eq 0 ]
+        qemu-img check top.qcow2
+        qemu-img convert -O raw top.qcow2 out.img
+        sum=$(dd if=out.img bs=1M skip=8 count=24 2>/dev/null | sum_of)
+        [[ $output == *"FIRST $sum"*"AGAIN $sum"*"STATUS 0"* ]]
+        cmp -n 4194304 out.img disk.img
+        img snapshot -a before top.qcow2
+        qemu-img compare -F raw top.qcow2 disk.img
+    done
+    [ "$base" = "$(sum_of base.qcow2)" ]
+    top=$(sum_of top.qcow2)
+    job 'echo changed | dd of=/dev/vda conv=sync && sync && head -n 1 /dev/vda' -snapshot top.qcow2
+    [[ $output == *changed*"STATUS 0"* ]]
+    [ "$top" = "$(sum_of top.qcow2)" ]
+}
+
 @test "-blockdev, disks of several devices in order, serial numbers and sizes" {
     truncate -s 1M b.img
     echo second >b.img
