@@ -168,6 +168,7 @@ bench: ## measure: ratios to native and to the peer
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/run.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-run-io.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-user.sh
+	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/img.sh
 
 # ---- installing
 PREFIX ?= /usr/local

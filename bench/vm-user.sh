@@ -1,22 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# vm-user beside the distribution's qemu-riscv64 and native programs, in one run: the kernels of
-# bench/kernels and the programs of bench/programs, which come from Debian's packages (native: this
+# vm-user beside the distribution's qemu-user and native programs, for each ISA in one run: the kernels
+# of bench/kernels and the programs of bench/programs, which come from Debian's packages (native: this
 # machine's own, where it has them). Figures are user CPU seconds of the whole emulator, user and system
 # for the group sys; medians. Everything goes to o/bench-user: table.md, results.tsv, log/. Figures never
 # make it fail; a wrong result, a hang or a crash does.
 #   --quick        one run of each instead of three       --runs N    N runs of each
-#   --only NAME    one group (int fp mem call interp prog sys) or one row; may be repeated
+#   --only NAME    one group (int fp vec mem call interp prog sys) or one row; may be repeated
+#   --isa NAME     one ISA (riscv64 aarch64) instead of all
 #   --readme       also puts the table into README.md between its bench-user marks
 set -u
 cd "$(dirname "$0")/.." || exit 1
-runs=3 readme= only= failed=0
+runs=3 readme= only= failed=0 isas="riscv64 aarch64"
 usage() { sed -n '/^#   --/s/^#   /  /p' "$0" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) runs=1 ;;
     --runs) [ $# -gt 1 ] || usage; runs=$2; shift ;;
     --only) [ $# -gt 1 ] || usage; only="$only $2"; shift ;;
+    --isa) [[ " $isas " == *" ${2:-} "* ]] || usage; isas=$2; shift ;;
     --readme) readme=yes ;;
     *) usage ;;
     esac
@@ -24,21 +26,26 @@ while [ $# -gt 0 ]; do
 done
 [[ $runs =~ ^[1-9][0-9]*$ ]] || usage
 
-peer=qemu-riscv64
+peer=qemu-${isas%% *}
 . bench/common.sh
 out=$PWD/o/bench-user
-mkdir -p "$out"/{native,riscv64,log,work}
+mkdir -p "$out"/{native,log,work}
 rm -f "$out"/log/*
 : >"$out/results.tsv"
-cross=${CROSS_CC:-riscv64-linux-gnu-gcc}
-command -v "$cross" >/dev/null || die "$cross is missing: build/deps.sh bench installs it"
+for isa in $isas; do
+    mkdir -p "$out/$isa"
+    command -v "$isa-linux-gnu-gcc" >/dev/null || die "$isa-linux-gnu-gcc is missing: build/deps.sh bench installs it"
+done
+# of an ISA: the other emulator, if there; Debian's name
+peer_of() { command -v "qemu-$1"; }
+debian_of() { case $1 in aarch64) echo arm64 ;; *) echo "$1" ;; esac; }
 
 wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* || " $only " == *" ${1%%-*} "* ]]; }
 
 # row NAME WHO WANT COMMAND...: runs it, notes its figure, prints what it said
 row()
 {
-    local name=$1 who=$2 want=$3 log=$out/log/$1.$2.$i t said status
+    local name=$1 who=$2 want=$3 log=$out/log/$1.$2.$i t said status # who: native, ours-ISA, peer-ISA
     shift 3
     t=$(cd "$out/work" && times "$log" "$@")
     status=$?
@@ -61,18 +68,24 @@ show()
         "$out/results.tsv" | sed "s/^/$1:/"
 }
 
-flags="-O2 -fno-tree-vectorize -ffp-contract=off -Wall -Wextra"
+# One kernel for all: only the group vec is for the compilers' vectors.
 for src in bench/kernels/*.c; do
-    n=$(basename "$src" .c) fma=
+    n=$(basename "$src" .c) fma= flags="-ffp-contract=off -Wall -Wextra"
     wanted "$n" || continue
+    case $n in vec-*) flags="-O3 $flags" ;; *) flags="-O2 -fno-tree-vectorize $flags" ;; esac
     [ "$n" != fp-fma ] || ! grep -qw fma /proc/cpuinfo || fma=-mfma
     # shellcheck disable=SC2086
-    cc $flags $fma -o "$out/native/$n" "$src" -lm &&
-        "$cross" $flags -static -o "$out/riscv64/$n" "$src" -lm || die "cannot build $n"
+    cc $flags $fma -o "$out/native/$n" "$src" -lm || die "cannot build $n"
+    for isa in $isas; do
+        # shellcheck disable=SC2086
+        "$isa-linux-gnu-gcc" $flags -static -o "$out/$isa/$n" "$src" -lm || die "cannot build $n"
+    done
     for ((i = 1; i <= runs; i++)); do
         sum=$(row "$n" native '' "$out/native/$n")
-        row "$n" ours "$sum" "$PWD/o/rel/vm-user" "$out/riscv64/$n" >/dev/null
-        [ -z "$peer" ] || row "$n" peer "$sum" $peer "$out/riscv64/$n" >/dev/null
+        for isa in $isas; do
+            row "$n" "ours-$isa" "$sum" "$PWD/o/rel/vm-user" "$out/$isa/$n" >/dev/null
+            peer=$(peer_of "$isa") && row "$n" "peer-$isa" "$sum" "$peer" "$out/$isa/$n" >/dev/null
+        done
     done
     show "$n"
 done
@@ -82,31 +95,36 @@ programs=$(awk '/^[a-z]+-/ { print $1 }' bench/programs)
 list=
 for n in $programs; do ! wanted "$n" || list="$list $n"; done
 if [ -n "$list" ]; then
-    # shellcheck disable=SC2046
-    root=$(build/guest.sh sysroot riscv64 $(sed -n 's/^packages //p' bench/programs)) || exit 1
+    declare -A root
+    for isa in $isas; do
+        # shellcheck disable=SC2046
+        root[$isa]=$(build/guest.sh sysroot "$(debian_of "$isa")" $(sed -n "s/^packages \(all\|$isa\) //p" bench/programs)) || exit 1
+    done
     (cd "$out/work" && sh ../../../bench/inputs.sh) || die "cannot make the inputs"
     for n in $list; do
         read -r _ native guest args <<<"$(grep "^$n " bench/programs)"
-        file=$(ls -d $root/$guest 2>/dev/null | head -n 1)
-        [ -n "$file" ] || die "$n: no $guest in $root"
         for ((i = 1; i <= runs; i++)); do
-            want=
             if [ "$native" != - ] && command -v "$native" >/dev/null; then
                 eval "row $n native '' $native $args" >/dev/null
             fi
-            [ -z "$peer" ] || grep -qx "alone $n" bench/programs ||
-                want=$(eval "row $n peer '' $peer -L $root $file $args")
-            eval "row $n ours \"\$want\" $PWD/o/rel/vm-user -L $root $file $args" >/dev/null
+            for isa in $isas; do
+                want= file=$(ls -d ${root[$isa]}/$guest 2>/dev/null | head -n 1)
+                [ -n "$file" ] || die "$n: no $guest in ${root[$isa]}"
+                peer=$(peer_of "$isa") && ! grep -qx "alone $n" bench/programs &&
+                    want=$(eval "row $n peer-$isa '' $peer -L ${root[$isa]} $file $args")
+                eval "row $n ours-$isa \"\$want\" $PWD/o/rel/vm-user -L ${root[$isa]} $file $args" >/dev/null
+            done
         done
         show "$n"
     done
 fi
 
-# ---- the table
-{
-    echo "| CPU time | native, s | vm-user, s | ratio to native | qemu-user, s | qemu / vm-user |"
+# ---- the tables
+for isa in $isas; do
+    peer=$(peer_of "$isa")
+    echo "| CPU time, $isa | native, s | vm-user, s | ratio to native | qemu-user, s | qemu / vm-user |"
     echo "|---|--:|--:|--:|--:|--:|"
-    awk -F'\t' '
+    awk -F'\t' -v isa="$isa" '
         function med(key,    c, i, j, t, a) {
             c = split(all[key], a, " ")
             for (i = 2; i <= c; i++)
@@ -127,7 +145,7 @@ fi
                 n = order[i]; g = n; sub(/-.*/, "", g)
                 if (last != "" && g != last) mean(last)
                 last = g
-                a = med(n "\tnative"); o = med(n "\tours"); q = med(n "\tpeer")
+                a = med(n "\tnative"); o = med(n "\tours-" isa); q = med(n "\tpeer-" isa)
                 printf "| %s | %s | %s | %s | %s | %s |\n", n, f(a, 2), f(o, 2), f(over(o, a), 2), f(q, 2), f(over(q, o), 1)
                 x = over(o, a); if (x != "" && x > 0) { r[g] += log(x); nr[g]++ }
                 x = over(q, o); if (x != "" && x > 0) { p[g] += log(x); np[g]++ }
@@ -135,8 +153,9 @@ fi
             if (last != "") mean(last)
         }' "$out/results.tsv"
     echo
-    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), user CPU seconds (sys-*: with the system's), medians of $runs${peer:+, $($peer --version | head -n 1 | sed 's/ (.*//; s/qemu-riscv64 version /QEMU /')}, riscv64 programs; native programs are this machine's own versions."
-} >"$out/table.md"
+    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), user CPU seconds (sys-*: with the system's), medians of $runs${peer:+, $($peer --version | head -n 1 | sed 's/ (.*//; s/qemu-.* version /QEMU /')}, $isa programs; native programs are this machine's own versions."
+    echo
+done >"$out/table.md"
 echo
 cat "$out/table.md"
 if [ -n "$readme" ]; then

@@ -313,7 +313,9 @@ static const struct Cap {
     CAP("dcpop", 0, 16, dpb), CAP("sha3", 0, 17, sha3), CAP("sm3", 0, 18, sm3), CAP("sm4", 0, 19, sm4), CAP("asimddp", 0, 20, dotprod),
     CAP("sha512", 0, 21, sha512), CAP("sve", 0, 22, sve_shown), CAP("asimdfhm", 0, 23, fhm),
     CAP("dit", 0, 24, dit), CAP("ilrcpc", 0, 26, lrcpc2), CAP("flagm", 0, 27, flagm), CAP("ssbs", 0, 28, ssbs2),
-    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti), CAP("mte", 1, 18, mte), CAP("mte3", 1, 22, mte),
+    CAP("sb", 0, 29, sb), CAP("paca", 0, 30, pauth), CAP("pacg", 0, 31, pauth), CAP("dcpodp", 1, 0, dpb2),
+    CAP("sve2", 1, 1, sve2_shown), CAP("svebitperm", 1, 4, sve2_shown), CAP("svesha3", 1, 5, svesha3_shown),
+    CAP("svei8mm", 1, 9, svei8mm_shown), CAP("flagm2", 1, 7, flagm2), CAP("frint", 1, 8, frintts), CAP("i8mm", 1, 13, i8mm), CAP("bf16", 1, 14, bf16), CAP("dgh", 1, 15, dgh), CAP("rng", 1, 16, rng), CAP("bti", 1, 17, bti), CAP("mte", 1, 18, mte), CAP("mte3", 1, 22, mte),
 };
 
 static bool has(TranslateCpu *cpu, const struct Cap *cap)

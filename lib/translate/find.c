@@ -90,8 +90,9 @@ static RegionResult make_direct(TranslateCpu *cpu, uint32_t epoch, const uint8_t
 static Region *find_direct(TranslateCpu *cpu, bool link)
 {
     Translator *t = cpu->translator;
-    uint8_t bytes[GUEST_PAGE_SIZE + 16];
-    unsigned available = GUEST_PAGE_SIZE - (unsigned)(cpu->pc & PAGE_MASK);
+    uint8_t all[GUEST_PAGE_SIZE + 16];
+    unsigned in_page = (unsigned)(cpu->pc & PAGE_MASK), available = GUEST_PAGE_SIZE - in_page;
+    uint8_t *bytes = all + in_page; /* what lies before them is looked at as well, by region.c */
     uint64_t phys, next = (cpu->pc | PAGE_MASK) + 1;
     GuestPage page;
     uint32_t epoch = __atomic_load_n(&t->epoch, __ATOMIC_SEQ_CST);
@@ -106,7 +107,7 @@ static Region *find_direct(TranslateCpu *cpu, bool link)
     g_mutex_unlock(&t->lock);
     if (r)
         return r;
-    if (!memory_copy(cpu, bytes, cpu->pc, available))
+    if (!memory_copy(cpu, all, cpu->pc - in_page, GUEST_PAGE_SIZE))
         return NULL;
     g_mutex_lock(&t->lock);
     RegionResult result = make_direct(cpu, epoch, bytes, available, 0, &r);

@@ -384,6 +384,14 @@ static IrRef find_result(const IrBuilder *b, IrCode code, const IrOp *flags)
     return 0;
 }
 
+/* The value, or what it is the low part of, sits in a slot or is a constant. */
+static bool is_at_hand(const IrBuilder *b, IrRef v)
+{
+    while (b->ops[v].code == IR_TRUNC)
+        v = b->ops[v].a;
+    return ir_is_live_slot_value(b, v);
+}
+
 /* Of a difference: a comparison, as long as what was subtracted is at hand; of a result: one with 0. */
 static IrRef test_as_compare(IrBuilder *b, unsigned cond, const IrOp *flags)
 {
@@ -400,7 +408,7 @@ static IrRef test_as_compare(IrBuilder *b, unsigned cond, const IrOp *flags)
         return ir_cmp(b, (IrCond)logic[cond], op.a, ir_const(b, type, 0));
     if (op.code != IR_FLAGS_SUB)
         return 0;
-    if (conds[cond] != 255 && ir_is_live_slot_value(b, op.a) && ir_is_live_slot_value(b, op.b))
+    if (conds[cond] != 255 && is_at_hand(b, op.a) && is_at_hand(b, op.b))
         return ir_cmp(b, (IrCond)conds[cond], op.a, op.b);
     if (cond != IR_F_Z && cond != IR_F_NZ && cond != IR_F_S && cond != IR_F_NS)
         return 0;

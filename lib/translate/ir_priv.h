@@ -27,6 +27,9 @@ void ir_eval_sha(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b)
 
 #define IR_FUSED_SUM 2
 #define IR_NO_SLOT UINT32_MAX
+/* Of EXIT_IF's sub, set by live.c: flags are made of the host's, which are those of the comparison, where
+ * the exit is taken, or else; with an inverted carry. */
+enum { IR_FLAGS_DEAD = 1, IR_FLAGS_IF_TAKEN = 2, IR_FLAGS_ELSE = 4, IR_FLAGS_INVERT = 8 };
 
 /* live.c: what the passes before code generation found. */
 typedef struct IrLive {

@@ -184,8 +184,63 @@ static void keep_joined(IrLive *l, const IrOp *op)
             l->fused[operands[n]] = 0;
 }
 
+/*
+ * Flags that are wanted on one side of an EXIT_IF alone are made there, if they are those of the very
+ * comparison that it makes. Going upward, `at` is such an exit whose PUT is still to be found.
+ */
+typedef struct Deferred {
+    unsigned flags;
+    IrRef at;
+    uint8_t how;
+} Deferred;
+
+static bool same_operand(const IrBuilder *b, IrRef x, IrRef y)
+{
+    const IrOp *p = &b->ops[x], *q = &b->ops[y];
+    return x == y || (p->code == IR_CONST && q->code == IR_CONST && p->type == q->type && p->imm == q->imm);
+}
+
+/* The comparison's users lie behind it, so all have been seen at a PUT before it. */
+static bool found_put(IrBuilder *b, const IrLive *l, const Deferred *d, IrRef i)
+{
+    IrOp *exit = &b->ops[d->at];
+    const IrOp *put = &b->ops[i];
+    const IrOp *cmp = &b->ops[exit->a], *f = &b->ops[put->a];
+    unsigned invert = f->code == IR_FLAGS_INVC ? IR_FLAGS_INVERT : 0;
+    if (l->uses[put->a] || i > exit->a || !l->fused[exit->a])
+        return false;
+    if (invert)
+        f = &b->ops[f->a];
+    if (f->code != IR_FLAGS_SUB || f->aux != cmp->aux || ir_type_bits(f->aux) < 32 ||
+        !same_operand(b, f->a, cmp->a) || !same_operand(b, f->b, cmp->b))
+        return false;
+    exit->sub |= d->how | invert;
+    return true;
+}
+
+/* Before op's own effect: whoever else sees the flags wants them from above. */
+static void give_up(const IrBuilder *b, Deferred *d, const IrOp *op, bool *overwritten)
+{
+    bool sees = op->code == IR_GET ? op->imm == d->flags : is_barrier(b, op) && !(ir_code_attr(op->code) & IR_ATTR_M);
+    if (d->at && (sees || op->code == IR_LABEL || op->code == IR_BR || op->code == IR_BRCOND)) {
+        overwritten[d->flags] = false;
+        d->at = 0;
+    }
+}
+
+static void defer(const IrBuilder *b, const IrLive *l, Deferred *d, IrRef i, bool dead_else, bool *overwritten)
+{
+    const IrOp *op = &b->ops[i];
+    if (d->flags == IR_NO_SLOT || op->code != IR_EXIT_IF || op->sub == dead_else ||
+        b->ops[op->a].code != IR_CMP || l->uses[op->a])
+        return;
+    *d = (Deferred){d->flags, i, dead_else ? IR_FLAGS_IF_TAKEN : IR_FLAGS_ELSE};
+    overwritten[d->flags] = true;
+}
+
 void ir_live(IrLive *l, IrBuilder *b, unsigned flags)
 {
+    Deferred deferred = {.flags = flags};
     bool overwritten[IR_MAX_SLOTS];
     uint32_t call = 0;
     memset(overwritten, 0, sizeof overwritten);
@@ -206,7 +261,13 @@ void ir_live(IrLive *l, IrBuilder *b, unsigned flags)
         unsigned attr = ir_code_attr(op->code);
         uint32_t at = i;
 
+        give_up(b, &deferred, op, overwritten);
         if (op->code == IR_PUT) {
+            if (deferred.at && op->imm == flags) {
+                bool found = found_put(b, l, &deferred, i);
+                deferred.at = 0;
+                overwritten[flags] = found;
+            }
             if (overwritten[op->imm]) {
                 l->dead[i] = 1;
                 continue;
@@ -228,7 +289,9 @@ void ir_live(IrLive *l, IrBuilder *b, unsigned flags)
             l->dead[i] = 1;
             continue;
         }
+        bool dead_else = flags != IR_NO_SLOT && overwritten[flags];
         see_slots(b, l, op, overwritten, flags);
+        defer(b, l, &deferred, i, dead_else, overwritten);
         if (op->code == IR_CALL)
             call = i;
         else if (op->code == IR_ARG)

@@ -248,25 +248,59 @@ static void free_region(Region *r)
     g_free(r);
 }
 
-#define FLAGS_REACH 16 /* instructions */
+#define FLAGS_REACH 24 /* instructions looked at, in all */
 
-/* Whether the guest's condition flags are overwritten before they are looked at, from offset on in the
- * page. The bytes looked at count as the region's. */
-static bool flags_dead_at(const Translator *t, Region *r, const uint8_t *start, unsigned available, int64_t offset)
+typedef struct Look {
+    const Translator *t;
+    const Region *r;
+    const uint8_t *start;
+    unsigned left;
+    int64_t low, high; /* offsets of what may be looked at */
+    int32_t first, last; /* of what was */
+} Look;
+
+/* Whether the guest's condition flags are overwritten before they are looked at, from offset on. */
+static bool flags_dead(Look *l, int64_t offset)
 {
-    unsigned length = 1u << t->guest->insn_align;
-    for (unsigned n = 0; n < FLAGS_REACH; n++, offset += length) {
-        if (offset < 0 || offset + length > available || r->in_page + offset + length > GUEST_PAGE_SIZE)
-            return false;
-        TranslateFlagsUse use = t->guest->flags_use(start + offset, (unsigned)(available - offset));
-        if (use == TRANSLATE_FLAGS_USED)
-            return false;
-        if (use == TRANSLATE_FLAGS_SET) {
-            r->last = MAX(r->last, (int32_t)(r->in_page + offset + length));
+    unsigned length = 1u << l->t->guest->insn_align;
+    while (l->left-- > 0 && offset >= l->low && offset + length <= l->high) {
+        int64_t target = 0;
+        int32_t at = (int32_t)(l->r->in_page + offset);
+        l->first = MIN(l->first, at);
+        l->last = MAX(l->last, at + (int32_t)length);
+        switch (l->t->guest->flags_use(l->start + offset, length, &target)) {
+        case TRANSLATE_FLAGS_SET:
             return true;
+        case TRANSLATE_FLAGS_KEPT:
+            offset += length;
+            break;
+        case TRANSLATE_FLAGS_JUMP:
+            offset += target;
+            break;
+        case TRANSLATE_FLAGS_BRANCH:
+            if (!flags_dead(l, offset + target))
+                return false;
+            offset += length;
+            break;
+        default:
+            return false;
         }
     }
     return false;
+}
+
+/* The bytes looked at count as the region's. Before its start there are others in user mode only. */
+static bool flags_dead_at(const Translator *t, Region *r, const uint8_t *start, unsigned available, int64_t offset)
+{
+    Look l = {.t = t, .r = r, .start = start, .left = FLAGS_REACH,
+              .low = t->guest->direct_memory ? -(int64_t)r->in_page : 0,
+              .high = MIN((int64_t)available, (int64_t)GUEST_PAGE_SIZE - r->in_page),
+              .first = r->first, .last = r->last};
+    if (!flags_dead(&l, offset))
+        return false;
+    r->first = l.first;
+    r->last = l.last;
+    return true;
 }
 
 /* Marks the exits at which flags are not needed. Returns their slot, or IR_NO_SLOT. The verifier compares

@@ -67,8 +67,11 @@ typedef struct TranslateFp {
     bool denormal_flag;
 } TranslateFp;
 
-/* Of condition flags: left alone, going on behind the instruction; all overwritten; anything else. */
-typedef enum { TRANSLATE_FLAGS_KEPT, TRANSLATE_FLAGS_SET, TRANSLATE_FLAGS_USED } TranslateFlagsUse;
+/* Of condition flags: left alone, going on behind the instruction, elsewhere, or either; all
+ * overwritten; anything else. */
+typedef enum {
+    TRANSLATE_FLAGS_KEPT, TRANSLATE_FLAGS_JUMP, TRANSLATE_FLAGS_BRANCH, TRANSLATE_FLAGS_SET, TRANSLATE_FLAGS_USED
+} TranslateFlagsUse;
 
 typedef struct TranslateGuest {
     const char *name;
@@ -107,11 +110,12 @@ typedef struct TranslateGuest {
      * (nothing emitted). */
     bool (*insn)(IrBuilder *b, const uint8_t *code, unsigned available);
     /*
-     * What the instruction at code does to the guest's condition flags, as far as its bytes show. Where
+     * What the instruction at code does to the guest's condition flags, as far as its bytes show, and
+     * where it goes on, as an offset from it. For ISAs whose instructions have one length. Where
      * they are overwritten before they are looked at, compiled code need not have them: signal
      * handlers and debuggers may see old ones there. NULL: flags are always right.
      */
-    TranslateFlagsUse (*flags_use)(const uint8_t *code, unsigned available);
+    TranslateFlagsUse (*flags_use)(const uint8_t *code, unsigned available, int64_t *target);
     unsigned flags_slot;
     /* Takes an exception: cpu->pc is the instruction that raised it, and is changed to the
      * handler. NULL in user mode: env.exception does. */

@@ -13,6 +13,7 @@ setup_file()
     aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o sve "$SOURCES/sve.c"
     aarch64-linux-gnu-gcc -O2 -march=armv8.2-a+sve -static -o faults "$SOURCES/sve_faults.c"
     aarch64-linux-gnu-gcc -O3 -ffast-math -march=armv8.2-a+sve -static -o kernels "$SOURCES/sve_kernels.c" -lm
+    aarch64-linux-gnu-gcc -O3 -ffast-math -march=armv8.5-a+sve2+sve2-bitperm+i8mm -static -o kernels2 "$SOURCES/sve_kernels.c" -lm
 }
 
 setup()
@@ -32,6 +33,7 @@ same()
 @test "compiled loops and intrinsics give the same at all lengths" {
     for vl in 16 32 48 64 128 256; do
         same kernels $vl
+        same kernels2 $vl
     done
 }
 
@@ -73,6 +75,8 @@ END
     length max,sve256=off,sve-default-vector-length=32 10
     length max,sve=off ffffffff
     length cortex-a53 ffffffff
+    run vm-user -cpu max,sve2=off ./kernels2
+    [ "$status" -eq 132 ] # SIGILL
     run vm-user -cpu max,sve-max-vq=17 ./sve child
     [ "$status" -ne 0 ]
     [[ "$output" == *sve-max-vq* ]]

@@ -33,7 +33,6 @@ static void names(void)
     say("subreaper", prctl(PR_GET_CHILD_SUBREAPER, &value));
     printf("%d\n", value);
     say("unknown", prctl(123456, 0, 0, 0, 0));
-    say("mips", prctl(PR_GET_FP_MODE)); /* of an ISA that is neither this machine's nor a guest's */
     struct utsname u;
     say("uname", uname(&u));
     printf("%s\n", u.sysname);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 2 << 20 };
+enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 256 << 10 };
 
 typedef struct {
     BlockUser *user;

@@ -355,7 +355,7 @@ int block_copy(BlockCopy *job)
 {
     Copy c = { .job = job, .lock = PTHREAD_MUTEX_INITIALIZER, .turned = PTHREAD_COND_INITIALIZER };
     const BlockNode *target = user_node(job->target);
-    unsigned n = job->workers ? job->workers : MAX(2, g_get_num_processors()), started = 0;
+    unsigned n = job->workers ? job->workers : CLAMP(2 * g_get_num_processors(), 4, 8), started = 0;
     pthread_t threads[MOST_WORKERS];
 
     for (unsigned i = 0; i < job->n_sources; i++)

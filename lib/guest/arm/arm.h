@@ -53,7 +53,7 @@ typedef struct ArmProps {
 #include "guest/arm/features.def"
 #undef FEATURE
     bool pauth_impdef; /* a function of ours for pointer authentication, not QARMA5 */
-    bool sve_shown;         /* to programs, as HWCAP */
+    bool sve_shown, sve2_shown, svesha3_shown, svei8mm_shown; /* to programs, as HWCAP */
     uint16_t sve_lengths;   /* bit n: vectors of 16 * (n + 1) bytes are there */
     uint16_t sve_default;   /* bytes that a program starts with */
 } ArmProps;

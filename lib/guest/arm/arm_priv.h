@@ -117,8 +117,8 @@ typedef struct ArmTrans {
     int64_t next;       /* offset of the following instruction */
 } ArmTrans;
 
-/* decode.c */
-TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available);
+/* flags.c */
+TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available, int64_t *target);
 /* trans_sve.c: before an instruction of SVE; false: it is left, and comes again in another mode. */
 bool arm_sve_enter(ArmTrans *c);
 /* After another instruction, whose operations start at `first`: V registers written end at 128 bits. */

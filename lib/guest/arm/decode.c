@@ -18,6 +18,7 @@
 #include "gen/guest/arm/a64_sve_int.inc"
 #include "gen/guest/arm/a64_sve_fp.inc"
 #include "gen/guest/arm/a64_sve_mem.inc"
+#include "gen/guest/arm/a64_sve2.inc"
 
 static bool extended(ArmTrans *c)
 {
@@ -33,7 +34,8 @@ static bool sve(ArmTrans *c)
 {
     if (!c->p->sve)
         return false;
-    return !arm_sve_enter(c) || a64_sve_int_decode(c, c->bits) || a64_sve_fp_decode(c, c->bits) || a64_sve_mem_decode(c, c->bits);
+    return !arm_sve_enter(c) || a64_sve_int_decode(c, c->bits) || a64_sve_fp_decode(c, c->bits) || a64_sve_mem_decode(c, c->bits) ||
+           (c->p->sve2 && a64_sve2_decode(c, c->bits));
 }
 
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an instruction does to NZCV, by the groups of the A64 encoding: for who asks whether flags are
- * needed at some place. Whatever may branch, ends a region or is new says that they are.
+ * needed at some place. Whatever is not known says that they are.
  */
 #include "guest/arm/arm_priv.h"
 
@@ -40,7 +40,25 @@ static TranslateFlagsUse of_floats(uint32_t i)
     return (i >> 10 & 63) == 8 ? TRANSLATE_FLAGS_SET : TRANSLATE_FLAGS_KEPT; /* FCMP */
 }
 
-TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available)
+/* Branches that do not ask for flags, and calls: with their ways on. */
+static TranslateFlagsUse of_branches(uint32_t i, int64_t *target)
+{
+    if ((i & 0x7c000000) == 0x14000000) { /* B, BL */
+        *target = bits_sext(i, 26) * 4;
+        return TRANSLATE_FLAGS_JUMP;
+    }
+    if ((i & 0x7e000000) == 0x34000000) { /* CBZ, CBNZ */
+        *target = bits_sext(i >> 5, 19) * 4;
+        return TRANSLATE_FLAGS_BRANCH;
+    }
+    if ((i & 0x7e000000) == 0x36000000) { /* TBZ, TBNZ */
+        *target = bits_sext(i >> 5, 14) * 4;
+        return TRANSLATE_FLAGS_BRANCH;
+    }
+    return i == 0xd503201f ? TRANSLATE_FLAGS_KEPT : TRANSLATE_FLAGS_USED; /* NOP */
+}
+
+TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available, int64_t *target)
 {
     if (available < 4)
         return TRANSLATE_FLAGS_USED;
@@ -51,6 +69,7 @@ TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available)
     case 5: case 13: return of_registers(i);
     case 7: case 15: return of_floats(i);
     case 8: case 9: return of_immediate(i);
-    default: return i == 0xd503201f ? TRANSLATE_FLAGS_KEPT : TRANSLATE_FLAGS_USED; /* NOP */
+    case 10: case 11: return of_branches(i, target);
+    default: return TRANSLATE_FLAGS_USED;
     }
 }

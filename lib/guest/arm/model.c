@@ -21,7 +21,7 @@ static const struct Model {
     ArmProps props;
 } models[] = {
     {"max", "all that is implemented",
-     {.midr = 0x000f0510, .ctr = 0x8444c004, V8_9, .sve = true, .sve_lengths = 0xffff, .sve_default = 16}},
+     {.midr = 0x000f0510, .ctr = 0x8444c004, V8_9, .sve = true, .sve2 = true, .sve_lengths = 0xffff, .sve_default = 16}},
     {"cortex-a35", "Armv8.0-A", {.midr = 0x411fd040, .ctr = 0x84448004, V8}},
     {"cortex-a53", "Armv8.0-A", {.midr = 0x410fd034, .ctr = 0x84448004, V8}},
     {"cortex-a57", "Armv8.0-A", {.midr = 0x411fd070, .ctr = 0x8444c004, V8}},
@@ -100,6 +100,7 @@ bool arm_configure(TranslateCpu *base, const char *spec, GError **error)
 
 #define PFR0 0x20
 #define PFR1 0x21
+#define ZFR0 0x24
 #define ISAR0 0x30
 #define ISAR1 0x31
 #define FIELD(reg, shift, value, member) {offsetof(ArmProps, member), (reg), (shift), (value)}
@@ -108,7 +109,8 @@ static const struct IdField { /* a field has the greatest value of those that ar
     uint8_t reg; /* CRm << 3 | op2 of S3_0_C0_Cm_op2 */
     uint8_t shift, value;
 } id_fields[] = {
-    FIELD(PFR0, 32, 1, sve_shown),
+    FIELD(PFR0, 32, 1, sve_shown), FIELD(ZFR0, 0, 1, sve2_shown), FIELD(ZFR0, 16, 1, sve2_shown),
+    FIELD(ZFR0, 32, 1, svesha3_shown), FIELD(ZFR0, 44, 1, svei8mm_shown),
     FIELD(PFR0, 16, 1, fp16), FIELD(PFR0, 20, 1, fp16),
     FIELD(ISAR0, 4, 2, crypto), FIELD(ISAR0, 8, 1, crypto), FIELD(ISAR0, 12, 1, crypto), FIELD(ISAR0, 12, 2, sha512),
     FIELD(ISAR0, 16, 1, crc32), FIELD(ISAR0, 20, 2, lse), FIELD(ISAR0, 28, 1, rdm), FIELD(ISAR0, 32, 1, sha3),

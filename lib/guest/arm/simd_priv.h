@@ -116,6 +116,9 @@ IrRef arm_low_half(ArmTrans *c, IrRef v);
 IrRef arm_splat_lane(ArmTrans *c, IrRef v, unsigned log2, unsigned lane);
 IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 
+/* simd.c: one lane as l says, of raw ones; its old value where l needs it */
+uint64_t arm_lane_result(ArmCpu *cpu, const ArmLanes *l, uint64_t x, uint64_t y, uint64_t old);
+
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);

@@ -6,7 +6,7 @@
 #if defined __GNUC__ && !defined __clang__
 #pragma GCC optimize("O3")
 #endif
-#include "guest/arm/sve_priv.h"
+#include "guest/arm/sve2_priv.h"
 
 static SveHelper *const functions[SVE_FNS] = {
     [SVE_TWO] = sve_two, [SVE_CMP] = sve_cmp, [SVE_MLA] = sve_mla, [SVE_DOT] = sve_dot,
@@ -25,6 +25,14 @@ static SveHelper *const functions[SVE_FNS] = {
     [SVE_FP_REDUCE] = sve_fp_reduce, [SVE_FP_ADDA] = sve_fp_adda, [SVE_FP_CVT] = sve_fp_cvt,
     [SVE_FP_CADD] = sve_fp_cadd, [SVE_FP_CMLA] = sve_fp_cmla, [SVE_FP_TMAD] = sve_fp_tmad,
     [SVE_FEXPA] = sve_fexpa,
+    [SVE2_LANES] = sve2_lanes, [SVE2_CMLA] = sve2_cmla, [SVE2_RDCMLAH] = sve2_rdcmlah,
+    [SVE2_CDOT] = sve2_cdot, [SVE2_CADD] = sve2_cadd, [SVE2_EORBT] = sve2_eorbt, [SVE2_ADCL] = sve2_adcl,
+    [SVE2_BITS] = sve2_bits, [SVE2_XAR] = sve2_xar, [SVE2_EXT] = sve2_ext, [SVE2_SPLICE] = sve2_splice,
+    [SVE2_TBL] = sve2_tbl, [SVE2_TBX] = sve2_tbx, [SVE2_MATCH] = sve2_match, [SVE2_HISTCNT] = sve2_histcnt,
+    [SVE2_HISTSEG] = sve2_histseg, [SVE2_WHILE] = sve2_while, [SVE2_WHILEWR] = sve2_whilewr,
+    [SVE2_FPAIRS] = sve2_fpairs, [SVE2_FCVT] = sve2_fcvt, [SVE2_FLOGB] = sve2_flogb,
+    [SVE2_FMLAL] = sve2_fmlal,
+    [SVE2_BITPERM] = sve2_bitperm, [SVE2_RAX1] = sve2_rax1, [SVE2_MMLA] = sve2_mmla, [SVE2_USDOT] = sve2_usdot,
     [SVE_LD] = sve_ld, [SVE_ST] = sve_st, [SVE_LDR] = sve_ldr, [SVE_STR] = sve_str, [SVE_LDP] = sve_ldp,
     [SVE_STP] = sve_stp, [SVE_LD_ALL] = sve_ld_all, [SVE_GATHER] = sve_gather, [SVE_SCATTER] = sve_scatter,
 };

@@ -19,7 +19,7 @@ unsigned arm_sve_length(const ArmProps *p, unsigned bytes)
 
 bool arm_sve_configure(ArmCpu *cpu, Options *options, ArmProps *p, GError **error)
 {
-    bool named = options_get(options, "sve") != NULL;
+    bool named = options_get(options, "sve") || (p->sve2 && options_get(options, "sve2"));
     uint64_t most = 0, start = p->sve_default, exec = 0;
     uint16_t on = 0, off = 0;
     for (unsigned n = 0; n < 16; n++) {
@@ -37,6 +37,9 @@ bool arm_sve_configure(ArmCpu *cpu, Options *options, ArmProps *p, GError **erro
         return false;
     named |= most || start != p->sve_default;
     p->sve_shown = p->sve && (p->sve_shown || named);
+    p->sve2_shown = p->sve_shown && p->sve2;
+    p->svesha3_shown = p->sve2_shown && p->sha3;
+    p->svei8mm_shown = p->sve2_shown && p->i8mm;
     if (start % 16)
         return fail_usage(error, "sve-default-vector-length: %u is no multiple of 16", (unsigned)start);
     if (most)

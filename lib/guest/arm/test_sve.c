@@ -408,11 +408,11 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text && *text ? g_ascii_strtoull(text, NULL, 0) : otherwise;
 }
 
-enum { TABLES = 5, TABLES_SVE = 3 };
+enum { TABLES = 6 };
 
 static bool read_patterns(Gen *gen)
 {
-    static const char *const files[TABLES] = {"sve_int", "sve_fp", "sve_mem", "fp", "simd"};
+    static const char *const files[TABLES] = {"sve_int", "sve_fp", "sve_mem", "fp", "simd", "sve2"};
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL), *dir = self ? g_path_get_dirname(self) : g_strdup(".");
     for (unsigned i = 0; i < TABLES; i++) {
         g_autofree char *name = g_strdup_printf("lib/guest/arm/a64_%s.decode", files[i]);
@@ -426,9 +426,9 @@ static bool read_patterns(Gen *gen)
 
 static void check_all_made(Gen *gen)
 {
-    for (unsigned i = 0; i < TABLES_SVE; i++)
+    for (unsigned i = 0; i < TABLES; i++)
         for (unsigned k = 0; k < gen->patterns[i]->len; k++)
-            if (!g_array_index(gen->patterns[i], Pattern, k).made)
+            if (i != 3 && i != 4 && !g_array_index(gen->patterns[i], Pattern, k).made)
                 g_error("%s was never made", g_array_index(gen->patterns[i], Pattern, k).name);
 }
 

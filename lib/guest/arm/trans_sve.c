@@ -4,7 +4,7 @@
  * instructions do to Z registers, once a program uses them: an Advanced SIMD or floating-point
  * instruction makes zero what is above 128 bits in the register it writes.
  */
-#include "guest/arm/sve_priv.h"
+#include "guest/arm/sve2_priv.h"
 
 #define DECODE_EXTERN
 #define DECODE_TYPES_ONLY
@@ -145,8 +145,10 @@ bool trans_sve_shift_pred(ArmTrans *c, const ArgsEOp *a)
         return codes[op].there && !(op >= 24 && s.esz == 3) && two(c, &s, (SveOp)codes[op].op);
     }
     unsigned imm = sve_size(c) << 5 | sve_field(c, 5, 5);
-    if (imm < 8 || op > 4 || op == 2)
+    if (imm < 8 || op == 2 || (op > 4 && !c->p->sve2))
         return false;
+    if (op > 4)
+        return sve2_shift_pred(c, op, imm);
     s.esz = (uint8_t)(28 - __builtin_clz(imm));
     s.rn = s.rd;
     s.m = SVE_M_IMM;

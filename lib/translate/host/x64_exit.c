@@ -199,25 +199,60 @@ static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
     }
 }
 
+/* The guest's flags of the host's, which are those of a comparison. rax and t are free. */
+static void store_flags(Emit *e, unsigned how, unsigned t)
+{
+    emit_flag_bits(e, t, IR_FLAG_C | IR_FLAG_P | IR_FLAG_A | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O);
+    if (how & IR_FLAGS_INVERT)
+        alu_ri(&e->a, false, ALU_XOR, RAX, IR_FLAG_C);
+    store(&e->a, false, RBP, slot_disp(e, e->t->guest->flags_slot), RAX);
+}
+
+static void emit_exit_else(Emit *e, const IrOp *op)
+{
+    if (!(op->sub & IR_FLAGS_ELSE))
+        return;
+    e->locked = 0; /* what was compared is used no more */
+    take_reg(e, RAX);
+    store_flags(e, op->sub, temp_gpr(e));
+}
+
+static void emit_exit_taken(Emit *e, const IrOp *op, Link *l, uint32_t index, unsigned cc)
+{
+    if (op->sub & IR_FLAGS_IF_TAKEN) {
+        put8(&e->a, 0x0f);
+        put8(&e->a, 0x80 | cc);
+        put32(&e->a, 0);
+        Cold *c = add_cold(e, COLD_FLAGS);
+        c->info = index;
+        c->site = op->sub;
+        c->from = e->a.p;
+    } else if (e->swapped && !l->loop) {
+        emit_leave_if(e, index, cc);
+    } else {
+        emit_link_jump(e, l, index, (int)cc);
+    }
+}
+
 static void emit_exit_if(Emit *e, const IrOp *op)
 {
     uint32_t index;
     Link *l = new_link(e, op->imm, &index);
     bool same_page = direct(e) || l->page == 0, back = op->imm <= e->insn;
-    if (same_page && back && !e->insn_dirty)
+    bool again = !e->insn_dirty && !op->sub; /* the instruction can be done again, flags being there */
+    if (same_page && back && again)
         emit_poll(e, e->insn);
     unsigned cc = emit_condition(e, op->a);
-    if (same_page && (!back || !e->insn_dirty)) {
-        if (e->swapped && !l->loop)
-            emit_leave_if(e, index, cc);
-        else
-            emit_link_jump(e, l, index, (int)cc);
+    if (same_page && (!back || again)) {
+        emit_exit_taken(e, op, l, index, cc);
         return;
     }
     put8(&e->a, 0x0f);
     put8(&e->a, 0x80 | (cc ^ 1));
     put32(&e->a, 0);
     uint8_t *from = e->a.p;
+    if (op->sub & IR_FLAGS_IF_TAKEN)
+        store_flags(e, op->sub, RCX); /* temporaries are free on the way out */
     if (!l->loop)
         loop_leave(e);
     if (same_page) {
@@ -390,6 +425,12 @@ void emit_cold_exit(Emit *e, Cold *c)
         store_i(a, false, RBP, CPU_DISP(e, exit_info), (int32_t)c->info);
         emit_jump_thunk(e, e->k->exit_link);
         break;
+    case COLD_FLAGS:
+        store_flags(e, c->site, RCX);
+        if (!l->loop)
+            loop_leave(e);
+        emit_link_jump(e, l, c->info, JUMP_ALWAYS);
+        break;
     case COLD_LEAVE:
         loop_leave(e);
         emit_link_jump(e, l, c->info, JUMP_ALWAYS);
@@ -471,5 +512,7 @@ bool emit_exit(Emit *e, const IrOp *op)
             return false;
     }
     loop_set(e, swapped); /* what follows was jumped to, or the exit was not taken */
+    if (op->code == IR_EXIT_IF)
+        emit_exit_else(e, op);
     return true;
 }

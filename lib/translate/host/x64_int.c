@@ -416,18 +416,31 @@ static bool produce_flags(Emit *e, const IrOp *op)
     return true;
 }
 
+#define ALL_FLAGS (IR_FLAG_C | IR_FLAG_P | IR_FLAG_A | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O)
+
+/* Not by PUSHF, which takes longer than all this. */
+void emit_flag_bits(Emit *e, unsigned t, unsigned mask)
+{
+    Asm *a = &e->a;
+    put8(a, 0x9f);       /* lahf */
+    setcc(a, CC_O, RAX); /* seto al */
+    mov_rr(a, false, (int)t, RAX);
+    alu_ri(a, false, ALU_AND, RAX, 1);
+    shift_ri(a, false, SH_SHR, (int)t, 8);
+    shift_ri(a, false, SH_SHL, RAX, 11);
+    alu_ri(a, false, ALU_AND, (int)t, (int32_t)(mask & ~(unsigned)IR_FLAG_O));
+    alu_rr(a, false, ALU_OR, RAX, (int)t);
+}
+
 static bool emit_flags(Emit *e, IrRef i, const IrOp *op)
 {
     if (!produce_flags(e, op))
         return false;
     e->locked = 0;
-    unsigned d = def_reg(e, i);
-    put8(&e->a, 0x9c); /* pushf */
-    put_rex(&e->a, 0, false, 0, 0, (int)d, false);
-    put8(&e->a, 0x58 | (d & 7)); /* pop d */
-    alu_ri(&e->a, false, ALU_AND, (int)d,
-           IR_FLAG_C | IR_FLAG_P | IR_FLAG_Z | IR_FLAG_S | IR_FLAG_O |
-               (op->code == IR_FLAGS_LOGIC ? 0 : IR_FLAG_A));
+    take_reg(e, RAX);
+    def_in(e, i, RAX);
+    unsigned t = temp_gpr(e);
+    emit_flag_bits(e, t, ALL_FLAGS & ~(op->code == IR_FLAGS_LOGIC ? (unsigned)IR_FLAG_A : 0));
     return true;
 }
 

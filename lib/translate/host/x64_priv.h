@@ -48,7 +48,7 @@ typedef struct X64Thunks {
     bool has_aes, has_clmul, has_sha;
 } X64Thunks;
 
-typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
+typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_FLAGS, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
                COLD_UNBOXED } ColdKind;
 
 typedef struct Cold {
@@ -238,6 +238,8 @@ bool emit_exit(Emit *e, const IrOp *op);
 /* sets host flags from a bool value; returns the condition code */
 unsigned emit_condition(Emit *e, IrRef v);
 void emit_eval(Emit *e, IrRef i, const IrOp *op);
+/* The host's flags, with these bits, as IrFlagBits in rax; t is scratch. Changes no register else. */
+void emit_flag_bits(Emit *e, unsigned t, unsigned mask);
 void emit_pc(Emit *e, unsigned dst, int64_t offset);
 void emit_call_thunk(Emit *e, uint32_t thunk);
 void emit_jump_thunk(Emit *e, uint32_t thunk);

@@ -26,6 +26,7 @@ typedef struct {
     uint64_t highest;   /* end of those that are used */
     uint8_t *counts;
     GHashTable *many;   /* cluster to its count */
+    Qcow2Counts stored;
     unsigned fix;
     bool blocks_wrong;  /* counts must be written anew */
     BlockCheck *res;
@@ -281,7 +282,7 @@ static int stored(Check *c, uint64_t cluster, uint64_t *n)
     if (i >= q->reftable_entries ||
         !qcow2_is_metadata(q, q->reftable[i]))
         return 0;
-    return qcow2_refcount(q, cluster, n);
+    return qcow2_counts_at(q, &c->stored, cluster, n);
 }
 
 static int compare(Check *c)
@@ -311,6 +312,7 @@ static int compare(Check *c)
         else
             c->res->corruptions++;
         if (leak && fix && !c->blocks_wrong) {
+            qcow2_counts_end(q, &c->stored);
             r = qcow2_refcount_add(q, i, 1, (int64_t)(want - have));
             if (r)
                 return r;
@@ -427,6 +429,7 @@ static int check_flags(Check *c)
                 r = check_flag(c, entry, at, "data cluster");
         }
     }
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->fix & BLOCK_CHECK_FIX_ERRORS)
         r = qcow2_count_table(q, q->l1, q->l1_entries, true, 0);
     return r;
@@ -450,10 +453,12 @@ static int check_all(Check *c)
         r = check_counts_tables(c);
     if (!r)
         r = compare(c);
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->blocks_wrong && c->fix & BLOCK_CHECK_FIX_ERRORS)
         r = rebuild(c, q->header.refcount_order);
     if (!r)
         r = check_flags(c);
+    qcow2_counts_end(q, &c->stored);
     if (!r && c->fix)
         r = qcow2_flush_tables(q);
     return r;

@@ -2,7 +2,7 @@
 /*
  * Images of any bytes: opened, looked at, read, checked, written and mended. Whatever they say, no
  * file but their own is opened (backing and data files are left alone), memory stays small, and an
- * image that was mended checks clean.
+ * image of which only leaks were mended checks clean.
  */
 #include "block/driver.h"
 
@@ -78,9 +78,9 @@ static void mend(BlockGraph *graph, const char *path)
 
     if (!node || !block_check(node, BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS, &first, NULL, NULL, NULL))
         return;
-    if (first.corruptions == first.corruptions_fixed && first.leaks == first.leaks_fixed &&
-        block_check(node, 0, &second, NULL, NULL, NULL))
-        g_assert_cmpuint(second.leaks, ==, 0);
+    /* tables that lie on each other may change as they are mended; without damage, leaks are gone */
+    if (!first.corruptions && first.leaks == first.leaks_fixed && block_check(node, 0, &second, NULL, NULL, NULL))
+        g_assert_cmpuint(second.leaks + second.corruptions, ==, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

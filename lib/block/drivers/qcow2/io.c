@@ -699,18 +699,17 @@ static int find_preallocated(Qcow2 *q)
     int64_t allocated = block_allocated_size(block_user_node(q->file));
     uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0, count;
 
+    Qcow2Counts counts = { NULL, 0, 0 };
+    int r = 0;
+
     q->preallocated_known = true;
-    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end; i++) {
-        int r = qcow2_refcount(q, i, &count);
-        if (r)
-            return r;
-        n += count != 0;
-        if (n >= MAX(real * 10 / 9, real + 2)) {
-            q->preallocated = true;
-            break;
-        }
+    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end && !r && !q->preallocated; i++) {
+        r = qcow2_counts_at(q, &counts, i, &count);
+        n += !r && count;
+        q->preallocated = n >= MAX(real * 10 / 9, real + 2);
     }
-    return 0;
+    qcow2_counts_end(q, &counts);
+    return r;
 }
 
 /* Data that the file has a hole for reads as zeroes. */

@@ -249,6 +249,13 @@ int qcow2_flush_tables(Qcow2 *q);
 
 /* The count of a host cluster; or -errno. */
 int qcow2_refcount(Qcow2 *q, uint64_t cluster, uint64_t *count);
+/* The same for many clusters that lie near each other; ends with qcow2_counts_end. */
+typedef struct {
+    Slice *slice;        /* pinned; NULL: none is, or no block covers the range */
+    uint64_t first, end; /* clusters it has the counts of */
+} Qcow2Counts;
+int qcow2_counts_at(Qcow2 *q, Qcow2Counts *counts, uint64_t cluster, uint64_t *count);
+void qcow2_counts_end(Qcow2 *q, Qcow2Counts *counts);
 /* Adds change (of either sign) to the counts of clusters [first, first + n). -EINVAL when one would leave its
  * range. */
 int qcow2_refcount_add(Qcow2 *q, uint64_t first, uint64_t n, int64_t change);

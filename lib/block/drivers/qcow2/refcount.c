@@ -85,6 +85,29 @@ int qcow2_refcount(Qcow2 *q, uint64_t cluster, uint64_t *count)
     return 0;
 }
 
+void qcow2_counts_end(Qcow2 *q, Qcow2Counts *c)
+{
+    if (c->slice)
+        qcow2_slice_put(q, c->slice);
+    *c = (Qcow2Counts){ NULL, 0, 0 };
+}
+
+int qcow2_counts_at(Qcow2 *q, Qcow2Counts *c, uint64_t cluster, uint64_t *count)
+{
+    uint64_t index = cluster - c->first;
+
+    if (cluster < c->first || cluster >= c->end) {
+        qcow2_counts_end(q, c);
+        int r = get(q, cluster, &c->slice, &index);
+        if (r)
+            return r;
+        c->first = cluster - index;
+        c->end = c->first + slice_entries(q);
+    }
+    *count = c->slice ? qcow2_refcount_in(c->slice->data, q->header.refcount_order, index) : 0;
+    return 0;
+}
+
 /* Those of [first, first + n) that lie in the slice of the first; *done says how many. */
 static int add_some(Qcow2 *q, uint64_t first, uint64_t n, int64_t change, uint64_t *done)
 {
@@ -440,8 +463,12 @@ int qcow2_settle_limbo(Qcow2 *q)
         if (!r && q->packed_next && q->packed_next >> q->cluster_bits >= l.cluster &&
             q->packed_next >> q->cluster_bits < l.cluster + l.n)
             q->packed_next = 0;
+        Qcow2Counts counts = { NULL, 0, 0 };
+        uint64_t count;
         for (uint64_t k = 0; !r && k < l.n; k++)
-            g_hash_table_remove(q->metadata, GSIZE_TO_POINTER(l.cluster + k));
+            if (!qcow2_counts_at(q, &counts, l.cluster + k, &count) && !count)
+                g_hash_table_remove(q->metadata, GSIZE_TO_POINTER(l.cluster + k));
+        qcow2_counts_end(q, &counts);
         if (!r && l.discard)
             discard_free(q, &l);
     }
