@@ -208,7 +208,7 @@ static void look_for_guards(TranslateCpu *cpu)
 {
     ArmCpu *a = arm(cpu);
     LinuxProcess *p = ((LinuxThread *)cpu->user)->process;
-    if (!a->tags && p->mm.tags) {
+    if (!a->tags && __atomic_load_n(&p->mm.tags, __ATOMIC_ACQUIRE)) {
         a->tags = p->mm.tags;
         a->tags_limit = p->mm.limit;
         a->tagged = true;
@@ -246,9 +246,11 @@ static uint64_t get_sp(const TranslateCpu *cpu)
 /* New keys of pointer authentication: bits 1 << ArmKey. */
 static void reset_keys(ArmCpu *a, unsigned which)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(a->pac_keys); i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(a->pac_keys); i++) {
         if (which >> i & 1 && getrandom(a->pac_keys[i], sizeof a->pac_keys[i], GRND_NONBLOCK) < 0)
             a->pac_keys[i][0]++; /* early in a host's life: at least not the same */
+        a->pac_keys[i][1] |= a->props.pauth_impdef;
+    }
 }
 
 static void start(TranslateCpu *cpu, uint64_t entry, uint64_t sp)

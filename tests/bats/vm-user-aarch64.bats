@@ -94,11 +94,16 @@ id_of()
         }
         printf "%x %x\n", value, mask
     }' >patterns
+    # and all of MRS, MSR, SYS, barriers and hints
+    printf '%s\n' "d5300000 fff00000" "d5100000 fff00000" "d5080000 fff80000" "d5280000 fff80000" \
+        "d5030000 ffff0000" "d5000000 fff80000" >system
     for seed in 1 2 3; do
-        qemu-aarch64 -cpu max ./undefined patterns 60000 $seed >right
-        vm-user ./undefined patterns 60000 $seed >ours
-        diff right ours
-        [ "$(grep -c ' 1$' right)" -gt 10000 ]
+        for list in patterns system; do
+            qemu-aarch64 -cpu max ./undefined $list 60000 $seed >right
+            vm-user ./undefined $list 60000 $seed >ours
+            diff right ours
+            [ "$(grep -c ' 1$' right)" -gt 10000 ]
+        done
     done
 }
 

@@ -72,7 +72,7 @@ typedef struct ArmCpu {
     uint64_t pair_address, pair_low, pair_high;
     uint64_t id;
     ArmProps props;
-    /* keys of pointer authentication, low half first, and which of IA to DB do nothing: bits 1 << key */
+    /* keys of pointer authentication, low half first, the upper one odd with pauth_impdef, and which of IA to DB do nothing: bits 1 << key */
     uint64_t pac_keys[5][2];
     uint32_t pac_disabled;
     uint64_t btype;         /* PSTATE.BTYPE, while guards */

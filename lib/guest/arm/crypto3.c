@@ -1,44 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA512 (FIPS 180-4), SM3 and SM4 (GB/T 32905 and 32907), as their instructions cut them up. */
+/* SM3 and SM4 (GB/T 32905 and 32907), as their instructions cut them up. */
 #include "guest/arm/ext_priv.h"
 
-static uint64_t ror64(uint64_t x, unsigned n) { return x >> n | x << (64 - n); }
 static uint32_t rol(uint32_t x, unsigned n) { return x << n | x >> (32 - n); }
-
-/* ---- SHA512: w is d, x is n, y is m; [1] is the upper half ------------------------------------ */
-
-static uint64_t big_sigma1(uint64_t x) { return ror64(x, 14) ^ ror64(x, 18) ^ ror64(x, 41); }
-static uint64_t big_sigma0(uint64_t x) { return ror64(x, 28) ^ ror64(x, 34) ^ ror64(x, 39); }
-static uint64_t sigma1(uint64_t x) { return ror64(x, 19) ^ ror64(x, 61) ^ x >> 6; }
-static uint64_t sigma0(uint64_t x) { return ror64(x, 1) ^ ror64(x, 8) ^ x >> 7; }
-static uint64_t choose(uint64_t x, uint64_t y, uint64_t z) { return (x & y) ^ (~x & z); }
-static uint64_t majority(uint64_t x, uint64_t y, uint64_t z) { return (x & y) ^ (x & z) ^ (y & z); }
-
-static void sha512(ArmCrypto3 kind, uint64_t w[2], const uint64_t x[2], const uint64_t y[2])
-{
-    uint64_t high = w[1], low = w[0], t;
-    switch (kind) {
-    case CRYPTO_SHA512H:
-        high += choose(y[1], x[0], x[1]) + big_sigma1(y[1]);
-        t = high + y[0];
-        low += choose(t, y[1], x[0]) + big_sigma1(t);
-        break;
-    case CRYPTO_SHA512H2:
-        high += majority(x[0], y[1], y[0]) + big_sigma0(y[0]);
-        low += majority(high, y[0], y[1]) + big_sigma0(high);
-        break;
-    case CRYPTO_SHA512SU0:
-        low += sigma0(w[1]);
-        high += sigma0(x[0]);
-        break;
-    default: /* SHA512SU1 */
-        high += sigma1(x[1]) + y[1];
-        low += sigma1(x[0]) + y[0];
-        break;
-    }
-    w[0] = low;
-    w[1] = high;
-}
 
 /* ---- SM3 ---------------------------------------------------------------------------------------- */
 
@@ -118,12 +82,6 @@ HELPER(crypto3)
     ArmCrypto3 kind = (ArmCrypto3)a;
     unsigned rd = b & 31, rn = b >> 5 & 31, rm = b >> 16 & 31;
     uint32_t w[4], n[4], m[4], e[4];
-    if (kind <= CRYPTO_SHA512SU0) {
-        uint64_t h[2] = {arm->v[rd][0], arm->v[rd][1]};
-        sha512(kind, h, arm->v[rn], arm->v[rm]);
-        memcpy(arm->v[rd], h, sizeof h);
-        return 0;
-    }
     memcpy(w, arm->v[rd], 16);
     memcpy(n, arm->v[rn], 16);
     memcpy(m, arm->v[rm], 16);

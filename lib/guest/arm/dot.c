@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums of products of narrow lanes (DotProd, I8MM, BF16, FHM), complex numbers (FCMA), and rounding to
+ * Sums of products of narrow lanes (matrices of I8MM, BF16, FHM), complex numbers (FCMA), and rounding to
  * the range of an integer (FRINTTS). An element of m stands in all places of a copy before it begins.
  */
 #include "guest/arm/ext_priv.h"
@@ -14,27 +14,15 @@ typedef union Vector {
 
 /* ---- integers ------------------------------------------------------------------------------- */
 
-static int32_t product(uint8_t x, uint8_t y, bool x_signed, bool y_signed)
-{
-    return (x_signed ? (int8_t)x : x) * (y_signed ? (int8_t)y : y);
-}
-
-static uint32_t dot8(const uint8_t *x, const uint8_t *y, unsigned n, bool x_signed, bool y_signed)
-{
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < n; i++)
-        sum += (uint32_t)product(x[i], y[i], x_signed, y_signed);
-    return sum;
-}
-
+/* Rows of eight bytes: the products of each of x's with each of y's. */
 static void integers(ArmDot kind, Vector *d, const Vector *x, const Vector *y)
 {
-    bool matrix = kind >= DOT_SMMLA;
-    bool xs = kind == DOT_SDOT || kind == DOT_SUDOT || kind == DOT_SMMLA;
-    bool ys = kind == DOT_SDOT || kind == DOT_USDOT || kind == DOT_SMMLA || kind == DOT_USMMLA;
+    bool xs = kind == DOT_SMMLA, ys = kind != DOT_UMMLA;
     for (unsigned i = 0; i < 4; i++)
-        d->s[i] += matrix ? dot8(x->b + 8 * (i >> 1), y->b + 8 * (i & 1), 8, xs, ys)
-                          : dot8(x->b + 4 * i, y->b + 4 * i, 4, xs, ys);
+        for (unsigned k = 0; k < 8; k++) {
+            uint8_t p = x->b[8 * (i >> 1) + k], q = y->b[8 * (i & 1) + k];
+            d->s[i] += (uint32_t)((xs ? (int8_t)p : p) * (ys ? (int8_t)q : q));
+        }
 }
 
 /* ---- BF16: without EBF16, sums are rounded to odd, with no flags and no subnormals ------------ */

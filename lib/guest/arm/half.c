@@ -64,6 +64,9 @@ static SfF16 mask_of(bool is) { return is ? 0xffff : 0; }
 SfF16 arm_half_two(SfEnv *env, FpOp op, SfF16 x, SfF16 y, SfF16 z)
 {
     const SfF16 ax = x & (SIGN - 1), ay = y & (SIGN - 1);
+    SfF16 r;
+    if (arm_half_fast(env, op, x, y, z, &r))
+        return r;
     switch (op) {
     case FP_ADD: return sf_f16_add(env, x, y);
     case FP_SUB: return sf_f16_sub(env, x, y);
@@ -153,13 +156,14 @@ static SfF16 rsqrt_estimate(SfEnv *env, SfF16 x)
 uint64_t arm_half_one(SfEnv *env, FpOp op, SfF16 x, unsigned round, int scale, bool is_unsigned)
 {
     SfRound r = round == IR_RDYN ? (SfRound)env->round : (SfRound)round;
+    SfF16 root;
     bool estimate = op == FP_RECPE || op == FP_RSQRTE || op == FP_RECPX;
     if (estimate && sf_f16_is_nan(x))
         return sf_f16_add(env, x, x); /* quieted, or the default */
     switch (op) {
     case FP_ABS: return x & (SIGN - 1);
     case FP_NEG: return x ^ SIGN;
-    case FP_SQRT: return sf_f16_sqrt(env, x);
+    case FP_SQRT: return arm_half_sqrt(env, x, &root) ? root : sf_f16_sqrt(env, x);
     case FP_RINT: case FP_RINTX: return sf_f16_round_to_int(env, x, r, op == FP_RINTX);
     case FP_TO_INT: return sf_f16_to_fixed(env, x, r, scale, 16, !is_unsigned, SF_TOINT_SATURATE_NAN_ZERO);
     case FP_FROM_INT:
@@ -235,6 +239,25 @@ SfF32 arm_half_widen(const SfEnv *env, SfF16 x)
     return sf_f16_to_f32(&none, x);
 }
 
+/* Whole vectors, if they are plain. */
+static bool many(ArmCpu *cpu, const ArmLanes *l, SfEnv *env)
+{
+    static const SfF16 none[8];
+    SfF16 x[8], y[8], z[8], r[8] = {0};
+    bool adds = l->op == FP_MLA || l->op == FP_MLS;
+    if (l->flags || l->op >= FP_ABS || l->count < 4)
+        return false;
+    memcpy(x, cpu->v[l->rn], sizeof x);
+    memcpy(y, cpu->v[l->rm], sizeof y);
+    memcpy(z, cpu->v[l->rd], sizeof z);
+    for (unsigned i = 0; i < l->count && l->element != LANE_EACH; i++)
+        y[i] = (SfF16)arm_lane(cpu, l->rm, 1, l->element);
+    if (!arm_half_many(env, (FpOp)l->op, l->count, x, y, adds ? z : none, r))
+        return false;
+    memcpy(cpu->v[l->rd], r, sizeof r);
+    return true;
+}
+
 /* ---- helpers --------------------------------------------------------------------------------- */
 
 HELPER(half_lanes)
@@ -245,6 +268,10 @@ HELPER(half_lanes)
     FpOp op = (FpOp)l.op;
     bool pairs = l.flags & LANE_PAIRS, is_unsigned = l.flags & LANE_UNSIGNED_N;
     uint64_t results[16];
+    if (many(arm, &l, &env)) {
+        arm_half_done(arm, &env);
+        return 0;
+    }
     if (l.flags & LANE_REDUCE) { /* neighbours first */
         for (unsigned i = 0; i < l.nlanes; i++)
             results[i] = arm_lane(arm, l.rn, 1, i);

@@ -193,7 +193,7 @@ static void set_keys(Process *p)
 {
     for (unsigned i = 0; i < 5; i++) {
         p->arm->pac_keys[i][0] = UINT64_C(0x0123456789abcdef) * (i + 1);
-        p->arm->pac_keys[i][1] = UINT64_C(0xfedcba9876543210) * (i + 3);
+        p->arm->pac_keys[i][1] = (UINT64_C(0xfedcba9876543210) * (i + 3)) | 1;
     }
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pointer authentication (FEAT_PAuth): addresses have 48 bits and a top byte of their own, so that a code
- * has bits 48 to 54; without FEAT_FPAC a wrong one makes an address that faults. With pauth-impdef the
- * code is a product of both operands and the key, a few instructions of IR; nobody who can read memory is
- * to be kept from forging it, as the keys lie there.
+ * has bits 48 to 54; without FEAT_FPAC a wrong one makes an address that faults.
+ *
+ * With pauth-impdef the code is a product of both operands and the key, since each function of a program
+ * has two of these instructions: it is the upper bits of ((pointer << 16) ^ modifier ^ K0) * K1, and is
+ * exclusive-ored to what is in its place, which a canonical pointer has all zeros or all ones. That of
+ * another thus never becomes right. Nobody who can read memory is kept from forging codes, as the keys
+ * lie there.
  */
 #include "guest/arm/arm_priv.h"
 
@@ -16,17 +20,18 @@ static const uint64_t field = UINT64_C(0x7f) << LOW;
 
 static IrRef constant(ArmTrans *c, uint64_t v) { return ir_const(c->b, IR_I64, v); }
 
-static IrRef code_of(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier)
+/* In its place, zeros elsewhere. */
+static IrRef short_code(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier)
 {
     IrBuilder *b = c->b;
-    if (!c->p->pauth_impdef)
-        return ir_call(b, HELPER_QARMA, pointer, modifier, constant(c, key), 0);
-    IrRef x = ir_binary(b, IR_XOR, pointer, ir_get(b, SLOT_PAC + 2 * key));
-    x = ir_binary(b, IR_MUL, x, constant(c, UINT64_C(0x9e3779b97f4a7c15)));
-    x = ir_binary(b, IR_XOR, x, ir_binary_imm(b, IR_SHR, x, 29));
-    x = ir_binary(b, IR_XOR, x, ir_binary(b, IR_XOR, modifier, ir_get(b, SLOT_PAC + 2 * key + 1)));
-    x = ir_binary(b, IR_MUL, x, constant(c, UINT64_C(0xbf58476d1ce4e5b9)));
-    return ir_binary(b, IR_XOR, x, ir_binary_imm(b, IR_SHR, x, 31));
+    IrRef x = ir_binary(b, IR_XOR, ir_binary_imm(b, IR_SHL, pointer, 16), modifier);
+    x = ir_binary(b, IR_MUL, ir_binary(b, IR_XOR, x, ir_get(b, SLOT_PAC + 2 * key)), ir_get(b, SLOT_PAC + 2 * key + 1));
+    return ir_binary_imm(b, IR_SHL, ir_binary_imm(b, IR_SHR, x, 64 - BITS), LOW);
+}
+
+static IrRef qarma(ArmTrans *c, unsigned key, IrRef value, IrRef modifier)
+{
+    return ir_call(c->b, HELPER_QARMA, value, modifier, constant(c, key), 0);
 }
 
 /* Bits 48 to 54 as bit 55 is. */
@@ -43,22 +48,57 @@ static IrRef sign(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier)
     IrBuilder *b = c->b;
     if (b->mode & MODE_NO_KEY(key))
         return pointer;
-    IrRef clean = strip(c, pointer), code = code_of(c, key, clean, modifier);
+    if (c->p->pauth_impdef)
+        return ir_binary(b, IR_XOR, pointer, short_code(c, key, pointer, modifier));
+    IrRef clean = strip(c, pointer), code = qarma(c, key, clean, modifier);
     IrRef bad = ir_zext(b, IR_I64, ir_cmp(b, IR_NE, clean, pointer));
     code = ir_binary(b, IR_XOR, code, ir_binary_imm(b, IR_SHL, bad, 54));
     return ir_deposit(b, pointer, ir_extract(b, code, LOW, BITS), LOW, BITS);
 }
 
-/* Keys are numbered IA, IB, DA, DB: the error code is 1 for an A, 2 for a B. */
-static IrRef authenticate(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier)
+/* What a pointer with a wrong code becomes. Keys are numbered IA, IB, DA, DB: 1 for an A, 2 for a B. */
+static IrRef wrong(ArmTrans *c, unsigned key, IrRef pointer)
+{
+    return ir_deposit(c->b, strip(c, pointer), constant(c, key & 1 ? 2 : 1), 53, 2);
+}
+
+/* *right: i8, whether the code was the right one; the pointer without it, if so. */
+static IrRef take_off(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier, IrRef *right)
 {
     IrBuilder *b = c->b;
-    if (b->mode & MODE_NO_KEY(key))
+    if (c->p->pauth_impdef) { /* bits 48 to 55 must be alike then */
+        IrRef clean = ir_binary(b, IR_XOR, pointer, short_code(c, key, pointer, modifier));
+        IrRef top = ir_binary_imm(b, IR_SAR, ir_binary_imm(b, IR_SHL, clean, 8), 56);
+        *right = ir_cmp(b, IR_LEU, ir_binary_imm(b, IR_ADD, top, 1), constant(c, 1));
+        return clean;
+    }
+    IrRef clean = strip(c, pointer);
+    IrRef differ = ir_binary(b, IR_XOR, qarma(c, key, clean, modifier), pointer);
+    *right = ir_cmp(b, IR_EQ, ir_binary(b, IR_AND, differ, constant(c, field)), constant(c, 0));
+    return clean;
+}
+
+static IrRef authenticate(ArmTrans *c, unsigned key, IrRef pointer, IrRef modifier)
+{
+    IrRef right;
+    if (c->b->mode & MODE_NO_KEY(key))
         return pointer;
-    IrRef clean = strip(c, pointer), code = code_of(c, key, clean, modifier);
-    IrRef differ = ir_binary(b, IR_AND, ir_binary(b, IR_XOR, code, pointer), constant(c, field));
-    IrRef wrong = ir_deposit(b, clean, constant(c, key & 1 ? 2 : 1), 53, 2);
-    return ir_select(b, ir_cmp(b, IR_EQ, differ, constant(c, 0)), clean, wrong);
+    IrRef clean = take_off(c, key, pointer, modifier, &right);
+    return ir_select(c->b, right, clean, wrong(c, key, pointer));
+}
+
+/* The same of a register, where the wrong one is made off the way. */
+static void authenticate_register(ArmTrans *c, unsigned key, int reg, IrRef modifier)
+{
+    IrBuilder *b = c->b;
+    IrRef right;
+    if (reg == ZR || b->mode & MODE_NO_KEY(key))
+        return;
+    unsigned end = ir_label_new(b);
+    arm_put(c, reg, take_off(c, key, arm_x(c, reg), modifier, &right));
+    ir_brcond(b, right, end);
+    arm_put(c, reg, wrong(c, key, arm_x(c, reg)));
+    ir_label(b, end);
 }
 
 bool trans_a64_pac_one(ArmTrans *c, const ArgsPOne *a)
@@ -73,7 +113,10 @@ bool trans_a64_pac_one(ArmTrans *c, const ArgsPOne *a)
         return true;
     }
     IrRef modifier = zero ? constant(c, 0) : arm_x_sp(c, a->rn);
-    arm_put(c, a->rd, a->op & 4 ? authenticate(c, key, x, modifier) : sign(c, key, x, modifier));
+    if (a->op & 4)
+        authenticate_register(c, key, a->rd, modifier);
+    else
+        arm_put(c, a->rd, sign(c, key, x, modifier));
     return true;
 }
 
@@ -81,7 +124,17 @@ bool trans_a64_pacga(ArmTrans *c, const ArgsPTwo *a)
 {
     if (!c->p->pauth)
         return false;
-    IrRef v = code_of(c, ARM_KEY_GA, arm_x(c, a->rn), arm_x_sp(c, a->rm));
+    IrBuilder *b = c->b;
+    IrRef v = arm_x(c, a->rn), modifier = arm_x_sp(c, a->rm);
+    if (c->p->pauth_impdef) {
+        v = ir_binary(b, IR_XOR, v, ir_get(b, SLOT_PAC + 2 * ARM_KEY_GA));
+        v = ir_binary(b, IR_MUL, v, constant(c, UINT64_C(0x9e3779b97f4a7c15)));
+        v = ir_binary(b, IR_XOR, v, ir_binary_imm(b, IR_SHR, v, 29));
+        v = ir_binary(b, IR_XOR, v, ir_binary(b, IR_XOR, modifier, ir_get(b, SLOT_PAC + 2 * ARM_KEY_GA + 1)));
+        v = ir_binary(b, IR_MUL, v, constant(c, UINT64_C(0xbf58476d1ce4e5b9)));
+    } else {
+        v = qarma(c, ARM_KEY_GA, v, modifier);
+    }
     arm_put(c, a->rd, ir_binary(c->b, IR_AND, v, constant(c, UINT64_C(0xffffffff) << 32)));
     return true;
 }
@@ -134,6 +187,9 @@ bool arm_pauth_hint(ArmTrans *c, unsigned hint)
     default: return false;
     }
     IrRef modifier = zero ? constant(c, 0) : reg == 17 ? arm_x(c, 16) : ir_get(c->b, SLOT_SP);
-    arm_put(c, reg, auth ? authenticate(c, key, arm_x(c, reg), modifier) : sign(c, key, arm_x(c, reg), modifier));
+    if (auth)
+        authenticate_register(c, key, reg, modifier);
+    else
+        arm_put(c, reg, sign(c, key, arm_x(c, reg), modifier));
     return true;
 }

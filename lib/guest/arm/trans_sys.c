@@ -56,6 +56,7 @@ static IrRef read_register(ArmTrans *c, int reg)
     switch (reg) {
     case REG(3, 3, 13, 0, 2): return ir_get(b, SLOT_TPIDR);
     case REG(3, 3, 13, 0, 3): return ir_const(b, IR_I64, 0); /* TPIDRRO_EL0 */
+    case REG(3, 3, 9, 14, 0): return ir_const(b, IR_I64, 0); /* PMUSERENR_EL0: nothing of it is for EL0 */
     case REG(3, 3, 4, 2, 0): /* NZCV */
         f = ir_zext(b, IR_I64, ir_unary(b, IR_FLAGS_BITS, IR_I32, ir_get(b, SLOT_FLAGS)));
         id = 0;
@@ -70,7 +71,7 @@ static IrRef read_register(ArmTrans *c, int reg)
     case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, c->p->ctr); /* CTR_EL0: lines of 64 bytes */
     case REG(3, 3, 0, 0, 7): return ir_const(b, IR_I64, 4);          /* DCZID_EL0: 64 bytes */
     case REG(3, 3, 14, 0, 0): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 1), 0, 0, 0);
-    case REG(3, 3, 14, 0, 2): case REG(3, 3, 14, 0, 6): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
+    case REG(3, 3, 14, 0, 2): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
     case REG(3, 3, 4, 2, 5): case REG(3, 3, 4, 2, 6): case REG(3, 3, 4, 2, 7): /* DIT, SSBS, TCO */
         if (!(id = arm_pstate_register(c->p, (unsigned)reg & 7)))
             return 0;

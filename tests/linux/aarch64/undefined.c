@@ -40,6 +40,10 @@ static int left_out(uint32_t w)
     static const struct { uint32_t mask, value; } none[] = {
         {0x1e000000, 0x04000000}, {0x9e000000, 0x80000000}, /* SVE, SME */
         {0xffffe09f, 0xd503401f}, /* SMSTART, SMSTOP */
+        {0xffdfffe0, 0xd51b4240}, {0xffdfffe0, 0xd51bd0a0}, /* SVCR, TPIDR2 of SME */
+        /* registers that the kernel does not let EL0 read, or answers for as 0 (ID registers of AArch32) */
+        {0xffffffe0, 0xd5330100}, {0xfffffe00, 0xd5380200},
+        {0xfffffee0, 0xd50b7c20}, /* DC CVAP, CVADP, which qemu-aarch64's HWCAP has and its programs have not */
         /* qemu-aarch64 7.2 fails an assertion: two registers of halves */
         {0x8f7e0c00, 0x0e780800},
         /* and takes what the manual has as unallocated: FMAXV and its like of halves with bit 22, vectors of
