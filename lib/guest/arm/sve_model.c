@@ -35,7 +35,7 @@ bool arm_sve_configure(ArmCpu *cpu, Options *options, ArmProps *p, GError **erro
     if (!options_get_number(options, "sve-max-vq", 1, 16, &most, error) ||
         !options_get_number(options, "sve-default-vector-length", 16, 8192, &start, error))
         return false;
-    named |= most || start != p->sve_default;
+    named |= most || options_get(options, "sve-default-vector-length");
     p->sve_shown = p->sve && (p->sve_shown || named);
     p->sve2_shown = p->sve_shown && p->sve2;
     p->svesha3_shown = p->sve2_shown && p->sha3;
