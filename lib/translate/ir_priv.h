@@ -39,6 +39,7 @@ typedef struct IrLive {
     uint16_t *uses;  /* per value: number of uses */
     uint8_t *dead;   /* per operation: not to be emitted */
     uint8_t *fused;  /* per operation: emitted by its only user; IR_FUSED_SUM: as part of an address */
+    bool addresses;  /* set by who calls ir_live: plain accesses take sums as their address (user mode) */
     bool (*at_label)[IR_MAX_SLOTS]; /* per label: slots that are overwritten there before they are seen */
 } IrLive;
 /* flags: the slot of the condition flags, which are not needed at exits whose sub is 1, nor when

@@ -298,8 +298,8 @@ static bool emit_sha256(Emit *e, IrRef i, const IrOp *op)
     op_rr(&e->a, 0, false, 0x0f38cb, (int)u - 16, (int)t - 16); /* sha256rnds2 u, t */
     vec_rri(e, 1, 1, 0x70, XMM(0), 0, XMM(0), 0x0e);            /* vpshufd */
     op_rr(&e->a, 0, false, 0x0f38cb, (int)t - 16, (int)u - 16);
-    unsigned d = def_reg(e, i);
-    vec_rri(e, 1, 0, 0xc6, d, t, u, op->imm ? 0x11 : 0xbb);
+    vec_rri(e, 1, 0, 0xc6, t, t, u, op->imm ? 0x11 : 0xbb);
+    def_in(e, i, t); /* all six temporaries may be taken */
     return true;
 }
 
