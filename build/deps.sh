@@ -11,8 +11,9 @@ test   qemu-utils python3 openssh-client passt openssl zstd
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 test   gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 guest  cpio gzip xz-utils debian-archive-keyring
-bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-bench  bc openssl perl python3 sqlite3 xz-utils zstd
+bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+bench  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+bench  bc openssl perl python3 sqlite3 xz-utils zstd qemu-utils libnbd-bin
 soak   clang
 '
 [ $# -gt 0 ] || set -- build test

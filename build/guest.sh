@@ -17,6 +17,7 @@
 #   guest.sh uboot riscv64      U-Boot for machine mode, then for supervisor mode (two lines)
 #   guest.sh package ARCH NAME   any package, unpacked: its folder
 #   guest.sh sysroot ARCH PACKAGE...  these packages and all they depend on, unpacked into one folder
+# GUEST_SUITE: packages of that release of Debian.
 set -eu
 cache=${GUEST_CACHE:-o/guests}
 mkdir -p "$cache"
@@ -37,7 +38,8 @@ trap 'exit 1' HUP INT TERM
 
 suite_of()
 {
-    case $1 in
+    case ${GUEST_SUITE:+given}$1 in
+    given*) echo "$GUEST_SUITE" ;;
     riscv64) echo trixie ;;
     amd64 | arm64 | armhf | armel | i386 | mips64el | mipsel | ppc64el | s390x) echo bookworm ;;
     *) die "no Debian archive for '$1'" ;;
@@ -388,7 +390,7 @@ sysroot()
 {
     arch=$1
     shift
-    known=$(printf '%s ' "$@" | cksum | cut -d ' ' -f 1)
+    known=$(printf '%s ' ${GUEST_SUITE-} "$@" | cksum | cut -d ' ' -f 1)
     out=$cache/$arch/sysroot-$known
     if [ ! -d "$out" ]; then
         apt_state "$arch"

@@ -32,10 +32,9 @@
  * permission, -ENOTSUP when BLOCK_NO_FALLBACK asked for a quick way that is not there, -ECANCELED
  * after block_cancel.
  *
- * Not there yet, with its place: formats beyond raw, nbd and further protocols (drivers/, driver.h
- * has the calls), commit, stream, mirror and backup jobs (jobs/, which put a filter under users
- * with block_node_insert), snapshots and bitmaps (the groups in driver.h), throttling
- * (a filter with submit), a monitor's command table (a block_commands of its own).
+ * Not there yet, with its place: formats beyond raw and qcow2, nbd and further protocols (drivers/,
+ * driver.h has the calls), stream, mirror and backup jobs (jobs/, which put a filter under users
+ * with block_node_insert), a monitor's command table (a block_commands of its own).
  */
 #pragma once
 
@@ -90,6 +89,7 @@ typedef enum {
     BLOCK_OPEN_NO_FLUSH = 1 << 4,       /* cache.no-flush: a crash may lose all */
     BLOCK_OPEN_UNMAP = 1 << 5,          /* discard=unmap */
     BLOCK_OPEN_NO_BACKING = 1 << 6,     /* leave a backing file alone (rebase -u, info) */
+    BLOCK_OPEN_CHECK = 1 << 7,          /* as it is, damaged or not: for block_check */
 } BlockOpenFlags;
 
 /* Opens a file by name (below) with this format, NULL: a guess from its first bytes. An image taken
@@ -111,6 +111,15 @@ bool block_blockdev_del(BlockGraph *graph, const char *name, GError **error);
 /* The option tree a file name stands for: "json:{...}", "PROTOCOL:...", or a path (a path with a
  * colon in its first part is written "./a:b" or "file:a:b"). Caller puts it. */
 struct json_object *block_name_options(BlockGraph *graph, const char *name, GError **error);
+/* The tree that opens name as an image of format (NULL: guessed), protocols included. Caller puts
+ * it. */
+struct json_object *block_image_options(BlockGraph *graph, const char *name, const char *format,
+                                        GError **error);
+/* What name, as an image called image records it, is from here: a path that is not absolute is
+ * relative to image's folder. Caller frees. */
+char *block_name_beside(const char *image, const char *name);
+/* Removes a plain file; names of other kinds are left alone. */
+void block_remove_file(const char *name);
 /* The tree of "a.b=c,d=e" or of JSON text. implied as in base/option.h. Caller puts it. */
 struct json_object *block_options_parse(const char *text, const char *implied, GError **error);
 /* Sets a leaf by its dotted path, making objects on the way; false when a leaf is in the way. */
@@ -328,6 +337,8 @@ int block_writev(BlockUser *user, uint64_t offset, const struct iovec *iov, int 
 int block_zero(BlockUser *user, uint64_t offset, uint64_t bytes, unsigned flags);
 int block_discard(BlockUser *user, uint64_t offset, uint64_t bytes);
 int block_flush(BlockUser *user);
+/* A cluster of bytes bytes at offset as the driver's pack made it (driver.h). */
+int block_write_packed(BlockUser *user, uint64_t offset, uint64_t bytes, const void *packed, size_t len);
 /* Any operation. */
 int block_run(BlockUser *user, BlockOp op, unsigned flags, uint64_t offset, uint64_t bytes,
               const struct iovec *iov, int iovcnt);

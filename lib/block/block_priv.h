@@ -3,6 +3,7 @@
 #pragma once
 
 #include "block/driver.h"
+#include "block/image.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,10 +48,13 @@ struct BlockNode {
     bool opened;     /* driver->open was successful */
     bool named;      /* name was given */
     bool probed;     /* taken for raw by a guess */
+    int depth;       /* of nodes above it when it was opened */
     bool moved_from; /* users were moved to another node: see node_free */
     int detect_zeroes;
     GPtrArray *children; /* BlockUser or NULL, by slot */
     GPtrArray *users;    /* BlockUser; not owned */
+    unsigned backing_shared; /* what more others may do to the backing file: a job's */
+    GPtrArray *bitmaps;  /* BlockBitmap, owned */
     BlockLimits limits;
     bool tracks;         /* some writes are serialized: all are noted */
     _Atomic uint64_t size;
@@ -102,6 +106,11 @@ BlockNode *block_user_enter(BlockUser *user);
 /* Notes frame in its node. False: it waits for another; a worker goes on with req. */
 bool block_track(BlockFrame *frame, BlockRequest *req);
 void block_untrack(BlockFrame *frame);
+
+/* ---- bitmap.c ------------------------------------------------------------ */
+
+/* A range of node was written. */
+void block_bitmaps_note(BlockNode *node, uint64_t offset, uint64_t bytes);
 
 /* ---- request.c ----------------------------------------------------------- */
 
@@ -167,6 +176,12 @@ typedef struct {
 /* Opens a tree, or refers to the node that a string names. Returns a reference. */
 BlockNode *block_node_open(BlockGraph *graph, struct json_object *options, BlockInherit inherit,
                            int depth, GError **error);
+/* What a child of that slot gets from node. */
+BlockInherit block_node_inherit(const BlockNode *node, const BlockChildSlot *slot);
+/* Puts below into the place of the slot with that number. */
+bool block_node_adopt(BlockNode *node, unsigned slot, BlockNode *below, GError **error);
+/* backing.c: opens what the image says it is based on, unless options or flags say otherwise. */
+bool block_open_backing(BlockNode *node, struct json_object *options, GError **error);
 /* Asks the driver for length and limits again. */
 bool block_node_measure(BlockNode *node, GError **error);
 /* Frees what node_free left. */

@@ -20,7 +20,9 @@
  */
 #pragma once
 
+#include "block/bitmap.h"
 #include "block/block.h"
+#include "block/image.h"
 
 #include <stddef.h>
 
@@ -81,6 +83,9 @@ typedef struct {
     bool quick_zero;        /* zero is likely not to write */
     bool can_discard;
     bool zero_init;         /* a newly made image reads as zeroes */
+    bool lone_effects;      /* zero and discard run alone against overlapping writes: for formats
+                               that give away what a mapped write may still be going to */
+    uint32_t cluster;       /* what the format allocates at once, for info [0: nothing] */
 } BlockLimits;
 
 /* ---- Nodes, as drivers see them ------------------------------------------ */
@@ -93,11 +98,16 @@ bool block_node_direct(const BlockNode *node);
 bool block_node_no_flush(const BlockNode *node);
 bool block_node_force_share(const BlockNode *node);
 bool block_node_auto_read_only(const BlockNode *node);
+bool block_node_for_check(const BlockNode *node); /* BLOCK_OPEN_CHECK */
 /* During open: the driver could only open for reading, under auto-read-only. */
 void block_node_set_read_only(BlockNode *node);
 /* During open: what messages call the node. Copied. NULL: what its first child is called. */
 void block_node_set_file(BlockNode *node, const char *file);
-/* A line for the user; during control calls. */
+/* During open: makes the optional child of that slot from a name that the image records (relative
+ * to the image). format NULL: guessed, or for files none. */
+bool block_node_open_child(BlockNode *node, const char *slot, const char *name, const char *format,
+                           GError **error);
+/* A line for the user; during control calls, and once when an image turns out to be damaged. */
 void block_node_warn(BlockNode *node, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* What submit answers beside 0 and -errno, which finish the request. */
@@ -126,13 +136,6 @@ typedef struct {
 
 /* ---- Groups: a driver without them has NULL ------------------------------ */
 
-typedef struct {
-    char *id, *name;
-    uint64_t vm_state_size, disk_size;
-    int64_t date_ns, vm_clock_ns, icount; /* icount -1: none */
-} BlockSnapshot;
-void block_snapshot_clear(BlockSnapshot *snapshot);
-
 /* Internal snapshots. Control thread, node at rest. which is an id or a name, id first. */
 typedef struct {
     bool (*take)(BlockNode *node, BlockSnapshot *wanted, GError **error);
@@ -145,13 +148,29 @@ typedef struct {
     int (*write_state)(BlockNode *node, uint64_t offset, const struct iovec *iov, int iovcnt);
 } BlockSnapshotOps;
 
-/* Bitmaps kept in the image. The bitmaps in memory (bitmap.h, to come) call these. */
+/* Bitmaps kept in the image: the driver makes those it has when it opens, and stores those that are
+ * persistent when it closes. Control thread. */
 typedef struct {
+    bool (*keeps)(BlockNode *node); /* images of this kind, full or read-only as they may be */
     bool (*can_store)(BlockNode *node, const char *name, uint32_t granularity, GError **error);
-    bool (*load_all)(BlockNode *node, GError **error);
-    bool (*store_all)(BlockNode *node, GError **error);
+    /* Out of the image; the one in memory goes afterwards. */
     bool (*drop)(BlockNode *node, const char *name, GError **error);
 } BlockBitmapOps;
+
+struct BlockBitmap {
+    BlockNode *node;
+    char *name;
+    unsigned shift; /* log2 of the granularity */
+    uint64_t size;
+    bool enabled, persistent, inconsistent;
+    _Atomic uint64_t *words; /* bits from the lowest on; those past the end are 0 */
+};
+BlockBitmap *block_bitmap_new(const char *name, uint32_t granularity, uint64_t size, GError **error);
+void block_bitmap_free(BlockBitmap *bitmap);
+/* During open: the node has it from then on. */
+void block_bitmap_adopt(BlockNode *node, BlockBitmap *bitmap);
+/* At rest. What is added is clean. */
+bool block_bitmap_resize(BlockBitmap *bitmap, uint64_t size, GError **error);
 
 /* Images on top of others. */
 typedef struct {
@@ -160,17 +179,6 @@ typedef struct {
     char *(*format)(BlockNode *node);
     bool (*record)(BlockNode *node, const char *name, const char *format, GError **error);
 } BlockBackingOps;
-
-typedef struct {
-    uint64_t corruptions, leaks, corruptions_fixed, leaks_fixed, errors;
-    uint64_t end_offset; /* of what the image uses in its file */
-    uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters;
-} BlockCheck;
-enum { BLOCK_CHECK_FIX_LEAKS = 1, BLOCK_CHECK_FIX_ERRORS = 2 };
-
-typedef struct {
-    uint64_t required, fully_allocated, bitmaps; /* bitmaps: UINT64_MAX when there can be none */
-} BlockMeasure;
 
 /* ---- The driver ---------------------------------------------------------- */
 
@@ -239,6 +247,11 @@ struct BlockDriver {
     /* A whole cluster (or the tail of the image), to be packed. NULL: -ENOTSUP. */
     int (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
                             const struct iovec *iov, int iovcnt);
+    /* The two halves of it, for those who pack on several threads: a cluster (bytes may be fewer, at
+     * the end of the image) into out, which has room for a cluster; its length, or 0 when it does not
+     * get shorter. Then that, written. NULL: not there. */
+    size_t (*pack)(BlockNode *node, const void *in, uint64_t bytes, void *out);
+    int (*write_packed)(BlockNode *node, uint64_t offset, const void *packed, size_t len);
     /* As block_extents, range within the node. NULL: all data and allocated; of a filter,
      * forwarded. */
     int (*extents)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
@@ -271,6 +284,9 @@ struct BlockDriver {
                     GError **error);
     /* Changes creation options of what is there. NULL: it cannot. */
     bool (*amend)(BlockNode *node, struct json_object *options, bool force, GError **error);
+
+    /* Gives up all it has itself, so that what it is based on shows. NULL: it cannot. */
+    bool (*make_empty)(BlockNode *node, GError **error);
 
     const BlockSnapshotOps *snapshots;
     const BlockBitmapOps *bitmaps;

@@ -32,7 +32,8 @@ static int follow(BlockExtent *e, unsigned flags, int depth)
     block_gate_leave(&node->gate);
     if (r < 0)
         return r;
-    bool backing = child->slot && child->slot->role == BLOCK_CHILD_BACKING;
+    /* past the end of what it is based on, the layer above answers itself */
+    bool backing = child->slot && child->slot->role == BLOCK_CHILD_BACKING && e->child_offset < size;
     *e = (BlockExtent){
         .offset = e->offset,
         .bytes = MIN(e->bytes, sub.bytes),

@@ -498,3 +498,20 @@ int block_flush(BlockUser *user)
 {
     return block_run(user, BLOCK_FLUSH, 0, 0, 0, NULL, 0);
 }
+
+int block_write_packed(BlockUser *user, uint64_t offset, uint64_t bytes, const void *packed, size_t len)
+{
+    BlockNode *node = block_user_enter(user);
+    int r = node->driver->write_packed ? 0 : -ENOTSUP;
+
+    if (!r && (node->flags & BLOCK_OPEN_READ_ONLY || !(user->perm & BLOCK_PERM_WRITE)))
+        r = -EPERM;
+    if (!r && (offset > node_size(node) || bytes > node_size(node) - offset))
+        r = -EINVAL;
+    if (!r)
+        r = node->driver->write_packed(node, offset, packed, len);
+    if (!r && node->bitmaps->len)
+        block_bitmaps_note(node, offset, bytes);
+    block_gate_leave(&node->gate);
+    return r;
+}

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The length of a protocol's name in front of a colon, or 0 for a path. */
 static size_t protocol_length(const char *name)
@@ -72,12 +73,11 @@ struct json_object *block_name_options(BlockGraph *graph, const char *name, GErr
     return options;
 }
 
-BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *format, unsigned flags,
-                           GError **error)
+struct json_object *block_image_options(BlockGraph *graph, const char *name, const char *format,
+                                        GError **error)
 {
-    struct json_object *top = block_name_options(graph, name, error), *file = NULL;
+    struct json_object *top = block_name_options(graph, name, error);
     const BlockDriver *d = format ? block_driver_find(graph, format) : NULL;
-    BlockNode *node = NULL;
 
     if (!top)
         return NULL;
@@ -85,20 +85,50 @@ BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *form
     if (!json && d && d->protocol && !protocol_length(name)) {
         json_object_object_del(top, "driver"); /* "host_device" instead of what stat says */
     } else if (!json && !(d && d->protocol)) {
-        file = top;
+        struct json_object *file = top;
         top = json_object_new_object();
         json_object_object_add(top, "file", file);
     }
     const char *driver = block_options_text(top, "driver");
     if (format && driver && strcmp(format, driver)) {
         fail_usage(error, "%s: format %s, but its driver is %s", name, format, driver);
-    } else {
-        if (format)
-            json_object_object_add(top, "driver", json_object_new_string(format));
-        node = block_open(graph, top, flags, error);
+        json_object_put(top);
+        return NULL;
     }
+    if (format)
+        json_object_object_add(top, "driver", json_object_new_string(format));
+    return top;
+}
+
+BlockNode *block_open_file(BlockGraph *graph, const char *name, const char *format, unsigned flags,
+                           GError **error)
+{
+    struct json_object *top = block_image_options(graph, name, format, error);
+    BlockNode *node = top ? block_open(graph, top, flags, error) : NULL;
+
     json_object_put(top);
     return node;
+}
+
+char *block_name_beside(const char *image, const char *name)
+{
+    const char *slash = image ? strrchr(image, '/') : NULL;
+
+    if (*name == '/' || protocol_length(name) || g_str_has_prefix(name, "json:") || !slash ||
+        g_str_has_prefix(image, "json:"))
+        return g_strdup(name);
+    return g_strdup_printf("%.*s%s", (int)(slash + 1 - image), image, name);
+}
+
+void block_remove_file(const char *name)
+{
+    if (g_str_has_prefix(name, "file:"))
+        name += 5;
+    else if (protocol_length(name))
+        return;
+    struct stat st;
+    if (!lstat(name, &st) && S_ISREG(st.st_mode))
+        unlink(name);
 }
 
 /* ---- by first bytes ------------------------------------------------------ */
@@ -109,7 +139,6 @@ static const struct {
     size_t offset, len;
     const char *magic;
 } magics[] = {
-    { "qcow2", 0, 4, "QFI\xfb" },
     { "vmdk", 0, 4, "KDMV" },
     { "vmdk", 0, 4, "COWD" },
     { "vmdk", 0, 21, "# Disk DescriptorFile" },

@@ -48,6 +48,11 @@ bool block_node_force_share(const BlockNode *node)
     return node->flags & BLOCK_OPEN_FORCE_SHARE;
 }
 
+bool block_node_for_check(const BlockNode *node)
+{
+    return node->flags & BLOCK_OPEN_CHECK;
+}
+
 bool block_node_auto_read_only(const BlockNode *node)
 {
     return node->flags & BLOCK_OPEN_AUTO_READ_ONLY;
@@ -98,6 +103,7 @@ static BlockNode *node_new(BlockGraph *graph, const BlockDriver *driver)
     node->state = g_malloc0(MAX(driver->size, 1));
     node->children = g_ptr_array_new();
     node->users = g_ptr_array_new();
+    node->bitmaps = g_ptr_array_new_with_free_func((GDestroyNotify)block_bitmap_free);
     node->shared = BLOCK_SHARE_ALL;
     block_gate_init(&node->gate);
     g_ptr_array_add(graph->nodes, node);
@@ -130,6 +136,7 @@ static void node_free(BlockNode *node)
             block_user_drop(node->children->pdata[i]);
     g_ptr_array_unref(node->children);
     g_ptr_array_unref(node->users);
+    g_ptr_array_unref(node->bitmaps);
     block_props_clear(node->driver->props, node->state);
     g_ptr_array_remove(node->graph->nodes, node);
     g_free(node->state);
@@ -191,7 +198,7 @@ bool block_node_measure(BlockNode *node, GError **error)
         return fail(error, "%s: it is larger than 8 EiB", block_node_file(node));
     atomic_store(&node->size, ROUND_UP_SECTOR((uint64_t)length));
     default_limits(node, &node->limits);
-    node->tracks = node->limits.serialize > 1;
+    node->tracks = node->limits.serialize > 1 || node->limits.lone_effects;
     return true;
 }
 
@@ -281,7 +288,7 @@ static bool get_generic(BlockNode *node, struct json_object *o, unsigned flags, 
 
 /* ---- opening: children --------------------------------------------------- */
 
-static BlockInherit inherit_for(const BlockNode *node, const BlockChildSlot *slot)
+BlockInherit block_node_inherit(const BlockNode *node, const BlockChildSlot *slot)
 {
     BlockInherit in = { .flags = node->flags & INHERITED };
 
@@ -302,6 +309,26 @@ static BlockInherit inherit_for(const BlockNode *node, const BlockChildSlot *slo
     return in;
 }
 
+bool block_node_adopt(BlockNode *node, unsigned n, BlockNode *below, GError **error)
+{
+    const BlockChildSlot *slot = &node->driver->children[n];
+
+    if (slot->role != BLOCK_CHILD_BACKING && block_node_read_only(below) &&
+        !block_node_read_only(node)) {
+        if (!block_node_auto_read_only(node))
+            return fail(error, "%s: it is open for reading only", block_node_file(below));
+        block_node_set_read_only(node);
+    }
+    BlockUser *user = block_child_attach(node, slot, below, error);
+    if (!user)
+        return false;
+    node->children->pdata[n] = user;
+    *(BlockUser **)((char *)node->state + slot->offset) = user;
+    if (!node->file && below->file)
+        node->file = g_strdup(below->file);
+    return true;
+}
+
 static bool open_child(BlockNode *node, const BlockChildSlot *slot, struct json_object *options,
                        int depth, GError **error)
 {
@@ -313,23 +340,8 @@ static bool open_child(BlockNode *node, const BlockChildSlot *slot, struct json_
         return slot->optional ||
                fail_usage(error, "%s: %s=... is missing", node->driver->name, slot->name);
     g_autoptr(BlockNode) below =
-        block_node_open(node->graph, sub, inherit_for(node, slot), depth + 1, error);
-    if (!below)
-        return false;
-    if (slot->role != BLOCK_CHILD_BACKING && block_node_read_only(below) &&
-        !block_node_read_only(node)) {
-        if (!block_node_auto_read_only(node))
-            return fail(error, "%s: it is open for reading only", block_node_file(below));
-        block_node_set_read_only(node);
-    }
-    BlockUser *user = block_child_attach(node, slot, below, error);
-    if (!user)
-        return false;
-    node->children->pdata[node->children->len - 1] = user;
-    *(BlockUser **)((char *)node->state + slot->offset) = user;
-    if (!node->file && below->file)
-        node->file = g_strdup(below->file);
-    return true;
+        block_node_open(node->graph, sub, block_node_inherit(node, slot), depth + 1, error);
+    return below && block_node_adopt(node, node->children->len - 1, below, error);
 }
 
 static bool open_children(BlockNode *node, struct json_object *options, int depth, GError **error)
@@ -359,6 +371,7 @@ static BlockNode *open_driver(BlockGraph *graph, const BlockDriver *driver,
 {
     BlockNode *node = node_new(graph, driver);
 
+    node->depth = depth;
     if (!get_generic(node, options, inherit.flags, error) ||
         !check_leftovers(node, options, error) ||
         !block_props_read(driver->props, options, node->state, error))
@@ -371,6 +384,8 @@ static BlockNode *open_driver(BlockGraph *graph, const BlockDriver *driver,
     if (!open_children(node, options, depth, error) || (driver->open && !driver->open(node, error)))
         goto failed;
     node->opened = true;
+    if (!block_open_backing(node, options, error))
+        goto failed;
     if (!block_node_measure(node, error) || !block_perm_update(node, error))
         goto failed;
     return node;
@@ -415,7 +430,7 @@ static BlockNode *open_guessed(BlockGraph *graph, struct json_object *options, B
         !get_flag(options, "cache.no-flush", BLOCK_OPEN_NO_FLUSH, &below_like.flags, error))
         return NULL;
     g_autoptr(BlockNode) below =
-        block_node_open(graph, file, inherit_for(&below_like, &file_slot), depth + 1, error);
+        block_node_open(graph, file, block_node_inherit(&below_like, &file_slot), depth + 1, error);
     if (!below)
         return NULL;
     int64_t n = read_head(below, head, sizeof head);

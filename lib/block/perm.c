@@ -49,7 +49,7 @@ static void perm_by_role(const BlockNode *node, BlockChildRole role, unsigned pe
         break;
     case BLOCK_CHILD_BACKING:
         *child_perm = BLOCK_PERM_CONSISTENT_READ;
-        *child_shared = BLOCK_SHARE_DEFAULT;
+        *child_shared = BLOCK_SHARE_DEFAULT | node->backing_shared;
         break;
     }
     if (node->flags & BLOCK_OPEN_FORCE_SHARE)

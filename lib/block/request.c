@@ -50,7 +50,7 @@ static bool is_serial(const BlockNode *node, const BlockRequest *req)
 {
     uint32_t unit = node->limits.serialize;
 
-    if (req->how & BLOCK_SERIALIZE)
+    if (req->how & BLOCK_SERIALIZE || (node->limits.lone_effects && req->op != BLOCK_WRITE))
         return true;
     return unit > 1 && ((req->at | req->bytes) & (unit - 1));
 }
@@ -234,6 +234,8 @@ static void leave_frame(BlockRequest *req, BlockFrame *frame, int ret)
         while (size < end && !atomic_compare_exchange_weak(&node->size, &size, end))
             ;
     }
+    if (frame->write && node->bitmaps->len)
+        block_bitmaps_note(node, frame->start, frame->end - frame->start);
     block_untrack(frame);
 }
 

@@ -284,7 +284,10 @@ static void test_probe(void)
 
     g_assert_true(g_file_set_contents(env.disk, sector, 512, NULL));
     g_assert_null(block_open_file(env.graph, env.disk, NULL, 0, &error));
-    assert_error(&error, false, "it looks like qcow2");
+    assert_error(&error, false, "a header of 0 bytes");
+    g_assert_true(g_file_set_contents(env.disk, "QED\0", 4, NULL));
+    g_assert_null(block_open_file(env.graph, env.disk, NULL, 0, &error));
+    assert_error(&error, false, "it looks like qed");
     node = block_open_file(env.graph, env.disk, "raw", 0, &error);
     g_assert_no_error(error);
     g_clear_pointer(&node, block_node_unref);

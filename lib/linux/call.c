@@ -49,6 +49,16 @@ static bool takes_descriptor(const LinuxCall *call)
     return *args == 'f' || *args == 'a';
 }
 
+/* Pointers lose their top byte, by the letters that say what is one. */
+static void untag(const LinuxCall *call, uint64_t args[6])
+{
+    static const char pointers[] = "psyzbBSivVtT2NnGP";
+    const char *letter = call->args + (*call->args && strchr("~<>=!", *call->args));
+    for (unsigned i = 0; i < 6 && letter[i] && letter[i] != '@'; i++)
+        if (strchr(pointers, letter[i]) && !(args[i] >> 55 & 1))
+            args[i] &= UINT64_MAX >> 8;
+}
+
 static int64_t perform(LinuxThread *t, const LinuxCall *call)
 {
     if (!call) {
@@ -71,6 +81,8 @@ void linux_do_call(LinuxThread *t)
     const LinuxProcess *p = t->process;
     p->abi->get_call(t->cpu, &t->number, t->args);
     const LinuxCall *call = linux_call_find(p, t->number);
+    if (t->untag && call)
+        untag(call, t->args);
     if (p->abi->open_flags && call)
         open_flags_of_call(p->abi, call, t->args);
     t->restart = t->waiting = false;

@@ -58,6 +58,9 @@ static int64_t get_auxv(const LinuxProcess *p, const uint64_t a[6])
 
 int64_t call_prctl(LinuxThread *t, const uint64_t a[6])
 {
+    int64_t result;
+    if (t->process->abi->prctl && t->process->abi->prctl(t, a, &result))
+        return result;
     switch ((int)a[0]) {
     case PR_GET_SECCOMP: /* filters would see the host's numbers: as a kernel without them */
     case PR_SET_SECCOMP:

@@ -139,6 +139,11 @@ static int start_again(LinuxThread *t, const Target *target, char **envp)
             g_ptr_array_add(env, *e);
         }
     }
+    g_autofree char *cpu = p->abi->exec_cpu ? p->abi->exec_cpu(t->cpu, p->options.cpu) : NULL;
+    if (cpu) { /* the last one counts */
+        g_ptr_array_add(argv, (char *)"-cpu");
+        g_ptr_array_add(argv, cpu);
+    }
     int kept = keep_program(target);
     g_autofree char *number = g_strdup_printf("%d", kept);
     if (kept >= 0) {

@@ -62,8 +62,24 @@ typedef struct LinuxMm {
     uint64_t brk_start, brk;  /* the heap */
     /* RLIMIT_AS and RLIMIT_DATA, of what the guest has; UINT64_MAX: none */
     uint64_t space_limit, data_limit;
+    int more_prot;            /* PROT_* of the guest's ISA beside the usual three */
+    /* pages with PROT_BTI, by number; NULL until there is one. The lock is the last of all. */
+    GMutex guards_lock;
+    GHashTable *guards;
+    uint8_t *tags;            /* tags.c; NULL until there are some */
     Translator *translator;
 } LinuxMm;
+
+/* Of arm64 */
+#define LINUX_PROT_BTI 0x10
+#define LINUX_PROT_MTE 0x20
+
+/* Tags of addr..+size (tags.c), with the lock of mm held: from now on 0, unless there are some already;
+   false: no room. None any more. Those of from for to. */
+#define LINUX_TAGGED 16 /* the byte of a tag of 0 */
+bool tags_add(LinuxMm *mm, uint64_t addr, uint64_t size);
+void tags_drop(LinuxMm *mm, uint64_t addr, uint64_t size);
+void tags_move(LinuxMm *mm, uint64_t from, uint64_t to, uint64_t size);
 
 bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **error);
 /* Bytes that the guest may have at all, and private and writable. */
@@ -83,6 +99,10 @@ int64_t mm_shmat(LinuxMm *mm, int id, uint64_t addr, int flags);
 int64_t mm_shmdt(LinuxMm *mm, uint64_t addr);
 /* The mapping at address, copied; false if there is none. */
 bool mm_find(LinuxMm *mm, uint64_t addr, Vma *out);
+/* Any thread, also with locks of the translator's: whether there is any page with PROT_BTI, and whether that
+   of addr is one. */
+bool mm_guards(LinuxMm *mm);
+bool mm_guarded(LinuxMm *mm, uint64_t addr);
 /* Code made from what may change without a system call is dropped: fence.i and the like. */
 void mm_code_fence(LinuxMm *mm, uint64_t start, uint64_t size);
 /* Calls fn for each mapping in order, with the lock held. */
@@ -142,6 +162,7 @@ void linux_do_call(LinuxThread *t);
 
 typedef struct LinuxTrap {
     bool call;       /* a system call: the CPU's pc is behind it already */
+    bool again;      /* nothing at all: the CPU goes on at its pc */
     int signal, code; /* else a signal */
     uint64_t addr;
 } LinuxTrap;
@@ -165,9 +186,25 @@ typedef struct LinuxAbi {
     const LinuxNumber *numbers;
     unsigned n_numbers;
     uint64_t task_size, mmap_top, pie_base;
-    uint64_t min_stack_frame; /* AT_MINSIGSTKSZ */
+    /* PROT_* that the CPU gives a meaning beside the usual ones, and what the loader adds to those of code of
+       a program with these features (LoadProgram). NULL: none. */
+    int (*more_prot)(const TranslateCpu *cpu);
+    int (*code_prot)(uint32_t features);
+    uint64_t min_stack_frame; /* the least room for a signal frame; AT_MINSIGSTKSZ */
+    /* AT_MINSIGSTKSZ where it depends on the CPU. NULL: min_stack_frame. */
+    uint64_t (*stack_frame)(const TranslateCpu *cpu);
+    /* The -cpu of a program that execve starts, to be freed, if it is not the same (spec). NULL: it always
+       is. */
+    char *(*exec_cpu)(TranslateCpu *cpu, const char *spec);
     /* What the exception of env.exception means. */
     void (*trap)(LinuxThread *t, uint32_t exception, uint64_t value, LinuxTrap *out);
+    /* A signal of the host's that the guest's access raised, which may be made more like the guest's own;
+       true: the access is to be done again. NULL: as it is. */
+    bool (*fault)(LinuxThread *t, siginfo_t *info);
+    /* The CPU was kicked: what of its own it has to say, a signal perhaps. NULL: nothing. */
+    void (*attention)(LinuxThread *t);
+    /* An option of prctl: true when it is this ISA's own, *result then set. NULL: there are none. */
+    bool (*prctl)(LinuxThread *t, const uint64_t args[6], int64_t *result);
     void (*get_call)(TranslateCpu *cpu, uint64_t *number, uint64_t args[6]);
     void (*set_result)(TranslateCpu *cpu, int64_t result);
     /* Back before the system call instruction, with the first argument as it was. */
@@ -279,6 +316,9 @@ struct LinuxThread {
     siginfo_t sent[5];        /* signals of the CPU's that were sent by somebody */
     bool faulted;             /* fault_info is that of TRANSLATE_HOST_FAULT */
     siginfo_t fault_info;
+    uint64_t fault_address, fault_syndrome; /* of the last fault, as the ISA's frames tell it */
+    uint64_t tagged_control;  /* PR_SET_TAGGED_ADDR_CTRL */
+    bool untag;               /* pointers given to system calls may have a top byte */
     uint64_t mask;            /* blocked by the guest: bit signal - 1 */
     uint64_t wait_mask;       /* of the call being done, if waiting */
     bool waiting, waited;     /* waited: the signal to be delivered came while it did */

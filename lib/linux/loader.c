@@ -29,6 +29,7 @@ typedef struct Image {
     int fd;
     LoadProgram *elf;
     uint64_t base; /* added to its addresses */
+    int code_prot; /* more rights of its code */
 } Image;
 
 struct LinuxImages {
@@ -145,9 +146,10 @@ LinuxImages *loader_open(LinuxProcess *p, int *status, GError **error)
 
 /* ---- Mapping ------------------------------------------------------------------------------ */
 
-static int prot_of(const LoadProgramSegment *s)
+static int prot_of(const Image *i, const LoadProgramSegment *s)
 {
-    return (s->read ? PROT_READ : 0) | (s->write ? PROT_WRITE : 0) | (s->execute ? PROT_EXEC : 0);
+    return (s->read ? PROT_READ : 0) | (s->write ? PROT_WRITE : 0) |
+           (s->execute ? PROT_EXEC | i->code_prot : 0);
 }
 
 /* Memory behind the file's bytes: the rest of the last page, which must be zero, and more pages. */
@@ -171,7 +173,7 @@ static bool map_zeros(LinuxMm *mm, const LoadProgramSegment *s, uint64_t base, i
 static bool map_segment(LinuxMm *mm, const Image *i, const LoadProgramSegment *s)
 {
     uint64_t start = (i->base + s->addr) & ~(PAGE - 1), skip = s->addr & (PAGE - 1);
-    int prot = prot_of(s);
+    int prot = prot_of(i, s);
     if (s->file_size &&
         mm_mmap(mm, start, skip + s->file_size, prot, MAP_FIXED | MAP_PRIVATE, i->fd,
                 s->offset - skip, VMA_PLAIN) < 0)
@@ -328,7 +330,7 @@ static void fill_auxv(LinuxProcess *p, const LinuxImages *images, TranslateCpu *
     add_aux(v, AT_RANDOM, random);
     add_aux(v, AT_HWCAP2, p->abi->hwcap(cpu, 1));
     add_aux(v, AT_EXECFN, execfn);
-    add_aux(v, AT_MINSIGSTKSZ, p->abi->min_stack_frame);
+    add_aux(v, AT_MINSIGSTKSZ, p->abi->stack_frame ? p->abi->stack_frame(cpu) : p->abi->min_stack_frame);
     add_aux(v, AT_NULL, 0);
 }
 
@@ -374,6 +376,9 @@ bool loader_load(LinuxProcess *p, LinuxImages *images, TranslateCpu *cpu, uint64
 {
     Image *program = &images->program, *interpreter = &images->interpreter;
     LinuxMm *mm = &p->mm;
+    Image *first = interpreter->elf ? interpreter : program; /* which maps the other's rights itself */
+    mm->more_prot = p->abi->more_prot ? p->abi->more_prot(cpu) : 0;
+    first->code_prot = p->abi->code_prot ? p->abi->code_prot(first->elf->features) & mm->more_prot : 0;
     if (!map_stack(p, error) || !map_image(mm, program, p->abi->pie_base, error))
         return false;
     p->entry = *entry = program->base + program->elf->entry;

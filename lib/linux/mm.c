@@ -12,9 +12,11 @@
  * Room for a mapping is searched downward from where the last was found; what is freed above moves the
  * start of the search up again.
  */
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -36,6 +38,7 @@ bool mm_start(LinuxMm *mm, uint64_t min, uint64_t limit, uint64_t top, GError **
     if (min >= limit || top > limit)
         return fail(error, "no room for the guest's addresses");
     g_mutex_init(&mm->lock);
+    g_mutex_init(&mm->guards_lock);
     mm->vmas = g_tree_new_full(compare, NULL, NULL, g_free);
     mm->min = min;
     mm->limit = limit;
@@ -121,8 +124,56 @@ static uint64_t find_room(LinuxMm *mm, uint64_t size)
 
 /* ---- The tree ------------------------------------------------------------------ */
 
+static void set_guards(LinuxMm *mm, uint64_t addr, uint64_t size, bool on)
+{
+    if (!on && !mm->guards)
+        return;
+    g_mutex_lock(&mm->guards_lock);
+    if (!mm->guards)
+        __atomic_store_n(&mm->guards, g_hash_table_new(NULL, NULL), __ATOMIC_RELEASE);
+    GHashTableIter i;
+    gpointer page;
+    if (!on && size / PAGE > g_hash_table_size(mm->guards)) {
+        g_hash_table_iter_init(&i, mm->guards);
+        while (g_hash_table_iter_next(&i, &page, NULL))
+            if (GPOINTER_TO_SIZE(page) * PAGE - addr < size)
+                g_hash_table_iter_remove(&i);
+    } else {
+        for (uint64_t at = addr; at < addr + size; at += PAGE)
+            if (on)
+                g_hash_table_add(mm->guards, GSIZE_TO_POINTER(at / PAGE));
+            else
+                g_hash_table_remove(mm->guards, GSIZE_TO_POINTER(at / PAGE));
+    }
+    g_mutex_unlock(&mm->guards_lock);
+}
+
+bool mm_guards(LinuxMm *mm)
+{
+    return __atomic_load_n(&mm->guards, __ATOMIC_ACQUIRE) != NULL;
+}
+
+bool mm_guarded(LinuxMm *mm, uint64_t addr)
+{
+    if (!mm_guards(mm))
+        return false;
+    g_mutex_lock(&mm->guards_lock);
+    bool is = g_hash_table_contains(mm->guards, GSIZE_TO_POINTER(addr / PAGE));
+    g_mutex_unlock(&mm->guards_lock);
+    return is;
+}
+
+static bool is_guarded(int prot)
+{
+    return (prot & (LINUX_PROT_BTI | PROT_EXEC)) == (LINUX_PROT_BTI | PROT_EXEC);
+}
+
 static void insert(LinuxMm *mm, Vma v)
 {
+    if (is_guarded(v.prot))
+        set_guards(mm, v.start, v.end - v.start, true);
+    if (v.prot & LINUX_PROT_MTE)
+        tags_add(mm, v.start, v.end - v.start);
     Vma *copy = g_new(Vma, 1);
     *copy = v;
     GTreeNode *node = g_tree_insert_node(mm->vmas, copy, copy);
@@ -158,6 +209,8 @@ static void split_at(LinuxMm *mm, uint64_t addr)
 static bool forget(LinuxMm *mm, uint64_t addr, uint64_t size)
 {
     bool code = false;
+    set_guards(mm, addr, size, false);
+    tags_drop(mm, addr, size);
     split_at(mm, addr);
     split_at(mm, addr + size);
     for (;;) {
@@ -180,7 +233,7 @@ static void drop_code(LinuxMm *mm, uint64_t addr, uint64_t size)
 
 static int host_prot(int prot)
 {
-    return (prot & ~PROT_EXEC) | (prot & PROT_EXEC ? PROT_READ : 0);
+    return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
 }
 
 /* ---- System calls ------------------------------------------------------------------ */
@@ -261,6 +314,13 @@ static int64_t map_at(LinuxMm *mm, Vma v, int flags, int fd, uint64_t offset, bo
     return (int64_t)v.start;
 }
 
+/* Memory that is a file's on a disk has none. */
+static bool has_tags(int flags, int fd)
+{
+    struct statfs fs;
+    return flags & MAP_ANONYMOUS || (!fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC);
+}
+
 int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, int fd,
                 uint64_t offset, VmaKind kind)
 {
@@ -271,7 +331,9 @@ int64_t mm_mmap(LinuxMm *mm, uint64_t addr, uint64_t size, int prot, int flags, 
     if (size > mm->limit)
         return -ENOMEM;
     size = PAGE_UP(size);
-    Vma v = {.prot = (uint8_t)(prot & 7), .kind = (uint8_t)kind,
+    if (prot & mm->more_prot & LINUX_PROT_MTE && !has_tags(flags, fd))
+        return -EINVAL;
+    Vma v = {.prot = (uint8_t)(prot & (7 | mm->more_prot)), .kind = (uint8_t)kind,
              .shared = (flags & MAP_TYPE) != MAP_PRIVATE};
     g_mutex_lock(&mm->lock);
     if (fixed) {
@@ -351,7 +413,7 @@ int64_t mm_mprotect(LinuxMm *mm, uint64_t addr, uint64_t size, int prot)
         return -EINVAL;
     if (!size)
         return 0;
-    if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
+    if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | mm->more_prot))
         return -EINVAL;
     if (!in_range(mm, addr, size) || PAGE_UP(size) > mm->limit - addr)
         return -ENOMEM;
@@ -370,8 +432,11 @@ int64_t mm_mprotect(LinuxMm *mm, uint64_t addr, uint64_t size, int prot)
              n = g_tree_node_next(n)) {
             Vma *v = vma_of(n);
             code = code || v->prot & PROT_EXEC;
-            v->prot = (uint8_t)prot;
+            v->prot = (uint8_t)(prot | (v->prot & LINUX_PROT_MTE)); /* which is not taken back */
+            if (v->prot & LINUX_PROT_MTE)
+                tags_add(mm, v->start, v->end - v->start);
         }
+        set_guards(mm, addr, size, is_guarded(prot));
         if (code)
             drop_code(mm, addr, size);
     }
@@ -406,6 +471,8 @@ static int64_t grow(LinuxMm *mm, Vma v, uint64_t old, uint64_t old_size, uint64_
     p = mremap(guest_ptr(old), old_size, size, flags | MREMAP_FIXED, guest_ptr(to));
     if (p == MAP_FAILED)
         return -errno;
+    if (v.prot & LINUX_PROT_MTE)
+        tags_move(mm, old, to, MIN(old_size, size));
     if (old_size && !(flags & MREMAP_DONTUNMAP) && forget(mm, old, old_size))
         drop_code(mm, old, old_size);
     v.start = to;

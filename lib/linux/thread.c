@@ -50,17 +50,25 @@ static void on_exception(void *opaque, TranslateCpu *cpu, uint32_t exception, ui
 {
     LinuxThread *t = opaque;
     LinuxTrap trap = {.signal = SIGSEGV, .code = SEGV_MAPERR};
+    const LinuxAbi *abi = t->process->abi;
     if (exception != TRANSLATE_HOST_FAULT)
-        t->process->abi->trap(t, exception, value, &trap);
+        abi->trap(t, exception, value, &trap);
+    else if (t->faulted && abi->fault)
+        trap.again = abi->fault(t, &t->fault_info);
     if (trap.call)
         linux_do_call(t);
+    else if (trap.again)
+        t->faulted = false;
     else
         signals_raise(t, trap.signal, trap.code, trap.addr);
 }
 
 static void on_attention(void *opaque, TranslateCpu *cpu)
 {
-    signals_deliver(opaque);
+    LinuxThread *t = opaque;
+    if (t->process->abi->attention)
+        t->process->abi->attention(t);
+    signals_deliver(t);
 }
 
 static void on_fence(void *opaque, uint64_t start, uint64_t size)

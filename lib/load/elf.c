@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "load/load_priv.h"
 
-enum { ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, PT_INTERP = 3, PF_X = 1, PF_W = 2, PF_R = 4, EM_RISCV = 243 };
+enum { ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, PT_INTERP = 3, PF_X = 1, PF_W = 2, PF_R = 4, PT_GNU_PROPERTY = 0x6474e553,
+       EM_AARCH64 = 183, EM_RISCV = 243 };
 
 typedef struct Elf {
     const uint8_t *data;
@@ -236,6 +237,25 @@ static bool add_segment(const Elf *e, const Ehdr *h, const Phdr *p, unsigned n,
     return true;
 }
 
+/* PT_GNU_PROPERTY: a note with properties, each a type and a size before it. What is damaged says nothing. */
+static uint32_t read_features(const Elf *e, const Phdr *p)
+{
+    const uint64_t head = 16, align = e->is64 ? 8 : 4;
+    const uint32_t feature_1_and = 0xc0000000;
+    if (p->filesz < head || p->offset > e->size || p->filesz > e->size - p->offset || get32(e, p->offset) != 4 ||
+        get32(e, p->offset + 8) != 5 || memcmp(e->data + p->offset + 12, "GNU", 4))
+        return 0;
+    for (uint64_t at = head; p->filesz - at >= 12;) {
+        uint64_t size = get32(e, p->offset + at + 4), step = (8 + size + align - 1) & ~(align - 1);
+        if (get32(e, p->offset + at) == feature_1_and && size == 4)
+            return get32(e, p->offset + at + 8);
+        if (step > p->filesz - at)
+            break;
+        at += step;
+    }
+    return 0;
+}
+
 static bool read_program(const Elf *e, const Ehdr *h, LoadProgram *program, GError **error)
 {
     program->segments = g_new0(LoadProgramSegment, h->phnum);
@@ -244,6 +264,8 @@ static bool read_program(const Elf *e, const Ehdr *h, LoadProgram *program, GErr
         read_phdr(e, h->phoff + (uint64_t)i * h->phentsize, &p);
         if (p.type == PT_INTERP && !read_interpreter(e, &p, program, error))
             return false;
+        if (p.type == PT_GNU_PROPERTY && h->machine == EM_AARCH64)
+            program->features = read_features(e, &p);
         if (p.type == PT_LOAD && p.memsz && !add_segment(e, h, &p, i, program, error))
             return false;
     }

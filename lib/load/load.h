@@ -91,6 +91,7 @@ typedef struct {
     uint64_t align;                /* of the segments, a power of two, at least 4096 */
     uint64_t low, high;            /* first byte and the byte behind the last, page-aligned */
     char *interpreter;             /* PT_INTERP; NULL: none */
+    uint32_t features;             /* of AArch64, GNU_PROPERTY_AARCH64_FEATURE_1_AND: bit 0 BTI */
     LoadProgramSegment *segments;  /* in order of address; they do not overlap */
     size_t count;                  /* at least 1 */
 } LoadProgram;

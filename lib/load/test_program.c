@@ -101,10 +101,40 @@ static void test_refused(void)
 #undef TRY
 }
 
+/* The property that says whether code may be guarded; damage says that it may not. */
+static void test_features(void)
+{
+    static const uint32_t note[] = {4, 32, 5, 0x00554e47 /* GNU */, 0xc0000001, 4, 7, 0, 0xc0000000, 4, 3, 0};
+    static const struct { unsigned at; uint32_t value, features; } changes[] = {
+        {0, 4, 3}, {10, 1, 1}, {8, 0xc0000002, 0}, {0, 5, 0}, {2, 4, 0}, {3, 0, 0}, {5, 1000, 0}, {5, UINT32_MAX, 0},
+        {9, 8, 0},
+    };
+    File f;
+    for (unsigned i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autoptr(GError) error = NULL;
+        make(&f);
+        f.eh.e_machine = EM_AARCH64;
+        f.ph[3] = (Elf64_Phdr){.p_type = PT_GNU_PROPERTY, .p_offset = 0x2000, .p_filesz = sizeof note};
+        memcpy((uint8_t *)&f + 0x2000, note, sizeof note);
+        memcpy((uint8_t *)&f + 0x2000 + 4 * changes[i].at, &changes[i].value, 4);
+        g_autoptr(LoadProgram) p = load_program((uint8_t *)&f, sizeof f, "prog", &error);
+        g_assert_no_error(error);
+        g_assert_cmphex(p->features, ==, changes[i].features);
+        f.ph[3].p_offset = UINT64_MAX - 8;
+        g_autoptr(LoadProgram) outside = load_program((uint8_t *)&f, sizeof f, "prog", NULL);
+        g_assert_cmphex(outside ? outside->features : 0, ==, 0);
+        f.ph[3].p_offset = 0x2000;
+        f.eh.e_machine = EM_RISCV;
+        g_autoptr(LoadProgram) other = load_program((uint8_t *)&f, sizeof f, "prog", NULL);
+        g_assert_cmphex(other->features, ==, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/program/accepted", test_accepted);
     g_test_add_func("/program/refused", test_refused);
+    g_test_add_func("/program/features", test_features);
     return g_test_run();
 }

@@ -188,50 +188,6 @@ static void eval_aes(const IrOp *op, IrValue *v, const IrValue *a)
     }
 }
 
-/* ---- SHA-256 (FIPS 180-4) */
-
-static uint32_t rotate32(uint32_t v, unsigned n)
-{
-    return v >> n | v << (32 - n);
-}
-
-static void eval_sha256(const IrOp *op, IrValue *v, const IrValue *a, const IrValue *b, const IrValue *c)
-{
-    uint32_t s[8], w[4];
-    memcpy(s, a->bytes, 16);
-    memcpy(s + 4, b->bytes, 16);
-    memcpy(w, c->bytes, 16);
-    for (unsigned i = 0; i < 4; i++) {
-        uint32_t t1 = s[7] + (rotate32(s[4], 6) ^ rotate32(s[4], 11) ^ rotate32(s[4], 25)) +
-                      ((s[4] & s[5]) ^ (~s[4] & s[6])) + w[i];
-        uint32_t t2 = (rotate32(s[0], 2) ^ rotate32(s[0], 13) ^ rotate32(s[0], 22)) +
-                      ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 28);
-        s[0] = t1 + t2;
-        s[4] += t1;
-    }
-    memset(v, 0, sizeof *v);
-    memcpy(v->bytes, s + (op->imm ? 4 : 0), 16);
-}
-
-static void eval_sha256_schedule(const IrOp *op, IrValue *v, const IrValue *a, const IrValue *b)
-{
-    uint32_t x[4], y[4], r[4];
-    memcpy(x, a->bytes, 16);
-    memcpy(y, b->bytes, 16);
-    for (unsigned i = 0; i < 4; i++) {
-        if (op->code == IR_VSHA256S0) {
-            uint32_t s = i < 3 ? x[i + 1] : y[0];
-            r[i] = x[i] + (rotate32(s, 7) ^ rotate32(s, 18) ^ s >> 3);
-        } else {
-            uint32_t s = i < 2 ? y[i + 2] : r[i - 2];
-            r[i] = x[i] + (rotate32(s, 17) ^ rotate32(s, 19) ^ s >> 10);
-        }
-    }
-    memset(v, 0, sizeof *v);
-    memcpy(v->bytes, r, 16);
-}
-
 bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c)
 {
     unsigned size = 1u << op->sub;
@@ -261,10 +217,10 @@ bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue 
         eval_aes(op, &v, a);
         break;
     case IR_VSHA256:
-        eval_sha256(op, &v, a, b, c);
+        ir_eval_sha256(op, &v, a, b, c);
         break;
-    case IR_VSHA256S0: case IR_VSHA256S1:
-        eval_sha256_schedule(op, &v, a, b);
+    case IR_VSHA:
+        ir_eval_sha(op, &v, a, b);
         break;
     default:
         if (op->code > IR_VINSERT) {

@@ -401,9 +401,16 @@ IrRef ir_vinsert(IrBuilder *b, IrRef v, unsigned lane, IrRef scalar)
 
 /* memory */
 
+static IrRef without_top(IrBuilder *b, IrRef base)
+{
+    return b->ignore_top ? ir_binary(b, IR_AND, base, ir_const(b, IR_I64, UINT64_MAX >> 8)) : base;
+}
+
 /* Folds a constant addend of the base into the displacement. */
 static IrRef split_base(IrBuilder *b, IrMem mem, IrRef base, int32_t *disp)
 {
+    if (b->ignore_top)
+        return without_top(b, base);
     const IrOp *op = &b->ops[base];
     int64_t sum;
     if (op->code == IR_ADD && op->type == IR_I64 && b->ops[op->b].code == IR_CONST &&
@@ -453,24 +460,28 @@ void ir_store(IrBuilder *b, IrMem mem, IrRef base, int32_t disp, IrRef value)
 
 IrRef ir_atomic(IrBuilder *b, IrAtomic what, IrType type, IrMem mem, IrRef base, IrRef value)
 {
+    base = without_top(b, base);
     return ir_op(b, (IrOp){.code = IR_ATOMIC, .type = type, .sub = what, .a = base, .b = value,
                            .imm = mem_imm(mem | IR_MEM_WRITES, 0)});
 }
 
 IrRef ir_cas(IrBuilder *b, IrType type, IrMem mem, IrRef base, IrRef expected, IrRef desired)
 {
+    base = without_top(b, base);
     return ir_op(b, (IrOp){.code = IR_CAS, .type = type, .a = base, .b = expected, .c = desired,
                            .imm = mem_imm(mem | IR_MEM_WRITES, 0)});
 }
 
 IrRef ir_load_linked(IrBuilder *b, IrType type, IrMem mem, IrRef base)
 {
+    base = without_top(b, base);
     return ir_op(b,
                  (IrOp){.code = IR_LOAD_LINKED, .type = type, .a = base, .imm = mem_imm(mem, 0)});
 }
 
 IrRef ir_store_cond(IrBuilder *b, IrMem mem, IrRef base, IrRef value)
 {
+    base = without_top(b, base);
     return ir_op(b, (IrOp){.code = IR_STORE_COND, .type = IR_I8, .a = base, .b = value,
                            .imm = mem_imm(mem | IR_MEM_WRITES, 0)});
 }

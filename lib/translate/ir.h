@@ -86,6 +86,13 @@ typedef enum { /* FCLASS, as the bits of RISC-V fclass */
     IR_CLASS_POS_NORMAL = 64, IR_CLASS_POS_INF = 128, IR_CLASS_SNAN = 256, IR_CLASS_QNAN = 512,
 } IrFClass;
 
+typedef enum { /* VSHA */
+    IR_SHA256_SCHEDULE0, /* a + sigma0 of the next words: a's upper three, b's first */
+    IR_SHA256_SCHEDULE1, /* a + sigma1 of the words two before: b's upper two, then the first two results */
+    /* SHA1, four rounds: a A to D, b words, E in the first of them; the constant is added */
+    IR_SHA1_CHOOSE, IR_SHA1_PARITY, IR_SHA1_MAJORITY,
+} IrSha;
+
 typedef enum {
     IR_ATOMIC_SWAP, IR_ATOMIC_ADD, IR_ATOMIC_AND, IR_ATOMIC_OR, IR_ATOMIC_XOR,
     IR_ATOMIC_MIN, IR_ATOMIC_MAX, IR_ATOMIC_MINU, IR_ATOMIC_MAXU,
@@ -181,6 +188,8 @@ typedef struct IrBuilder {
     /* for front ends */
     uint64_t mode;       /* the guest's mode key, from its `mode` callback */
     const void *cpu;     /* the guest's CPU struct: constant properties only */
+    bool ignore_top;     /* memory operations made from now on: bits 56 to 63 of the base count as 0 */
+    uint64_t start;      /* physical address of the region's start; user mode: the guest's address */
     int64_t insn;        /* offset of the current instruction from the region's start */
     unsigned length;     /* its length, set by the front end */
     IrFlow flow;         /* set by ir_exit and friends */

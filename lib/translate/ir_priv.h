@@ -26,6 +26,9 @@ bool ir_is_live_slot_value(const IrBuilder *b, IrRef v);
 void ir_eval(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
 /* eval_vec.c: the same of vectors; false: no operation on them. */
 bool ir_eval_vector(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+/* VSHA256, VSHA: eval_sha.c */
+void ir_eval_sha256(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b, const IrValue *c);
+void ir_eval_sha(const IrOp *op, IrValue *r, const IrValue *a, const IrValue *b);
 
 #define IR_FUSED_SUM 2
 #define IR_NO_SLOT UINT32_MAX

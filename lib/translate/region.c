@@ -44,6 +44,8 @@ static void start_form(TranslateCpu *cpu, Region *r, Former *f)
     ir_builder_reset(b);
     b->mode = r->mode;
     b->cpu = cpu;
+    b->start = r->phys;
+    b->ignore_top = false;
     b->former = f;
     b->may_follow = NULL;
     b->label_of = NULL;

@@ -392,6 +392,7 @@ static void op_vector(IrBuilder *b, GRand *r, Pool *p)
     case IR_VWIDENS: case IR_VWIDENU: op.sub = (uint8_t)g_rand_int_range(r, 0, 3); break;
     case IR_VCLMUL: op.imm = g_rand_int(r) & 0x11; break;
     case IR_VSHA256: op.imm = g_rand_int_range(r, 0, 2); break;
+    case IR_VSHA: op.imm = g_rand_int_range(r, 0, IR_SHA1_MAJORITY + 1); break;
     case IR_VAES: op.imm = g_rand_int_range(r, 0, 4); break;
     case IR_VFMA: op.imm = g_rand_int_range(r, 0, 16); break;
     case IR_VFMIN: case IR_VFMAX: op.imm = g_rand_int_range(r, 0, 4); break;

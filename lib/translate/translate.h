@@ -267,6 +267,13 @@ uint64_t translate_pc(TranslateCpu *cpu);
  * translate_raise). value in guest order given by mem. */
 bool translate_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
 bool translate_store(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t value);
+/* From helpers: n bytes in memory order; false: a fault is pending, some of them may be done. */
+bool translate_copy_in(TranslateCpu *cpu, void *to, uint64_t address, size_t n);
+bool translate_copy_out(TranslateCpu *cpu, uint64_t address, const void *from, size_t n);
+/* From helpers: as translate_load, but nothing is raised when it is false. */
+bool translate_try_load(TranslateCpu *cpu, uint64_t address, IrMem mem, uint64_t *value);
+/* From helpers, user mode: whether the byte may be written; false: a fault is pending. Elsewhere: true. */
+bool translate_probe_store(TranslateCpu *cpu, uint64_t address);
 /* Physical memory, little-endian unless mem says IR_MEM_BE; RAM or MMIO. False: bus error. */
 bool translate_phys_load(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t *value);
 bool translate_phys_store(TranslateCpu *cpu, uint64_t phys, IrMem mem, uint64_t value);

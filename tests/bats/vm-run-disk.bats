@@ -204,8 +204,8 @@ check_rewrite()
     [[ $output == *"'d0' is already in use"* ]]
     usage -drive file=disk.img,format=raw,if=none,id=d0 -drive file=disk.img,format=raw,if=none,id=d0
     [[ $output == *d0* ]]
-    usage -drive file=disk.img,format=qcow2
-    [[ $output == *"'qcow2' is not there yet"* ]]
+    usage -drive file=disk.img,format=vmdk
+    [[ $output == *"'vmdk' is not there yet"* ]]
     usage -drive file=disk.img,format=raw,if=floppy
     [[ $output == *if=virtio* ]]
     usage -device virtio-rng-device,rng=r9

@@ -33,7 +33,6 @@ static void names(void)
     say("subreaper", prctl(PR_GET_CHILD_SUBREAPER, &value));
     printf("%d\n", value);
     say("unknown", prctl(123456, 0, 0, 0, 0));
-    say("sve", prctl(PR_SVE_GET_VL));
     struct utsname u;
     say("uname", uname(&u));
     printf("%s\n", u.sysname);

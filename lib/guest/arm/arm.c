@@ -14,6 +14,11 @@
 #define X(n) [SLOT_X + (n)] = {.name = "x" #n, .offset = FIELD(x) + 8 * (n), .type = IR_I64}
 #define V(n) [SLOT_V + (n)] = {.name = "v" #n, .offset = FIELD(v[n]), .type = IR_V128}
 #define S(slot, member) [slot] = {.name = #member, .offset = FIELD(member), .type = IR_I64}
+#define PAC(n) \
+    [SLOT_PAC + 2 * (n)] = {.name = "key" #n, .offset = FIELD(pac_keys[n]), .type = IR_I64}, \
+    [SLOT_PAC + 2 * (n) + 1] = {.name = "key" #n "h", .offset = FIELD(pac_keys[n][1]), .type = IR_I64}
+
+#define P(n) [SLOT_P + (n)] = {.name = "p" #n, .offset = FIELD(p[n]), .type = IR_I64}
 
 static const IrSlot slots[SLOT_COUNT] = {
     X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15),
@@ -23,12 +28,18 @@ static const IrSlot slots[SLOT_COUNT] = {
     V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28), V(29), V(30), V(31),
     [SLOT_FLAGS] = {.name = "nzcv", .offset = FIELD(flags), .type = IR_FLAGS},
     S(SLOT_TPIDR, tpidr), S(SLOT_PAIR_ADDRESS, pair_address), S(SLOT_PAIR_LOW, pair_low),
-    S(SLOT_PAIR_HIGH, pair_high),
+    S(SLOT_PAIR_HIGH, pair_high), S(SLOT_PSTATE, pstate),
+    S(SLOT_BTYPE, btype),
+    PAC(0), PAC(1), PAC(2), PAC(3), PAC(4),
     [SLOT_QC] = {.name = "qc", .offset = FIELD(qc), .type = IR_V128},
+    S(SLOT_Z_STALE, z_stale), S(SLOT_SVE_ADDRESS, sve_address),
+    P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15), P(16),
 };
 #undef X
 #undef V
 #undef S
+#undef PAC
+#undef P
 
 /* By how often compiled programs use them; the last are the compiler's own scratch. */
 static const uint16_t int_pins[] = {
@@ -43,6 +54,7 @@ static const uint16_t float_pins[] = {
 #undef V
 
 #define RW (IR_HELPER_READS | IR_HELPER_WRITES)
+#define FP_SCALAR IR_HELPER_READS | IR_HELPER_FPENV, IR_I64
 const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_CRC32] = {"crc32", arm_helper_crc32, IR_HELPER_PURE, IR_I64},
     [HELPER_SET_FPCR] = {"set_fpcr", arm_helper_set_fpcr, RW | IR_HELPER_FPENV, IR_VOID},
@@ -55,10 +67,30 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_LANES] = {"lanes", arm_helper_lanes, RW, IR_VOID},
     [HELPER_FP_LANES] = {"fp_lanes", arm_helper_fp_lanes, RW | IR_HELPER_FPENV, IR_VOID},
     [HELPER_PERMUTE] = {"permute", arm_helper_permute, RW, IR_VOID},
-    [HELPER_CRYPTO] = {"crypto", arm_helper_crypto, RW, IR_VOID},
     [HELPER_FCVT_FIXED] = {"fcvt_fixed", arm_helper_fcvt_fixed, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FIXED_FCVT] = {"fixed_fcvt", arm_helper_fixed_fcvt, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FCVT_HALF] = {"fcvt_half", arm_helper_fcvt_half, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
+    [HELPER_HALF_LANES] = {"half_lanes", arm_helper_half_lanes, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_HALF_FMA] = {"half_fma", arm_helper_half_fma, FP_SCALAR},
+    [HELPER_HALF_COMPARE] = {"half_compare", arm_helper_half_compare, FP_SCALAR},
+    [HELPER_HALF_TO_INT] = {"half_to_int", arm_helper_half_to_int, FP_SCALAR},
+    [HELPER_HALF_FROM_INT] = {"half_from_int", arm_helper_half_from_int, FP_SCALAR},
+    [HELPER_DOT] = {"dot", arm_helper_dot, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_CRYPTO3] = {"crypto3", arm_helper_crypto3, RW, IR_VOID},
+    [HELPER_QARMA] = {"qarma", arm_helper_qarma, IR_HELPER_READS, IR_I64},
+    [HELPER_BRANCH_TARGET] = {"branch_target", arm_helper_branch_target, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_CHECK] = {"tag_check", arm_helper_tag_check, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_TAG_ALIGNED] = {"tag_aligned", arm_helper_tag_aligned, IR_HELPER_READS | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_LOAD_TAG] = {"load_tag", arm_helper_load_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_STORE_TAG] = {"store_tag", arm_helper_store_tag, RW, IR_VOID},
+    [HELPER_ADD_TAG] = {"add_tag", arm_helper_add_tag, IR_HELPER_READS, IR_I64},
+    [HELPER_RANDOM_TAG] = {"random_tag", arm_helper_random_tag, RW, IR_I64},
+    [HELPER_RANDOM] = {"random", arm_helper_random, IR_HELPER_READS, IR_I64},
+    [HELPER_SVE] = {"sve", arm_helper_sve, RW, IR_VOID},
+    [HELPER_SVE_VALUE] = {"sve_value", arm_helper_sve, RW, IR_I64},
+    [HELPER_SVE_FP] = {"sve_fp", arm_helper_sve, RW | IR_HELPER_FPENV, IR_VOID},
+    [HELPER_SVE_MEM] = {"sve_mem", arm_helper_sve, RW | IR_HELPER_FAULTS, IR_VOID},
+    [HELPER_SVE_START] = {"sve_start", arm_helper_sve_start, 0, IR_VOID},
 };
 
 static void dump(TranslateCpu *base, GString *out)

@@ -14,12 +14,22 @@ static inline ArmCpu *arm_of(TranslateCpu *cpu)
 /* Slots: x0..x30 and sp, v0..v31, then these. */
 enum {
     SLOT_X = 0, SLOT_SP = 31, SLOT_V = 32, SLOT_FLAGS = 64, SLOT_TPIDR,
-    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC, SLOT_COUNT
+    SLOT_PAIR_ADDRESS, SLOT_PAIR_LOW, SLOT_PAIR_HIGH, SLOT_QC,
+    SLOT_PSTATE, SLOT_PAC, SLOT_BTYPE = SLOT_PAC + 10,
+    SLOT_Z_STALE, SLOT_P, SLOT_P_END = SLOT_P + 16, /* P0 to P15, FFR: their first 64 bits */
+    SLOT_SVE_ADDRESS,
+    SLOT_COUNT
 };
 
 /* The mode key. */
 #define MODE_DN 1u
 #define MODE_FZ 2u
+#define MODE_GUARDS 4u                         /* BTYPE is kept, and looked at in guarded pages */
+#define MODE_TAGGED 8u                         /* the top byte of addresses is cut off */
+#define MODE_TAG_CHECKS 0x100u                 /* accesses are checked */
+#define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
+#define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
+#define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */
 enum {
@@ -31,10 +41,20 @@ enum {
     HELPER_SERVICE,    /* (number, key, instruction) */
     HELPER_LANES,      /* (the halves of an ArmLanes of simd_priv.h) */
     HELPER_FP_LANES,   /* the same, floating point */
-    HELPER_PERMUTE, HELPER_CRYPTO, /* (kind, instruction) */
+    HELPER_PERMUTE,    /* (kind, instruction) */
     HELPER_FCVT_FIXED, /* (float bits, scale | 256 unsigned | 512 64 bits | 1024 double): the integer */
     HELPER_FIXED_FCVT, /* (integer, the same): the float */
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
+    /* halves: lanes; a scalar x * y + z; compared; from and to integers */
+    HELPER_HALF_LANES, HELPER_HALF_FMA, HELPER_HALF_COMPARE, HELPER_HALF_TO_INT, HELPER_HALF_FROM_INT,
+    HELPER_DOT, HELPER_CRYPTO3, /* ext_priv.h */
+    HELPER_RANDOM,
+    HELPER_QARMA,
+    HELPER_BRANCH_TARGET, /* (BTYPE): raises */
+    /* mte.c */
+    HELPER_TAG_CHECK, HELPER_TAG_ALIGNED, HELPER_LOAD_TAG, HELPER_STORE_TAG, HELPER_ADD_TAG, HELPER_RANDOM_TAG,
+    /* (the halves of an ArmSve of sve_priv.h, two numbers): by what they touch */
+    HELPER_SVE, HELPER_SVE_VALUE, HELPER_SVE_FP, HELPER_SVE_MEM, HELPER_SVE_START,
     HELPER_COUNT
 };
 extern const IrHelper arm_helpers[HELPER_COUNT];
@@ -51,13 +71,29 @@ HELPER(service);
 HELPER(lanes);
 HELPER(fp_lanes);
 HELPER(permute);
-HELPER(crypto);
 HELPER(fcvt_fixed);
 HELPER(fixed_fcvt);
 HELPER(fcvt_half);
+HELPER(half_lanes);
+HELPER(half_fma);
+HELPER(half_compare);
+HELPER(half_to_int);
+HELPER(half_from_int);
+HELPER(dot);
+HELPER(crypto3);
+HELPER(random);
+HELPER(qarma);
+HELPER(branch_target);
+HELPER(tag_check);
+HELPER(tag_aligned);
+HELPER(load_tag);
+HELPER(store_tag);
+HELPER(add_tag);
+HELPER(random_tag);
+HELPER(sve);
+HELPER(sve_start);
 
 /* user.c */
-void arm_user_mode(TranslateCpu *cpu);
 void arm_user_reset(TranslateCpu *cpu, uint64_t entry);
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access,
                  TranslateTrouble trouble, TranslateFault *fault);
@@ -66,7 +102,12 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp);
 /* model.c */
 void arm_list_models(GString *out);
 bool arm_configure(TranslateCpu *cpu, const char *spec, GError **error);
+/* An ID register, CRm << 3 | op2 of S3_0_C0_Cm_op2; false: there is none at EL0. */
+bool arm_id_register(const ArmProps *p, unsigned reg, uint64_t *value);
 void arm_describe(TranslateCpu *cpu, GString *out);
+/* sve_model.c: vector lengths into p, and the CPU's own */
+struct Options;
+bool arm_sve_configure(ArmCpu *cpu, struct Options *options, ArmProps *p, GError **error);
 
 /* translation */
 typedef struct ArmTrans {
@@ -78,6 +119,11 @@ typedef struct ArmTrans {
 
 /* flags.c */
 TranslateFlagsUse arm_flags_use(const uint8_t *code, unsigned available, int64_t *target);
+/* trans_sve.c: before an instruction of SVE; false: it is left, and comes again in another mode. */
+bool arm_sve_enter(ArmTrans *c);
+/* After another instruction, whose operations start at `first`: V registers written end at 128 bits. */
+void arm_sve_after(ArmTrans *c, unsigned first);
+
 bool arm_insn(IrBuilder *b, const uint8_t *code, unsigned available);
 
 enum { ZR = 31 };
@@ -122,6 +168,25 @@ static inline bool arm_undefined(ArmTrans *c)
     ir_raise(c->b, ARM_UNDEFINED, ir_const(c->b, IR_I64, c->bits));
     return true;
 }
+
+/* trans_int.c: to an address: op 0 BR, 1 BLR, 2 RET, by register rn. */
+void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to);
+/* trans_bti.c: before the first instruction of a region; before BR and BLR by register rn. */
+void arm_check_target(ArmTrans *c);
+void arm_set_btype(ArmTrans *c, bool call, int rn);
+/* trans_mte.c: before an instruction that accesses memory; DC GVA. */
+void arm_check_tags(ArmTrans *c);
+void arm_tag_block(ArmTrans *c, IrRef address);
+/* trans_pauth.c: a hint that is one of pointer authentication; false: it is none, or does nothing. */
+bool arm_pauth_hint(ArmTrans *c, unsigned hint);
+/* pauth.c */
+uint64_t arm_qarma5(uint64_t data, uint64_t modifier, uint64_t key0, uint64_t key1);
+
+/* trans_pstate.c: a bit of PSTATE by the encoding of its register, op1 << 3 | op2 of MSR (immediate), and
+   by that of MRS, op2 of S3_3_C4_C2_op2; 0: there is none. */
+uint32_t arm_pstate_immediate(const ArmProps *p, unsigned op);
+uint32_t arm_pstate_register(const ArmProps *p, unsigned op2);
+void arm_put_pstate(ArmTrans *c, uint32_t bit, IrRef from); /* that bit of from */
 
 /* trans_int.c: whether condition cc (0..15) holds: i8. */
 IrRef arm_condition(ArmTrans *c, unsigned cc);

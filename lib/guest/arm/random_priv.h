@@ -17,6 +17,7 @@
 #define SCRATCH 512
 #define MAX_UNITS 24
 #define MAX_CODE 128
+#define FILES 9
 
 /* Both what a group starts with and what it leaves, in the guest's memory. */
 typedef struct Record {
@@ -39,7 +40,7 @@ typedef struct Pattern {
 
 typedef struct Gen {
     uint64_t state;
-    GArray *patterns[5]; /* a file each: int mem sys fp simd */
+    GArray *patterns[FILES]; /* a file each: int mem sys fp simd, then those of extensions */
     IrBuilder *b;        /* to ask the decoder */
     Group *g;
 } Gen;
@@ -230,6 +231,13 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
     word = set_field(word, 5, 5, TEMP);
     if (!strcmp(p->name, "exclusive")) {
         return emit_exclusive(gen, word);
+    } else if (is(p, "ldapur")) {
+        word = set_field(set_field(word, 0, 5, below(gen, 24)), 12, 9, 8 * below(gen, 8) - 32u);
+        if (!gen_known(gen, word))
+            return false;
+        emit_address(gen, 8, 32);
+        emit(gen, word);
+        return true;
     } else if (is(p, "cas") || is(p, "atomic") || is(p, "ordered")) {
         word = set_field(set_field(word, 0, 5, below(gen, 24)), 16, 5, below(gen, 24));
         if (is(p, "atomic")) {
@@ -244,6 +252,18 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
             return false;
         emit_address(gen, 8, 0);
         emit(gen, word);
+        return true;
+    }
+    if (pair && (word & 0xfe400000) == 0x68000000) /* STGP, see below */
+        return false;
+    if (is(p, "stg") || is(p, "stgp")) { /* there are no tags */
+        word = set_field(set_field(word, 0, 5, below(gen, 24)), is(p, "stg") ? 12 : 15, 5, 0);
+        word = is(p, "stgp") ? set_field(word, 20, 2, 0) : set_field(word, 17, 4, 0);
+        if (!gen_known(gen, word))
+            return false;
+        emit_address(gen, 16, 32);
+        emit(gen, word);
+        emit(gen, MOVZ(TEMP, 0));
         return true;
     }
     if (!vec && !is(p, "multi") && !is(p, "single"))
@@ -280,12 +300,20 @@ static inline bool emit_memory(Gen *gen, const Pattern *p)
 /* Only registers of state that both sides have. */
 static inline bool emit_system(Gen *gen, const Pattern *p)
 {
-    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040}; /* nzcv fpcr fpsr tpidr */
+    /* nzcv fpcr fpsr tpidr dit ssbs tco */
+    static const uint32_t regs[] = {0xd51b4200, 0xd51b4400, 0xd51b4420, 0xd51bd040, 0xd51b42a0, 0xd51b42c0, 0xd51b42e0};
+    if (is(p, "msr_imm")) {
+        uint32_t word = fill(gen, p);
+        bool known = gen_known(gen, word);
+        if (known)
+            emit(gen, word);
+        return known;
+    }
     if (is(p, "hint") || is(p, "barrier")) {
         uint32_t word = fill(gen, p), op = FIELD(word, 5, 7);
         if (is(p, "hint") && (op == 3 || op == 2)) /* WFI and WFE wait */
             return false;
-        if (is(p, "hint") && op >= 7) /* pointer authentication changes registers if it is there */
+        if (is(p, "hint") && (op == 7 || (op >= 8 && op < 32))) /* see emit_pauth */
             word = 0xd503201f;
         if (!gen_known(gen, word))
             return false;
@@ -294,15 +322,15 @@ static inline bool emit_system(Gen *gen, const Pattern *p)
     }
     if (!is(p, "sysreg"))
         return false;
-    unsigned k = below(gen, 4);
+    unsigned k = below(gen, G_N_ELEMENTS(regs));
     uint32_t word = regs[k];
-    if (k == 3) { /* first written, then read */
+    if (k >= 3) { /* first written, then read */
         emit(gen, word | below(gen, 24));
         emit(gen, word | 1u << 21 | below(gen, 24));
     } else if (percent(gen, 40)) {
         emit(gen, word | 1u << 21 | below(gen, 24));
     } else if (k == 1) {
-        emit(gen, 0xd2a00000u | below(gen, 16) << (5 + 6) | TEMP); /* movz x25, fpcr >> 16, lsl 16 */
+        emit(gen, 0xd2a00000u | (below(gen, 32) << 6 | below(gen, 2) << 3) << 5 | TEMP); /* movz x25, fpcr >> 16, lsl 16 */
         emit(gen, word | TEMP);
     } else if (k == 2) {
         emit(gen, MOVZ(TEMP, below(gen, 2) ? 0x9f : below(gen, 32)));
@@ -351,14 +379,55 @@ static inline Pattern *pick(Gen *gen, unsigned file)
     return &g_array_index(gen->patterns[file], Pattern, below(gen, gen->patterns[file]->len));
 }
 
+/* What codes of pointer authentication are is the keys', which nobody tells: each is taken off again. */
+static inline bool emit_pauth(Gen *gen, const Pattern *p)
+{
+    unsigned rd = below(gen, 24), rn = percent(gen, 20) ? 31 : (rd + 1 + below(gen, 22)) % 24, key = below(gen, 4);
+    bool zero = percent(gen, 25), strip = percent(gen, 30), load = is(p, "ldra");
+    uint32_t op = key | (zero ? 8 : 0);
+    if (is(p, "pacga")) { /* the same twice is the same, but for what is wrong */
+        emit(gen, 0x9ac03000 | rn << 16 | rd << 5 | 24);
+        emit(gen, 0x9ac03000 | rn << 16 | rd << 5 | TEMP);
+        emit(gen, 0xcb000000 | TEMP << 16 | 24 << 5 | 24); /* x24 -= x25 */
+        emit(gen, 0x2a1f03e0 | TEMP);                      /* mov w25, wzr */
+        return true;
+    }
+    if (load) {
+        emit_address(gen, 8, 0);
+        emit(gen, 0xdac10000 | (10u + (key & 1)) << 10 | 31u << 5 | TEMP); /* PACDZA, PACDZB */
+        emit(gen, 0xf8200400 | (key & 1) << 23 | below(gen, 8) << 12 | TEMP << 5 | rd);
+        emit(gen, MOVZ(TEMP, 0));
+        return true;
+    }
+    rn = zero ? 31 : rn;
+    emit(gen, 0x92409800 | rd << 5 | rd); /* and rd, rd, #0x7fffffffff */
+    emit(gen, 0xdac10000 | op << 10 | rn << 5 | rd);
+    if (strip)
+        emit(gen, 0xdac10000 | (16u + (key >> 1)) << 10 | 31u << 5 | rd);
+    else
+        emit(gen, 0xdac10000 | (op | 4) << 10 | rn << 5 | rd);
+    return true;
+}
+
+/* What qemu-aarch64 7.2 does otherwise than the manual says. */
+static inline bool oracle_is_wrong(uint32_t word)
+{
+    /* FCVTZS (scalar, fixed point) of halves sign-extends its result into the upper half of S */
+    return (word & 0xfff0fc00) == 0x5f10fc00;
+}
+
 /* One instruction with what it needs before it; false: try again. No branches. */
 static inline bool emit_one(Gen *gen)
 {
-    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4};
+    static const uint8_t weights[] = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 8};
     unsigned file = weights[below(gen, sizeof weights)];
     Pattern *p = pick(gen, file);
     bool done;
-    if (file == 1 || file == 2) {
+    if (file == 7) {
+        done = !is(p, "bra") && emit_pauth(gen, p);
+    } else if (file == 8 && !is(p, "addg") && !is(p, "gmi") && !is(p, "subp")) {
+        done = !is(p, "irg") && emit_memory(gen, p);
+    } else if (file == 1 || file == 2) {
         done = file == 1 ? emit_memory(gen, p) : emit_system(gen, p);
     } else if (is(p, "b") || is(p, "cb") || is(p, "tb") || is(p, "b_cond") || is(p, "br")) {
         return false;
@@ -368,8 +437,8 @@ static inline bool emit_one(Gen *gen)
         for (unsigned i = 0; i < 100 && !done; i++) {
             word = fill(gen, p);
             if (file || (!is(p, "ccmp")))
-                word = is(p, "fcmp") || is(p, "fccmp") ? word : rd_word(gen, word);
-            done = gen_known(gen, word);
+                word = g_str_has_suffix(p->name, "cmp") ? word : rd_word(gen, word);
+            done = !oracle_is_wrong(word) && gen_known(gen, word);
         }
         if (done)
             emit(gen, word);
@@ -390,7 +459,7 @@ static inline void group_random(Gen *gen, Group *g)
     for (unsigned i = 0; i < SCRATCH; i += 8)
         st_le64(g->start.scratch + i, percent(gen, 50) ? random_half(gen) : random_x(gen));
     g->start.nzcv = (uint64_t)below(gen, 16) << 28;
-    g->start.fpcr = percent(gen, 50) ? 0 : (uint64_t)below(gen, 16) << 22;
+    g->start.fpcr = percent(gen, 50) ? 0 : (uint64_t)below(gen, 32) << 22 | (uint64_t)below(gen, 2) << 19;
     g->start.fpsr = percent(gen, 50) ? 0 : below(gen, 32);
     unsigned n = MAX_UNITS / 2 + below(gen, MAX_UNITS / 2 - 1);
     while (g->units < n && g->length + 16 < MAX_CODE) {

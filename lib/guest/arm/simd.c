@@ -88,10 +88,10 @@ static I128 lane_op(const Lane *p, I128 x, I128 y)
     case LANE_TST: return -((x & y) != 0);
     case LANE_PMUL: return (I128)polynomial((uint64_t)x, (uint64_t)y, n);
     case LANE_SHIFT: return shift_by(x, y, n, round);
-    case LANE_DMULH: /* with acc, the old lane's upper half takes part before rounding */
-        x = l->acc == 2 ? -(x * y * 2) : x * y * 2;
-        x += l->acc ? p->old * ((I128)1 << n) : 0;
-        return round_shift(x + (round ? (I128)1 << (n - 1) : 0), (int)n, false);
+    case LANE_DMULH: /* with acc, the old lane's upper half takes part before rounding; all are halved, for 64 bits */
+        x = l->acc == 2 ? -(x * y) : x * y;
+        x += l->acc ? p->old * ((I128)1 << (n - 1)) : 0;
+        return round_shift(x + (round ? (I128)1 << (n - 2) : 0), (int)n - 1, false);
     case LANE_ADDH: case LANE_SUBH:
         return round_shift(l->op == LANE_ADDH ? x + y : x - y, (int)n / 2, round);
     case LANE_MOVE: return x;
@@ -264,6 +264,14 @@ static bool fast_bytes(ArmCpu *cpu, const ArmLanes *l)
     }
     memcpy(cpu->v[l->rd], r, 16);
     return true;
+}
+
+uint64_t arm_lane_result(ArmCpu *cpu, const ArmLanes *l, uint64_t x, uint64_t y, uint64_t old)
+{
+    bool un = l->flags & LANE_UNSIGNED_N, um = l->flags & LANE_UNSIGNED_M;
+    unsigned nbits = 8u << l->nlog2, mbits = 8u << l->mlog2, dbits = 8u << l->dlog2;
+    Lane p = {.l = l, .nbits = nbits, .dbits = dbits, .raw_x = x, .old = extended(old, dbits, l->flags & LANE_SATURATE_UNSIGNED)};
+    return one_lane(cpu, &p, extended(x, nbits, un), extended(y, mbits, um));
 }
 
 HELPER(lanes)

@@ -3,7 +3,7 @@
  * Floating point that the IR has not: vectors, steps and estimates of reciprocals, fixed point, half
  * precision. lib/softfloat with the rules of FPCR.
  */
-#include "guest/arm/simd_priv.h"
+#include "guest/arm/half_priv.h"
 
 SfEnv arm_sf_env(ArmCpu *cpu)
 {
@@ -217,25 +217,7 @@ static uint64_t two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uin
     }
 }
 
-/* Types as instructions encode them: 0 single, 1 double, 3 half. FPCR.FZ does not flush halves. */
-static uint64_t half_convert(SfEnv *env, unsigned from, unsigned to, uint64_t x)
-{
-    SfEnv e = *env;
-    uint64_t r;
-    e.flags = 0;
-    e.flush_outputs = false;
-    if (from == 3) {
-        e.flush_inputs = false;
-        r = to == 1 ? sf_f16_to_f64(&e, (SfF16)x) : sf_f16_to_f32(&e, (SfF16)x);
-        e.flags &= 31;
-    } else {
-        r = from == 1 ? sf_f64_to_f16(&e, x) : sf_f32_to_f16(&e, (SfF32)x);
-    }
-    env->flags |= e.flags;
-    return r;
-}
-
-static uint64_t one(SfEnv *env, const ArmLanes *l, uint64_t x)
+static uint64_t one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x)
 {
     bool twice = l->nlog2 == 3, is_signed = !(l->flags & LANE_UNSIGNED_N);
     uint64_t sign = sign_bit(&formats[twice]);
@@ -262,10 +244,20 @@ static uint64_t one(SfEnv *env, const ArmLanes *l, uint64_t x)
         if (l->nlog2 == 3)
             return sf_f64_to_f32(env, x);
         if (l->nlog2 == 1)
-            return half_convert(env, 3, 0, x);
-        return l->dlog2 == 3 ? sf_f32_to_f64(env, (SfF32)x) : half_convert(env, 0, 3, x);
+            return arm_half_convert(env, fpcr, 3, 0, x);
+        return l->dlog2 == 3 ? sf_f32_to_f64(env, (SfF32)x) : arm_half_convert(env, fpcr, 0, 3, x);
     default: return 0;
     }
+}
+
+uint64_t arm_fp_two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uint64_t z)
+{
+    return two(env, twice, op, x, y, z);
+}
+
+uint64_t arm_fp_one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x)
+{
+    return one(env, fpcr, l, x);
 }
 
 HELPER(fp_lanes)
@@ -293,7 +285,7 @@ HELPER(fp_lanes)
         } else if (op < FP_ABS && !(l.flags & LANE_M_ZERO)) {
             y = arm_lane(arm, l.rm, l.mlog2, l.element == LANE_EACH ? i : l.element);
         }
-        results[i] = op < FP_ABS ? two(&env, twice, op, x, y, arm_lane(arm, l.rd, l.dlog2, i)) : one(&env, &l, x);
+        results[i] = op < FP_ABS ? two(&env, twice, op, x, y, arm_lane(arm, l.rd, l.dlog2, i)) : one(&env, arm->fpcr, &l, x);
     }
     arm_lanes_put(arm, &l, results);
     arm_sf_done(arm, &env);
@@ -329,7 +321,7 @@ HELPER(fixed_fcvt)
 HELPER(fcvt_half)
 {
     SfEnv env = arm_sf_env(cpu);
-    uint64_t r = half_convert(&env, b & 3, b >> 2 & 3, a);
+    uint64_t r = arm_half_convert(&env, arm_of(cpu)->fpcr, b & 3, b >> 2 & 3, a);
     arm_sf_done(cpu, &env);
     return r;
 }

@@ -116,14 +116,15 @@ IrRef arm_low_half(ArmTrans *c, IrRef v);
 IrRef arm_splat_lane(ArmTrans *c, IrRef v, unsigned log2, unsigned lane);
 IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 
+/* simd.c: one lane as l says, of raw ones; its old value where l needs it */
+uint64_t arm_lane_result(ArmCpu *cpu, const ArmLanes *l, uint64_t x, uint64_t y, uint64_t old);
+
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);
+/* simd_fp.c: one lane of 32 bits or 64 */
+uint64_t arm_fp_two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uint64_t z);
+uint64_t arm_fp_one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x);
 
-/* permute.c: kinds of HELPER_PERMUTE and HELPER_CRYPTO */
+/* permute.c: kinds of HELPER_PERMUTE */
 typedef enum { PERMUTE_ZIP, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_TBL, PERMUTE_REV } ArmPermute;
-typedef enum {
-    CRYPTO_AESE, CRYPTO_AESD, CRYPTO_AESMC, CRYPTO_AESIMC,
-    CRYPTO_SHA1C, CRYPTO_SHA1P, CRYPTO_SHA1M, CRYPTO_SHA1SU0, CRYPTO_SHA256H, CRYPTO_SHA256H2, CRYPTO_SHA256SU1,
-    CRYPTO_SHA1H, CRYPTO_SHA1SU1, CRYPTO_SHA256SU0, CRYPTO_PMULL64,
-} ArmCrypto;

@@ -365,9 +365,9 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 static bool read_patterns(Gen *gen)
 {
-    static const char *const files[] = {"int", "mem", "sys", "fp", "simd"};
+    static const char *const files[FILES] = {"int", "mem", "sys", "fp", "simd", "half", "ext", "pauth", "mte"};
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL), *dir = self ? g_path_get_dirname(self) : g_strdup(".");
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < FILES; i++) {
         g_autofree char *name = g_strdup_printf("lib/guest/arm/a64_%s.decode", files[i]);
         g_autofree char *other = g_build_filename(dir, "../../..", name, NULL);
         gen->patterns[i] = g_array_new(FALSE, TRUE, sizeof(Pattern));
@@ -380,8 +380,8 @@ static bool read_patterns(Gen *gen)
 /* Each line of the tables was made, but for those that raise exceptions or are not for the oracle. */
 static void check_all_made(Gen *gen)
 {
-    static const char *const not[] = {"svc", "brk", "sys", "service"};
-    for (unsigned i = 0; i < 5; i++)
+    static const char *const not[] = {"svc", "brk", "sys", "service", "bra", "irg"};
+    for (unsigned i = 0; i < FILES; i++)
         for (unsigned k = 0; k < gen->patterns[i]->len; k++) {
             const Pattern *p = &g_array_index(gen->patterns[i], Pattern, k);
             bool left_out = false;
@@ -435,7 +435,7 @@ static void test_oracle(void)
         check_all_made(&gen);
     for (unsigned a = 0; a < G_N_ELEMENTS(subjects); a++)
         machine_free(machines[a]);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < FILES; i++)
         g_array_unref(gen.patterns[i]);
     ir_builder_clear(gen.b);
     g_free(gen.b);

@@ -377,16 +377,22 @@ bool trans_a64_b_cond(ArmTrans *c, const ArgsBc *a)
     return true;
 }
 
-bool trans_a64_br(ArmTrans *c, const ArgsBr *a)
+void arm_branch_register(ArmTrans *c, unsigned op, int rn, IrRef to)
 {
-    IrRef to = arm_x(c, a->rn);
-    if (a->brop == 1) {
+    if (c->b->mode & MODE_GUARDS && op < 2)
+        arm_set_btype(c, op, rn);
+    if (op == 1) {
         arm_put(c, 30, ir_pc(c->b, c->next));
         ir_call_indirect(c->b, to, c->next);
-    } else if (a->brop == 2) {
+    } else if (op == 2) {
         ir_return(c->b, to);
     } else {
         ir_jump_indirect(c->b, to);
     }
+}
+
+bool trans_a64_br(ArmTrans *c, const ArgsBr *a)
+{
+    arm_branch_register(c, (unsigned)a->brop, a->rn, arm_x(c, a->rn));
     return true;
 }

@@ -171,75 +171,15 @@ bool trans_a64_ext(ArmTrans *c, const ArgsVExt *a)
     return true;
 }
 
-static bool crypto(ArmTrans *c, ArmCrypto kind)
-{
-    ir_call(c->b, HELPER_CRYPTO, ir_const(c->b, IR_I64, kind), ir_const(c->b, IR_I64, c->bits), 0, 0);
-    return c->p->crypto;
-}
-
 /* AESE AESD AESMC AESIMC */
 bool trans_a64_aes(ArmTrans *c, const ArgsVAes *a)
 {
     unsigned kind = (unsigned)a->op - 4;
-    if (kind > 3)
+    if (!c->p->crypto || kind > 3)
         return false;
     IrRef v = arm_v(c, a->rn);
     if (kind < 2)
         v = ir_vector(c->b, IR_VXOR, 0, arm_v(c, a->rd), v);
     arm_put_vector(c, a->rd, ir_vector_imm(c->b, IR_VAES, 0, v, 0, kind));
-    return c->p->crypto;
-}
-
-/* SHA256H and SHA256H2 have the halves of the state the other way round. */
-bool trans_a64_sha_three(ArmTrans *c, const ArgsVSha *a)
-{
-    IrBuilder *b = c->b;
-    ArmCrypto kind = (ArmCrypto)(CRYPTO_SHA1C + a->op);
-    IrRef d = arm_v(c, a->rd), n = arm_v(c, a->rn), m = arm_v(c, a->rm), v;
-    switch (kind) {
-    case CRYPTO_SHA1SU0:
-        v = ir_vector(b, IR_VXOR, 0, ir_vector(b, IR_VXOR, 0, d, m), ir_vector_imm(b, IR_VEXT, 0, d, n, 8));
-        break;
-    case CRYPTO_SHA256H: case CRYPTO_SHA256H2:
-        v = ir_op(b, (IrOp){.code = IR_VSHA256, .type = IR_V128, .a = kind == CRYPTO_SHA256H ? d : n,
-                            .b = kind == CRYPTO_SHA256H ? n : d, .c = m, .imm = kind == CRYPTO_SHA256H2});
-        break;
-    case CRYPTO_SHA256SU1:
-        v = ir_vector(b, IR_VADD, 2, d, ir_vector_imm(b, IR_VEXT, 0, n, m, 4));
-        v = ir_vector(b, IR_VSHA256S1, 2, v, m);
-        break;
-    default:
-        return a->op < 7 && crypto(c, kind);
-    }
-    arm_put_vector(c, a->rd, v);
-    return c->p->crypto;
-}
-
-static IrRef rotate_left(ArmTrans *c, IrRef v, unsigned n)
-{
-    return ir_vector(c->b, IR_VOR, 0, ir_vector_imm(c->b, IR_VSHL, 2, v, 0, n),
-                     ir_vector_imm(c->b, IR_VSHR, 2, v, 0, 32 - n));
-}
-
-bool trans_a64_sha_two(ArmTrans *c, const ArgsVAes *a)
-{
-    IrBuilder *b = c->b;
-    IrRef d = arm_v(c, a->rd), n = arm_v(c, a->rn), zero = ir_vconst(b, 0, 0), v;
-    switch ((ArmCrypto)(CRYPTO_SHA1H + a->op)) {
-    case CRYPTO_SHA1H:
-        v = arm_low_bytes(c, rotate_left(c, n, 30), 4);
-        break;
-    case CRYPTO_SHA1SU1: /* the last word's fourth is the new first one */
-        v = ir_vector(b, IR_VXOR, 0, d, ir_vector_imm(b, IR_VEXT, 0, n, zero, 4));
-        v = ir_vector(b, IR_VXOR, 0, rotate_left(c, v, 1),
-                      ir_vector_imm(b, IR_VEXT, 0, zero, rotate_left(c, v, 2), 4));
-        break;
-    case CRYPTO_SHA256SU0:
-        v = ir_vector(b, IR_VSHA256S0, 2, d, n);
-        break;
-    default:
-        return false;
-    }
-    arm_put_vector(c, a->rd, v);
-    return c->p->crypto;
+    return true;
 }

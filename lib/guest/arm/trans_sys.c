@@ -22,6 +22,7 @@ bool trans_a64_brk(ArmTrans *c, const ArgsSImm *a)
    these are not implemented. */
 bool trans_a64_hint(ArmTrans *c, const ArgsSNone *a)
 {
+    arm_pauth_hint(c, c->bits >> 5 & 127);
     return true;
 }
 
@@ -37,6 +38,8 @@ bool trans_a64_barrier(ArmTrans *c, const ArgsSBar *a)
     case 6:
         ir_exit_mode(c->b, c->next);
         return true;
+    case 7: /* SB: there is no speculation to stop */
+        return c->p->sb && !a->crm;
     default:
         return false;
     }
@@ -45,38 +48,19 @@ bool trans_a64_barrier(ArmTrans *c, const ArgsSBar *a)
 #define REG(op0, op1, crn, crm, op2) \
     (((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2)) & 0xffff)
 
-/* What the kernel answers for EL0, whose accesses it traps. */
-static bool id_register(const ArmProps *p, int reg, uint64_t *value)
-{
-    if (reg >> 7 != REG(3, 0, 0, 0, 0) >> 7)
-        return false;
-    switch (reg) {
-    case REG(3, 0, 0, 0, 0): *value = p->midr; break;
-    case REG(3, 0, 0, 0, 5): *value = UINT64_C(1) << 31; break; /* MPIDR_EL1 */
-    case REG(3, 0, 0, 0, 6): *value = 0; break; /* REVIDR_EL1 */
-    case REG(3, 0, 0, 6, 0): /* ID_AA64ISAR0_EL1 */
-        *value = (p->crypto ? 0x2u << 4 | 1u << 8 | 1u << 12 : 0) | (p->crc32 ? 1u << 16 : 0) |
-                 (p->lse ? 2u << 20 : 0) | (p->rdm ? 1u << 28 : 0);
-        break;
-    case REG(3, 0, 0, 6, 1): *value = p->lrcpc ? 1u << 20 : 0; break; /* ID_AA64ISAR1_EL1 */
-    case REG(3, 0, 0, 4, 0): *value = 0x11; break; /* ID_AA64PFR0_EL1: EL0 and EL1, FP and SIMD */
-    default: *value = 0; return reg >= REG(3, 0, 0, 2, 0) && reg < REG(3, 0, 0, 8, 0);
-    }
-    return true;
-}
-
 static IrRef read_register(ArmTrans *c, int reg)
 {
     IrBuilder *b = c->b;
     uint64_t id;
-    IrRef f;
+    IrRef f, v;
     switch (reg) {
     case REG(3, 3, 13, 0, 2): return ir_get(b, SLOT_TPIDR);
     case REG(3, 3, 13, 0, 3): return ir_const(b, IR_I64, 0); /* TPIDRRO_EL0 */
+    case REG(3, 3, 9, 14, 0): return ir_const(b, IR_I64, 0); /* PMUSERENR_EL0: nothing of it is for EL0 */
     case REG(3, 3, 4, 2, 0): /* NZCV */
         f = ir_zext(b, IR_I64, ir_unary(b, IR_FLAGS_BITS, IR_I32, ir_get(b, SLOT_FLAGS)));
         id = 0;
-        IrRef v = ir_const(b, IR_I64, 0);
+        v = ir_const(b, IR_I64, 0);
         static const struct { unsigned from, to; } map[] = {{7, 31}, {6, 30}, {0, 29}, {11, 28}};
         for (unsigned i = 0; i < G_N_ELEMENTS(map); i++)
             v = ir_binary(b, IR_OR, v, ir_binary_imm(b, IR_SHL, ir_extract(b, f, map[i].from, 1), map[i].to));
@@ -84,11 +68,25 @@ static IrRef read_register(ArmTrans *c, int reg)
     case REG(3, 3, 4, 4, 0): /* FPCR; DN and FZ are in the mode, but rounding is not */
         return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 1), 0, 0, 0);
     case REG(3, 3, 4, 4, 1): return ir_call(b, HELPER_FPSR, ir_const(b, IR_I64, 0), 0, 0, 0);
-    case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, 0x84448004); /* CTR_EL0: lines of 64 bytes */
+    case REG(3, 3, 0, 0, 1): return ir_const(b, IR_I64, c->p->ctr); /* CTR_EL0: lines of 64 bytes */
     case REG(3, 3, 0, 0, 7): return ir_const(b, IR_I64, 4);          /* DCZID_EL0: 64 bytes */
     case REG(3, 3, 14, 0, 0): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 1), 0, 0, 0);
-    case REG(3, 3, 14, 0, 2): case REG(3, 3, 14, 0, 6): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
-    default: return id_register(c->p, reg, &id) ? ir_const(b, IR_I64, id) : 0;
+    case REG(3, 3, 14, 0, 2): return ir_call(b, HELPER_COUNTER, ir_const(b, IR_I64, 0), 0, 0, 0);
+    case REG(3, 3, 4, 2, 5): case REG(3, 3, 4, 2, 6): case REG(3, 3, 4, 2, 7): /* DIT, SSBS, TCO */
+        if (!(id = arm_pstate_register(c->p, (unsigned)reg & 7)))
+            return 0;
+        return ir_binary(b, IR_AND, ir_get(b, SLOT_PSTATE), ir_const(b, IR_I64, id));
+    case REG(3, 3, 2, 4, 0): case REG(3, 3, 2, 4, 1): /* RNDR, RNDRRS: Z is set when there was none */
+        if (!c->p->rng)
+            return 0;
+        v = ir_call(b, HELPER_RANDOM, 0, 0, 0, 0);
+        ir_put(b, SLOT_FLAGS, ir_select(b, ir_cmp(b, IR_EQ, v, ir_const(b, IR_I64, 0)), arm_nzcv_const(c, 4),
+                                        arm_nzcv_const(c, 0)));
+        return v;
+    default: /* what the kernel answers for EL0, whose accesses it traps */
+        if (reg >> 7 != REG(3, 0, 0, 0, 0) >> 7 || !arm_id_register(c->p, (unsigned)reg & 127, &id))
+            return 0;
+        return ir_const(b, IR_I64, id);
     }
 }
 
@@ -121,6 +119,11 @@ bool trans_a64_sysreg(ArmTrans *c, const ArgsSSysreg *a)
     case REG(3, 3, 4, 4, 1):
         ir_call(b, HELPER_SET_FPSR, x, 0, 0, 0);
         return true;
+    case REG(3, 3, 4, 2, 5): case REG(3, 3, 4, 2, 6): case REG(3, 3, 4, 2, 7):
+        if (!arm_pstate_register(c->p, (unsigned)reg & 7))
+            return false;
+        arm_put_pstate(c, arm_pstate_register(c->p, (unsigned)reg & 7), x);
+        return true;
     default:
         return false;
     }
@@ -140,11 +143,29 @@ bool trans_a64_sys(ArmTrans *c, const ArgsSSys *a)
         for (int32_t at = 0; at < 64; at += 8)
             ir_store(b, IR_MEM_SIZE(3), x, at, ir_const(b, IR_I64, 0));
         return true;
+    case SYS(3, 7, 4, 3): case SYS(3, 7, 4, 4): /* DC GVA, GZVA */
+        if (!c->p->mte)
+            return false;
+        if ((a->reg & 7) == 4)
+            for (int32_t at = 0; at < 64; at += 8)
+                ir_store(b, IR_MEM_SIZE(3), ir_binary_imm(b, IR_AND, x, -64), at, ir_const(b, IR_I64, 0));
+        arm_tag_block(c, x);
+        return true;
+    case SYS(3, 7, 10, 3): case SYS(3, 7, 10, 5): case SYS(3, 7, 12, 3): case SYS(3, 7, 12, 5):
+    case SYS(3, 7, 13, 3): case SYS(3, 7, 13, 5): case SYS(3, 7, 14, 3): case SYS(3, 7, 14, 5): /* with tags */
+        if (!c->p->mte)
+            return false;
+        ir_load(b, IR_I64, IR_MEM_SIZE(0), x, 0);
+        return true;
     case SYS(3, 7, 5, 1): /* IC IVAU */
         ir_call(b, HELPER_CODE_FENCE, x, 0, 0, 0);
         ir_exit_mode(b, c->next);
         return true;
-    case SYS(3, 7, 10, 1): case SYS(3, 7, 11, 1): case SYS(3, 7, 12, 1): case SYS(3, 7, 14, 1): /* DC CVAC, CVAU, CVAP, CIVAC */
+    case SYS(3, 7, 12, 1): case SYS(3, 7, 13, 1): /* DC CVAP, CVADP */
+        if (!(a->reg >> 3 & 1 ? c->p->dpb2 : c->p->dpb))
+            return false;
+        /* fall through */
+    case SYS(3, 7, 10, 1): case SYS(3, 7, 11, 1): case SYS(3, 7, 14, 1): /* DC CVAC, CVAU, CIVAC */
         ir_load(b, IR_I64, IR_MEM_SIZE(0), x, 0);
         return true;
     default:

@@ -7,6 +7,7 @@
  * have written some.
  */
 #include <string.h>
+#include <sys/random.h>
 
 #include "guest/arm/arm_priv.h"
 
@@ -19,12 +20,21 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp)
 void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
-    uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0);
-    uint32_t *tag = &cpu->user_tags[mode];
-    if (!*tag)
-        *tag = translate_tag_new(base); /* jump tables know a mode by its tag */
+    uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
+                    (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) |
+                    (cpu->tags && cpu->tag_checks ? MODE_TAG_CHECKS : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
+                    (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT |
+                    (cpu->z_used && cpu->vl > 16 ? MODE_Z_USED : 0);
+    unsigned i = 0;
+    while (i < G_N_ELEMENTS(cpu->user_tags) && (!cpu->user_tags[i].tag || cpu->user_tags[i].mode != mode))
+        i++;
+    if (i == G_N_ELEMENTS(cpu->user_tags)) { /* jump tables know a mode by its tag */
+        i = cpu->next_tag++ % G_N_ELEMENTS(cpu->user_tags);
+        cpu->user_tags[i].mode = mode;
+        cpu->user_tags[i].tag = translate_tag_new(base);
+    }
     base->mode = mode;
-    base->tag = *tag;
+    base->tag = cpu->user_tags[i].tag;
 }
 
 void arm_trouble(TranslateCpu *cpu, uint64_t address, TranslateAccess access, TranslateTrouble trouble,
@@ -43,9 +53,17 @@ void arm_user_reset(TranslateCpu *base, uint64_t entry)
     ArmCpu *cpu = arm_of(base);
     memset(cpu->x, 0, sizeof cpu->x);
     memset(cpu->v, 0, sizeof cpu->v);
-    cpu->sp = cpu->tpidr = 0;
+    cpu->sp = cpu->tpidr = cpu->pstate = 0;
     cpu->pair_address = 1;
-    cpu->flags = 0;
+    cpu->flags = cpu->pac_disabled = 0;
+    cpu->btype = 0;
+    cpu->guards = cpu->tagged = cpu->tag_fault = false;
+    cpu->tags = NULL;
+    cpu->tag_checks = ARM_TAGS_UNCHECKED;
+    cpu->tag_exclude = 0xffff;
+    cpu->z_used = false;
+    cpu->z_stale = 0;
+    memset(cpu->p, 0, sizeof cpu->p);
     arm_set_fpcr(base, 0);
     arm_set_fpsr(base, 0);
     base->pc = entry;
@@ -68,6 +86,24 @@ void arm_set_nzcv(TranslateCpu *base, uint32_t nzcv)
                           (nzcv >> 29 & 1 ? IR_FLAG_C : 0) | (nzcv >> 28 & 1 ? IR_FLAG_O : 0);
 }
 
+static uint32_t pstate_bits(const ArmProps *p)
+{
+    return (p->ssbs ? ARM_PSTATE_SSBS : 0) | (p->dit ? ARM_PSTATE_DIT : 0) | (p->mte ? ARM_PSTATE_TCO : 0);
+}
+
+uint32_t arm_pstate(const TranslateCpu *base)
+{
+    const ArmCpu *cpu = (const ArmCpu *)(const void *)base;
+    return arm_nzcv(base) | (uint32_t)cpu->pstate | (uint32_t)cpu->btype << 10;
+}
+
+void arm_set_pstate(TranslateCpu *base, uint32_t pstate)
+{
+    arm_set_nzcv(base, pstate);
+    arm_of(base)->pstate = pstate & pstate_bits(&arm_of(base)->props);
+    arm_of(base)->btype = arm_of(base)->guards ? pstate >> 10 & 3 : 0;
+}
+
 uint32_t arm_fpcr(const TranslateCpu *base)
 {
     return ((const ArmCpu *)(const void *)base)->fpcr;
@@ -76,7 +112,8 @@ uint32_t arm_fpcr(const TranslateCpu *base)
 void arm_set_fpcr(TranslateCpu *base, uint32_t value)
 {
     static const uint8_t rounds[] = {IR_RNE, IR_RUP, IR_RDN, IR_RTZ};
-    arm_of(base)->fpcr = value & ARM_FPCR_MASK;
+    ArmCpu *cpu = arm_of(base);
+    cpu->fpcr = value & (ARM_FPCR_MASK | (cpu->props.fp16 ? ARM_FPCR_FZ16 : 0));
     translate_fp_set_round(base, (IrRound)rounds[value >> 22 & 3]);
 }
 
@@ -129,6 +166,15 @@ HELPER(counter)
 {
     TranslateCpu *base = cpu;
     return a ? 10000000 : base->env.time ? base->env.time(base->env.opaque) : 0;
+}
+
+/* RNDR and RNDRRS; 0 without a number. Nobody takes 0 for one. */
+HELPER(random)
+{
+    uint64_t v = 0;
+    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != sizeof v)
+        return 0;
+    return v ? v : 1;
 }
 
 HELPER(code_fence)

@@ -67,6 +67,14 @@ FUNCTION touch_copy
         movq    %rdx, %rcx
         rep movsb
         DONE    touch_copy
+FUNCTION touch_move
+1:      movups  (%rsi), %xmm0
+        movups  %xmm0, (%rdi)
+        addq    $16, %rsi
+        addq    $16, %rdi
+        subq    $16, %rdx
+        ja      1b
+        DONE    touch_move
 touch_128:
 FUNCTION touch_cas128
         movq    %rbx, %r10

@@ -17,7 +17,7 @@
 
 typedef struct Touch {
     uint64_t value;
-    uint64_t fault; /* not 0: the host faulted, nothing was changed (but by touch_copy) */
+    uint64_t fault; /* not 0: the host faulted, nothing was changed (but by touch_copy and touch_move) */
 } Touch;
 
 #ifdef __x86_64__
@@ -39,6 +39,8 @@ Touch touch_cas64(uint64_t address, uint64_t expected, uint64_t v);
 Touch touch_cas128(uint64_t address, uint64_t expected[2], const uint64_t v[2]);
 /* from the guest */
 Touch touch_copy(void *to, uint64_t from, size_t n);
+/* either of them the guest's; n: a multiple of 16, not 0 */
+Touch touch_move(void *to, const void *from, size_t n);
 
 /* The instruction to go on at after a fault at host address pc, or 0: pc is in none of them. */
 uint64_t touch_fixup(uint64_t pc);
@@ -84,6 +86,12 @@ static inline Touch touch_cas128(uint64_t address, uint64_t expected[2], const u
 static inline Touch touch_copy(void *to, uint64_t from, size_t n)
 {
     memcpy(to, (const void *)(uintptr_t)from, n);
+    return (Touch){0, 0};
+}
+
+static inline Touch touch_move(void *to, const void *from, size_t n)
+{
+    memcpy(to, from, n);
     return (Touch){0, 0};
 }
 

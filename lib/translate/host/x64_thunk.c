@@ -324,7 +324,8 @@ static void look_at_host(X64Thunks *k)
         k->has_aes = c & bit_AES;
         k->has_clmul = c & bit_PCLMUL;
     }
-    k->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_SHA;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        k->has_sha = b & bit_SHA;
 }
 
 static void assign_pins(const TranslateGuest *g, X64Thunks *k)

@@ -189,5 +189,5 @@ bool emit_vector(Emit *e, IrRef i, const IrOp *op)
         return false;
     if (vector_const(e, i, known))
         return true; /* made where it is used */
-    return emit_simple(e, i, op) || emit_vec_move(e, i, op) || emit_vec_lanes(e, i, op) || emit_vec_float(e, i, op);
+    return emit_simple(e, i, op) || emit_vec_move(e, i, op) || emit_vec_sha(e, i, op) || emit_vec_lanes(e, i, op) || emit_vec_float(e, i, op);
 }

@@ -276,44 +276,6 @@ static bool emit_aes(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
-/* xmm0, which SHA256RNDS2 means: first of all, before operands have registers. */
-static void take_xmm0(Emit *e)
-{
-    if (e->held[XMM(0)])
-        spill(e, XMM(0));
-    e->locked |= reg_bit(XMM(0));
-}
-
-/* The host's order of the state is f e b a and h g d c, from the lowest on; two rounds at a time. */
-static bool emit_sha256(Emit *e, IrRef i, const IrOp *op)
-{
-    if (!e->k->has_sha)
-        return false;
-    take_xmm0(e);
-    unsigned x = use_reg(e, op->a), y = use_reg(e, op->b), w = use_reg(e, op->c);
-    unsigned t = temp_xmm(e), u = temp_xmm(e);
-    vec_rri(e, 1, 0, 0xc6, t, y, x, 0x11); /* vshufps */
-    vec_rri(e, 1, 0, 0xc6, u, y, x, 0xbb);
-    mov_xmm(e, XMM(0), w);
-    op_rr(&e->a, 0, false, 0x0f38cb, (int)u - 16, (int)t - 16); /* sha256rnds2 u, t */
-    vec_rri(e, 1, 1, 0x70, XMM(0), 0, XMM(0), 0x0e);            /* vpshufd */
-    op_rr(&e->a, 0, false, 0x0f38cb, (int)t - 16, (int)u - 16);
-    vec_rri(e, 1, 0, 0xc6, t, t, u, op->imm ? 0x11 : 0xbb);
-    def_in(e, i, t); /* all six temporaries may be taken */
-    return true;
-}
-
-/* sha256msg1, sha256msg2: on their first operand */
-static bool emit_sha256_schedule(Emit *e, IrRef i, const IrOp *op)
-{
-    if (!e->k->has_sha)
-        return false;
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg_not(e, i, reg_bit(b));
-    mov_xmm(e, d, a);
-    op_rr(&e->a, 0, false, op->code == IR_VSHA256S0 ? 0x0f38cc : 0x0f38cd, (int)d - 16, (int)b - 16);
-    return true;
-}
-
 bool emit_vec_move(Emit *e, IrRef i, const IrOp *op)
 {
     switch (op->code) {
@@ -328,8 +290,6 @@ bool emit_vec_move(Emit *e, IrRef i, const IrOp *op)
     case IR_VWIDENS: case IR_VWIDENU: return emit_widen(e, i, op);
     case IR_VCLMUL: return emit_clmul(e, i, op);
     case IR_VAES: return emit_aes(e, i, op);
-    case IR_VSHA256: return emit_sha256(e, i, op);
-    case IR_VSHA256S0: case IR_VSHA256S1: return emit_sha256_schedule(e, i, op);
     default: return false;
     }
 }

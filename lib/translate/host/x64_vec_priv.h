@@ -28,3 +28,4 @@ static inline uint64_t vec_repeat(unsigned log2, uint64_t v)
 bool emit_vec_lanes(Emit *e, IrRef i, const IrOp *op);
 bool emit_vec_move(Emit *e, IrRef i, const IrOp *op);
 bool emit_vec_float(Emit *e, IrRef i, const IrOp *op);
+bool emit_vec_sha(Emit *e, IrRef i, const IrOp *op);

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qcow2 images under random writes, zeroes, discards, compressed writes, snapshots, other sizes and
+ * reopening, against a model in memory; afterwards qemu-img must find nothing wrong with the image
+ * and read the same from it. TEST_SEED and TEST_OPS change the run.
+ */
+#include "block/driver.h"
+
+#include <glib/gstdio.h>
+#include <json-c/json.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_SNAPSHOTS = 6 };
+#define SIZE ((uint64_t)4 << 20)
+#define BASE ((SIZE - 70000) & ~UINT64_C(511))
+#define ROOM ((uint64_t)8 << 20)
+
+typedef struct {
+    const char *name, *create;
+    bool backing, no_snapshots, no_packing, data_file;
+} Kind;
+
+static const Kind kinds[] = {
+    { .name = "plain", .create = "" },
+    { .name = "v2", .create = "compat=0.10", .no_packing = false },
+    { .name = "512", .create = "cluster_size=512" },
+    { .name = "4k", .create = "cluster_size=4k" },
+    { .name = "2m", .create = "cluster_size=2M" },
+    { .name = "zstd", .create = "compression_type=zstd" },
+    { .name = "lazy", .create = "lazy_refcounts=on" },
+    { .name = "1bit", .create = "refcount_bits=1", .no_snapshots = true },
+    { .name = "2bit", .create = "refcount_bits=2,cluster_size=4k", .no_snapshots = true },
+    { .name = "8bit", .create = "refcount_bits=8,cluster_size=1k" },
+    { .name = "64bit", .create = "refcount_bits=64" },
+    { .name = "subclusters", .create = "extended_l2=on" },
+    { .name = "subclusters-16k", .create = "extended_l2=on,cluster_size=16k" },
+    { .name = "metadata", .create = "preallocation=metadata" },
+    { .name = "falloc", .create = "preallocation=falloc,cluster_size=16k" },
+    { .name = "full", .create = "preallocation=full" },
+    { .name = "backing", .create = "", .backing = true },
+    { .name = "backing-v2", .create = "compat=0.10", .backing = true },
+    { .name = "backing-4k", .create = "cluster_size=4k", .backing = true },
+    { .name = "backing-subclusters", .create = "extended_l2=on", .backing = true },
+    { .name = "data-file", .create = "data_file=%s.data", .no_snapshots = true, .no_packing = true, .data_file = true },
+    { .name = "data-file-raw", .create = "data_file=%s.data,data_file_raw=on", .no_snapshots = true, .no_packing = true,
+      .data_file = true },
+};
+
+typedef struct {
+    const Kind *kind;
+    char *dir, *file, *base;
+    BlockGraph *graph;
+    BlockNode *node;
+    BlockUser *user;
+    uint64_t size;
+    uint8_t *model;
+    uint64_t snap_size[MAX_SNAPSHOTS];
+    uint8_t *snap[MAX_SNAPSHOTS]; /* NULL: not taken; called "sN" */
+} Image;
+
+static uint64_t parse_env(const char *name, uint64_t def)
+{
+    const char *text = g_getenv(name);
+    return text ? g_ascii_strtoull(text, NULL, 0) : def;
+}
+
+static void run(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+static void run(const char *fmt, ...)
+{
+    va_list ap;
+    int status;
+    g_autofree char *out = NULL, *err = NULL;
+
+    va_start(ap, fmt);
+    g_autofree char *command = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    g_assert_true(g_spawn_command_line_sync(command, &out, &err, &status, NULL));
+    if (status)
+        g_error("%s: status %d\n%s%s", command, status, out, err);
+}
+
+static void image_open(Image *i)
+{
+    g_autoptr(GError) error = NULL;
+
+    i->graph = block_graph_new();
+    i->node = block_open_file(i->graph, i->file, "qcow2", BLOCK_OPEN_UNMAP, &error);
+    g_assert_no_error(error);
+    i->user = block_attach(i->node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW,
+                                                    .shared = BLOCK_SHARE_DEFAULT }, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(block_size(i->user), ==, i->size);
+}
+
+static void image_close(Image *i)
+{
+    block_detach(i->user);
+    block_node_unref(i->node);
+    block_graph_free(i->graph);
+}
+
+static void image_check(Image *i)
+{
+    run("qemu-img check -q %s", i->file);
+}
+
+static void compare(const uint8_t *got, const uint8_t *want, uint64_t size)
+{
+    for (uint64_t k = 0; k < size; k++)
+        if (got[k] != want[k])
+            g_error("byte %#" G_GINT64_MODIFIER "x is %02x, not %02x", k, got[k], want[k]);
+}
+
+/* qemu-img reads the same. */
+static void image_compare(Image *i)
+{
+    g_autofree char *raw = g_strdup_printf("%s/out.raw", i->dir), *now = NULL;
+    gsize len;
+
+    run("qemu-img convert -O raw %s %s", i->file, raw);
+    g_assert_true(g_file_get_contents(raw, &now, &len, NULL));
+    g_assert_cmpuint(len, ==, i->size);
+    compare((uint8_t *)now, i->model, i->size);
+    g_unlink(raw);
+}
+
+static void set_up(Image *i, const Kind *kind)
+{
+    g_autoptr(GError) error = NULL;
+
+    *i = (Image){ .kind = kind, .size = SIZE, .model = g_malloc0(ROOM) };
+    i->dir = g_dir_make_tmp("lathe-qcow2-XXXXXX", NULL);
+    i->file = g_build_filename(i->dir, "disk.qcow2", NULL);
+    i->base = g_build_filename(i->dir, "base.raw", NULL);
+    g_autoptr(GString) text = g_string_new(kind->create);
+    g_string_replace(text, "%s", i->file, 0);
+    struct json_object *options = block_options_parse(text->str, NULL, &error);
+    g_assert_no_error(error);
+    json_object_object_add(options, "filename", json_object_new_string(i->file));
+    json_object_object_add(options, "size", json_object_new_int64((int64_t)SIZE));
+    if (kind->backing) { /* shorter than the image */
+        for (uint64_t k = 0; k < BASE; k++)
+            i->model[k] = (uint8_t)(k / 5 + k / 4096);
+        g_assert_true(g_file_set_contents(i->base, (char *)i->model, BASE, NULL));
+        json_object_object_add(options, "backing_file", json_object_new_string("base.raw"));
+        json_object_object_add(options, "backing_fmt", json_object_new_string("raw"));
+    }
+    BlockGraph *graph = block_graph_new();
+    block_create(graph, "qcow2", options, &error);
+    g_assert_no_error(error);
+    block_graph_free(graph);
+    json_object_put(options);
+    image_check(i);
+    image_open(i);
+}
+
+static void tear_down(Image *i)
+{
+    image_close(i);
+    image_check(i);
+    image_compare(i);
+    for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
+        g_free(i->snap[n]);
+    g_autofree char *data = g_strdup_printf("%s.data", i->file);
+    g_unlink(i->file);
+    g_unlink(i->base);
+    g_unlink(data);
+    g_assert_cmpint(g_rmdir(i->dir), ==, 0);
+    g_free(i->dir);
+    g_free(i->file);
+    g_free(i->base);
+    g_free(i->model);
+}
+
+/* ---- steps --------------------------------------------------------------- */
+
+static void range(const Image *i, GRand *rand, uint64_t *offset, uint64_t *bytes)
+{
+    uint64_t unit = (const uint64_t[]){ 1, 512, 4096, 65536 }[g_rand_int_range(rand, 0, 4)];
+    uint64_t most = g_rand_int_range(rand, 0, 6) ? 30000 : 900000;
+
+    *offset = (uint64_t)g_rand_double_range(rand, 0, (double)i->size) / unit * unit;
+    *bytes = MAX((uint64_t)g_rand_int_range(rand, 1, (int)most) / unit * unit, unit);
+    *bytes = MIN(*bytes, i->size - *offset);
+}
+
+static void fill(GRand *rand, uint8_t *buf, uint64_t bytes)
+{
+    uint32_t x = g_rand_int(rand);
+    unsigned easy = x % 3;
+
+    if (x % 7 == 0) {
+        memset(buf, 0, bytes);
+        return;
+    }
+    for (uint64_t k = 0; k < bytes; k++)
+        buf[k] = easy ? (uint8_t)(x + k / 300) : (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
+}
+
+static void do_snapshot(Image *i, GRand *rand)
+{
+    const BlockSnapshotOps *ops = block_driver_find(NULL, "qcow2")->snapshots;
+    unsigned n = (unsigned)g_rand_int_range(rand, 0, MAX_SNAPSHOTS);
+    g_autofree char *name = g_strdup_printf("s%u", n);
+    g_autoptr(GError) error = NULL;
+
+    if (i->kind->no_snapshots)
+        return;
+    g_assert_cmpint(block_flush(i->user), ==, 0);
+    if (!i->snap[n]) {
+        BlockSnapshot s = { .name = name, .icount = -1 };
+        ops->take(i->node, &s, &error);
+        g_assert_no_error(error);
+        g_free(s.id);
+        i->snap[n] = g_memdup2(i->model, ROOM);
+        i->snap_size[n] = i->size;
+    } else if (g_rand_boolean(rand)) {
+        ops->drop(i->node, name, &error);
+        g_assert_no_error(error);
+        g_clear_pointer(&i->snap[n], g_free);
+    } else if (strstr(i->kind->name, "v2") && i->snap_size[n] != i->size) {
+        return;
+    } else {
+        ops->revert(i->node, name, &error);
+        g_assert_no_error(error);
+        block_node_refresh(i->node, &error);
+        g_assert_no_error(error);
+        memcpy(i->model, i->snap[n], ROOM);
+        i->size = i->snap_size[n];
+        memset(i->model + i->size, 0, ROOM - i->size);
+        g_assert_cmpuint(block_size(i->user), ==, i->size);
+    }
+}
+
+static void do_resize(Image *i, GRand *rand)
+{
+    uint64_t size = ((uint64_t)g_rand_int_range(rand, 1 << 20, (int)ROOM)) & ~UINT64_C(511);
+    g_autoptr(GError) error = NULL;
+
+    for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
+        if (i->snap[n] && strstr(i->kind->name, "v2"))
+            return;
+    block_resize(i->user, size, BLOCK_PREALLOC_OFF, &error);
+    g_assert_no_error(error);
+    if (size < i->size)
+        memset(i->model + size, 0, ROOM - size);
+    i->size = size;
+}
+
+static void do_packed(Image *i, GRand *rand, uint8_t *buf, uint64_t at)
+{
+    uint64_t cluster = block_advice(i->user).optimal, n;
+
+    if (i->kind->no_packing)
+        return;
+    at &= ~(cluster - 1);
+    n = MIN(cluster, i->size - at);
+    fill(rand, buf, n);
+    g_assert_cmpint(block_write(i->user, at, buf, n, BLOCK_COMPRESS), ==, 0);
+    memcpy(i->model + at, buf, n);
+}
+
+static void step(Image *i, GRand *rand, uint8_t *buf)
+{
+    uint64_t offset, bytes;
+    int op = g_rand_int_range(rand, 0, 100);
+    unsigned unmap = g_rand_boolean(rand) ? BLOCK_MAY_UNMAP : 0;
+
+    range(i, rand, &offset, &bytes);
+    if (op < 25) {
+        memset(buf, 0xa5, bytes);
+        g_assert_cmpint(block_read(i->user, offset, buf, bytes), ==, 0);
+        compare(buf, i->model + offset, bytes);
+    } else if (op < 60) {
+        fill(rand, buf, bytes);
+        g_assert_cmpint(block_write(i->user, offset, buf, bytes, 0), ==, 0);
+        memcpy(i->model + offset, buf, bytes);
+    } else if (op < 70) {
+        g_assert_cmpint(block_zero(i->user, offset, bytes, unmap), ==, 0);
+        memset(i->model + offset, 0, bytes);
+    } else if (op < 78) {
+        g_assert_cmpint(block_discard(i->user, offset, bytes), ==, 0);
+        g_assert_cmpint(block_read(i->user, 0, i->model, i->size), ==, 0);
+    } else if (op < 85) {
+        do_packed(i, rand, buf, offset);
+    } else if (op < 92) {
+        do_snapshot(i, rand);
+    } else if (op < 94) {
+        do_resize(i, rand);
+    } else if (op < 97) {
+        g_assert_cmpint(block_flush(i->user), ==, 0);
+    } else {
+        image_close(i);
+        image_check(i);
+        image_open(i);
+    }
+}
+
+static void test_steps(gconstpointer p)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed((guint32)parse_env("TEST_SEED", 1));
+    g_autofree uint8_t *buf = g_malloc(4 << 20);
+    Image i;
+
+    set_up(&i, p);
+    for (uint64_t n = 0, ops = parse_env("TEST_OPS", 250); n < ops; n++)
+        step(&i, rand, buf);
+    g_autofree uint8_t *all = g_malloc(i.size);
+    g_assert_cmpint(block_read(i.user, 0, all, i.size), ==, 0);
+    compare(all, i.model, i.size);
+    tear_down(&i);
+}
+
+/* ---- many writers in one cluster ----------------------------------------- */
+
+typedef struct {
+    Image *image;
+    unsigned lane, lanes;
+} Lane;
+
+/* Each has every so many-th piece of 4 KiB for itself. */
+static void *write_lane(void *p)
+{
+    const Lane *l = p;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(l->lane);
+    uint8_t buf[4096];
+
+    for (unsigned n = 0; n < 300; n++) {
+        uint64_t piece = (uint64_t)g_rand_int_range(rand, 0, (int)(SIZE / 4096 / l->lanes)) * l->lanes + l->lane;
+        uint64_t at = piece * 4096;
+        int op = g_rand_int_range(rand, 0, 10);
+        if (op < 6) {
+            fill(rand, buf, sizeof buf);
+            g_assert_cmpint(block_write(l->image->user, at, buf, sizeof buf, 0), ==, 0);
+            memcpy(l->image->model + at, buf, sizeof buf);
+        } else if (op < 8) {
+            g_assert_cmpint(block_zero(l->image->user, at, sizeof buf, BLOCK_MAY_UNMAP), ==, 0);
+            memset(l->image->model + at, 0, sizeof buf);
+        } else if (op < 9) {
+            g_assert_cmpint(block_read(l->image->user, at, buf, sizeof buf), ==, 0);
+            compare(buf, l->image->model + at, sizeof buf);
+        } else if (!(n % 8)) {
+            g_assert_cmpint(block_flush(l->image->user), ==, 0);
+        }
+    }
+    return NULL;
+}
+
+static void test_lanes(gconstpointer p)
+{
+    enum { LANES = 6 };
+    pthread_t threads[LANES];
+    Lane lanes[LANES];
+    Image i;
+
+    set_up(&i, p);
+    for (unsigned n = 0; n < LANES; n++) {
+        lanes[n] = (Lane){ &i, n, LANES };
+        pthread_create(&threads[n], NULL, write_lane, &lanes[n]);
+    }
+    for (unsigned n = 0; n < LANES; n++)
+        pthread_join(threads[n], NULL);
+    tear_down(&i);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *steps = g_strdup_printf("/block/qcow2/steps/%s", kinds[i].name);
+        g_autofree char *lanes = g_strdup_printf("/block/qcow2/lanes/%s", kinds[i].name);
+        g_test_add_data_func(steps, &kinds[i], test_steps);
+        g_test_add_data_func(lanes, &kinds[i], test_lanes);
+    }
+    return g_test_run();
+}

@@ -1,0 +1,1 @@
+vm-user-programs.bats

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages, options that many verbs have, and opening and closing images. */
+#include "img.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+
+/* ---- messages ------------------------------------------------------------ */
+
+static void print(const Img *img, const char *what, const char *fmt, va_list ap)
+{
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    fflush(stdout);
+    fprintf(stderr, "%s: %s%s\n", img->name, what, text);
+}
+
+int img_fail(Img *img, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print(img, "", fmt, ap);
+    va_end(ap);
+    return IMG_FAILED;
+}
+
+int img_error(Img *img, GError *error)
+{
+    int status = error && error->code == BASE_ERROR_USAGE && !img->compatible ? IMG_MISUSED : IMG_FAILED;
+    img_fail(img, "%s", error ? error->message : "no reason given");
+    g_clear_error(&error);
+    return status;
+}
+
+int img_misused(Img *img, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print(img, "", fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, img->verb ? img->verb : "",
+            img->verb ? " " : "");
+    return img->compatible ? IMG_FAILED : IMG_MISUSED;
+}
+
+void img_warn(Img *img, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print(img, "warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void img_say(Img *img, const char *fmt, ...)
+{
+    va_list ap;
+    if (img->quiet)
+        return;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+}
+
+/* ---- options -------------------------------------------------------------- */
+
+/* Secrets and TLS credentials belong to what uses them, which is not there yet. */
+static bool object(Img *img, const char *text)
+{
+    size_t n = strcspn(text, ",");
+    img_fail(img, "object type '%.*s' is not there yet", (int)n, text);
+    return false;
+}
+
+static int print_usage(Img *img)
+{
+    static const struct {
+        const char *name, *usage, *summary;
+    } verbs[] = {
+#define IMG_VERB(name, usage, summary) {#name, usage, summary},
+#include "verbs.def"
+#undef IMG_VERB
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++)
+        if (!strcmp(verbs[i].name, img->verb))
+            printf("usage: %s %s %s\n%s; img(1) has all options\n", img->name, img->verb, verbs[i].usage,
+                   verbs[i].summary);
+    return IMG_OK;
+}
+
+int img_common(Img *img, ImgCommon *c, int option, int *status)
+{
+    switch (option) {
+    case 'h': *status = print_usage(img); c->help = true; return -1;
+    case 'f': c->format = optarg; return 1;
+    case 't': c->cache = optarg; return 1;
+    case 'U': c->share = true; return 1;
+    case 'q': img->quiet = true; return 1;
+    case 'p': c->progress = true; return 1;
+    case IMG_OPT_IMAGE_OPTS: c->image_opts = true; return 1;
+    case IMG_OPT_OBJECT:
+        *status = IMG_FAILED;
+        return object(img, optarg) ? 1 : -1;
+    case IMG_OPT_OUTPUT:
+        c->json = !strcmp(optarg, "json");
+        if (c->json || !strcmp(optarg, "human"))
+            return 1;
+        *status = img_misused(img, "--output must be used with human or json as argument.");
+        return -1;
+    case ':':
+    case '?': return 0;
+    default: return 0;
+    }
+}
+
+int img_bad_option(Img *img, char **argv)
+{
+    const char *word = argv[optind - 1];
+    if (optopt && optopt < 128)
+        return img_misused(img, "%s: '-%c'", word && word[0] == '-' && strchr(word, optopt) && optind > 1
+                           ? "unrecognized option or missing argument" : "missing argument for option", optopt);
+    return img_misused(img, "unrecognized option or missing argument '%s'", word);
+}
+
+struct json_object *img_options(Img *img, const char *const *lists)
+{
+    struct json_object *all = json_object_new_object();
+    g_autoptr(GError) error = NULL;
+
+    for (; lists && *lists; lists++) {
+        struct json_object *one = block_options_parse(*lists, NULL, &error);
+        if (!one) {
+            img_error(img, g_steal_pointer(&error));
+            json_object_put(all);
+            return NULL;
+        }
+        json_object_object_foreach(one, key, value)
+            json_object_object_add(all, key, json_object_get(value));
+        json_object_put(one);
+    }
+    return all;
+}
+
+bool img_size(Img *img, const char *text, const char *what, uint64_t *size)
+{
+    g_autoptr(GError) error = NULL;
+    if (size_parse(text, size, &error) && *size <= INT64_MAX)
+        return true;
+    img_fail(img, "Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+    img_fail(img, "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+    return false;
+}
+
+/* ---- images --------------------------------------------------------------- */
+
+static bool image_opts_tree(const char *text, struct json_object **tree, GError **error)
+{
+    *tree = block_options_parse(text, "driver", error);
+    return *tree != NULL;
+}
+
+BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache, unsigned flags, bool image_opts)
+{
+    g_autoptr(GError) error = NULL;
+    BlockNode *node = NULL;
+    bool writethrough;
+
+    if (cache && !block_cache_parse(cache, &flags, &writethrough, &error)) {
+        img_fail(img, "Invalid cache option: %s", cache);
+        return NULL;
+    }
+    if (image_opts) {
+        struct json_object *tree;
+        if (format) {
+            img_misused(img, "--image-opts and --format are mutually exclusive");
+            return NULL;
+        }
+        if (image_opts_tree(name, &tree, &error)) {
+            node = block_open(img->graph, tree, flags, &error);
+            json_object_put(tree);
+        }
+    } else {
+        node = block_open_file(img->graph, name, format, flags, &error);
+    }
+    if (!node && img->compatible)
+        img_fail(img, "Could not open '%s': %s", name, error->message);
+    else if (!node)
+        img_error(img, g_steal_pointer(&error));
+    return node;
+}
+
+BlockUser *img_attach(Img *img, BlockNode *node, unsigned perm)
+{
+    g_autoptr(GError) error = NULL;
+    BlockAttach attach = {.name = img->name, .perm = perm ? perm : BLOCK_PERM_READ,
+                          .shared = BLOCK_SHARE_DEFAULT | (perm ? 0 : BLOCK_PERM_RESIZE)};
+    BlockUser *user = block_attach(node, &attach, &error);
+    if (!user)
+        img_error(img, g_steal_pointer(&error));
+    return user;
+}
+
+bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache, unsigned flags,
+                   bool image_opts, unsigned perm)
+{
+    *file = (ImgFile){NULL, NULL};
+    file->node = img_open(img, name, format, cache, flags, image_opts);
+    if (file->node)
+        file->user = img_attach(img, file->node, perm);
+    if (!file->user)
+        img_close(file);
+    return file->user != NULL;
+}
+
+int img_close(ImgFile *file)
+{
+    int r = file->user && !block_node_read_only(file->node) ? block_flush(file->user) : 0;
+    block_detach(g_steal_pointer(&file->user));
+    block_node_unref(g_steal_pointer(&file->node));
+    return r;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * img convert: one or more disks, one behind the other, into a new image or one that is there. What was
+ * begun under a new name is removed when it cannot be finished.
+ */
+#include "img.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "block/bitmap.h"
+#include "block/jobs/jobs.h"
+
+enum { MOST_SOURCES = 256 };
+
+typedef struct Convert {
+    ImgCommon c;
+    GPtrArray *lists; /* -o */
+    const char *out_format, *source_cache, *backing, *backing_format, *snapshot, *target;
+    const char **files;
+    unsigned n;
+    bool compress, no_create, target_is_zero, target_opts, bitmaps, skip_broken, salvage, unordered, offload;
+    uint64_t sparse, rate;
+    unsigned workers;
+} Convert;
+
+/* ---- what is asked for ------------------------------------------------------ */
+
+enum { TARGET_IMAGE_OPTS = IMG_OPT_OWN, SALVAGE, TARGET_IS_ZERO, BITMAPS, SKIP_BROKEN };
+
+static bool number(Img *img, const char *text, const char *what, unsigned most, unsigned *value, int *status)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 0);
+    if (*text && !*end && n >= 1 && n <= most) {
+        *value = (unsigned)n;
+        return true;
+    }
+    *status = img_misused(img, "Invalid %s: '%s'. Allowed range is 1 to %u", what, text, most);
+    return false;
+}
+
+static bool take(Img *img, Convert *o, int option, char **argv, int *status)
+{
+    uint64_t size;
+
+    switch (option) {
+    case 'O': o->out_format = optarg; return true;
+    case 'B': o->backing = optarg; return true;
+    case 'F': o->backing_format = optarg; return true;
+    case 'C': o->offload = true; return true;
+    case 'c': o->compress = true; return true;
+    case 'o': g_ptr_array_add(o->lists, optarg); return true;
+    case 'l': o->snapshot = optarg; return true;
+    case 'T': o->source_cache = optarg; return true;
+    case 'n': o->no_create = true; return true;
+    case 'W': o->unordered = true; return true;
+    case 'm': return number(img, optarg, "number of coroutines", 16, &o->workers, status);
+    case 'S':
+        *status = IMG_FAILED;
+        if (!img_size(img, optarg, "buffer size for sparse output", &size))
+            return false;
+        if (size & (BLOCK_SECTOR - 1) || (size && size & (size - 1)) || size > 1 << 20) {
+            *status = img_misused(img, "Invalid buffer size for sparse output specified. Valid sizes are powers of two "
+                                  "from 512 to 1M. Select 0 to disable sparse detection (fully allocates output).");
+            return false;
+        }
+        o->sparse = size;
+        return true;
+    case 'r': *status = IMG_FAILED; return img_size(img, optarg, "rate limit", &o->rate);
+    case TARGET_IMAGE_OPTS: o->target_opts = true; return true;
+    case SALVAGE: o->salvage = true; return true;
+    case TARGET_IS_ZERO: o->target_is_zero = true; return true;
+    case BITMAPS: o->bitmaps = true; return true;
+    case SKIP_BROKEN: o->skip_broken = true; return true;
+    default: *status = img_bad_option(img, argv); return false;
+    }
+}
+
+/* What does not go together: 0, or the status after a message. */
+static int refuse(Img *img, const Convert *o)
+{
+    if (o->target_opts && !o->no_create)
+        return img_misused(img, "--target-image-opts requires use of -n flag");
+    if (o->target_is_zero && !o->no_create)
+        return img_misused(img, "--target-is-zero requires use of -n flag");
+    if (o->compress && o->offload)
+        return img_misused(img, "Cannot enable copy offloading when -c is used");
+    if (o->unordered && o->compress)
+        return img_misused(img, "Out of order write and compress are mutually exclusive");
+    if (o->skip_broken && !o->bitmaps)
+        return img_misused(img, "Use of --skip-broken-bitmaps requires --bitmaps");
+    if (o->lists->len && o->no_create && strcmp(o->lists->pdata[0], "help"))
+        img_warn(img, "-o has no effect when skipping image creation");
+    return 0;
+}
+
+/* ---- sources ----------------------------------------------------------------- */
+
+static bool open_sources(Img *img, const Convert *o, ImgFile *sources)
+{
+    unsigned flags = BLOCK_OPEN_READ_ONLY | (o->c.share ? BLOCK_OPEN_FORCE_SHARE : 0);
+    g_autoptr(GError) error = NULL;
+
+    for (unsigned i = 0; i < o->n; i++)
+        if (!img_open_file(img, &sources[i], o->files[i], o->c.format, o->source_cache, flags, o->c.image_opts, 0))
+            return false;
+    if (!o->snapshot)
+        return true;
+    if (o->n > 1) {
+        img_fail(img, "No support for concatenating multiple snapshot");
+        return false;
+    }
+    /* "snapshot.name=x" or just a name or id */
+    const char *which = o->snapshot;
+    if (g_str_has_prefix(which, "snapshot.id="))
+        which += 12;
+    else if (g_str_has_prefix(which, "snapshot.name="))
+        which += 14;
+    if (block_snapshot_load(sources[0].node, which, &error))
+        return true;
+    img_fail(img, "Failed to load snapshot: %s", error->message);
+    return false;
+}
+
+/* ---- the target -------------------------------------------------------------- */
+
+static void set_text(struct json_object *o, const char *key, const char *value)
+{
+    json_object_object_add(o, key, json_object_new_string(value));
+}
+
+static bool make_target(Img *img, const Convert *o, struct json_object *options, uint64_t size, bool *made)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, size);
+    struct stat st;
+
+    if (!block_can_create(img->graph, o->out_format)) {
+        img_fail(img, "Unknown file format '%s'", o->out_format);
+        return false;
+    }
+    json_object_object_foreach(options, key, value) {
+        (void)value;
+        if (strcmp(key, "size") && !block_create_knows(img->graph, o->out_format, key)) {
+            img_misused(img, "Invalid parameter '%s'", key);
+            return false;
+        }
+    }
+    set_text(options, "size", bytes);
+    set_text(options, "filename", o->target);
+    if (o->backing)
+        set_text(options, "backing_file", o->backing);
+    if (o->backing_format)
+        set_text(options, "backing_fmt", o->backing_format);
+    /* a device or pipe is not ours to remove */
+    *made = stat(o->target, &st) || S_ISREG(st.st_mode);
+    if (block_create(img->graph, o->out_format, options, &error))
+        return true;
+    *made = false;
+    img_fail(img, "%s: error while converting %s: %s", o->target, o->out_format, error->message);
+    return false;
+}
+
+static bool open_target(Img *img, const Convert *o, uint64_t size, ImgFile *target)
+{
+    const char *cache = o->c.cache ? o->c.cache : "unsafe";
+    g_autoptr(GError) error = NULL;
+
+    if (!img_open_file(img, target, o->target, o->target_opts ? NULL : o->out_format, cache,
+                       BLOCK_OPEN_UNMAP | (o->backing ? 0 : BLOCK_OPEN_NO_BACKING), o->target_opts, BLOCK_PERM_RW))
+        return false;
+    if (block_size(target->user) >= size)
+        return true;
+    if (o->no_create) {
+        img_fail(img, "output file is smaller than input file");
+        return false;
+    }
+    if (block_resize(target->user, size, BLOCK_PREALLOC_OFF, &error))
+        return true;
+    img_error(img, g_steal_pointer(&error));
+    return false;
+}
+
+/* ---- bitmaps ------------------------------------------------------------------ */
+
+static bool copy_bitmaps(Img *img, const Convert *o, BlockNode *from, BlockNode *to)
+{
+    g_autoptr(GError) error = NULL;
+    BlockBitmap *b;
+
+    for (unsigned i = 0; (b = block_bitmap_nth(from, i)); i++) {
+        if (!block_bitmap_persistent(b))
+            continue;
+        if (block_bitmap_inconsistent(b)) {
+            if (o->skip_broken) {
+                img_warn(img, "Skipping inconsistent bitmap '%s'", block_bitmap_name(b));
+                continue;
+            }
+            img_fail(img, "Cannot copy inconsistent bitmap '%s'\nhint: --skip-broken-bitmaps, or img bitmap --remove",
+                     block_bitmap_name(b));
+            return false;
+        }
+        BlockBitmap *copy = block_bitmap_add(to, block_bitmap_name(b), block_bitmap_granularity(b), true, &error);
+        bool ok = copy && block_bitmap_clear(copy, &error) && block_bitmap_merge(copy, b, &error) &&
+                  block_bitmap_set_enabled(copy, block_bitmap_enabled(b), &error);
+        if (!ok) {
+            img_fail(img, "Failed to populate bitmap %s: %s", block_bitmap_name(b), error->message);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the work ------------------------------------------------------------------ */
+
+static bool show(void *opaque, uint64_t done, uint64_t total)
+{
+    img_progress(opaque, total ? 100 * (double)done / (double)total : 100);
+    return !img_interrupted();
+}
+
+static void bad(void *opaque, uint64_t offset, uint64_t bytes, int err)
+{
+    img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset, g_strerror(err));
+}
+
+static int copy(Img *img, const Convert *o, ImgFile *sources, ImgFile *target)
+{
+    g_autofree BlockUser **users = g_new(BlockUser *, o->n);
+    BlockProgress progress = {show, img};
+    BlockCopy job = {.sources = users, .n_sources = o->n, .target = target->user, .compress = o->compress,
+                     .salvage = o->salvage, .unordered = o->unordered, .sparse = o->sparse, .workers = o->workers,
+                     .rate = o->rate, .progress = &progress, .bad = bad, .opaque = img,
+                     .skip_depth = o->backing ? 1 : 0};
+
+    for (unsigned i = 0; i < o->n; i++)
+        users[i] = sources[i].user;
+    job.target_is_zero = o->target_is_zero || (!o->no_create && !o->backing && block_zero_init(target->user));
+    int r = block_copy(&job);
+    if (!r)
+        return IMG_OK;
+    if (r == -ECANCELED)
+        return img_fail(img, "interrupted; %s is not complete", o->target);
+    return img_fail(img, "error while %s at byte %" G_GUINT64_FORMAT ": %s", job.reading ? "reading" : "writing",
+                    job.where, r == -ENOTSUP && o->compress ? "this format cannot be compressed" : g_strerror(-r));
+}
+
+static int run(Img *img, const Convert *o, struct json_object *options)
+{
+    g_autofree ImgFile *sources = g_new0(ImgFile, o->n);
+    ImgFile target = {NULL, NULL};
+    uint64_t size = 0;
+    bool made = false;
+    int status = IMG_FAILED;
+
+    if (open_sources(img, o, sources)) {
+        for (unsigned i = 0; i < o->n; i++)
+            size += block_size(sources[i].user);
+        img_progress_begin(img, o->c.progress);
+        if ((o->no_create || make_target(img, o, options, size, &made)) && open_target(img, o, size, &target))
+            status = copy(img, o, sources, &target);
+        if (status == IMG_OK && o->bitmaps && !copy_bitmaps(img, o, sources[0].node, target.node))
+            status = IMG_FAILED;
+    }
+    int r = img_close(&target);
+    if (status == IMG_OK && r)
+        status = img_fail(img, "%s: %s", o->target, g_strerror(-r));
+    if (status != IMG_OK && made)
+        block_remove_file(o->target);
+    for (unsigned i = 0; i < o->n; i++)
+        img_close(&sources[i]);
+    if (status == IMG_OK)
+        img_progress_end(img);
+    return status;
+}
+
+int img_convert(Img *img, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        IMG_LONG_COMMON, {"source-image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS},
+        {"target-image-opts", no_argument, NULL, TARGET_IMAGE_OPTS}, {"salvage", no_argument, NULL, SALVAGE},
+        {"target-is-zero", no_argument, NULL, TARGET_IS_ZERO}, {"bitmaps", no_argument, NULL, BITMAPS},
+        {"skip-broken-bitmaps", no_argument, NULL, SKIP_BROKEN}, {NULL, 0, NULL, 0}};
+    g_autoptr(GPtrArray) lists = g_ptr_array_new();
+    Convert o = {.lists = lists, .out_format = "raw", .sparse = 4096};
+    int option, status = IMG_FAILED;
+
+    while ((option = getopt_long(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1) {
+        int took = img_common(img, &o.c, option, &status);
+        if (took < 0)
+            return status;
+        if (!took && !take(img, &o, option, argv, &status))
+            return status;
+    }
+    for (unsigned i = 0; i < lists->len; i++) {
+        if (strcmp(lists->pdata[i], "help"))
+            continue;
+        g_autofree char *text = block_create_help(img->graph, o.out_format);
+        printf("Supported %s options:\n%s", o.out_format, text ? text : "");
+        return IMG_OK;
+    }
+    if (argc - optind < 2)
+        return img_misused(img, "Must specify image file name");
+    o.files = (const char **)argv + optind;
+    o.n = (unsigned)(argc - optind - 1);
+    o.target = argv[argc - 1];
+    if (o.n > MOST_SOURCES)
+        return img_misused(img, "more than %d images to read", MOST_SOURCES);
+    status = refuse(img, &o);
+    if (status)
+        return status;
+    g_ptr_array_add(lists, NULL);
+    struct json_object *options = img_options(img, (const char *const *)lists->pdata);
+    if (!options)
+        return IMG_FAILED;
+    if (json_object_object_get_ex(options, "backing_file", NULL) && !o.backing)
+        o.backing = json_object_get_string(json_object_object_get(options, "backing_file"));
+    status = run(img, &o, options);
+    json_object_put(options);
+    return status;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the verbs of img share. A verb is one file with one function and one line in verbs.def; it gets
+ * its own arguments and returns the exit status. Messages go through img_fail and img_warn, output to
+ * stdout. One graph, one thread.
+ */
+#pragma once
+
+#include "block/block.h"
+#include "block/image.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+typedef struct Img {
+    const char *name; /* we were called: "img" or "qemu-img" */
+    bool compatible;  /* qemu-img: its texts and its exit codes */
+    const char *verb;
+    BlockGraph *graph;
+    bool quiet;       /* -q: nothing but errors */
+    bool probed_raw;  /* a guess has been warned of */
+    bool progress;    /* is shown */
+    double shown;     /* last, percent */
+} Img;
+
+enum { IMG_OK = 0, IMG_FAILED = 1, IMG_MISUSED = 2 };
+
+typedef int ImgVerb(Img *img, int argc, char **argv);
+#define IMG_VERB(name, usage, summary) ImgVerb img_##name;
+#include "verbs.def"
+#undef IMG_VERB
+
+/* ---- messages: all return IMG_FAILED (or IMG_MISUSED; 1 as qemu-img) ------ */
+
+int img_fail(Img *img, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* The text of error, which is freed; with a "hint:" line if it has one. */
+int img_error(Img *img, GError *error);
+int img_misused(Img *img, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+void img_warn(Img *img, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* Unless -q. */
+void img_say(Img *img, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* ---- options that many verbs have ----------------------------------------- */
+
+/* Values of long options without a letter. */
+enum {
+    IMG_OPT_OBJECT = 256, IMG_OPT_IMAGE_OPTS, IMG_OPT_OUTPUT, IMG_OPT_FORCE, IMG_OPT_OWN /* a verb's own begin here */
+};
+
+typedef struct ImgCommon {
+    const char *format, *cache; /* -f, -t */
+    bool image_opts, share, json, progress, help;
+} ImgCommon;
+
+/* Of a table: what every verb may have; a verb adds its own behind. */
+#define IMG_LONG_COMMON \
+    {"help", no_argument, NULL, 'h'}, {"object", required_argument, NULL, IMG_OPT_OBJECT}, \
+    {"image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS}, {"output", required_argument, NULL, IMG_OPT_OUTPUT}, \
+    {"force-share", no_argument, NULL, 'U'}, {"quiet", no_argument, NULL, 'q'}
+
+/* Takes an option that getopt_long returned if it is one of the common ones: 1; 0: it is not; -1: it
+ * is and is wrong, *status says how to exit (also after help). */
+int img_common(Img *img, ImgCommon *common, int option, int *status);
+/* The text for an option getopt_long complained about. */
+int img_bad_option(Img *img, char **argv);
+
+/* ---- images ---------------------------------------------------------------- */
+
+/* Opens name (with image_opts: an option list) as format; cache is a word of block_cache_parse, NULL:
+ * writeback. flags: BlockOpenFlags. NULL after a message. Returns a reference. */
+BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache, unsigned flags, bool image_opts);
+/* A user of node; NULL after a message. perm 0: reading. */
+BlockUser *img_attach(Img *img, BlockNode *node, unsigned perm);
+/* The same for both steps: *node and *user, to be given back with img_close. */
+typedef struct ImgFile {
+    BlockNode *node;
+    BlockUser *user;
+} ImgFile;
+bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache, unsigned flags,
+                   bool image_opts, unsigned perm);
+/* Flushes what may be written; 0 or -errno. Safe on what was never opened. */
+int img_close(ImgFile *file);
+/* Reads a size as qemu-img does ("1.5G"); false after a message. */
+bool img_size(Img *img, const char *text, const char *what, uint64_t *size);
+/* A set of -o lists as one tree; NULL after a message. */
+struct json_object *img_options(Img *img, const char *const *lists);
+
+/* ---- progress --------------------------------------------------------------- */
+
+/* Shows "    (xx.xx/100%)" while it changes, or once after SIGUSR1 without -p. */
+void img_progress_begin(Img *img, bool wanted);
+void img_progress(Img *img, double percent);
+void img_progress_end(Img *img);
+/* A signal asked us to stop (SIGINT, SIGTERM): what was begun is to be undone. */
+bool img_interrupted(void);
+
+/* ---- text ------------------------------------------------------------------- */
+
+/* "1 GiB", three significant digits. Caller frees. */
+char *img_human_size(uint64_t bytes);
+/* The table of snapshots. */
+void img_print_snapshots(const GArray *list);
+/* An object as JSON on stdout, as qemu-img lays it out. */
+int img_print_json(Img *img, struct json_object *object);

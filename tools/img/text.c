@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* What people and scripts read: sizes, tables, JSON, progress, signals. */
+#include "img.h"
+
+#include <json-c/json.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- sizes and tables ------------------------------------------------------ */
+
+char *img_human_size(uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    unsigned u = 0;
+
+    for (; value >= 1000 && u + 1 < G_N_ELEMENTS(units); u++)
+        value /= 1024;
+    return g_strdup_printf("%.3g %s", value, units[u]);
+}
+
+static void print_one(const BlockSnapshot *s)
+{
+    g_autofree char *size = img_human_size(s->vm_state_size);
+    char date[32], icount[24] = "";
+    time_t seconds = (time_t)(s->date_ns / 1000000000);
+    struct tm tm;
+    int64_t clock = s->vm_clock_ns / 1000000000;
+
+    localtime_r(&seconds, &tm);
+    strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+    if (s->icount >= 0)
+        snprintf(icount, sizeof icount, "%" G_GINT64_FORMAT, s->icount);
+    g_autofree char *vm_clock =
+        g_strdup_printf("%02d:%02d:%02d.%03d", (int)(clock / 3600), (int)(clock / 60 % 60), (int)(clock % 60),
+                        (int)(s->vm_clock_ns / 1000000 % 1000));
+    printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, vm_clock, icount);
+}
+
+void img_print_snapshots(const GArray *list)
+{
+    printf("Snapshot list:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+    for (unsigned i = 0; i < list->len; i++)
+        print_one(&g_array_index(list, BlockSnapshot, i));
+}
+
+/* ---- JSON ------------------------------------------------------------------- */
+
+static void put_json(struct json_object *o, unsigned depth)
+{
+    bool first = true;
+
+    if (json_object_is_type(o, json_type_object)) {
+        printf("{");
+        json_object_object_foreach(o, key, value) {
+            struct json_object *text = json_object_new_string(key);
+            printf("%s\n%*s%s: ", first ? "" : ",", 4 * (int)(depth + 1), "",
+                   json_object_to_json_string_ext(text, JSON_C_TO_STRING_NOSLASHESCAPE));
+            json_object_put(text);
+            put_json(value, depth + 1);
+            first = false;
+        }
+        printf("\n%*s}", 4 * (int)depth, "");
+    } else if (json_object_is_type(o, json_type_array)) {
+        printf("[");
+        for (size_t i = 0; i < json_object_array_length(o); i++) {
+            printf("%s\n%*s", i ? "," : "", 4 * (int)(depth + 1), "");
+            put_json(json_object_array_get_idx(o, i), depth + 1);
+        }
+        printf("\n%*s]", 4 * (int)depth, "");
+    } else {
+        printf("%s", json_object_to_json_string_ext(o, JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+}
+
+int img_print_json(Img *img, struct json_object *object)
+{
+    put_json(object, 0);
+    printf("\n");
+    return IMG_OK;
+}
+
+/* ---- progress and signals --------------------------------------------------- */
+
+static volatile sig_atomic_t asked, stop;
+
+static void on_usr1(int n) { asked = 1; }
+static void on_stop(int n) { stop = 1; }
+
+bool img_interrupted(void)
+{
+    return stop;
+}
+
+void img_progress_begin(Img *img, bool wanted)
+{
+    struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+    struct sigaction end = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+
+    sigaction(SIGUSR1, &usr1, NULL);
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
+    img->progress = wanted && !img->quiet;
+    img->shown = -1;
+    img_progress(img, 0);
+}
+
+void img_progress(Img *img, double percent)
+{
+    if (asked && !img->progress) {
+        asked = 0;
+        fprintf(stderr, "    (%3.2f/100%%)\n", percent);
+    }
+    /* steps of one part in a hundred are enough for an eye, and few enough for a pipe */
+    if (!img->progress || (percent < 100 && percent < img->shown + 1 && img->shown >= 0))
+        return;
+    img->shown = percent;
+    printf("    (%3.2f/100%%)\r", percent);
+    fflush(stdout);
+}
+
+void img_progress_end(Img *img)
+{
+    if (!img->progress)
+        return;
+    img_progress(img, 100);
+    printf("\n");
+    fflush(stdout);
+}
