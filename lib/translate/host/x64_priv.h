@@ -237,6 +237,13 @@ bool emit_atomic(Emit *e, IrRef i, const IrOp *op); /* x64_atomic.c, for emit_me
 bool emit_exit(Emit *e, const IrOp *op);
 /* sets host flags from a bool value; returns the condition code */
 unsigned emit_condition(Emit *e, IrRef v);
+/* What live.c made one of: base + index * scale + disp, as leaves; collected from v on. */
+typedef struct Address {
+    IrRef leaf[2];
+    unsigned n, scale[2];
+    int64_t disp;
+} Address;
+void collect_sum(const Emit *e, IrRef v, Address *at);
 void emit_eval(Emit *e, IrRef i, const IrOp *op);
 /* The host's flags, with these bits, as IrFlagBits in rax; t is scratch. Changes no register else. */
 void emit_flag_bits(Emit *e, unsigned t, unsigned mask);
