@@ -242,8 +242,9 @@ struct BlockDriver {
     /* Advice: what is read there afterwards is anything. -ENOTSUP counts as done. NULL: nothing. */
     int (*discard)(BlockNode *node, uint64_t offset, uint64_t bytes);
     /* All that was written is on disk, in this node's own terms; the core flushes the children
-     * afterwards. NULL: only the children. */
+     * afterwards, unless flush says it did (flushes_children). NULL: only the children. */
     int (*flush)(BlockNode *node);
+    bool flushes_children;
     /* A whole cluster (or the tail of the image), to be packed. NULL: -ENOTSUP. */
     int (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
                             const struct iovec *iov, int iovcnt);

@@ -299,6 +299,8 @@ static int node_flush(BlockNode *node)
     if (!r && !node->driver->flush && !node->driver->read && !node->driver->write &&
         node->driver->submit && !node->children->len)
         r = block_driver_submit_wait(node, BLOCK_FLUSH, 0, 0, NULL, 0, 0);
+    if (node->driver->flushes_children)
+        return r;
     for (unsigned i = 0; i < node->children->len; i++) {
         BlockUser *child = node->children->pdata[i];
         if (!child || (child->slot->role == BLOCK_CHILD_BACKING) ||

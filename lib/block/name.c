@@ -33,7 +33,7 @@ static struct json_object *with_protocol(BlockGraph *graph, const char *name, si
     const BlockDriver *d = block_driver_find(graph, protocol);
     struct json_object *options;
 
-    if (!d || !d->protocol || (!d->parse_name && !d->name_prop)) {
+    if (!d || (!d->parse_name && !(d->protocol && d->name_prop))) {
         fail_usage(error, "%s: no protocol is called '%s' (a path with a colon is written ./%s)",
                    name, protocol, name);
         return NULL;

@@ -16,6 +16,16 @@ enum { LONGEST_JSON = 1 << 20 };
 
 /* ---- trees --------------------------------------------------------------- */
 
+/* The member of a list whose number key is: a list stands for an object with the keys 0, 1, ... */
+static struct json_object *list_member(struct json_object *list, const char *key)
+{
+    size_t n = strlen(key);
+
+    if (!n || n > 4 || strspn(key, "0123456789") != n || (n > 1 && *key == '0'))
+        return NULL;
+    return json_object_array_get_idx(list, (size_t)g_ascii_strtoull(key, NULL, 10));
+}
+
 struct json_object *block_options_get(struct json_object *options, const char *path)
 {
     struct json_object *at = options;
@@ -24,9 +34,11 @@ struct json_object *block_options_get(struct json_object *options, const char *p
         size_t n = strcspn(path, ".");
         g_autofree char *key = g_strndup(path, n);
         struct json_object *next = NULL;
-        if (!json_object_is_type(at, json_type_object))
-            return NULL;
-        if (!json_object_object_get_ex(at, key, &next))
+        if (json_object_is_type(at, json_type_array))
+            next = list_member(at, key);
+        else if (json_object_is_type(at, json_type_object))
+            json_object_object_get_ex(at, key, &next);
+        if (!next)
             return NULL;
         at = next;
         path += n;
@@ -140,6 +152,12 @@ static bool expand(struct json_object *tree, GError **error)
             g_ptr_array_add(dotted, g_strdup(key));
         if (json_object_is_type(value, json_type_object) && !expand(value, error))
             return false;
+        size_t n = json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+        for (size_t i = 0; i < n; i++) {
+            struct json_object *member = json_object_array_get_idx(value, i);
+            if (json_object_is_type(member, json_type_object) && !expand(member, error))
+                return false;
+        }
     }
     for (unsigned i = 0; i < dotted->len; i++) {
         const char *path = dotted->pdata[i], *dot = strrchr(path, '.');
@@ -309,24 +327,39 @@ static bool known(GPtrArray *names, const char *path, bool leaf)
 }
 
 static bool check_keys(GPtrArray *names, struct json_object *tree, const char *path,
+                       const char *who, GError **error);
+
+static bool check_key(GPtrArray *names, const char *path, const char *key,
+                      struct json_object *value, const char *who, GError **error)
+{
+    g_autofree char *full = *path ? g_strdup_printf("%s.%s", path, key) : g_strdup(key);
+    bool parts = json_object_is_type(value, json_type_object) ||
+                 json_object_is_type(value, json_type_array);
+
+    if (known(names, full, true))
+        return true;
+    if (parts && known(names, full, false))
+        return check_keys(names, value, full, who, error);
+    const char *near = option_nearest(full, (const char *const *)names->pdata);
+    if (near)
+        return fail_usage(error, "%s: unknown option '%s' (did you mean '%s'?)", who, full, near);
+    return fail_usage(error, "%s: unknown option '%s'", who, full);
+}
+
+static bool check_keys(GPtrArray *names, struct json_object *tree, const char *path,
                        const char *who, GError **error)
 {
-    json_object_object_foreach(tree, key, value) {
-        g_autofree char *full = *path ? g_strdup_printf("%s.%s", path, key) : g_strdup(key);
-        bool object = json_object_is_type(value, json_type_object);
-        if (known(names, full, true))
-            continue;
-        if (object && known(names, full, false)) {
-            if (!check_keys(names, value, full, who, error))
+    if (json_object_is_type(tree, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(tree); i++) {
+            g_autofree char *key = g_strdup_printf("%zu", i);
+            if (!check_key(names, path, key, json_object_array_get_idx(tree, i), who, error))
                 return false;
-            continue;
         }
-        const char *near = option_nearest(full, (const char *const *)names->pdata);
-        if (near)
-            return fail_usage(error, "%s: unknown option '%s' (did you mean '%s'?)", who, full,
-                              near);
-        return fail_usage(error, "%s: unknown option '%s'", who, full);
+        return true;
     }
+    json_object_object_foreach(tree, key, value)
+        if (!check_key(names, path, key, value, who, error))
+            return false;
     return true;
 }
 

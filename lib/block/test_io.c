@@ -20,7 +20,7 @@
 
 typedef struct {
     const char *name;
-    const char *options; /* %s is the file */
+    const char *options; /* %s is the file; %s.copy another like it */
     unsigned attach_writethrough;
     bool discard_keeps;  /* a discard changes nothing */
 } Mix;
@@ -62,6 +62,30 @@ static const Mix mixes[] = {
       .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=unmap,discard=unmap" },
     { .name = "raw-zeroes-on",
       .options = "driver=raw,file.driver=file,file.filename=%s,detect-zeroes=on",
+      .discard_keeps = true },
+    { .name = "throttle",
+      .options = "driver=throttle,limits.bps-total=1G,limits.iops-read=100k,discard=unmap,"
+                 "file.driver=file,file.filename=%s" },
+    { .name = "copy-on-read",
+      .options = "driver=copy-on-read,discard=unmap,file.driver=file,file.filename=%s" },
+    { .name = "preallocate",
+      .options = "driver=preallocate,discard=unmap,file.driver=file,file.filename=%s" },
+    { .name = "blkdebug",
+      .options = "driver=blkdebug,align=4k,max-transfer=16k,opt-write-zero=8k,opt-discard=64k,"
+                 "discard=unmap,image.driver=file,image.filename=%s" },
+    { .name = "copy-before-write",
+      .options = "driver=copy-before-write,discard=unmap,file.driver=file,file.filename=%s,"
+                 "target.driver=null-co" },
+    { .name = "blklogwrites",
+      .options = "driver=blklogwrites,discard=unmap,file.driver=file,file.filename=%s,"
+                 "log.driver=null-co,log.size=1G" },
+    { .name = "blkverify",
+      .options = "driver=blkverify,test.driver=file,test.filename=%s,raw.driver=file,"
+                 "raw.filename=%s.copy",
+      .discard_keeps = true },
+    { .name = "quorum",
+      .options = "driver=quorum,vote-threshold=2,children.0.driver=file,children.0.filename=%s,"
+                 "children.1.driver=file,children.1.filename=%s.copy,rewrite-corrupted=on",
       .discard_keeps = true },
     { .name = "snapshot", .options = "snapshot", .discard_keeps = false },
     { .name = "snapshot-direct", .options = "snapshot-direct" },
@@ -105,8 +129,12 @@ static void setup(Setup *s, const Mix *mix)
         g_assert_no_error(error);
         s->node = block_snapshot_layer(base, &error);
     } else {
-        g_autofree char *text = g_strdup_printf(mix->options, s->file);
-        struct json_object *options = block_options_parse(text, NULL, &error);
+        g_autofree char *copy = g_strconcat(s->file, ".copy", NULL);
+        if (strstr(mix->options, ".copy"))
+            g_assert_true(g_file_set_contents(copy, (char *)data, SIZE, NULL));
+        g_autoptr(GString) text = g_string_new(mix->options);
+        g_string_replace(text, "%s", s->file, 0);
+        struct json_object *options = block_options_parse(text->str, NULL, &error);
         g_assert_no_error(error);
         s->node = block_open(s->graph, options, 0, &error);
         json_object_put(options);
@@ -135,6 +163,8 @@ static void teardown(Setup *s)
         g_assert_true(g_file_get_contents(s->file, &now, &len, NULL));
         g_assert_cmpmem(now, len, s->before, SIZE);
     }
+    g_autofree char *copy = g_strconcat(s->file, ".copy", NULL);
+    g_unlink(copy);
     g_unlink(s->file);
     g_rmdir(s->dir);
     g_free(s->dir);
