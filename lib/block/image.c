@@ -219,6 +219,27 @@ bool block_can_create(BlockGraph *graph, const char *driver)
     return d && d->create;
 }
 
+BlockUser *block_make_file(BlockGraph *graph, const char *name, GError **error)
+{
+    struct json_object *options = block_name_options(graph, name, error);
+    BlockUser *user = NULL;
+
+    if (!options)
+        return NULL;
+    const BlockDriver *d = block_driver_find(graph, json_object_get_string(json_object_object_get(options, "driver")));
+    struct json_object *making = json_object_new_object();
+    json_object_object_add(making, "filename", json_object_new_string(name));
+    json_object_object_add(making, "size", json_object_new_string("0"));
+    if (!d || !d->create || d->create(graph, making, error)) {
+        g_autoptr(BlockNode) node = block_open(graph, options, 0, error);
+        if (node)
+            user = block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error);
+    }
+    json_object_put(making);
+    json_object_put(options);
+    return user;
+}
+
 /* Raw images take the options of the file they are. */
 static const BlockProp *create_props_of(BlockGraph *graph, const char *driver)
 {

@@ -26,7 +26,7 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
         return true;
     g_autofree char *beside = block_name_beside(file, backing);
     /* only whether it can be read matters here, not who else uses it */
-    BlockNode *node = img_open(img, beside, format, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE, false);
+    BlockNode *node = img_open(img, beside, format, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
     if (!node) {
         img_fail(img, "%s: Could not open backing image to determine size.", file);
         return false;
@@ -51,10 +51,12 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
 static void announce(Img *img, const char *file, const char *format, struct json_object *options)
 {
     g_autoptr(GString) line = g_string_new(NULL);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
-    json_object_object_foreach(options, key, value)
-        if (strcmp(key, "filename"))
-            g_string_append_printf(line, " %s=%s", key, json_object_get_string(value));
+    img_option_names(options, "", names);
+    for (unsigned i = 0; i < names->len; i++)
+        if (strcmp(names->pdata[i], "filename"))
+            g_string_append_printf(line, " %s=%s", (char *)names->pdata[i], img_option_text(options, names->pdata[i]));
     img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, line->str);
 }
 
@@ -73,11 +75,8 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
             return IMG_FAILED;
         has_size = true;
     }
-    json_object_object_foreach(options, key, value) {
-        (void)value;
-        if (strcmp(key, "size") && !block_create_knows(img->graph, format, key))
-            return img_misused(img, "%s: Invalid parameter '%s'", file, key);
-    }
+    if (!img_options_known(img, file, format, options))
+        return img->compatible ? IMG_FAILED : IMG_MISUSED;
     if (!look_at_backing(img, file, options, unsafe, &has_size, &size))
         return IMG_FAILED;
     if (!has_size)

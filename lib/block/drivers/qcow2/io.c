@@ -113,10 +113,25 @@ static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes, co
     return r;
 }
 
+/* Encrypted sectors are numbered by where they lie in their file. */
+static int read_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
+{
+    if (qcow2_encrypted(q))
+        return luks_read(data_of(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt);
+    return block_run(data_of(q), BLOCK_READ, 0, host, bytes, iov, iovcnt);
+}
+
+static int write_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
+{
+    if (qcow2_encrypted(q))
+        return luks_write(data_of(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt, 0);
+    return block_run(data_of(q), BLOCK_WRITE, 0, host, bytes, iov, iovcnt);
+}
+
 static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct iovec *iov, int iovcnt)
 {
     switch (p->kind) {
-    case PIECE_DATA: return block_run(data_of(q), BLOCK_READ, 0, p->host, p->bytes, iov, iovcnt);
+    case PIECE_DATA: return read_data(q, p->host, p->bytes, iov, iovcnt);
     case PIECE_PACKED: return read_packed(q, p, offset & (q->cluster_size - 1), p->bytes, iov, iovcnt);
     case PIECE_HOLE:
     case PIECE_HOLE_THERE:
@@ -197,6 +212,7 @@ typedef struct {
     uint64_t host;          /* of the first cluster */
     bool made;              /* they were counted for this */
     bool blank;             /* what is not written there reads as zeroes */
+    bool zero;              /* room made beforehand that must not be read as data */
     Flight flight;
 } Room;
 
@@ -237,7 +253,7 @@ static int find_host(Qcow2 *q, Room *r)
         return (int)at;
     r->host = (uint64_t)at;
     r->made = true;
-    r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file);
+    r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file) && !qcow2_encrypted(q);
     if (!host_is_fair(q, r->host, r->n << q->cluster_bits, true)) {
         qcow2_refcount_add(q, r->host >> q->cluster_bits, r->n, -1);
         return qcow2_corrupt(q, "the cluster at %#" G_GINT64_MODIFIER "x holds tables but is counted as free", r->host);
@@ -317,7 +333,7 @@ static int fill(Qcow2 *q, const Room *r, const struct iovec *iov, int iovcnt)
     if (tail)
         list[n++] = (struct iovec){ old + (r->offset - r->start), tail };
     if (!ret)
-        ret = block_run(data_of(q), BLOCK_WRITE, 0, host, head + r->bytes + tail, list, n);
+        ret = write_data(q, host, head + r->bytes + tail, list, n);
     free(old);
     return ret;
 }
@@ -347,7 +363,12 @@ static int link_room(Qcow2 *q, const Room *r)
         uint64_t parts = part_bits(q, from, to);
         bool whole = old & QCOW2_COMPRESSED;
         bits = whole ? parts : (bits & ~(parts << 32)) | parts;
-        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | QCOW2_COPIED, bits);
+        uint64_t flags = QCOW2_COPIED;
+        if (r->zero && q->subclusters > 1)
+            bits = parts << 32;
+        else if (r->zero)
+            flags |= QCOW2_ZERO;
+        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | flags, bits);
         if (r->made)
             qcow2_free_entry(q, old, false);
     }
@@ -391,7 +412,7 @@ static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct io
     *done = in_place ? p.bytes : room.bytes;
     int n = cut(iov, iovcnt, skip, *done, list);
     if (in_place)
-        return block_run(data_of(q), BLOCK_WRITE, 0, p.host, p.bytes, list, n);
+        return write_data(q, p.host, p.bytes, list, n);
     r = fill(q, &room, list, n);
     pthread_mutex_lock(&q->lock);
     if (!r)
@@ -466,7 +487,7 @@ size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void 
 {
     const Qcow2 *q = qcow2_of(node);
 
-    if (q->data)
+    if (q->data || qcow2_encrypted(q))
         return 0;
     if (bytes == q->cluster_size)
         return qcow2_pack(q->header.compression, in, bytes, out, q->cluster_size - 1);
@@ -483,7 +504,7 @@ int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, siz
 {
     Qcow2 *q = qcow2_of(node);
 
-    if (offset & (q->cluster_size - 1) || !len || len >= q->cluster_size)
+    if (offset & (q->cluster_size - 1) || !len || len >= q->cluster_size || qcow2_encrypted(q))
         return -EINVAL;
     return store_packed(q, offset, packed, len);
 }
@@ -493,7 +514,7 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, con
     Qcow2 *q = qcow2_of(node);
     uint64_t end = qcow2_size(q);
 
-    if (q->data)
+    if (q->data || qcow2_encrypted(q))
         return -ENOTSUP;
     if (offset & (q->cluster_size - 1) || ((bytes & (q->cluster_size - 1)) && offset + bytes != end))
         return -EINVAL;
@@ -735,7 +756,7 @@ int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned fla
     int r = 0;
 
     pthread_mutex_lock(&q->lock);
-    if (!q->preallocated_known && !q->data && !(flags & BLOCK_EXTENTS_ALLOCATION))
+    if (!q->preallocated_known && !q->data && !qcow2_encrypted(q) && !(flags & BLOCK_EXTENTS_ALLOCATION))
         r = find_preallocated(q);
     for (; !r && n < max && bytes; n++) {
         Piece p;
@@ -773,6 +794,8 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *host_
         if (r)
             break;
         land(q, &room.flight);
+        /* what the file has there would be decrypted to noise */
+        room.zero = qcow2_encrypted(q);
         room.start = room.first << q->cluster_bits;
         room.end = (room.first + room.n) << q->cluster_bits;
         r = link_room(q, &room);
