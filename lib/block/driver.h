@@ -48,6 +48,8 @@ typedef struct {
     uint64_t min, max; /* of numbers and sizes; max 0: no limit */
     const char *const *names; /* of an enum, NULL-terminated */
     const char *help;
+    bool below;        /* of creation options: the file's rather than the format's */
+    bool told;         /* of creation options: named by `create` even when it is the default */
 } BlockProp;
 
 /* What a child is for, which decides what it inherits and which permissions it is asked for. */

@@ -3,6 +3,7 @@
 #include "block/image.h"
 
 #include "base/error.h"
+#include "base/size.h"
 #include "block/block_priv.h"
 
 #include <json-c/json.h>
@@ -250,7 +251,12 @@ static const BlockProp *create_props_of(BlockGraph *graph, const char *driver)
     return d && d->create ? d->create_props : NULL;
 }
 
-char *block_create_help(BlockGraph *graph, const char *driver)
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *block_create_help(BlockGraph *graph, const char *driver, bool all)
 {
     static const char *const kinds[] = { "<bool (on/off)>", "<size>", "<num>", "<str>", "<str>", "<str>" };
     GString *s = g_string_new(NULL);
@@ -259,10 +265,33 @@ char *block_create_help(BlockGraph *graph, const char *driver)
         g_string_free(s, TRUE);
         return NULL;
     }
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     for (const BlockProp *p = create_props_of(graph, driver); p && p->name; p++) {
         g_autofree char *left = g_strdup_printf("%s=%s", p->name, kinds[p->kind]);
-        if (strcmp(p->name, "filename"))
-            g_string_append_printf(s, "  %-22s - %s\n", left, p->help);
+        if (strcmp(p->name, "filename") && (all || !p->below))
+            g_ptr_array_add(lines, g_strdup_printf("  %-22s - %s\n", left, p->help));
+    }
+    g_ptr_array_sort(lines, by_text);
+    for (unsigned i = 0; i < lines->len; i++)
+        g_string_append(s, lines->pdata[i]);
+    return g_string_free(s, FALSE);
+}
+
+char *block_create_told(BlockGraph *graph, const char *driver, struct json_object *options)
+{
+    GString *s = g_string_new(NULL);
+
+    for (const BlockProp *p = create_props_of(graph, driver); p && p->name; p++) {
+        const char *text = block_options_text(options, p->name);
+        uint64_t bytes;
+        if (!text && p->told)
+            text = p->def;
+        if (!text || !strcmp(p->name, "filename"))
+            continue;
+        if (p->kind == BLOCK_PROP_SIZE && size_parse(text, &bytes, NULL))
+            g_string_append_printf(s, " %s=%" G_GUINT64_FORMAT, p->name, bytes);
+        else
+            g_string_append_printf(s, " %s=%s", p->name, text);
     }
     return g_string_free(s, FALSE);
 }

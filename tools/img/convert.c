@@ -303,7 +303,7 @@ int img_convert(Img *img, int argc, char **argv)
     for (unsigned i = 0; i < lists->len; i++) {
         if (strcmp(lists->pdata[i], "help"))
             continue;
-        g_autofree char *text = block_create_help(img->graph, o.out_format);
+        g_autofree char *text = block_create_help(img->graph, o.out_format, true);
         printf("Supported %s options:\n%s", o.out_format, text ? text : "");
         return IMG_OK;
     }

@@ -50,14 +50,8 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
 /* "Formatting 'x', fmt=qcow2 size=1 ..." */
 static void announce(Img *img, const char *file, const char *format, struct json_object *options)
 {
-    g_autoptr(GString) line = g_string_new(NULL);
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-
-    img_option_names(options, "", names);
-    for (unsigned i = 0; i < names->len; i++)
-        if (strcmp(names->pdata[i], "filename"))
-            g_string_append_printf(line, " %s=%s", (char *)names->pdata[i], img_option_text(options, names->pdata[i]));
-    img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, line->str);
+    g_autofree char *told = block_create_told(img->graph, format, options);
+    img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, told);
 }
 
 static int make(Img *img, const char *file, const char *format, struct json_object *options, const char *size_text,
@@ -119,10 +113,12 @@ int img_create(Img *img, int argc, char **argv)
     for (unsigned i = 0; i < lists->len; i++) {
         if (strcmp(lists->pdata[i], "help") && strcmp(lists->pdata[i], "?"))
             continue;
-        g_autofree char *text = block_create_help(img->graph, format);
+        g_autofree char *text = block_create_help(img->graph, format, optind < argc);
         if (!text)
             return img_fail(img, "Unknown file format '%s'", format);
-        printf("Supported %s options:\n%s", format, text);
+        printf("Supported %s options:\n%s%s", format, text, optind < argc || !strcmp(format, "raw") ? ""
+               : "\nThe protocol level may support further options.\nSpecify the target filename to include those "
+                 "options.\n");
         return IMG_OK;
     }
     if (optind == argc)
