@@ -42,11 +42,6 @@ static void copy_out(const struct iovec *iov, int iovcnt, const uint8_t *from)
     }
 }
 
-static BlockUser *data_of(const Qcow2 *q)
-{
-    return q->data ? q->data : q->file;
-}
-
 /* ---- where things may go on by themselves -------------------------------- */
 
 /* Whether guest data may go to [host, host + bytes): not where tables lie, and if it is there already
@@ -81,7 +76,7 @@ bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, Blo
     if (q->header.crypt_method || pthread_mutex_trylock(&q->lock))
         return false;
     if (!qcow2_piece(q, offset, bytes, false, &p)) {
-        *map = (BlockMap){ data_of(q), p.host, p.bytes };
+        *map = (BlockMap){ qcow2_data(q), p.host, p.bytes };
         if (op == BLOCK_WRITE) {
             ok = p.kind == PIECE_DATA && p.copied && !q->broken && host_is_fair(q, p.host, p.bytes, false);
         } else {
@@ -117,15 +112,15 @@ static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes, co
 static int read_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
 {
     if (qcow2_encrypted(q))
-        return luks_read(data_of(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt);
-    return block_run(data_of(q), BLOCK_READ, 0, host, bytes, iov, iovcnt);
+        return luks_read(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt);
+    return block_run(qcow2_data(q), BLOCK_READ, 0, host, bytes, iov, iovcnt);
 }
 
 static int write_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
 {
     if (qcow2_encrypted(q))
-        return luks_write(data_of(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt, 0);
-    return block_run(data_of(q), BLOCK_WRITE, 0, host, bytes, iov, iovcnt);
+        return luks_write(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt, 0);
+    return block_run(qcow2_data(q), BLOCK_WRITE, 0, host, bytes, iov, iovcnt);
 }
 
 static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct iovec *iov, int iovcnt)
@@ -680,97 +675,6 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
         r = qcow2_unmap(q, first, last, true);
     pthread_mutex_unlock(&q->lock);
     return r;
-}
-
-/* ---- what is where ------------------------------------------------------- */
-
-static void as_extent(const Qcow2 *q, const Piece *p, uint64_t offset, BlockExtent *e)
-{
-    *e = (BlockExtent){ .offset = offset, .bytes = p->bytes };
-    switch (p->kind) {
-    case PIECE_HOLE:
-    case PIECE_HOLE_THERE:
-        e->flags = q->backing ? BLOCK_EXTENT_FORWARD : BLOCK_EXTENT_ZERO;
-        e->child = q->backing;
-        e->child_offset = offset;
-        if (p->kind == PIECE_HOLE_THERE && !q->backing) {
-            e->flags |= BLOCK_EXTENT_HOST;
-            e->host = p->host;
-            e->file = block_node_file(block_user_node(data_of(q)));
-        }
-        break;
-    case PIECE_ZERO: e->flags = BLOCK_EXTENT_ZERO | BLOCK_EXTENT_ALLOCATED; break;
-    case PIECE_PACKED:
-        e->flags = BLOCK_EXTENT_DATA | BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_COMPRESSED;
-        break;
-    case PIECE_ZERO_THERE:
-    case PIECE_DATA:
-        e->flags = BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_HOST |
-                   (p->kind == PIECE_DATA ? BLOCK_EXTENT_DATA : BLOCK_EXTENT_ZERO);
-        e->host = p->host;
-        e->file = block_node_file(block_user_node(data_of(q)));
-        break;
-    }
-}
-
-/* Whether so many clusters are counted that most of them cannot be on the disk: room that was made
- * beforehand, where the file knows better what reads as zeroes. */
-static int find_preallocated(Qcow2 *q)
-{
-    int64_t allocated = block_allocated_size(block_user_node(q->file));
-    uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0, count;
-
-    Qcow2Counts counts = { NULL, 0, 0 };
-    int r = 0;
-
-    q->preallocated_known = true;
-    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end && !r && !q->preallocated; i++) {
-        r = qcow2_counts_at(q, &counts, i, &count);
-        n += !r && count;
-        q->preallocated = n >= MAX(real * 10 / 9, real + 2);
-    }
-    qcow2_counts_end(q, &counts);
-    return r;
-}
-
-/* Data that the file has a hole for reads as zeroes. */
-static void look_into_file(Qcow2 *q, BlockExtent *e)
-{
-    BlockExtent in;
-
-    if (!(e->flags & BLOCK_EXTENT_DATA) || !(e->flags & BLOCK_EXTENT_HOST) || e->host >= block_size(data_of(q)))
-        return;
-    uint64_t n = MIN(e->bytes, block_size(data_of(q)) - e->host);
-    if (block_extents(data_of(q), e->host, n, 0, &in, 1) != 1)
-        return;
-    if (in.flags & BLOCK_EXTENT_ZERO)
-        e->flags |= BLOCK_EXTENT_ZERO;
-    if (in.bytes < n || in.flags & BLOCK_EXTENT_ZERO)
-        e->bytes = in.bytes;
-}
-
-int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out, unsigned max)
-{
-    Qcow2 *q = qcow2_of(node);
-    unsigned n = 0;
-    int r = 0;
-
-    pthread_mutex_lock(&q->lock);
-    if (!q->preallocated_known && !q->data && !qcow2_encrypted(q) && !(flags & BLOCK_EXTENTS_ALLOCATION))
-        r = find_preallocated(q);
-    for (; !r && n < max && bytes; n++) {
-        Piece p;
-        r = qcow2_piece(q, offset, bytes, true, &p);
-        if (r)
-            break;
-        as_extent(q, &p, offset, &out[n]);
-        if (q->preallocated && !(flags & BLOCK_EXTENTS_ALLOCATION))
-            look_into_file(q, &out[n]);
-        offset += out[n].bytes;
-        bytes -= out[n].bytes;
-    }
-    pthread_mutex_unlock(&q->lock);
-    return n ? (int)n : r;
 }
 
 /* ---- room made beforehand ------------------------------------------------ */

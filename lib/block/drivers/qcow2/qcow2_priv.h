@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "block/driver.h"
+#include "block/image.h"
 #include "block/drivers/luks_priv.h"
 
 #include <pthread.h>
@@ -172,6 +173,12 @@ typedef struct Qcow2 {
 static inline Qcow2 *qcow2_of(BlockNode *node)
 {
     return block_node_state(node);
+}
+
+/* Where guest data lies. */
+static inline BlockUser *qcow2_data(const Qcow2 *q)
+{
+    return q->data ? q->data : q->file;
 }
 
 static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
