@@ -114,7 +114,7 @@ check_rewrite()
     qemu-img check "${secret[@]}" --image-opts $inside
     qemu-img convert "${secret[@]}" --image-opts $inside -O raw disk.img
     check_rewrite
-    ! grep -q DONE disk.qcow2
+    [ "$(grep -c DONE disk.qcow2)" = 0 ]
     img convert "${secret[@]}" --image-opts $inside -O luks -o key-secret=s0,iter-time=50 disk.luks
     job 'dd if=/dev/vda bs=512 skip=8192 count=1 2>/dev/null | head -c 4; echo; echo MORE | dd of=/dev/vda bs=512 conv=sync' \
         -object secret,id=s0,data=hunter2 -drive driver=luks,key-secret=s0,file.filename=disk.luks,if=virtio
