@@ -5,8 +5,8 @@
  * (Documentation/admin-guide/device-mapper/log-writes.rst), which its replay-log reads:
  *
  *   sector 0   magic, version, number of entries (64 bits each), sector size (32)
- *   then       entries: a sector that begins with sector, sectors, flags and bytes of data (64
- *              bits each), then the data
+ *   then       entries: a sector that begins with sector, sectors, flags and a length that
+ *              only marks use (64 bits each), then the data; a discard has none
  *
  * All numbers are little endian, sectors are of log-sector-size. The superblock is written with each
  * flush and each log-super-update-interval entries.
@@ -169,7 +169,7 @@ static int add(Logwrites *l, uint64_t offset, uint64_t bytes, uint64_t data, uns
     st_le64(l->block, offset / l->sector);
     st_le64(l->block + 8, bytes / l->sector);
     st_le64(l->block + 16, flags);
-    st_le64(l->block + 24, data);
+    st_le64(l->block + 24, 0); /* what follows a mark; the data of a write is not counted */
     r = block_write(l->log, at, l->block, l->sector, 0);
     if (!r)
         r = write_data(l, at + l->sector, data, iov, iovcnt);

@@ -39,6 +39,7 @@ static void compress_limits(BlockNode *node, BlockLimits *limits)
 
     limits->serialize = limits->optimal = (uint32_t)c->cluster;
     limits->cluster = (uint32_t)c->cluster;
+    limits->zero_align = (uint32_t)c->cluster; /* parts are written, so that they get packed */
     limits->max_effect = BLOCK_MAX_SIZE;
 }
 
@@ -78,10 +79,14 @@ static int compress_write(BlockNode *node, uint64_t offset, uint64_t bytes, cons
     return 0;
 }
 
-/* Only writes need a look. */
+/* Only writes need a look, and zeroes for parts of clusters. */
 static bool compress_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
                          BlockMap *map)
 {
+    Compress *c = block_node_state(node);
+
+    if (op == BLOCK_ZERO && ((offset | bytes) & (c->cluster - 1)))
+        return false;
     return op != BLOCK_WRITE && filter_map(node, op, offset, bytes, map);
 }
 
