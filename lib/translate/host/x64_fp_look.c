@@ -28,8 +28,13 @@ uint32_t x64_float_pool(Translator *t, Asm *a)
         put8(a, (m & 1) << 4 | (m & 4) << 1 | (m & 8) >> 1 | (m & 16) >> 3 | (m & 32) >> 5);
     for (unsigned f = 0; f < 32; f++)
         put8(a, (f & 1) << 5 | (f & 2) << 3 | (f & 4) << 1 | (f & 8) >> 1 | (f & 16) >> 4);
-    put64(a, 0);
-    put64(a, 0);
+    /* 0; a number is large if what two numbers' product differs from it by is not tiny: 2^-900, 2^-60 */
+    static const uint64_t more[] = {0, UINT64_C(123) << 52, 67 << 23, UINT64_C(0x87b) << 52,
+                                    UINT64_C(0xa1800000)};
+    for (unsigned i = 0; i < G_N_ELEMENTS(more); i++) {
+        put64(a, more[i]);
+        put64(a, 0);
+    }
     return at;
 }
 
@@ -305,7 +310,8 @@ static void compare_zero(Emit *e, unsigned type, unsigned r)
 
 /*
  * A result that was looked at by check_flushed goes to C, unless it is a zero for good reason: the
- * sum of a number and its opposite, the product of a zero, a zero divided or converted.
+ * sum of a number and its opposite, or of a large number and a product, the product of a zero, a zero
+ * divided or converted.
  */
 static void back_if_zero(Emit *e, const Cold *c, const IrOp *op)
 {
@@ -332,7 +338,12 @@ static void back_if_zero(Emit *e, const Cold *c, const IrOp *op)
     case IR_FMUL:
         least = jump_short(&e->a, CC_E);
         if (op->code == IR_FMA) {
-            compare_zero(e, c->type, c->regs[2]);
+            unsigned f32 = c->type == IR_F32, z = c->regs[2];
+            vex_pool(e, !f32, 0x2e, z, 0, POOL_LARGE + f32);
+            jump_back(e, c, CC_AE);
+            vex_pool(e, !f32, 0x2e, z, 0, POOL_LARGE_NEGATIVE + f32);
+            jump_back(e, c, CC_BE);
+            compare_zero(e, c->type, z);
             no = jump_short(&e->a, CC_NE);
         }
         compare_zero(e, c->type, a);

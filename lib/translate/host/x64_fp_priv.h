@@ -8,7 +8,7 @@
 /* Constants: 16 bytes each; the one for f32 follows that for f64. */
 enum { POOL_ABS, POOL_SIGN = 2, POOL_MIN = 4, POOL_NAN = 6, POOL_NEGATIVE_NAN = 8, POOL_ABOVE = 10,
       POOL_LOW, POOL_STICKY, POOL_STICKY_SET = POOL_STICKY + 4,
-      POOL_ZERO = POOL_STICKY_SET + 2 };
+      POOL_ZERO = POOL_STICKY_SET + 2, POOL_LARGE, POOL_LARGE_NEGATIVE = POOL_LARGE + 2 };
 
 typedef enum { NAN_HOST, NAN_DEFAULT, NAN_AGAIN } NanRule;
 
