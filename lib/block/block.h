@@ -32,7 +32,7 @@
  * permission, -ENOTSUP when BLOCK_NO_FALLBACK asked for a quick way that is not there, -ECANCELED
  * after block_cancel.
  *
- * Not there yet, with its place: formats beyond raw and qcow2, nbd and further protocols (drivers/,
+ * Not there yet, with its place: formats beyond raw, qcow2 and luks, nbd and further protocols (drivers/,
  * driver.h has the calls), stream, mirror and backup jobs (jobs/, which put a filter under users
  * with block_node_insert), a monitor's command table (a block_commands of its own).
  */

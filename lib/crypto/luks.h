@@ -6,7 +6,7 @@
  * header also stands within other formats. Control path, one thread.
  *
  * Believed of a header: 16 to 64 bytes of key, 1 to CRYPTO_LUKS_MAX_STRIPES stripes, slots within
- * `room`, and at most CRYPTO_LUKS_MAX_ITERATIONS iterations (some seconds) for each active slot and the
+ * `room`, and at most CRYPTO_LUKS_MAX_ITERATIONS iterations (up to a minute) for each active slot and the
  * digest.
  */
 #pragma once

@@ -15,11 +15,6 @@ const char *const luks_amend_encrypt_names[] = { "encrypt.state", "encrypt.new-s
                                                  "encrypt.keyslot", "encrypt.iter-time", NULL };
 
 typedef struct {
-    BlockUser *file;
-    uint64_t at;
-} Area;
-
-typedef struct {
     int state;
     char *new_secret, *old_secret, *keyslot; /* NULL: not given */
     uint64_t iter_time;
@@ -42,20 +37,6 @@ static const char *const states[] = { "active", "inactive", NULL };
 
 static const BlockProp plain_props[] = { AMEND_PROPS("") };
 static const BlockProp encrypt_props[] = { AMEND_PROPS("encrypt.") };
-
-static int area_read(void *opaque, uint64_t offset, void *buf, size_t len)
-{
-    const Area *a = opaque;
-
-    return block_read(a->file, a->at + offset, buf, len);
-}
-
-static int area_write(void *opaque, uint64_t offset, const void *buf, size_t len)
-{
-    const Area *a = opaque;
-
-    return block_write(a->file, a->at + offset, buf, len, BLOCK_FUA);
-}
 
 /* keyslot= as a number; -1: not given. */
 static bool get_slot(const Change *c, int *slot, GError **error)
@@ -144,8 +125,8 @@ bool luks_amend(BlockNode *node, BlockUser *file, uint64_t at, const char *put, 
                 struct json_object *options, bool force, GError **error)
 {
     const BlockProp *props = *put ? encrypt_props : plain_props;
-    Area area = { file, at };
-    CryptoLuksIo io = { area_read, area_write, &area };
+    LuksArea area = { file, at };
+    CryptoLuksIo io = luks_io(&area);
     Change c = { 0 };
     int slot;
 

@@ -9,23 +9,23 @@
 
 const char *const luks_ciphers[] = { "aes-128", "aes-192", "aes-256", NULL };
 
-typedef struct {
-    BlockUser *file;
-    uint64_t at;
-} Area;
-
 static int area_read(void *opaque, uint64_t offset, void *buf, size_t len)
 {
-    const Area *a = opaque;
+    const LuksArea *a = opaque;
 
     return block_read(a->file, a->at + offset, buf, len);
 }
 
 static int area_write(void *opaque, uint64_t offset, const void *buf, size_t len)
 {
-    const Area *a = opaque;
+    const LuksArea *a = opaque;
 
     return block_write(a->file, a->at + offset, buf, len, BLOCK_FUA);
+}
+
+CryptoLuksIo luks_io(LuksArea *area)
+{
+    return (CryptoLuksIo){ area_read, area_write, area };
 }
 
 /* ---- making -------------------------------------------------------------- */
@@ -55,9 +55,10 @@ bool luks_plan(BlockGraph *graph, const LuksWanted *w, const char *prefix, Crypt
 
 bool luks_write_new(BlockUser *file, uint64_t at, CryptoLuks *luks, CryptoPass pass, uint64_t iter_ms, GError **error)
 {
-    Area area = { file, at };
+    LuksArea area = { file, at };
+    CryptoLuksIo io = luks_io(&area);
 
-    return crypto_luks_format(luks, &(CryptoLuksIo){ area_read, area_write, &area }, pass, iter_ms, error);
+    return crypto_luks_format(luks, &io, pass, iter_ms, error);
 }
 
 /* ---- opening ------------------------------------------------------------- */
@@ -67,7 +68,8 @@ bool luks_open_header(BlockNode *node, BlockUser *file, uint64_t at, uint64_t ro
 {
     const char *name = block_node_file(node);
     uint8_t head[CRYPTO_LUKS_HEADER];
-    Area area = { file, at };
+    LuksArea area = { file, at };
+    CryptoLuksIo io = luks_io(&area);
     CryptoPass pass;
 
     *cipher = NULL;
@@ -82,7 +84,7 @@ bool luks_open_header(BlockNode *node, BlockUser *file, uint64_t at, uint64_t ro
     if (block_node_no_data(node))
         return true;
     if (passphrase(block_node_graph(node), put, secret, &pass, error))
-        *cipher = crypto_luks_unlock(luks, &(CryptoLuksIo){ area_read, area_write, &area }, pass, error);
+        *cipher = crypto_luks_unlock(luks, &io, pass, error);
     return *cipher || prefix(error, "%s", name);
 }
 

@@ -35,12 +35,20 @@ extern const char *const luks_ciphers[]; /* aes-128, aes-192, aes-256 */
       .names = crypto_hash_names, .help = "Name of IV generator hash algorithm" }, \
     { .name = P "key-secret", .kind = BLOCK_PROP_STRING, .offset = offsetof(S, M.secret), .help = SECRET_HELP }
 
+/* A header's bytes, for crypto_luks_*. */
+typedef struct {
+    BlockUser *file;
+    uint64_t at;
+} LuksArea;
+CryptoLuksIo luks_io(LuksArea *area);
+
 /* Lays out a header and looks the passphrase up, before anything is written. prefix is that of options. */
 bool luks_plan(BlockGraph *graph, const LuksWanted *wanted, const char *prefix, CryptoLuks *luks, CryptoPass *pass,
                GError **error);
 bool luks_write_new(BlockUser *file, uint64_t at, CryptoLuks *luks, CryptoPass pass, uint64_t iter_ms, GError **error);
 
-/* put: what stands in front of options. Reads the header, and unless node was opened without its data in mind, unlocks it: *cipher. */
+/* Reads the header, and unless node was opened without its data in mind, unlocks it: *cipher. put is what
+ * stands in front of options. */
 bool luks_open_header(BlockNode *node, BlockUser *file, uint64_t at, uint64_t room, const char *put,
                       const char *secret, CryptoLuks *luks, CryptoCipher **cipher, GError **error);
 /* What info tells, added to data. format: also that it is luks. */
