@@ -67,10 +67,27 @@ void img_say(Img *img, const char *fmt, ...)
 
 /* ---- options -------------------------------------------------------------- */
 
+static bool throttle_group(Img *img, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    struct json_object *options = block_options_parse(text, NULL, &error);
+
+    if (options)
+        block_throttle_group(img->graph, options, &error);
+    json_object_put(options);
+    if (!error)
+        return true;
+    img_error(img, g_steal_pointer(&error));
+    return false;
+}
+
 /* Secrets and TLS credentials belong to what uses them, which is not there yet. */
 static bool object(Img *img, const char *text)
 {
     size_t n = strcspn(text, ",");
+
+    if (n == strlen("throttle-group") && !strncmp(text, "throttle-group", n))
+        return throttle_group(img, text[n] ? text + n + 1 : "");
     img_fail(img, "object type '%.*s' is not there yet", (int)n, text);
     return false;
 }
