@@ -4,7 +4,7 @@
 # is. The one list of packages that Lathe needs:
 packages='
 build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zlib1g-dev libzstd-dev
-build  liburing-dev libslirp-dev libseccomp-dev
+build  liburing-dev libslirp-dev libseccomp-dev libgnutls28-dev nettle-dev
 test   bats mandoc bsdextrautils device-tree-compiler cpio gzip xz-utils debian-archive-keyring
 test   libmpfr-dev socat procps e2fsprogs
 test   qemu-utils python3 openssh-client passt openssl zstd

@@ -40,6 +40,11 @@ bool block_open_backing(BlockNode *node, struct json_object *options, GError **e
     g_autofree char *name = ops->name(node), *format = ops->format(node);
     if (!name || !*name)
         return true;
-    return block_node_open_child(node, "backing", name, format, error) ||
-           prefix(error, "%s: its backing file", block_node_file(node));
+    if (!block_node_open_child(node, "backing", name, format, error))
+        return node->depth ? false : prefix(error, "%s: its backing file", block_node_file(node));
+    /* an image from elsewhere could show any file of the host as a disk, and files have no magic */
+    if (!format && block_backing_node(node)->probed)
+        return fail(error, "%s: its backing file '%s' looks like raw data, and the image does not say that it is\n"
+                    "hint: if it is meant: img rebase -u -b '%s' -F raw", block_node_file(node), name, name);
+    return true;
 }

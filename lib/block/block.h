@@ -49,6 +49,7 @@ typedef struct BlockGraph BlockGraph;
 typedef struct BlockNode BlockNode;
 typedef struct BlockUser BlockUser;
 typedef struct BlockRequest BlockRequest;
+typedef struct CryptoSecrets CryptoSecrets;
 
 enum {
     BLOCK_SECTOR = 512,
@@ -68,6 +69,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockGraph, block_graph_free)
  * guessed format). Default: nothing is said. */
 void block_graph_on_warning(BlockGraph *graph, void (*warn)(void *opaque, const char *text),
                             void *opaque);
+/* Where encrypted images find passphrases by name; borrowed, and must outlive the graph. NULL: nowhere. */
+void block_graph_set_secrets(BlockGraph *graph, const CryptoSecrets *secrets);
 /* The node of that name, or NULL; borrowed. */
 BlockNode *block_find(BlockGraph *graph, const char *name);
 /* All nodes, oldest first: NULL after the last. For `info block` and the like. */
@@ -90,6 +93,7 @@ typedef enum {
     BLOCK_OPEN_UNMAP = 1 << 5,          /* discard=unmap */
     BLOCK_OPEN_NO_BACKING = 1 << 6,     /* leave a backing file alone (rebase -u, info) */
     BLOCK_OPEN_CHECK = 1 << 7,          /* as it is, damaged or not: for block_check */
+    BLOCK_OPEN_NO_DATA = 1 << 8,        /* for what it says of itself: no passphrase is asked for */
 } BlockOpenFlags;
 
 /* Opens a file by name (below) with this format, NULL: a guess from its first bytes. An image taken

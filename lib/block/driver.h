@@ -48,6 +48,8 @@ typedef struct {
     uint64_t min, max; /* of numbers and sizes; max 0: no limit */
     const char *const *names; /* of an enum, NULL-terminated */
     const char *help;
+    bool below;        /* of creation options: the file's rather than the format's */
+    bool told;         /* of creation options: named by `create` even when it is the default */
 } BlockProp;
 
 /* What a child is for, which decides what it inherits and which permissions it is asked for. */
@@ -93,12 +95,14 @@ typedef struct {
 struct BlockNode;
 void *block_node_state(BlockNode *node); /* node->state */
 BlockGraph *block_node_graph(BlockNode *node);
+const CryptoSecrets *block_graph_secrets(BlockGraph *graph);
 /* The options the node was opened with that are the core's business. */
 bool block_node_direct(const BlockNode *node);
 bool block_node_no_flush(const BlockNode *node);
 bool block_node_force_share(const BlockNode *node);
 bool block_node_auto_read_only(const BlockNode *node);
 bool block_node_for_check(const BlockNode *node); /* BLOCK_OPEN_CHECK */
+bool block_node_no_data(const BlockNode *node);   /* BLOCK_OPEN_NO_DATA or CHECK: keys are not needed */
 /* During open: the driver could only open for reading, under auto-read-only. */
 void block_node_set_read_only(BlockNode *node);
 /* During open: what messages call the node. Copied. NULL: what its first child is called. */
@@ -306,6 +310,9 @@ void block_props_clear(const BlockProp *props, void *state);
  * (NULL-terminated, may be NULL) and the nearest that is. who is put in front. */
 bool block_props_done(const BlockProp *props, const char *const *names,
                       struct json_object *options, const char *who, GError **error);
+
+/* Makes an empty file (of any protocol that name is for) and attaches to it to fill it. */
+BlockUser *block_make_file(BlockGraph *graph, const char *name, GError **error);
 
 /* For tests and tools with a driver of their own: found by this graph alone. Borrowed. */
 void block_graph_add_driver(BlockGraph *graph, const BlockDriver *driver);

@@ -59,6 +59,16 @@ void block_graph_on_warning(BlockGraph *graph, void (*warn)(void *opaque, const 
     graph->warn_opaque = opaque;
 }
 
+void block_graph_set_secrets(BlockGraph *graph, const CryptoSecrets *secrets)
+{
+    graph->secrets = secrets;
+}
+
+const CryptoSecrets *block_graph_secrets(BlockGraph *graph)
+{
+    return graph->secrets;
+}
+
 BlockNode *block_find(BlockGraph *graph, const char *name)
 {
     for (unsigned i = 0; i < graph->nodes->len; i++) {

@@ -3,6 +3,7 @@
 #include "block/image.h"
 
 #include "base/error.h"
+#include "base/size.h"
 #include "block/block_priv.h"
 
 #include <json-c/json.h>
@@ -219,6 +220,27 @@ bool block_can_create(BlockGraph *graph, const char *driver)
     return d && d->create;
 }
 
+BlockUser *block_make_file(BlockGraph *graph, const char *name, GError **error)
+{
+    struct json_object *options = block_name_options(graph, name, error);
+    BlockUser *user = NULL;
+
+    if (!options)
+        return NULL;
+    const BlockDriver *d = block_driver_find(graph, json_object_get_string(json_object_object_get(options, "driver")));
+    struct json_object *making = json_object_new_object();
+    json_object_object_add(making, "filename", json_object_new_string(name));
+    json_object_object_add(making, "size", json_object_new_string("0"));
+    if (!d || !d->create || d->create(graph, making, error)) {
+        g_autoptr(BlockNode) node = block_open(graph, options, 0, error);
+        if (node)
+            user = block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error);
+    }
+    json_object_put(making);
+    json_object_put(options);
+    return user;
+}
+
 /* Raw images take the options of the file they are. */
 static const BlockProp *create_props_of(BlockGraph *graph, const char *driver)
 {
@@ -229,7 +251,12 @@ static const BlockProp *create_props_of(BlockGraph *graph, const char *driver)
     return d && d->create ? d->create_props : NULL;
 }
 
-char *block_create_help(BlockGraph *graph, const char *driver)
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *block_create_help(BlockGraph *graph, const char *driver, bool all)
 {
     static const char *const kinds[] = { "<bool (on/off)>", "<size>", "<num>", "<str>", "<str>", "<str>" };
     GString *s = g_string_new(NULL);
@@ -238,10 +265,33 @@ char *block_create_help(BlockGraph *graph, const char *driver)
         g_string_free(s, TRUE);
         return NULL;
     }
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     for (const BlockProp *p = create_props_of(graph, driver); p && p->name; p++) {
         g_autofree char *left = g_strdup_printf("%s=%s", p->name, kinds[p->kind]);
-        if (strcmp(p->name, "filename"))
-            g_string_append_printf(s, "  %-22s - %s\n", left, p->help);
+        if (strcmp(p->name, "filename") && (all || !p->below))
+            g_ptr_array_add(lines, g_strdup_printf("  %-22s - %s\n", left, p->help));
+    }
+    g_ptr_array_sort(lines, by_text);
+    for (unsigned i = 0; i < lines->len; i++)
+        g_string_append(s, lines->pdata[i]);
+    return g_string_free(s, FALSE);
+}
+
+char *block_create_told(BlockGraph *graph, const char *driver, struct json_object *options)
+{
+    GString *s = g_string_new(NULL);
+
+    for (const BlockProp *p = create_props_of(graph, driver); p && p->name; p++) {
+        const char *text = block_options_text(options, p->name);
+        uint64_t bytes;
+        if (!text && p->told)
+            text = p->def;
+        if (!text || !strcmp(p->name, "filename"))
+            continue;
+        if (p->kind == BLOCK_PROP_SIZE && size_parse(text, &bytes, NULL))
+            g_string_append_printf(s, " %s=%" G_GUINT64_FORMAT, p->name, bytes);
+        else
+            g_string_append_printf(s, " %s=%s", p->name, text);
     }
     return g_string_free(s, FALSE);
 }

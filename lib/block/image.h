@@ -77,7 +77,11 @@ int64_t block_allocated_size(BlockNode *node);
 bool block_zero_init(const BlockUser *user);
 /* Whether images can be made: of a protocol its bytes, of a format itself. */
 bool block_can_create(BlockGraph *graph, const char *driver);
-/* One line an option, as `-o help` shows them; NULL: no such driver. Caller frees. */
-char *block_create_help(BlockGraph *graph, const char *driver);
+/* One line an option, as `-o help` shows them, all: with those that are the file's; NULL: no such
+ * driver. Caller frees. */
+char *block_create_help(BlockGraph *graph, const char *driver, bool all);
+/* What is going to be made: " key=value" for each option that is given or worth telling, in the driver's
+ * order, sizes in bytes. Caller frees. */
+char *block_create_told(BlockGraph *graph, const char *driver, struct json_object *options);
 /* Whether driver has a creation option of that name. */
 bool block_create_knows(BlockGraph *graph, const char *driver, const char *option);

@@ -148,7 +148,6 @@ static const struct {
     { "qed", 0, 4, "QED" },
     { "parallels", 0, 16, "WithoutFreeSpace" },
     { "parallels", 0, 16, "WithouFreSpacExt" },
-    { "luks", 0, 6, "LUKS\xba\xbe" },
     { "bochs", 0, 24, "Bochs Virtual HD Image" "\0" },
 };
 

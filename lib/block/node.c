@@ -48,6 +48,11 @@ bool block_node_force_share(const BlockNode *node)
     return node->flags & BLOCK_OPEN_FORCE_SHARE;
 }
 
+bool block_node_no_data(const BlockNode *node)
+{
+    return node->flags & (BLOCK_OPEN_NO_DATA | BLOCK_OPEN_CHECK);
+}
+
 bool block_node_for_check(const BlockNode *node)
 {
     return node->flags & BLOCK_OPEN_CHECK;

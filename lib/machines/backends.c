@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/option.h"
+#include "crypto/crypto.h"
 
 #include <string.h>
 
@@ -39,6 +40,8 @@ static void rng_free(gpointer p)
 void machine_backends_init(Machine *m)
 {
     m->block = block_graph_new();
+    m->secrets = crypto_secrets_new();
+    block_graph_set_secrets(m->block, m->secrets);
     m->drives = g_ptr_array_new_with_free_func(drive_free);
     m->rngs = g_ptr_array_new_with_free_func(rng_free);
 }
@@ -48,6 +51,7 @@ void machine_backends_clear(Machine *m)
     g_ptr_array_unref(m->drives);
     g_ptr_array_unref(m->rngs);
     block_graph_free(m->block);
+    crypto_secrets_free(m->secrets);
 }
 
 BlockGraph *machine_block(Machine *m)
@@ -285,7 +289,7 @@ static bool object_add(Machine *m, Options *options, GError **error)
         return false;
     bool builtin = strcmp(type, "rng-builtin") == 0;
     if (!builtin && strcmp(type, "rng-random"))
-        return fail_usage(error, "'%s': there are rng-random and rng-builtin", type);
+        return fail_usage(error, "'%s': there are secret, rng-random and rng-builtin", type);
     const char *id = options_need(options, "id", error);
     if (!id)
         return false;
@@ -306,6 +310,9 @@ static bool object_add(Machine *m, Options *options, GError **error)
 
 bool machine_add_object(Machine *m, const char *text, GError **error)
 {
+    /* what is wrong with a secret is said without the secret */
+    if (crypto_is_secret(text))
+        return crypto_secrets_add(m->secrets, text, error) || prefix(error, "-object secret");
     g_autoptr(Options) options = options_parse(text, "qom-type", error);
     return (options && object_add(m, options, error)) || prefix(error, "-object %s", text);
 }

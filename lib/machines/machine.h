@@ -208,7 +208,7 @@ bool machine_set_serial(Machine *m, unsigned n, Chardev *chardev, GError **error
    or 1. snapshot: as if the text said snapshot=on. */
 bool machine_add_drive(Machine *m, const char *text, bool snapshot, GError **error);
 bool machine_add_blockdev(Machine *m, const char *text, GError **error);
-/* -object: rng-builtin and rng-random. */
+/* -object: secret, rng-builtin and rng-random; a secret before the disks that need it. */
 bool machine_add_object(Machine *m, const char *text, GError **error);
 /* Where -device finds the Chardev of chardev=ID; borrowed, and must outlive the machine. */
 void machine_set_chardev_source(Machine *m,

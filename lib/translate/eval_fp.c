@@ -302,6 +302,9 @@ bool eval_fp(TranslateCpu *cpu, const IrOp *op, IrValue *r, const IrValue *a, co
         return true;
     /* without flushing the flag means another thing, which only x86 wants */
     bool denormal = rules->denormal_flag ? !rules->flush_inputs : rules->flush_inputs;
-    translate_fp_set_flags(cpu, translate_fp_flags(cpu) | (env.flags & (denormal ? 63 : 31)));
+    unsigned flags = translate_fp_flags(cpu) | (env.flags & (denormal ? 63 : 31));
+    translate_fp_set_flags(cpu, flags);
+    if (flags & TRANSLATE_FP_INEXACT && rules->inexact == TRANSLATE_INEXACT_CLEAR)
+        translate_kick(cpu); /* there is a faster mode now */
     return true;
 }

@@ -11,19 +11,9 @@
 #include "base/bits.h"
 #include "translate/ir_priv.h"
 
-static bool is_const(const IrBuilder *b, IrRef r)
-{
-    return b->ops[r].code == IR_CONST;
-}
-
-static uint64_t value_of(const IrBuilder *b, IrRef r)
-{
-    return (uint64_t)b->ops[r].imm;
-}
-
 bool ir_is_live_slot_value(const IrBuilder *b, IrRef v)
 {
-    if (is_const(b, v) || b->ops[v].code == IR_PC)
+    if (ir_is_const(b, v) || b->ops[v].code == IR_PC)
         return true;
     for (unsigned s = 0; s < b->guest->n_slots; s++)
         if (b->now[s] == v)
@@ -73,7 +63,7 @@ uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op)
         break;
     case IR_AND:
         k = ka > kb ? ka : kb;
-        if (is_const(b, op->b) && bits_sext(value_of(b, op->b), width) >= 0)
+        if (ir_is_const(b, op->b) && bits_sext(ir_value_of(b, op->b), width) >= 0)
             k = kb;
         break;
     case IR_OR:
@@ -87,16 +77,16 @@ uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op)
         k = kb > b->known[op->c] ? kb : b->known[op->c];
         break;
     case IR_SAR:
-        if (is_const(b, op->b)) {
-            unsigned n = value_of(b, op->b) & (width - 1);
+        if (ir_is_const(b, op->b)) {
+            unsigned n = ir_value_of(b, op->b) & (width - 1);
             k = ka > n ? ka - n : 1;
         } else {
             k = ka;
         }
         break;
     case IR_SHR:
-        if (is_const(b, op->b) && (value_of(b, op->b) & (width - 1)))
-            k = width - (value_of(b, op->b) & (width - 1)) + 1;
+        if (ir_is_const(b, op->b) && (ir_value_of(b, op->b) & (width - 1)))
+            k = width - (ir_value_of(b, op->b) & (width - 1)) + 1;
         break;
     case IR_EXTRACT:
         k = (unsigned)(op->imm >> 8 & 0xff) + 1;
@@ -118,7 +108,7 @@ static bool all_const(const IrBuilder *b, const IrOp *op)
         return false;
     const IrRef r[] = {op->a, op->b, op->c};
     for (unsigned i = 0; i < n; i++)
-        if (!is_const(b, r[i]) || ir_type_bits(b->ops[r[i]].type) > 64)
+        if (!ir_is_const(b, r[i]) || ir_type_bits(b->ops[r[i]].type) > 64)
             return false;
     return true;
 }
@@ -128,7 +118,7 @@ static IrRef fold_constants(IrBuilder *b, const IrOp *op)
     IrValue r = {.w = {0}}, v[3] = {{.w = {0}}};
     const IrRef ref[] = {op->a, op->b, op->c};
     for (unsigned i = 0; i < ir_code_operands(op->code); i++)
-        v[i].u = value_of(b, ref[i]);
+        v[i].u = ir_value_of(b, ref[i]);
     ir_eval(op, &r, &v[0], &v[1], &v[2]);
     return ir_const(b, op->type, r.u);
 }
@@ -163,9 +153,9 @@ static IrRef fold_rotate(IrBuilder *b, const IrOp *op)
     if (l->code != IR_SHL || r->code != IR_SHR || l->a != r->a || l->type != r->type)
         return 0;
     unsigned width = ir_type_bits(l->type);
-    if (!is_const(b, l->b) || !is_const(b, r->b))
+    if (!ir_is_const(b, l->b) || !ir_is_const(b, r->b))
         return 0;
-    uint64_t n = value_of(b, l->b) & (width - 1), m = value_of(b, r->b) & (width - 1);
+    uint64_t n = ir_value_of(b, l->b) & (width - 1), m = ir_value_of(b, r->b) & (width - 1);
     if (n == 0 || n + m != width)
         return 0;
     IrRef rot = ir_binary_imm(b, IR_ROL, l->a, (int64_t)n);
@@ -190,9 +180,9 @@ static IrType int_of_bits(unsigned bits)
 static IrRef fold_shift_pair(IrBuilder *b, const IrOp *op, unsigned amount)
 {
     const IrOp *in = &b->ops[op->a];
-    if (in->code != IR_SHL || !is_const(b, in->b))
+    if (in->code != IR_SHL || !ir_is_const(b, in->b))
         return 0;
-    unsigned width = ir_type_bits(op->type), up = value_of(b, in->b) & (width - 1);
+    unsigned width = ir_type_bits(op->type), up = ir_value_of(b, in->b) & (width - 1);
     if (up < amount || amount == 0)
         return 0;
     IrType narrow = int_of_bits(width - up);
@@ -206,7 +196,7 @@ static IrRef fold_shift_pair(IrBuilder *b, const IrOp *op, unsigned amount)
 static IrRef fold_binary_const(IrBuilder *b, IrOp *op)
 {
     unsigned width = ir_type_bits(op->type);
-    uint64_t c = value_of(b, op->b), ones = bits_mask(width);
+    uint64_t c = ir_value_of(b, op->b), ones = bits_mask(width);
     const IrOp *x = &b->ops[op->a];
     switch (op->code) {
     case IR_SUB: /* becomes an addition, so that chains of them fold alike */
@@ -218,8 +208,8 @@ static IrRef fold_binary_const(IrBuilder *b, IrOp *op)
             return op->a;
         if (x->code == IR_PC)
             return ir_pc(b, x->imm + (int64_t)c);
-        if (x->code == IR_ADD && is_const(b, x->b) && ir_is_live_slot_value(b, x->a))
-            return ir_binary_imm(b, IR_ADD, x->a, (int64_t)(c + value_of(b, x->b)));
+        if (x->code == IR_ADD && ir_is_const(b, x->b) && ir_is_live_slot_value(b, x->a))
+            return ir_binary_imm(b, IR_ADD, x->a, (int64_t)(c + ir_value_of(b, x->b)));
         return 0;
     case IR_OR:
     case IR_XOR:
@@ -267,12 +257,12 @@ static IrRef fold_binary(IrBuilder *b, IrOp *op)
 {
     if (ir_type_bits(op->type) > 64)
         return 0;
-    if (is_const(b, op->a) && !is_const(b, op->b) && commutes(op->code)) {
+    if (ir_is_const(b, op->a) && !ir_is_const(b, op->b) && commutes(op->code)) {
         IrRef t = op->a;
         op->a = op->b;
         op->b = t;
     }
-    if (is_const(b, op->b))
+    if (ir_is_const(b, op->b))
         return fold_binary_const(b, op);
     if (op->a == op->b) {
         if (op->code == IR_XOR || op->code == IR_SUB || op->code == IR_ANDN)
@@ -280,7 +270,7 @@ static IrRef fold_binary(IrBuilder *b, IrOp *op)
         if (op->code == IR_AND || op->code == IR_OR)
             return op->a;
     }
-    if (is_const(b, op->a) && value_of(b, op->a) == 0) {
+    if (ir_is_const(b, op->a) && ir_value_of(b, op->a) == 0) {
         if (op->code == IR_SUB)
             return ir_unary(b, IR_NEG, op->type, op->b);
         if (op->code == IR_SHL || op->code == IR_SHR || op->code == IR_SAR)
@@ -306,7 +296,7 @@ static IrRef fold_extension(IrBuilder *b, const IrOp *op)
     if (op->code == IR_SEXT) {
         if (x->code == IR_SEXT)
             return ir_sext(b, op->type, x->a);
-        if (x->code == IR_SHR && x->type == IR_I32 && is_const(b, x->b) && (value_of(b, x->b) & 31))
+        if (x->code == IR_SHR && x->type == IR_I32 && ir_is_const(b, x->b) && (ir_value_of(b, x->b) & 31))
             return ir_zext(b, op->type, op->a); /* never negative */
         if (x->code == IR_ZEXT && b->known[op->a] < from)
             return ir_zext(b, op->type, x->a);
@@ -337,7 +327,7 @@ static IrRef fold_trunc(IrBuilder *b, const IrOp *op)
 
 static IrRef fold_cmp(IrBuilder *b, IrOp *op)
 {
-    if (is_const(b, op->a) && !is_const(b, op->b)) {
+    if (ir_is_const(b, op->a) && !ir_is_const(b, op->b)) {
         IrRef t = op->a;
         op->a = op->b;
         op->b = t;
@@ -349,7 +339,7 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
         return ir_const(b, IR_I8, yes);
     }
     const IrOp *x = &b->ops[op->a];
-    bool zero = is_const(b, op->b) && value_of(b, op->b) == 0;
+    bool zero = ir_is_const(b, op->b) && ir_value_of(b, op->b) == 0;
     if (zero && (op->sub == IR_LTU || op->sub == IR_GEU))
         return ir_const(b, IR_I8, op->sub == IR_GEU);
     /* (bool) != 0, == 0 */
@@ -369,125 +359,10 @@ static IrRef fold_cmp(IrBuilder *b, IrOp *op)
     if (x->code == IR_SEXT && b->ops[op->b].code == IR_SEXT && x->aux == b->ops[op->b].aux &&
         x->aux == IR_I32)
         return ir_cmp(b, (IrCond)op->sub, x->a, b->ops[op->b].a);
-    if (x->code == IR_SEXT && x->aux == IR_I32 && is_const(b, op->b) && op->aux == IR_I64 &&
+    if (x->code == IR_SEXT && x->aux == IR_I32 && ir_is_const(b, op->b) && op->aux == IR_I64 &&
         b->known[op->b] <= 32)
-        return ir_cmp(b, (IrCond)op->sub, x->a, ir_const(b, IR_I32, value_of(b, op->b)));
+        return ir_cmp(b, (IrCond)op->sub, x->a, ir_const(b, IR_I32, ir_value_of(b, op->b)));
     return 0;
-}
-
-/* A value a op c computed lately, whose flags are asked for. 0: none. */
-static IrRef find_result(const IrBuilder *b, IrCode code, const IrOp *flags)
-{
-    for (IrRef i = b->n; i-- > 1 && i + 12 > b->n && b->ops[i].code != IR_LABEL;)
-        if (b->ops[i].code == code && b->ops[i].a == flags->a && b->ops[i].b == flags->b)
-            return i;
-    return 0;
-}
-
-/* The value, or what it is the low part of, sits in a slot or is a constant. */
-static bool is_at_hand(const IrBuilder *b, IrRef v)
-{
-    while (b->ops[v].code == IR_TRUNC)
-        v = b->ops[v].a;
-    return ir_is_live_slot_value(b, v);
-}
-
-/* Of a difference: a comparison, as long as what was subtracted is at hand; of a result: one with 0. */
-static IrRef test_as_compare(IrBuilder *b, unsigned cond, const IrOp *flags)
-{
-    /* by IrFlagCond: 255 is none */
-    static const uint8_t conds[16] = {255, 255, IR_LTU, IR_GEU, IR_EQ, IR_NE, IR_LEU, IR_GTU,
-                                      255, 255, 255, 255, IR_LT, IR_GE, IR_LE, IR_GT};
-    static const uint8_t logic[16] = {255, 255, 255, 255, IR_EQ, IR_NE, IR_EQ, IR_NE,
-                                      IR_LT, IR_GE, 255, 255, IR_LT, IR_GE, IR_LE, IR_GT};
-    const IrOp op = *flags;
-    IrType type = (IrType)op.aux;
-    if (ir_type_bits(type) > 64 || ir_type_bits(type) < 32)
-        return 0;
-    if (op.code == IR_FLAGS_LOGIC && logic[cond] != 255)
-        return ir_cmp(b, (IrCond)logic[cond], op.a, ir_const(b, type, 0));
-    if (op.code != IR_FLAGS_SUB)
-        return 0;
-    if (conds[cond] != 255 && is_at_hand(b, op.a) && is_at_hand(b, op.b))
-        return ir_cmp(b, (IrCond)conds[cond], op.a, op.b);
-    if (cond != IR_F_Z && cond != IR_F_NZ && cond != IR_F_S && cond != IR_F_NS)
-        return 0;
-    IrOp sum = op; /* the difference of a constant is a sum */
-    IrRef v = 0;
-    if (is_const(b, op.b)) {
-        for (IrRef k = b->n; k-- > 1 && k + 12 > b->n && !v;)
-            if (is_const(b, k) && b->ops[k].type == type &&
-                value_of(b, k) == ((0 - value_of(b, op.b)) & bits_mask(ir_type_bits(type)))) {
-                sum.b = k;
-                v = find_result(b, IR_ADD, &sum);
-            }
-    } else {
-        v = find_result(b, IR_SUB, &op);
-    }
-    if (!v)
-        return 0;
-    return ir_cmp(b, cond == IR_F_Z ? IR_EQ : cond == IR_F_NZ ? IR_NE : cond == IR_F_S ? IR_LT : IR_GE, v,
-                  ir_const(b, type, 0));
-}
-
-static IrRef fold_test(IrBuilder *b, const IrOp *op)
-{
-    const IrOp *x = &b->ops[op->a];
-    IrOp again = *op;
-    if (x->code == IR_FLAGS_INVC && op->sub >> 1 != 3) { /* all but those of carry and zero */
-        again.a = x->a;
-        again.sub ^= op->sub >> 1 == 1;
-        return ir_op(b, again);
-    }
-    if (x->code == IR_FLAGS_SUB || x->code == IR_FLAGS_LOGIC)
-        return test_as_compare(b, op->sub, x);
-    return 0;
-}
-
-/* A lane of what was just put together. */
-static IrRef fold_lane(IrBuilder *b, const IrOp *op)
-{
-    const IrOp *x = &b->ops[op->a], *from = &b->ops[x->a];
-    unsigned bits = ir_type_bits(op->type);
-    bool is_float = ir_type_is_float(op->type);
-    if (x->code == IR_VPAIR && bits == 64) {
-        IrRef half = op->imm ? x->b : x->a;
-        return ir_is_live_slot_value(b, half) ? ir_bitcast(b, op->type, half) : 0;
-    }
-    if (x->code != IR_VZEXT)
-        return 0;
-    unsigned have = ir_type_bits(from->type);
-    if (op->imm)
-        return (unsigned)op->imm * bits >= have ? ir_const(b, op->type, 0) : 0;
-    if (bits == have)
-        return ir_bitcast(b, op->type, x->a);
-    if (from->type == IR_F64 && op->type == IR_F32)
-        return ir_flow(b, IR_F32, x->a);
-    if (from->type == IR_F32 && op->type == IR_F64)
-        return ir_fzext(b, x->a);
-    if (!is_float && ir_type_is_int(from->type))
-        return bits < have ? ir_trunc(b, op->type, x->a) : ir_zext(b, op->type, x->a);
-    return 0;
-}
-
-static IrRef fold_vector(IrBuilder *b, const IrOp *op)
-{
-    const IrOp *x = &b->ops[op->a], *y = &b->ops[op->b];
-    switch (op->code) {
-    case IR_VEXTRACT:
-        return fold_lane(b, op);
-    case IR_VPAIR: /* a vector's own halves */
-        return x->code == IR_VEXTRACT && y->code == IR_VEXTRACT && x->a == y->a && !x->imm && y->imm ? x->a : 0;
-    case IR_VAND:
-    case IR_VOR:
-    case IR_VMINS: case IR_VMINU: case IR_VMAXS: case IR_VMAXU:
-        return op->a == op->b ? op->a : 0;
-    case IR_VSHL: case IR_VSHR: case IR_VSAR:
-    case IR_VEXT:
-        return op->imm == 0 ? op->a : 0;
-    default:
-        return 0;
-    }
 }
 
 IrRef ir_fold(IrBuilder *b, IrOp *op)
@@ -519,8 +394,8 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
     case IR_SELECT:
         if (op->b == op->c)
             return op->b;
-        if (is_const(b, op->a))
-            return value_of(b, op->a) ? op->b : op->c;
+        if (ir_is_const(b, op->a))
+            return ir_value_of(b, op->a) ? op->b : op->c;
         return 0;
     case IR_NOT:
         if (x->code == IR_SEXT && x->aux == IR_I32)
@@ -542,12 +417,12 @@ IrRef ir_fold(IrBuilder *b, IrOp *op)
     case IR_FLAGS_INVC:
         return x->code == IR_FLAGS_INVC ? x->a : 0;
     case IR_FLAGS_TEST:
-        return fold_test(b, op);
+        return ir_fold_test(b, op);
     case IR_FLAGS_PACK:
         return x->code == IR_FLAGS_BITS ? x->a : 0;
     case IR_FLAGS_BITS:
         return x->code == IR_FLAGS_PACK ? x->a : 0;
     default:
-        return op->code >= IR_VADD && op->code <= IR_VZEXT ? fold_vector(b, op) : 0;
+        return op->code >= IR_VADD && op->code <= IR_VZEXT ? ir_fold_vector(b, op) : 0;
     }
 }

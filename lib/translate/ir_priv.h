@@ -10,6 +10,11 @@ IrRef ir_append(IrBuilder *b, IrOp op);
 /* fold.c: an older or simpler value equal to the pure operation *op, or 0; may rewrite *op in
  * place. */
 IrRef ir_fold(IrBuilder *b, IrOp *op);
+/* fold_flags.c: the same for FLAGS_TEST, and for operations on vectors. */
+IrRef ir_fold_test(IrBuilder *b, const IrOp *op);
+IrRef ir_fold_vector(IrBuilder *b, const IrOp *op);
+static inline bool ir_is_const(const IrBuilder *b, IrRef r) { return b->ops[r].code == IR_CONST; }
+static inline uint64_t ir_value_of(const IrBuilder *b, IrRef r) { return (uint64_t)b->ops[r].imm; }
 /* The least k such that the value is the sign extension of its low k bits; the type's width when
  * unknown. */
 uint8_t ir_known_bits(const IrBuilder *b, const IrOp *op);
@@ -37,6 +42,7 @@ typedef struct IrLive {
     uint16_t *uses;  /* per value: number of uses */
     uint8_t *dead;   /* per operation: not to be emitted */
     uint8_t *fused;  /* per operation: emitted by its only user; IR_FUSED_SUM: as part of an address */
+    bool addresses;  /* set by who calls ir_live: plain accesses take sums as their address (user mode) */
     bool (*at_label)[IR_MAX_SLOTS]; /* per label: slots that are overwritten there before they are seen */
 } IrLive;
 /* flags: the slot of the condition flags, which are not needed at exits whose sub is 1, nor when

@@ -166,6 +166,19 @@ static void join_sum(const IrBuilder *b, IrLive *l, const IrOp *op)
         join(b, l, op->b, op->type, &sum, 0);
 }
 
+/* The same of an address, where the host's accesses take all of it. */
+static void join_address(const IrBuilder *b, IrLive *l, const IrOp *op)
+{
+    IrMem mem = (IrMem)op->imm;
+    unsigned type = op->code == IR_LOAD ? op->type : b->ops[op->b].type, log2 = ir_mem_log2(mem);
+    bool vector = type == IR_V128 && log2 >= 2 && log2 <= 4;
+    bool scalar = log2 <= 3 && (type == IR_F32 || type == IR_F64 || (ir_type_is_int((IrType)type) && type != IR_I128));
+    Sum sum = {.leaves = 1, .disp = (int32_t)(op->imm >> 32)};
+    if (mem & ~(7u | IR_MEM_SIGNED) || !(vector || scalar) || b->ops[op->a].code != IR_ADD)
+        return;
+    join(b, l, op->a, IR_I64, &sum, 0);
+}
+
 /* A narrower value is the low part of the wider register: users of a truncation take its source. */
 static IrRef through_truncation(const IrBuilder *b, IrRef v)
 {
@@ -306,6 +319,8 @@ void ir_live(IrLive *l, IrBuilder *b, unsigned flags)
             l->fused[op->b] = l->fused[op->c] = 0;
             if (op->code == IR_ADD)
                 join_sum(b, l, op);
+            else if (l->addresses && (op->code == IR_LOAD || op->code == IR_STORE))
+                join_address(b, l, op);
         } else {
             keep_joined(l, op);
         }

@@ -323,6 +323,7 @@ static bool compile(TranslateCpu *cpu, Region *r, const uint8_t *bytes, unsigned
 {
     Translator *t = cpu->translator;
     for (unsigned max = r->loop ? MAX_INSNS : MAX_INSNS / 4;; max /= 4) {
+        t->live.addresses = t->guest->direct_memory && !t->options.memory_base && t->options.accel == TRANSLATE_JIT;
         ir_live(&t->live, &t->builder, mark_flags(t, r, bytes, available));
         if (log_enabled(LOG_IR_OPT))
             log_ir(&t->builder, LOG_IR_OPT, "IR after passes:\n", &t->live);

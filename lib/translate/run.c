@@ -191,14 +191,15 @@ void translate_fp_set_round(TranslateCpu *cpu, IrRound round)
     cpu->mxcsr = (cpu->mxcsr & ~0x6000u) | (uint32_t)rc[round] << 13;
 }
 
-/* After the mode has changed. Other guests than SSE flush in C alone, so MXCSR does for none of
- * them. */
+/* After the mode has changed. What is flushed in C alone is so without MXCSR. */
 static void fp_enter_mode(TranslateCpu *cpu)
 {
     cpu->fp = translate_fp_rules(cpu->guest, cpu->mode);
     cpu->mxcsr &= ~0x8040u;
     if (translate_fp_is_sse(&cpu->fp))
         cpu->mxcsr |= (cpu->fp.flush_inputs ? 0x40u : 0) | (cpu->fp.flush_outputs ? 0x8000u : 0);
+    else if (translate_fp_flushes(&cpu->fp))
+        cpu->mxcsr |= 0x8040u;
 }
 
 /* stopping the world, to reset the cache */

@@ -415,6 +415,12 @@ static void op_memory(IrBuilder *b, GRand *r, Pool *p)
                 (g_rand_int_range(r, 0, 3) ? 0 : IR_MEM_BE);
     int32_t disp = g_rand_int_range(r, 0, 128);
     IrType type = ir_mem_log2(mem) == 3 || g_rand_int_range(r, 0, 2) ? IR_I64 : IR_I32;
+    if (g_rand_int_range(r, 0, 3) == 0) { /* a sum of its own, of several parts */
+        IrRef index = ir_binary_imm(b, IR_AND, pick(b, r, p, IR_I64), 15);
+        unsigned scale = (unsigned)g_rand_int_range(r, 0, 4);
+        base = ir_binary_imm(b, IR_ADD, ir_get(b, INT0 + 13), g_rand_int_range(r, 0, 64));
+        base = ir_binary(b, IR_ADD, base, ir_binary_imm(b, IR_SHL, index, scale));
+    }
     IrRef aligned = ir_binary_imm(b, IR_AND, base, ~7);
     switch (g_rand_int_range(r, 0, 10)) {
     case 0:

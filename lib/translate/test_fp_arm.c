@@ -13,13 +13,14 @@
 #define ORACLE(name) static void oracle_##name(State *s, const Insn *i)
 #define DOUBLE ((i->a & 1) != 0)
 #define W64 ((i->a & 2) != 0) /* of an integer */
-enum { MODE_DN = 1, MODE_FZ = 2 };
+enum { MODE_DN = 1, MODE_FZ = 2, MODE_INEXACT = 4 };
 enum { C = IR_FLAG_C, Z = IR_FLAG_Z, N = IR_FLAG_S, V = IR_FLAG_O };
 
 static void rules(uint64_t mode, TranslateFp *fp)
 {
     fp->default_nan = mode & MODE_DN;
     fp->flush_inputs = fp->flush_outputs = mode & MODE_FZ;
+    fp->inexact = mode & MODE_INEXACT ? TRANSLATE_INEXACT_SET : TRANSLATE_INEXACT_UNKNOWN;
 }
 
 static void oracle_rules(const State *s, SfEnv *env)
@@ -30,7 +31,7 @@ static void oracle_rules(const State *s, SfEnv *env)
     env->flush_inputs = env->flush_outputs = s->regs.order & MODE_FZ;
 }
 
-static bool flushes(unsigned mode) { return mode & MODE_FZ; }
+static bool flushes(unsigned mode) { return (mode & (MODE_FZ | MODE_INEXACT)) == MODE_FZ; }
 
 static IrRef get(IrBuilder *b, const Insn *i, unsigned n)
 {
@@ -284,7 +285,8 @@ static const Op ops[] = {
 int main(int argc, char **argv)
 {
     static const TranslateFp fp = {.tiny_before = true, .propagate = SF_PROPAGATE_FIRST_SNAN};
-    fp_modes = 4;
+    fp_modes = 8;
+    fp_mode_inexact = MODE_INEXACT;
     fp_rules = oracle_rules;
     fp_mode_in_c = flushes;
     test_flags_mask = N | Z | C | V;

@@ -65,6 +65,9 @@ typedef struct TranslateFp {
     bool flush_outputs;      /* tiny results are zeros of their sign */
     /* TRANSLATE_FP_DENORMAL as x86 has it: else set only by operands that were flushed */
     bool denormal_flag;
+    /* With flushing, where the mode tells: whether the sticky flag for inexact results is set. It is
+     * set by the host's flushing, so that only where it has been anyhow is that the guest's. */
+    enum { TRANSLATE_INEXACT_UNKNOWN, TRANSLATE_INEXACT_CLEAR, TRANSLATE_INEXACT_SET } inexact;
 } TranslateFp;
 
 /* Of condition flags: left alone, going on behind the instruction, elsewhere, or either; all

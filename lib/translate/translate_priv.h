@@ -232,6 +232,13 @@ static inline bool translate_fp_is_sse(const TranslateFp *fp)
 {
     return !fp->default_nan && fp->negative_default && !fp->tiny_before && fp->propagate == 1;
 }
+/* Flushing of both kinds that MXCSR does, but for flags and what is tiny before it is rounded:
+ * compiled code looks at operands and results (x64_fp.c). */
+static inline bool translate_fp_flushes(const TranslateFp *fp)
+{
+    return fp->inexact == TRANSLATE_INEXACT_SET && fp->flush_inputs && fp->flush_outputs && fp->tiny_before &&
+           !fp->denormal_flag;
+}
 
 /* host/interp.c */
 ExitReason interp_run(TranslateCpu *cpu, const Region *r);

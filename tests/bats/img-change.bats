@@ -189,6 +189,28 @@ PY
     [ "$status" = 1 ] && [[ $output == *"corrupt"* ]] && [ ! -e x.raw ]
 }
 
+@test "an image cannot show any file as its disk: raw backing files are named as such; loops end" {
+    source_disk
+    qemu-img create -q -f qcow2 -u -b "$PWD/src.raw" -F raw top.qcow2 24M
+    equal -F raw top.qcow2 src.raw
+    # the same without the format, as an old or a hostile image has it
+    python3 -c '
+d = bytearray(open("top.qcow2", "rb").read())
+at = d.index(b"\xe2\x79\x2a\xca")
+d[at:at + 4] = b"LATH"
+open("top.qcow2", "wb").write(d)'
+    run img convert -O raw top.qcow2 out.raw
+    [ "$status" = 1 ] && [[ $output == *"looks like raw data"*"rebase -u"* ]] && [ ! -e out.raw ]
+    img rebase -u -b src.raw -F raw top.qcow2
+    img compare -q -F raw top.qcow2 src.raw
+    img create -q -f qcow2 loop.qcow2 1M
+    img rebase -u -b loop.qcow2 -F qcow2 loop.qcow2
+    run timeout 10 img map loop.qcow2
+    [ "$status" = 1 ] && [ "${#lines[@]}" -le 2 ] && [ "${#output}" -lt 200 ]
+    run timeout 10 img info --backing-chain loop.qcow2
+    [ "$status" = 1 ] && [[ $output == *"infinite loop"* ]]
+}
+
 @test "a full disk, an unreadable source, a signal: a message, and nothing half made is left" {
     source_disk
     [ "$(id -u)" != 0 ] || {

@@ -122,6 +122,18 @@ LIST
     same compare plain.qcow2 sub.qcow2
 }
 
+@test "create and its options are told as qemu-img tells them" {
+    same create -f qcow2 a.qcow2 1.5G
+    same create -f qcow2 -o compat=0.10 a.qcow2 1M
+    same create -f qcow2 -o compat=v3,preallocation=metadata,cluster_size=4k,refcount_bits=8 a.qcow2 1M
+    same create -f qcow2 -o data_file=dd,data_file_raw=on,extent_size_hint=1M,nocow=off a.qcow2 1M
+    same create -f qcow2 -o lazy_refcounts=on,compression_type=zstd a.qcow2 1M
+    same create -f qcow2 -b a.qcow2 -F qcow2 -o extended_l2=on b.qcow2
+    same create -f raw -o preallocation=falloc c.raw 1M
+    same create -q -f qcow2 -o size=5M d.qcow2
+    same create -f qcow2 -o help
+}
+
 @test "what is wrong is told in one line, with the status that scripts look at" {
     : >empty
     "$theirs" create -q -f raw r.raw 1M

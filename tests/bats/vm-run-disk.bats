@@ -106,6 +106,29 @@ check_rewrite()
     [ "$top" = "$(sum_of top.qcow2)" ]
 }
 
+@test "encrypted disks: LUKS in qcow2 and alone, with -object secret, and without it a clear error" {
+    secret=(--object secret,id=s0,data=hunter2)
+    inside=driver=qcow2,encrypt.key-secret=s0,file.filename=disk.qcow2
+    img create -q "${secret[@]}" -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=50 disk.qcow2 64M
+    job "$rewrite" "${secret[@]/--/-}" -drive file=disk.qcow2,if=virtio,encrypt.key-secret=s0 -sandbox on
+    qemu-img check "${secret[@]}" --image-opts $inside
+    qemu-img convert "${secret[@]}" --image-opts $inside -O raw disk.img
+    check_rewrite
+    [ "$(grep -c DONE disk.qcow2)" = 0 ]
+    img convert "${secret[@]}" --image-opts $inside -O luks -o key-secret=s0,iter-time=50 disk.luks
+    job 'dd if=/dev/vda bs=512 skip=8192 count=1 2>/dev/null | head -c 4; echo; echo MORE | dd of=/dev/vda bs=512 conv=sync' \
+        -object secret,id=s0,data=hunter2 -drive driver=luks,key-secret=s0,file.filename=disk.luks,if=virtio
+    [[ $output == *DONE*"STATUS 0"* ]]
+    qemu-img convert "${secret[@]}" --image-opts driver=luks,key-secret=s0,file.filename=disk.luks -O raw disk.img
+    [ "$(head -c 4 disk.img)" = MORE ]
+    usage -drive file=disk.qcow2,if=virtio
+    [[ $output == *"encrypt.key-secret' is required"* ]]
+    usage -object secret,id=s0,data=other -drive file=disk.qcow2,if=virtio,encrypt.key-secret=s0
+    [[ $output == *"Invalid password, cannot unlock any keyslot"* ]]
+    usage -object secret,id=s0,data=QQQ,format=base64 -drive file=disk.qcow2,if=virtio,encrypt.key-secret=s0
+    [[ $output != *QQQ* ]]
+}
+
 @test "-blockdev, disks of several devices in order, serial numbers and sizes" {
     truncate -s 1M b.img
     echo second >b.img

@@ -38,7 +38,8 @@ root_folder()
         [ "$status" -eq $code ]
         [ "${lines[0]}" = riscv64 ]
     done
-    guest --exec 'echo out; echo bad >&2' </dev/null >out 2>err
+    guest --exec 'echo out; echo bad >&2' </dev/null >out 2>err || echo "status $?"
+    cat out err
     [ "$(cat out err)" = "$(printf 'out\nbad')" ]
 }
 

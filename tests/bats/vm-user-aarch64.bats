@@ -107,6 +107,11 @@ id_of()
     done
 }
 
+@test "subnormals are flushed under FPCR.FZ, with the flags that belong to it" {
+    diff <(qemu-aarch64 ./flush) <(vm-user ./flush)
+    vm-user ./flush | grep -x "loop 0x1.f91bd1b62b9dp-20 10"
+}
+
 @test "a top byte of addresses is ignored, by prctl in system calls too; faults are told as by a kernel" {
     # the host does not tell qemu-aarch64 an address that is none
     diff <(qemu-aarch64 -cpu max ./tagged | grep -v nowhere) <(vm-user ./tagged | grep -v nowhere)

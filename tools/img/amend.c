@@ -33,7 +33,7 @@ int img_amend(Img *img, int argc, char **argv)
     if (!lists->len)
         return img_misused(img, "Must specify options (-o)");
     if (!strcmp(lists->pdata[0], "help")) {
-        g_autofree char *text = block_create_help(img->graph, c.format ? c.format : "qcow2");
+        g_autofree char *text = block_create_help(img->graph, c.format ? c.format : "qcow2", true);
         printf("Options of %s that can be made; which can be changed is in img(1):\n%s", c.format ? c.format : "qcow2",
                text ? text : "");
         return IMG_OK;

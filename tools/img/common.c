@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "crypto/crypto.h"
 
 /* ---- messages ------------------------------------------------------------ */
 
@@ -81,14 +82,23 @@ static bool throttle_group(Img *img, const char *text)
     return false;
 }
 
-/* Secrets and TLS credentials belong to what uses them, which is not there yet. */
-static bool object(Img *img, const char *text)
+/* --object: secrets and throttle groups; TLS credentials belong to what uses them, which is not there yet. */
+static bool object(Img *img, const char *text, int *status)
 {
     size_t n = strcspn(text, ",");
+    GError *error = NULL;
 
-    if (n == strlen("throttle-group") && !strncmp(text, "throttle-group", n))
+    if (n == strlen("throttle-group") && !strncmp(text, "throttle-group", n)) {
+        *status = IMG_FAILED;
         return throttle_group(img, text[n] ? text + n + 1 : "");
-    img_fail(img, "object type '%.*s' is not there yet", (int)n, text);
+    }
+    if (!crypto_is_secret(text)) {
+        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there are secret and throttle-group)", (int)n, text);
+        return false;
+    }
+    if (crypto_secrets_add(img->secrets, text, &error))
+        return true;
+    *status = img_error(img, error);
     return false;
 }
 
@@ -119,8 +129,7 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
     case 'p': c->progress = true; return 1;
     case IMG_OPT_IMAGE_OPTS: c->image_opts = true; return 1;
     case IMG_OPT_OBJECT:
-        *status = IMG_FAILED;
-        return object(img, optarg) ? 1 : -1;
+        return object(img, optarg, status) ? 1 : -1;
     case IMG_OPT_OUTPUT:
         c->json = !strcmp(optarg, "json");
         if (c->json || !strcmp(optarg, "human"))
@@ -142,6 +151,20 @@ int img_bad_option(Img *img, char **argv)
     return img_misused(img, "unrecognized option or missing argument '%s'", word);
 }
 
+/* Later words replace earlier ones; "encrypt.a" and "encrypt.b" of two lists go together. */
+static void merge(struct json_object *into, struct json_object *from)
+{
+    struct json_object *there;
+
+    json_object_object_foreach(from, key, value) {
+        if (json_object_is_type(value, json_type_object) && json_object_object_get_ex(into, key, &there) &&
+            json_object_is_type(there, json_type_object))
+            merge(there, value);
+        else
+            json_object_object_add(into, key, json_object_get(value));
+    }
+}
+
 struct json_object *img_options(Img *img, const char *const *lists)
 {
     struct json_object *all = json_object_new_object();
@@ -154,11 +177,50 @@ struct json_object *img_options(Img *img, const char *const *lists)
             json_object_put(all);
             return NULL;
         }
-        json_object_object_foreach(one, key, value)
-            json_object_object_add(all, key, json_object_get(value));
+        merge(all, one);
         json_object_put(one);
     }
     return all;
+}
+
+const char *img_option_text(struct json_object *options, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    g_autofree char *first = dot ? g_strndup(path, (gsize)(dot - path)) : g_strdup(path);
+    struct json_object *value;
+
+    if (!json_object_object_get_ex(options, first, &value))
+        return NULL;
+    return dot ? img_option_text(value, dot + 1) : json_object_get_string(value);
+}
+
+void img_option_names(struct json_object *options, const char *prefix, GPtrArray *names)
+{
+    json_object_object_foreach(options, key, value) {
+        char *path = g_strconcat(prefix, key, NULL);
+        if (json_object_is_type(value, json_type_object)) {
+            g_autofree char *under = g_strconcat(path, ".", NULL);
+            img_option_names(value, under, names);
+            g_free(path);
+        } else {
+            g_ptr_array_add(names, path);
+        }
+    }
+}
+
+bool img_options_known(Img *img, const char *file, const char *format, struct json_object *options)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    img_option_names(options, "", names);
+    for (unsigned i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        if (strcmp(name, "size") && !block_create_knows(img->graph, format, name)) {
+            img_misused(img, "%s%sInvalid parameter '%s'", file ? file : "", file ? ": " : "", name);
+            return false;
+        }
+    }
+    return true;
 }
 
 bool img_size(Img *img, const char *text, const char *what, uint64_t *size)
@@ -206,6 +268,28 @@ BlockNode *img_open(Img *img, const char *name, const char *format, const char *
         img_fail(img, "Could not open '%s': %s", name, error->message);
     else if (!node)
         img_error(img, g_steal_pointer(&error));
+    return node;
+}
+
+BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache, unsigned flags,
+                         struct json_object *made_with)
+{
+    static const char *const names[] = {"key-secret", "encrypt.key-secret", "encrypt.format"};
+    g_autoptr(GError) error = NULL;
+    struct json_object *tree = block_image_options(img->graph, name, format, &error);
+    BlockNode *node = NULL;
+    bool writethrough, ok = tree && (!cache || block_cache_parse(cache, &flags, &writethrough, &error));
+
+    for (unsigned i = 0; ok && i < G_N_ELEMENTS(names); i++) {
+        const char *text = img_option_text(made_with, names[i]);
+        if (text)
+            ok = block_options_set(tree, names[i], text, &error);
+    }
+    if (ok)
+        node = block_open(img->graph, tree, flags, &error);
+    json_object_put(tree);
+    if (!node)
+        img_fail(img, "Could not open '%s': %s", name, error->message);
     return node;
 }
 

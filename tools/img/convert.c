@@ -144,12 +144,11 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
         img_fail(img, "Unknown file format '%s'", o->out_format);
         return false;
     }
-    json_object_object_foreach(options, key, value) {
-        (void)value;
-        if (strcmp(key, "size") && !block_create_knows(img->graph, o->out_format, key)) {
-            img_misused(img, "Invalid parameter '%s'", key);
-            return false;
-        }
+    if (!img_options_known(img, NULL, o->out_format, options))
+        return false;
+    if (o->compress && (img_option_text(options, "encrypt.format") || img_option_text(options, "encryption"))) {
+        img_fail(img, "Compression and encryption not supported at the same time");
+        return false;
     }
     set_text(options, "size", bytes);
     set_text(options, "filename", o->target);
@@ -166,14 +165,18 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
     return false;
 }
 
-static bool open_target(Img *img, const Convert *o, uint64_t size, ImgFile *target)
+static bool open_target(Img *img, const Convert *o, struct json_object *options, uint64_t size, ImgFile *target)
 {
+    unsigned flags = BLOCK_OPEN_UNMAP | (o->backing ? 0 : BLOCK_OPEN_NO_BACKING);
     const char *cache = o->c.cache ? o->c.cache : "unsafe";
     g_autoptr(GError) error = NULL;
 
-    if (!img_open_file(img, target, o->target, o->target_opts ? NULL : o->out_format, cache,
-                       BLOCK_OPEN_UNMAP | (o->backing ? 0 : BLOCK_OPEN_NO_BACKING), o->target_opts, BLOCK_PERM_RW))
-        return false;
+    target->node = o->target_opts ? img_open(img, o->target, NULL, cache, flags, true)
+                                  : img_open_made(img, o->target, o->out_format, cache, flags, options);
+    if (target->node)
+        target->user = img_attach(img, target->node, BLOCK_PERM_RW);
+    if (!target->user)
+        return false; /* closed by the caller */
     if (block_size(target->user) >= size)
         return true;
     if (o->no_create) {
@@ -262,7 +265,7 @@ static int run(Img *img, const Convert *o, struct json_object *options)
         for (unsigned i = 0; i < o->n; i++)
             size += block_size(sources[i].user);
         img_progress_begin(img, o->c.progress);
-        if ((o->no_create || make_target(img, o, options, size, &made)) && open_target(img, o, size, &target))
+        if ((o->no_create || make_target(img, o, options, size, &made)) && open_target(img, o, options, size, &target))
             status = copy(img, o, sources, &target);
         if (status == IMG_OK && o->bitmaps && !copy_bitmaps(img, o, sources[0].node, target.node))
             status = IMG_FAILED;
@@ -300,7 +303,7 @@ int img_convert(Img *img, int argc, char **argv)
     for (unsigned i = 0; i < lists->len; i++) {
         if (strcmp(lists->pdata[i], "help"))
             continue;
-        g_autofree char *text = block_create_help(img->graph, o.out_format);
+        g_autofree char *text = block_create_help(img->graph, o.out_format, true);
         printf("Supported %s options:\n%s", o.out_format, text ? text : "");
         return IMG_OK;
     }

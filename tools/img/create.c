@@ -26,7 +26,7 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
         return true;
     g_autofree char *beside = block_name_beside(file, backing);
     /* only whether it can be read matters here, not who else uses it */
-    BlockNode *node = img_open(img, beside, format, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE, false);
+    BlockNode *node = img_open(img, beside, format, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
     if (!node) {
         img_fail(img, "%s: Could not open backing image to determine size.", file);
         return false;
@@ -50,12 +50,8 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
 /* "Formatting 'x', fmt=qcow2 size=1 ..." */
 static void announce(Img *img, const char *file, const char *format, struct json_object *options)
 {
-    g_autoptr(GString) line = g_string_new(NULL);
-
-    json_object_object_foreach(options, key, value)
-        if (strcmp(key, "filename"))
-            g_string_append_printf(line, " %s=%s", key, json_object_get_string(value));
-    img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, line->str);
+    g_autofree char *told = block_create_told(img->graph, format, options);
+    img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, told);
 }
 
 static int make(Img *img, const char *file, const char *format, struct json_object *options, const char *size_text,
@@ -73,11 +69,8 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
             return IMG_FAILED;
         has_size = true;
     }
-    json_object_object_foreach(options, key, value) {
-        (void)value;
-        if (strcmp(key, "size") && !block_create_knows(img->graph, format, key))
-            return img_misused(img, "%s: Invalid parameter '%s'", file, key);
-    }
+    if (!img_options_known(img, file, format, options))
+        return img->compatible ? IMG_FAILED : IMG_MISUSED;
     if (!look_at_backing(img, file, options, unsafe, &has_size, &size))
         return IMG_FAILED;
     if (!has_size)
@@ -120,10 +113,12 @@ int img_create(Img *img, int argc, char **argv)
     for (unsigned i = 0; i < lists->len; i++) {
         if (strcmp(lists->pdata[i], "help") && strcmp(lists->pdata[i], "?"))
             continue;
-        g_autofree char *text = block_create_help(img->graph, format);
+        g_autofree char *text = block_create_help(img->graph, format, optind < argc);
         if (!text)
             return img_fail(img, "Unknown file format '%s'", format);
-        printf("Supported %s options:\n%s", format, text);
+        printf("Supported %s options:\n%s%s", format, text, optind < argc || !strcmp(format, "raw") ? ""
+               : "\nThe protocol level may support further options.\nSpecify the target filename to include those "
+                 "options.\n");
         return IMG_OK;
     }
     if (optind == argc)

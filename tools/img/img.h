@@ -17,6 +17,7 @@ typedef struct Img {
     bool compatible;  /* qemu-img: its texts and its exit codes */
     const char *verb;
     BlockGraph *graph;
+    struct CryptoSecrets *secrets; /* of --object */
     bool quiet;       /* -q: nothing but errors */
     bool probed_raw;  /* a guess has been warned of */
     bool progress;    /* is shown */
@@ -69,6 +70,9 @@ int img_bad_option(Img *img, char **argv);
 /* Opens name (with image_opts: an option list) as format; cache is a word of block_cache_parse, NULL:
  * writeback. flags: BlockOpenFlags. NULL after a message. Returns a reference. */
 BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache, unsigned flags, bool image_opts);
+/* The same for an image just made with these creation options, whose secrets it needs. */
+BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache, unsigned flags,
+                         struct json_object *made_with);
 /* A user of node; NULL after a message. perm 0: reading. */
 BlockUser *img_attach(Img *img, BlockNode *node, unsigned perm);
 /* The same for both steps: *node and *user, to be given back with img_close. */
@@ -84,6 +88,12 @@ int img_close(ImgFile *file);
 bool img_size(Img *img, const char *text, const char *what, uint64_t *size);
 /* A set of -o lists as one tree; NULL after a message. */
 struct json_object *img_options(Img *img, const char *const *lists);
+/* Of such a tree, by dotted path; NULL: not given. */
+const char *img_option_text(struct json_object *options, const char *path);
+/* All dotted paths of it, newly allocated, added to names; prefix is put in front. */
+void img_option_names(struct json_object *options, const char *prefix, GPtrArray *names);
+/* Whether format can be created with all of them; else false after a message (about file, if not NULL). */
+bool img_options_known(Img *img, const char *file, const char *format, struct json_object *options);
 
 /* ---- progress --------------------------------------------------------------- */
 

@@ -1,1 +1,1 @@
-img_libs := base block
+img_libs := base block crypto

@@ -67,6 +67,16 @@ static bool corrupt_or_dirty(struct json_object *special, const char *key)
            json_object_get_boolean(v);
 }
 
+static bool encrypted(struct json_object *special)
+{
+    struct json_object *type, *data;
+
+    if (!special || !json_object_object_get_ex(special, "type", &type))
+        return false;
+    return !strcmp(json_object_get_string(type), "luks") ||
+           (json_object_object_get_ex(special, "data", &data) && json_object_object_get_ex(data, "encrypt", NULL));
+}
+
 static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
 {
     struct json_object *o = json_object_new_object();
@@ -94,10 +104,11 @@ static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
     i->special = block_format_info(node);
     if (i->special)
         json_object_object_add(o, "format-specific", i->special);
-    if (i->backing_full) {
-        add_text(o, "full-backing-filename", i->backing_full);
+    add_text(o, "full-backing-filename", i->backing_full);
+    if (encrypted(i->special))
+        json_object_object_add(o, "encrypted", json_object_new_boolean(true));
+    if (i->backing_full)
         add_text(o, "backing-filename", i->backing);
-    }
     json_object_object_add(o, "dirty-flag", json_object_new_boolean(corrupt_or_dirty(i->special, "dirty")));
     return true;
 }
@@ -144,6 +155,8 @@ static void print_info(BlockNode *node, const char *file, const Info *i)
 
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\ndisk size: %s\n", file,
            block_node_driver(node), size, block_node_size(node), disk);
+    if (encrypted(i->special))
+        printf("encrypted: yes\n");
     if (block_cluster_size(node))
         printf("cluster_size: %u\n", block_cluster_size(node));
     if (i->backing_full) {
@@ -169,7 +182,8 @@ static int one(Img *img, const ImgCommon *c, const char *file, const char *forma
                struct json_object *list, bool first, char **next, char **next_format)
 {
     g_autoptr(GError) error = NULL;
-    unsigned flags = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_NO_BACKING | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
+    unsigned flags = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA |
+                     (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
     ImgFile f;
     Info i;
 

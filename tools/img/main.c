@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "crypto/crypto.h"
 
 static const struct {
     const char *name;
@@ -101,9 +102,12 @@ int main(int argc, char **argv)
             continue;
         img.verb = verb;
         img.graph = block_graph_new();
+        img.secrets = crypto_secrets_new();
+        block_graph_set_secrets(img.graph, img.secrets);
         block_graph_on_warning(img.graph, on_warning, &img);
         int status = verbs[i].run(&img, argc - 1, argv + 1);
         block_graph_free(img.graph);
+        crypto_secrets_free(img.secrets);
         if (fflush(stdout) || ferror(stdout)) {
             perror(name);
             return IMG_FAILED;

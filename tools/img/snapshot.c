@@ -32,7 +32,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, Action action, co
     unsigned flags = (looks ? BLOCK_OPEN_READ_ONLY : BLOCK_OPEN_UNMAP) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
     ImgFile f;
 
-    if (!img_open_file(img, &f, file, c->format, NULL, flags | (looks ? BLOCK_OPEN_NO_BACKING : 0), c->image_opts,
+    if (!img_open_file(img, &f, file, c->format, NULL, flags | (looks ? BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA : 0), c->image_opts,
                        looks ? 0 : BLOCK_PERM_RW))
         return IMG_FAILED;
     bool ok = true;

@@ -152,16 +152,16 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_global(m, o->global->pdata[i], error))
             return false;
     }
+    for (guint i = 0; i < o->object->len; i++) { /* disks may need secrets */
+        if (!machine_add_object(m, o->object->pdata[i], error))
+            return false;
+    }
     for (guint i = 0; i < o->blockdev->len; i++) {
         if (!machine_add_blockdev(m, o->blockdev->pdata[i], error))
             return false;
     }
     for (guint i = 0; i < o->drive->len; i++) {
         if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
-            return false;
-    }
-    for (guint i = 0; i < o->object->len; i++) {
-        if (!machine_add_object(m, o->object->pdata[i], error))
             return false;
     }
     if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error))

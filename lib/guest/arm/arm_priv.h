@@ -29,6 +29,7 @@ enum {
 #define MODE_TAG_CHECKS 0x100u                 /* accesses are checked */
 #define MODE_NO_KEY(key) (UINT64_C(0x10) << (key)) /* of pointer authentication, disabled */
 #define MODE_Z_USED 0x1000u /* Z registers may have bits set above 128 */
+#define MODE_INEXACT 0x2000u /* with MODE_FZ: FPSR.IXC is set */
 #define MODE_VL_AT 16       /* vector length / 16 - 1, 4 bits; 0 without SVE */
 
 /* Helpers, in the order of the table in arm.c. Those of vectors work on cpu->v. */

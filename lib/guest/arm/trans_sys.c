@@ -118,6 +118,7 @@ bool trans_a64_sysreg(ArmTrans *c, const ArgsSSysreg *a)
         return true;
     case REG(3, 3, 4, 4, 1):
         ir_call(b, HELPER_SET_FPSR, x, 0, 0, 0);
+        ir_exit_mode(b, c->next);
         return true;
     case REG(3, 3, 4, 2, 5): case REG(3, 3, 4, 2, 6): case REG(3, 3, 4, 2, 7):
         if (!arm_pstate_register(c->p, (unsigned)reg & 7))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * AArch64 for one program of an operating system: EL0, memory at host addresses, every exception the
- * environment's. FPCR.DN and FZ are the mode; rounding is the translator's own state.
+ * environment's. FPCR.DN and FZ are the mode (and FPSR.IXC under FZ); rounding is the translator's own state.
  *
  * Code is not kept coherent with stores: programs say by IC IVAU, or by a system call, that they
  * have written some.
@@ -15,12 +15,15 @@ void arm_fp_rules(uint64_t mode, TranslateFp *fp)
 {
     fp->default_nan = mode & MODE_DN;
     fp->flush_inputs = fp->flush_outputs = mode & MODE_FZ;
+    if (mode & MODE_FZ)
+        fp->inexact = mode & MODE_INEXACT ? TRANSLATE_INEXACT_SET : TRANSLATE_INEXACT_CLEAR;
 }
 
 void arm_user_mode(TranslateCpu *base)
 {
     ArmCpu *cpu = arm_of(base);
     uint64_t mode = (cpu->fpcr & ARM_FPCR_DN ? MODE_DN : 0) | (cpu->fpcr & ARM_FPCR_FZ ? MODE_FZ : 0) |
+                    (cpu->fpcr & ARM_FPCR_FZ && translate_fp_flags(base) & TRANSLATE_FP_INEXACT ? MODE_INEXACT : 0) |
                     (cpu->guards ? MODE_GUARDS : 0) | (cpu->tagged ? MODE_TAGGED : 0) |
                     (cpu->tags && cpu->tag_checks ? MODE_TAG_CHECKS : 0) | MODE_NO_KEY(0) * cpu->pac_disabled |
                     (uint64_t)(cpu->vl ? cpu->vl / 16 - 1 : 0) << MODE_VL_AT |

@@ -373,7 +373,7 @@ static void emit_cold(Emit *e)
         else if (c->kind == COLD_UNBOXED)
             emit_cold_unboxed(e);
         else if (c->kind == COLD_NAN || c->kind == COLD_EVAL ||
-                 c->kind == COLD_STICKY)
+                 c->kind == COLD_STICKY || c->kind == COLD_SUBNORMAL)
             emit_cold_float(e, c);
         else
             emit_cold_exit(e, c);

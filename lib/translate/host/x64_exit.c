@@ -180,7 +180,8 @@ static Cold *emit_cross(Emit *e, Link *l, uint32_t index, unsigned ra)
     return c;
 }
 
-static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
+/* flags_dead: the guest's flags may not have been made, as nobody needs them at the target. */
+static void emit_exit_to(Emit *e, int64_t offset, bool may_poll, bool flags_dead)
 {
     uint32_t index;
     Link *l = new_link(e, offset, &index);
@@ -188,7 +189,7 @@ static void emit_exit_to(Emit *e, int64_t offset, bool may_poll)
         loop_leave(e);
     if (direct(e) || l->page == 0) {
         if (may_poll && offset <= e->insn) {
-            if (e->insn_dirty)
+            if (e->insn_dirty || flags_dead)
                 emit_poll(e, (int32_t)offset);
             else
                 emit_poll(e, e->insn);
@@ -502,7 +503,7 @@ bool emit_exit(Emit *e, const IrOp *op)
     if (!(ir_code_attr(op->code) & IR_ATTR_E))
         return false;
     if (op->code == IR_EXIT) {
-        emit_exit_to(e, op->imm, true);
+        emit_exit_to(e, op->imm, true, op->sub);
     } else if (op->code == IR_EXIT_IF) {
         emit_exit_if(e, op);
     } else {

@@ -12,15 +12,19 @@
  *     normal: then C does it again, too. Flags of the first time are among those of
  *     the second. Sums are exact there; and no quotient of two numbers of p bits lies
  *     between a power of two and that times 1 - 2^-p, to round up to it.
- * Flushing and the flag for subnormals are MXCSR's own for rules as in SSE; for
- * other guests a mode that has them is left to C altogether.
+ *   - Flushing, in rules other than those of SSE: done by MXCSR where translate_fp_flushes()
+ *     says so, and left to C altogether where not. Operands are looked at, once each, as the host
+ *     does not say which it flushed; and results, as a zero may have been flushed to. Then C
+ *     does the operation again, if not before rounding (the host flushes what is tiny behind
+ *     it), then for the flag of underflow: the host has set it, and that for inexact, which was set.
  */
 #include "translate/host/x64_fp_priv.h"
 
 static bool left_to_c(const Emit *e)
 {
     const TranslateFp *fp = &e->fp;
-    return !translate_fp_is_sse(fp) && (fp->flush_inputs || fp->flush_outputs || fp->denormal_flag);
+    return !translate_fp_is_sse(fp) && !translate_fp_flushes(fp) &&
+           (fp->flush_inputs || fp->flush_outputs || fp->denormal_flag);
 }
 
 /* Registers that the result must not be made in, since C may need them. */
@@ -40,7 +44,7 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
     Operands from = {{NO_REG, NO_REG, NO_REG}, 0};
     if (op->sub != IR_RDYN)
         return false;
-    if (op->type == IR_F64 && use_mem(e, op->b, &from.disp)) {
+    if (op->type == IR_F64 && !translate_fp_flushes(&e->fp) && use_mem(e, op->b, &from.disp)) {
         unsigned a = from.regs[0] = (uint8_t)use_reg(e, op->a);
         unsigned d = def_reg_not(e, i, kept(e, true, &from));
         e->zeroed[i] = e->zeroed[op->a];
@@ -51,6 +55,8 @@ static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
     from.regs[0] = (uint8_t)a;
     from.regs[1] = (uint8_t)b;
+    fp_look_in(e, op->a, op->type, a);
+    fp_look_in(e, op->b, op->type, b);
     if (commutes && op->type == IR_F32 && !e->boxed[op->a] && e->boxed[op->b]) {
         unsigned t = a;
         a = b;
@@ -72,6 +78,7 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    fp_look_in(e, op->a, op->type, a);
     unsigned d = def_reg_not(e, i, kept(e, true, &from));
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
     e->zeroed[i] = e->zeroed[op->a];
@@ -90,6 +97,9 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c);
     Operands from = {{(uint8_t)a, (uint8_t)b, (uint8_t)c}, 0};
+    fp_look_in(e, op->a, op->type, a);
+    fp_look_in(e, op->b, op->type, b);
+    fp_look_in(e, op->c, op->type, c);
     uint32_t avoid = kept(e, true, &from);
     unsigned d = def_reg_not(e, i, avoid | (a == c || b == c ? 0 : reg_bit(a) | reg_bit(b)));
     if (d == a || d == b) { /* an operand is also the addend, or the destination is a factor */
@@ -120,21 +130,22 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
 /* The result is known but for NaNs and, where the sign of a zero matters, for equal operands. */
 static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
 {
-    if (op->imm != IR_MINMAX_X86 && e->fp.flush_inputs)
-        return false; /* equal operands may be two that are flushed */
+    bool flush = op->imm != IR_MINMAX_X86 && e->fp.flush_inputs;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
     unsigned opcode = op->code == IR_FMIN ? 0x5d : 0x5f;
     const Operands from = {{(uint8_t)a, (uint8_t)b, NO_REG}, 0};
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a] && e->boxed[op->b];
     e->zeroed[i] = e->zeroed[op->a] && e->zeroed[op->b];
     Cold *c = NULL;
+    fp_look_in(e, op->a, op->type, a);
+    fp_look_in(e, op->b, op->type, b);
     if (op->imm != IR_MINMAX_X86) {
         ucomi(e, false, op->type, a, b);
         c = fp_jump_cold(e, COLD_EVAL, CC_E);
     }
     vex_rr(&e->a, 1, scalar_pp(op->type), false, opcode, (int)d - 16, (int)a - 16, (int)b - 16);
     if (c)
-        finish_cold(e, c, i, d, &from)->base = 1;
+        finish_cold(e, c, i, d, &from)->base = !flush; /* equal ones may be two that are flushed */
     return true;
 }
 
@@ -152,6 +163,7 @@ static bool emit_fround(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    fp_look_in(e, op->a, op->type, a);
     unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan, &from));
     e->boxed[i] = op->type == IR_F32 && e->boxed[op->a];
     e->zeroed[i] = e->zeroed[op->a];
@@ -174,6 +186,8 @@ static bool emit_fcmp(Emit *e, IrRef i, const IrOp *op)
     if (op->imm & 2 && e->sticky != op->c)
         return false;
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
+    fp_look_in(e, op->a, op->aux, a);
+    fp_look_in(e, op->b, op->aux, b);
     switch (op->sub) {
     case IR_FEQ: {
         unsigned t = temp_gpr(e);
@@ -199,6 +213,8 @@ static bool emit_frel(Emit *e, IrRef i, const IrOp *op)
 {
     unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i), t = temp_gpr(e);
     static const struct { uint8_t cc, shift; } order[] = {{CC_B, 0}, {CC_E, 16}, {CC_P, 48}};
+    fp_look_in(e, op->a, op->aux, a);
+    fp_look_in(e, op->b, op->aux, b);
     ucomi(e, op->sub, op->aux, a, b);
     mov_ri_keep(&e->a, (int)d, op->imm >> 32 & 0xffff);
     for (unsigned n = 0; n < G_N_ELEMENTS(order); n++) { /* all three hold when unordered */
@@ -230,6 +246,7 @@ static bool emit_ftoi(Emit *e, IrRef i, const IrOp *op)
     unsigned a = use_reg(e, op->a), d = def_reg(e, i), t = rounds ? temp_xmm(e) : a;
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
     Cold *c = NULL;
+    fp_look_in(e, op->a, op->aux, a);
     if (is_unsigned) {
         vex_rr(&e->a, 1, 1, !f32, 0x7e, (int)a - 16, 0, (int)d); /* vmovd, vmovq */
         shift_ri(&e->a, !f32, SH_SHR, (int)d, f32 ? 23 : 52);
@@ -286,6 +303,7 @@ static bool emit_ftof(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    fp_look_in(e, op->a, op->aux, a);
     unsigned d = def_reg_not(e, i, kept(e, e->fp.default_nan || tiny, &from));
     e->zeroed[i] = !narrower && e->zeroed[op->a];
     vex_rr(&e->a, 1, scalar_pp(op->aux), false, 0x5a, (int)d - 16, (int)a - 16, (int)a - 16);
@@ -389,6 +407,7 @@ static bool emit_unbox(Emit *e, IrRef i, const IrOp *op)
 static bool emit_sign(Emit *e, IrRef i, const IrOp *op)
 {
     unsigned f32 = op->type == IR_F32, a = use_reg(e, op->a), d;
+    e->normal[i] = e->normal[op->a];
     e->boxed[i] = f32 && e->boxed[op->a];
     e->zeroed[i] = e->zeroed[op->a] || (!f32 && op->code != IR_FNEG); /* the constants are zero above */
     if (op->code == IR_FCOPYSIGN) {

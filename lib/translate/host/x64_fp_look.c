@@ -28,6 +28,13 @@ uint32_t x64_float_pool(Translator *t, Asm *a)
         put8(a, (m & 1) << 4 | (m & 4) << 1 | (m & 8) >> 1 | (m & 16) >> 3 | (m & 32) >> 5);
     for (unsigned f = 0; f < 32; f++)
         put8(a, (f & 1) << 5 | (f & 2) << 3 | (f & 4) << 1 | (f & 8) >> 1 | (f & 16) >> 4);
+    /* 0; a number is large if what two numbers' product differs from it by is not tiny: 2^-900, 2^-60 */
+    static const uint64_t more[] = {0, UINT64_C(123) << 52, 67 << 23, UINT64_C(0x87b) << 52,
+                                    UINT64_C(0xa1800000)};
+    for (unsigned i = 0; i < G_N_ELEMENTS(more); i++) {
+        put64(a, more[i]);
+        put64(a, 0);
+    }
     return at;
 }
 
@@ -147,11 +154,44 @@ static Cold *check_nan(Emit *e, IrRef i, unsigned d, const Operands *from)
     return finish_cold(e, fp_jump_cold(e, COLD_NAN, CC_P), i, d, from);
 }
 
+/* The host says nothing of operands that it takes for zeros, only that they are equal to it. */
+void fp_look_in(Emit *e, IrRef v, unsigned type, unsigned r)
+{
+    if (!translate_fp_flushes(&e->fp) || e->normal[v])
+        return;
+    vex_pool(e, type == IR_F32 ? 0 : 1, 0x2e, r, 0, POOL_ZERO); /* vucomis: "equal" for NaNs as well */
+    Cold *c = fp_jump_cold(e, COLD_SUBNORMAL, CC_E);
+    c->type = type;
+    c->reg = (uint8_t)r;
+    c->back = e->a.p;
+    e->normal[v] = 1;
+}
+
+/* Looks at a result, which may be a zero or NaN, or where tiny just the smallest normal. */
+static Cold *check_flushed(Emit *e, IrRef i, unsigned d, bool tiny, const Operands *from)
+{
+    unsigned f32 = op_of(e, i)->type == IR_F32, t = d;
+    if (tiny) {
+        t = temp_xmm(e);
+        vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32); /* vandps */
+    }
+    vex_pool(e, f32 ? 0 : 1, 0x2e, t, 0, tiny ? POOL_MIN + f32 : POOL_ZERO); /* vucomis */
+    Cold *c = finish_cold(e, fp_jump_cold(e, COLD_EVAL, tiny ? CC_BE : CC_E), i, d, from);
+    c->base = 2;
+    return c;
+}
+
 /* Looks at d, just made by operation i. Returns what may follow, or NULL: it is right. */
 Cold *fp_check(Emit *e, IrRef i, unsigned d, bool nan, bool tiny, const Operands *from)
 {
     unsigned type = op_of(e, i)->type, f32 = type == IR_F32;
     Cold *c;
+    if (translate_fp_flushes(&e->fp)) {
+        unsigned code = op_of(e, i)->code;
+        e->normal[i] = 1;
+        if (tiny || code == IR_FADD || code == IR_FSUB || code == IR_FDIV)
+            return check_flushed(e, i, d, tiny, from);
+    }
     if (tiny) {
         unsigned t = temp_xmm(e);
         vex_pool(e, 0, 0x54, t, d, POOL_ABS + f32); /* vandps */
@@ -231,9 +271,106 @@ static void load_nan(Emit *e, const Cold *c, unsigned r, bool boxed, unsigned na
         vex_pool(e, 2, 0x7e, r, 0, nan); /* vmovq */
 }
 
+/* Each lane in turn: shifted left, a subnormal is no zero and has no exponent. */
+static void note_subnormal(Emit *e, const Cold *c)
+{
+    Asm *a = &e->a;
+    bool wide = c->type == IR_F64;
+    unsigned lanes = !c->pair ? 1 : wide ? 2 : 4;
+    uint8_t *zero, *fine;
+    put8(a, 0x50); /* push rax */
+    for (unsigned n = 0; n < lanes; n++) {
+        put_vex(a, 3, 1, wide, false, c->reg - 16, 0, RAX, 0); /* vpextrd, vpextrq */
+        put8(a, 0x16);
+        put8(a, 0xc0 | (c->reg & 7) << 3);
+        put8(a, n);
+        op_rr(a, 0, wide, 0x03, RAX, RAX);
+        zero = jump_short(a, CC_E);
+        shift_ri(a, wide, SH_SHR, RAX, wide ? 53 : 24);
+        fine = jump_short(a, CC_NE);
+        op_rm8(a, 0xc6, 0, RBP, CPU_DISP(e, fp_denormal)); /* mov byte, 1 */
+        put8(a, 1);
+        land(a, zero);
+        land(a, fine);
+    }
+    put8(a, 0x58);
+}
+
+static void jump_back(Emit *e, const Cold *c, unsigned cc)
+{
+    put8(&e->a, 0x0f);
+    put8(&e->a, 0x80 | cc);
+    put32(&e->a, (uint32_t)(c->back - (e->a.p + 4)));
+}
+
+static void compare_zero(Emit *e, unsigned type, unsigned r)
+{
+    vex_pool(e, type == IR_F32 ? 0 : 1, 0x2e, r, 0, POOL_ZERO);
+}
+
+/*
+ * A result that was looked at by check_flushed goes to C, unless it is a zero for good reason: the
+ * sum of a number and its opposite, or of a large number and a product, the product of a zero, a zero
+ * divided or converted.
+ */
+static void back_if_zero(Emit *e, const Cold *c, const IrOp *op)
+{
+    unsigned a = c->regs[0], b = c->regs[1];
+    uint8_t *nan = jump_short(&e->a, CC_P), *no = NULL, *least = NULL;
+    switch (op->code) {
+    case IR_FADD:
+        vex_pool(e, 0, 0x57, c->reg, a, POOL_SIGN + (c->type == IR_F32)); /* vxorps */
+        ucomi(e, false, c->type, c->reg, b);
+        no = jump_short(&e->a, CC_NE);
+        vex_rr(&e->a, 1, scalar_pp(c->type), false, 0x58, c->reg - 16, a - 16, b - 16);
+        put8(&e->a, 0xe9);
+        put32(&e->a, (uint32_t)(c->back - (e->a.p + 4)));
+        break;
+    case IR_FSUB:
+        ucomi(e, false, c->type, a, b);
+        jump_back(e, c, CC_E);
+        break;
+    case IR_FDIV:
+        compare_zero(e, c->type, a);
+        jump_back(e, c, CC_E);
+        break;
+    case IR_FMA:
+    case IR_FMUL:
+        least = jump_short(&e->a, CC_E);
+        if (op->code == IR_FMA) {
+            unsigned f32 = c->type == IR_F32, z = c->regs[2];
+            vex_pool(e, !f32, 0x2e, z, 0, POOL_LARGE + f32);
+            jump_back(e, c, CC_AE);
+            vex_pool(e, !f32, 0x2e, z, 0, POOL_LARGE_NEGATIVE + f32);
+            jump_back(e, c, CC_BE);
+            compare_zero(e, c->type, z);
+            no = jump_short(&e->a, CC_NE);
+        }
+        compare_zero(e, c->type, a);
+        jump_back(e, c, CC_E);
+        compare_zero(e, c->type, b);
+        jump_back(e, c, CC_E);
+        break;
+    default:
+        least = jump_short(&e->a, CC_E);
+        compare_zero(e, op->aux, a);
+        jump_back(e, c, CC_E);
+        break;
+    }
+    land(&e->a, nan);
+    if (no)
+        land(&e->a, no);
+    if (least)
+        land(&e->a, least);
+}
+
 void emit_cold_float(Emit *e, Cold *c)
 {
     const IrOp *op = op_of(e, c->op);
+    if (c->kind == COLD_SUBNORMAL) {
+        note_subnormal(e, c);
+        return;
+    }
     if (c->kind == COLD_STICKY) {
         sticky_mxcsr(e, false, 0);
         return;
@@ -266,6 +403,8 @@ void emit_cold_float(Emit *e, Cold *c)
         put32(&e->a, (uint32_t)(c->back - (e->a.p + 4)));
         land(&e->a, nan);
     }
+    if (c->base == 2 && op->type != IR_V128)
+        back_if_zero(e, c, op);
     cold_eval(e, c, op);
 }
 

@@ -14,14 +14,7 @@ static void mov_if(Emit *e, bool w, unsigned dst, unsigned src)
         mov_rr(&e->a, w, (int)dst, (int)src);
 }
 
-/* What live.c made one of: base + index * scale + disp. */
-typedef struct Address {
-    IrRef leaf[2];
-    unsigned n, scale[2];
-    int64_t disp;
-} Address;
-
-static void collect(const Emit *e, IrRef v, Address *at)
+void collect_sum(const Emit *e, IrRef v, Address *at)
 {
     const IrOp *op = op_of(e, v);
     g_assert(at->n < 2);
@@ -32,11 +25,11 @@ static void collect(const Emit *e, IrRef v, Address *at)
         at->scale[at->n] = (unsigned)op_of(e, op->b)->imm;
         at->leaf[at->n++] = op->a;
     } else {
-        collect(e, op->a, at);
+        collect_sum(e, op->a, at);
         if (is_const(e, op->b))
             at->disp += bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type));
         else
-            collect(e, op->b, at);
+            collect_sum(e, op->b, at);
     }
 }
 
@@ -47,11 +40,11 @@ static bool emit_sum(Emit *e, IrRef i, const IrOp *op)
     bool w = is_64(op->type);
     if (e->live->fused[op->a] != IR_FUSED_SUM && e->live->fused[op->b] != IR_FUSED_SUM)
         return false;
-    collect(e, op->a, &at);
+    collect_sum(e, op->a, &at);
     if (is_const(e, op->b))
         at.disp += bits_sext((uint64_t)op_of(e, op->b)->imm, ir_type_bits(op->type));
     else
-        collect(e, op->b, &at);
+        collect_sum(e, op->b, &at);
     unsigned x = use_reg(e, at.leaf[0]), y = at.n > 1 ? use_reg(e, at.leaf[1]) : NO_REG;
     unsigned d = def_reg(e, i);
     if (y == NO_REG && !at.scale[0]) {

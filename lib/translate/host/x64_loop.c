@@ -169,8 +169,10 @@ static void find_zeroed(Emit *e)
         else if (op->code == IR_PUT && !(a->code == IR_VZEXT && a->aux == IR_F32) &&
                  !(a->code == IR_GET && a->imm == op->imm))
             put[op->imm] = 0;
-        else if (op->code == IR_VEXTRACT && a->code == IR_GET && is_float_type(op->type) && !e->live->dead[i])
+        else if (op->code == IR_VEXTRACT && a->code == IR_GET && is_float_type(op->type) && !e->live->dead[i]) {
             used[a->imm] = true;
+            put[a->imm] = MIN(put[a->imm], op->type == IR_F64 ? 1 : 2);
+        }
     }
     for (unsigned s = 0; s < e->b->guest->n_slots; s++)
         if (used[s] && e->b->guest->slots[s].type == IR_V128)

@@ -56,11 +56,37 @@ static void jump_cold(Emit *e, Cold *c, unsigned cc)
     c->from = e->a.p;
 }
 
-/* The host's memory operand for an access: [base + index + disp], index NO_REG if there is none. */
+/* The host's memory operand for an access: [base + (index << scale) + disp], index NO_REG if there is
+ * none. */
 typedef struct Host {
     unsigned base, index;
     int32_t disp;
+    unsigned scale;
 } Host;
+
+/* User mode: a sum that is part of the access (live.c). */
+static Host sum_address(Emit *e, const IrOp *op)
+{
+    Address at = {.n = 0, .scale = {0}, .disp = (int32_t)(op->imm >> 32)};
+    collect_sum(e, op->a, &at);
+    unsigned x = use_reg(e, at.leaf[0]), y = at.n > 1 ? use_reg(e, at.leaf[1]) : NO_REG;
+    if (y == NO_REG && at.scale[0]) { /* which hosts have with a base only */
+        unsigned t = temp_gpr(e);
+        mov_rr(&e->a, true, (int)t, (int)x);
+        shift_ri(&e->a, true, SH_SHL, (int)t, at.scale[0]);
+        x = t;
+    }
+    if (y == NO_REG)
+        return (Host){x, NO_REG, (int32_t)at.disp, 0};
+    if (at.scale[0])
+        return (Host){y, x, (int32_t)at.disp, at.scale[0]};
+    return (Host){x, y, (int32_t)at.disp, at.scale[1]};
+}
+
+static bool is_sum(const Emit *e, const IrOp *op)
+{
+    return e->live->fused[op->a] == IR_FUSED_SUM;
+}
 
 /* User mode. With c an unaligned address goes there. */
 static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold *c)
@@ -84,10 +110,10 @@ static Host direct_address(Emit *e, unsigned base, int32_t disp, IrMem mem, Cold
         jump_cold(e, c, CC_NE);
     }
     if (all == (int32_t)all)
-        return (Host){base, NO_REG, (int32_t)all};
+        return (Host){base, NO_REG, (int32_t)all, 0};
     unsigned t = temp_gpr(e);
     mov_ri(a, (int)t, memory);
-    return (Host){base, t, disp};
+    return (Host){base, t, disp, 0};
 }
 
 /* t2: offset in the page if the tag matched; cc of a failed check of `size` bytes there */
@@ -206,7 +232,7 @@ static Host member_address(Emit *e, unsigned base, const IrOp *op, unsigned n, C
     op_rr8(&e->a, false, 0xf6, 0, (int)r); /* test r, 1 */
     put8(&e->a, 1);
     jump_cold(e, c, CC_NE);
-    return (Host){base, r, (int32_t)(op->imm >> 32)};
+    return (Host){base, r, (int32_t)(op->imm >> 32), 0};
 }
 
 /* Checks the access; the way to cold code is noted in *cold. */
@@ -256,9 +282,9 @@ static Host emit_address(Emit *e, IrRef i, unsigned base, bool is_store, Cold **
     }
     if (mem & IR_MEM_ADDR32) {
         emit_effective(e, t2, base, disp, mem);
-        return (Host){t2, t1, 0};
+        return (Host){t2, t1, 0, 0};
     }
-    return (Host){base, t1, disp};
+    return (Host){base, t1, disp, 0};
 }
 
 static void mem_op(Emit *e, unsigned pre, bool w, uint32_t opcode, unsigned reg, Host h)
@@ -266,7 +292,7 @@ static void mem_op(Emit *e, unsigned pre, bool w, uint32_t opcode, unsigned reg,
     if (h.index == NO_REG)
         op_rm(&e->a, pre, w, opcode, (int)reg, (int)h.base, h.disp);
     else
-        op_rx(&e->a, pre, w, opcode, (int)reg, (int)h.base, (int)h.index, 0, h.disp);
+        op_rx(&e->a, pre, w, opcode, (int)reg, (int)h.base, (int)h.index, h.scale, h.disp);
 }
 
 /* opcode 0x10 loads, 0x11 stores a float or a vector */
@@ -280,7 +306,7 @@ static void mem_op_float(Emit *e, unsigned log2, unsigned opcode, unsigned x, Ho
     if (h.index == NO_REG)
         put_mem(a, (int)x - 16, (int)h.base, h.disp);
     else
-        put_memx(a, (int)x - 16, (int)h.base, (int)h.index, 0, h.disp);
+        put_memx(a, (int)x - 16, (int)h.base, (int)h.index, h.scale, h.disp);
 }
 
 static void emit_load_gpr(Emit *e, IrMem mem, bool w, unsigned d, Host from)
@@ -357,6 +383,12 @@ static bool emit_load(Emit *e, IrRef i, const IrOp *op)
     Cold *c;
     if (!can_access(mem, op->type))
         return false;
+    if (is_sum(e, op)) {
+        Host from = sum_address(e, op);
+        e->zeroed[i] = 1;
+        emit_load_from(e, mem, op->type, def_reg(e, i), from);
+        return true;
+    }
     unsigned base = use_reg(e, op->a), d = def_reg(e, i);
     Host host = emit_address(e, i, base, false, &c);
     emit_load_from(e, mem, op->type, d, host);
@@ -376,7 +408,7 @@ static void emit_store_gpr(Emit *e, IrMem mem, unsigned v, Host to)
         if (to.index == NO_REG)
             put_mem(&e->a, (int)v, (int)to.base, to.disp);
         else
-            put_memx(&e->a, (int)v, (int)to.base, (int)to.index, 0, to.disp);
+            put_memx(&e->a, (int)v, (int)to.base, (int)to.index, to.scale, to.disp);
         return;
     }
     mem_op(e, log2 == 1 ? 0x66 : 0, log2 == 3, be ? 0x0f38f1 : 0x89, v, to);
@@ -410,6 +442,14 @@ static bool emit_store(Emit *e, IrRef i, const IrOp *op)
     int32_t imm;
     if (!can_access(mem, value->type))
         return false;
+    if (is_sum(e, op)) {
+        Host to = sum_address(e, op);
+        if (use_imm(e, op->b, &imm))
+            emit_store_imm(e, mem, imm, to);
+        else
+            emit_store_to(e, mem, use_reg(e, op->b), to);
+        return true;
+    }
     if (e->t->guest->direct_memory && !(mem & (IR_MEM_ALIGNED | IR_MEM_BE)) &&
         use_imm(e, op->b, &imm)) {
         emit_store_imm(e, mem, imm, direct_address(e, use_reg(e, op->a),
@@ -490,7 +530,7 @@ static void emit_access_alone(Emit *e, const Cold *c)
     emit_addend(e, t1, c->info);
     if (c->member)
         pop(a, t2);
-    Host host = {c->base, t1, c->disp};
+    Host host = {c->base, t1, c->disp, 0};
     if (c->kind == COLD_STORE)
         emit_store_to(e, c->info, c->reg, host);
     else

@@ -49,7 +49,7 @@ typedef struct X64Thunks {
 } X64Thunks;
 
 typedef enum { COLD_LOAD, COLD_STORE, COLD_LINK, COLD_LEAVE, COLD_FLAGS, COLD_GUARD, COLD_STACK, COLD_PC_MISS, COLD_NAN, COLD_EVAL, COLD_STICKY,
-               COLD_UNBOXED } ColdKind;
+               COLD_UNBOXED, COLD_SUBNORMAL } ColdKind;
 
 typedef struct Cold {
     uint8_t kind, base, reg, type, site;
@@ -136,6 +136,7 @@ typedef struct Emit {
     uint16_t slot[IR_MAX_OPS + 8];
     uint8_t cell[IR_MAX_OPS + 8];
     uint8_t boxed[IR_MAX_OPS + 8]; /* f32 in a register whose next 32 bits are ones */
+    uint8_t normal[IR_MAX_OPS + 8]; /* float or vector with no subnormal that has not been noted */
     uint8_t zeroed[IR_MAX_OPS + 8]; /* float in a register that is zero above it */
     uint16_t put_to[IR_MAX_OPS + 8]; /* slot whose pinned register the value is best made in */
     IrRef held[32];    /* value in each register that is no pin */
@@ -237,6 +238,13 @@ bool emit_atomic(Emit *e, IrRef i, const IrOp *op); /* x64_atomic.c, for emit_me
 bool emit_exit(Emit *e, const IrOp *op);
 /* sets host flags from a bool value; returns the condition code */
 unsigned emit_condition(Emit *e, IrRef v);
+/* What live.c made one of: base + index * scale + disp, as leaves; collected from v on. */
+typedef struct Address {
+    IrRef leaf[2];
+    unsigned n, scale[2];
+    int64_t disp;
+} Address;
+void collect_sum(const Emit *e, IrRef v, Address *at);
 void emit_eval(Emit *e, IrRef i, const IrOp *op);
 /* The host's flags, with these bits, as IrFlagBits in rax; t is scratch. Changes no register else. */
 void emit_flag_bits(Emit *e, unsigned t, unsigned mask);

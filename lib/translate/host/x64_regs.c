@@ -21,6 +21,7 @@ void regs_reset(Emit *e)
     memset(e->cell, NO_CELL, n);
     memset(e->boxed, 0, n);
     memset(e->zeroed, 0, n);
+    memset(e->normal, 0, n);
     memset(e->held, 0, sizeof e->held);
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->slot_low, 0, sizeof e->slot_low);
@@ -467,5 +468,6 @@ void drop_values(Emit *e)
     memset(e->slot_held, 0, sizeof e->slot_held);
     memset(e->slot_low, 0, sizeof e->slot_low);
     memset(e->cell_held, 0, sizeof e->cell_held);
+    memset(e->normal, 0, e->b->n); /* of values that were looked at on one way only */
     e->sticky = 0;
 }

@@ -9,7 +9,8 @@
 static bool left_to_c(const Emit *e)
 {
     const TranslateFp *fp = &e->fp;
-    return !translate_fp_is_sse(fp) && (fp->flush_inputs || fp->flush_outputs || fp->denormal_flag);
+    return !translate_fp_is_sse(fp) && !translate_fp_flushes(fp) &&
+           (fp->flush_inputs || fp->flush_outputs || fp->denormal_flag);
 }
 
 static unsigned packed_pp(const IrOp *op)
@@ -23,7 +24,7 @@ static void vcmp(Emit *e, const IrOp *op, unsigned d, unsigned a, unsigned b, un
     vec_rri(e, 1, packed_pp(op), 0xc2, d, a, b, predicate);
 }
 
-enum { EQ_OQ, LT_OS, LE_OS, UNORD_Q, EQ_UQ = 8, EQ_OS = 16, LT_OQ, LE_OQ, UNORD_S };
+enum { EQ_OQ, LT_OS, LE_OS, UNORD_Q, EQ_UQ = 8, EQ_OS = 16, LT_OQ, LE_OQ, UNORD_S, NGT_UQ = 26 };
 
 /* To C if any bit of t is set; the result is in d then. */
 static void cold_if(Emit *e, IrRef i, unsigned t, unsigned d, const Operands *from)
@@ -40,12 +41,31 @@ static uint32_t operand_regs(const Operands *from)
     return mask;
 }
 
-/* NaNs, and results that may have been tiny before they were rounded. */
-static void look(Emit *e, IrRef i, const IrOp *op, unsigned d, bool tiny, const Operands *from)
+/* As fp_look_in: zeros and what counts as one, with a bit set but that of a zero above 0. */
+static void look_in(Emit *e, const IrOp *op, IrRef v, unsigned r, unsigned t)
 {
+    uint8_t bit = (uint8_t)(1 << op->sub);
+    if (!translate_fp_flushes(&e->fp) || e->normal[v] & bit)
+        return;
+    vec_rr(e, 1, 0, 0x57, t, t, t); /* vxorps */
+    vcmp(e, op, t, r, t, EQ_OQ);
+    vec_rr(e, 2, 1, 0x17, t, 0, r); /* vptest */
+    Cold *c = fp_jump_cold(e, COLD_SUBNORMAL, CC_NE);
+    c->type = op->sub == 2 ? IR_F32 : IR_F64;
+    c->pair = 1;
+    c->reg = (uint8_t)r;
+    c->back = e->a.p;
+    e->normal[v] |= bit;
+}
+
+/* NaNs, results that may have been tiny before they were rounded, and zeros that may have been flushed to. */
+static void look(Emit *e, IrRef i, const IrOp *op, unsigned d, unsigned t, bool tiny, const Operands *from)
+{
+    bool flush = translate_fp_flushes(&e->fp);
     if (nan_rule(e) == NAN_HOST)
         return;
-    unsigned t = temp_xmm(e);
+    if (flush)
+        e->normal[i] |= (uint8_t)(1 << op->sub);
     if (tiny && e->fp.tiny_before) {
         uint64_t abs = op->sub == 2 ? 0x7fffffff7fffffff : INT64_MAX;
         uint64_t least = op->sub == 2 ? 0x0080000000800000 : UINT64_C(1) << 52;
@@ -53,7 +73,10 @@ static void look(Emit *e, IrRef i, const IrOp *op, unsigned d, bool tiny, const 
         unsigned u = temp_xmm(e);
         vec_rks(e, 1, 0xdb, t, d, abs);
         make_vector_const(e, u, k);
-        vcmp(e, op, t, t, u, EQ_UQ);
+        vcmp(e, op, t, t, u, flush ? NGT_UQ : EQ_UQ);
+    } else if (flush && (op->code == IR_VFADD || op->code == IR_VFSUB || op->code == IR_VFDIV)) {
+        vec_rr(e, 1, 0, 0x57, t, t, t); /* vxorps */
+        vcmp(e, op, t, d, t, EQ_UQ);
     } else {
         vcmp(e, op, t, d, d, UNORD_Q);
     }
@@ -62,14 +85,17 @@ static void look(Emit *e, IrRef i, const IrOp *op, unsigned d, bool tiny, const 
 
 static bool emit_arith(Emit *e, IrRef i, const IrOp *op, unsigned opcode)
 {
-    unsigned a = use_reg(e, op->a), b = op->b ? use_reg(e, op->b) : 0;
+    unsigned a = use_reg(e, op->a), b = op->b ? use_reg(e, op->b) : 0, t = temp_xmm(e);
     const Operands from = {{(uint8_t)a, (uint8_t)(b ? b : NO_REG), NO_REG}, 0};
+    look_in(e, op, op->a, a, t);
+    if (b)
+        look_in(e, op, op->b, b, t);
     unsigned d = def_reg_not(e, i, operand_regs(&from));
     if (b)
         vec_rr(e, 1, packed_pp(op), opcode, d, a, b);
     else
         vec_rr(e, 1, packed_pp(op), opcode, d, 0, a);
-    look(e, i, op, d, op->code == IR_VFMUL, &from);
+    look(e, i, op, d, t, op->code == IR_VFMUL, &from);
     return true;
 }
 
@@ -78,12 +104,15 @@ static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
     static const uint8_t opcode[] = {0xb8, 0xbc, 0xba, 0xbe}; /* 231: fmadd, fnmadd, fmsub, fnmsub */
     if (op->imm & IR_FMA_NEGATE_RESULT || (nan_rule(e) == NAN_HOST && op->imm & IR_FMA_NEGATE_NAN))
         return false;
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c);
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c), t = temp_xmm(e);
     const Operands from = {{(uint8_t)a, (uint8_t)b, (uint8_t)c}, 0};
+    look_in(e, op, op->a, a, t);
+    look_in(e, op, op->b, b, t);
+    look_in(e, op, op->c, c, t);
     unsigned d = def_reg_not(e, i, operand_regs(&from));
     mov_xmm(e, d, c);
     vex_rr(&e->a, 2, 1, op->sub == 3, opcode[op->imm & 3], (int)d - 16, (int)a - 16, (int)b - 16);
-    look(e, i, op, d, true, &from);
+    look(e, i, op, d, t, true, &from);
     return true;
 }
 
@@ -92,14 +121,13 @@ static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
 {
     bool min = op->code == IR_VFMIN;
     unsigned opcode = min ? 0x5d : 0x5f, pp = packed_pp(op);
-    if (op->imm != IR_MINMAX_X86 && e->fp.flush_inputs)
-        return false;
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b);
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), t = temp_xmm(e);
     const Operands from = {{(uint8_t)a, (uint8_t)b, NO_REG}, 0};
-    unsigned d = def_reg_not(e, i, operand_regs(&from)), t;
+    look_in(e, op, op->a, a, t);
+    look_in(e, op, op->b, b, t);
+    unsigned d = def_reg_not(e, i, operand_regs(&from));
     Cold *c = NULL;
     if (op->imm != IR_MINMAX_X86) { /* looked at first: the host's raises a flag for every NaN */
-        t = temp_xmm(e);
         vcmp(e, op, t, a, b, UNORD_Q);
         vec_rr(e, 2, 1, 0x17, t, 0, t);
         c = fp_jump_cold(e, COLD_EVAL, CC_NE);
@@ -116,7 +144,10 @@ static bool emit_minmax(Emit *e, IrRef i, const IrOp *op)
 static bool emit_compare(Emit *e, IrRef i, const IrOp *op)
 {
     static const uint8_t quiet[] = {EQ_OQ, LT_OQ, LE_OQ, UNORD_Q}, signalling[] = {EQ_OS, LT_OS, LE_OS, UNORD_S};
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), d = def_reg(e, i);
+    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), t = translate_fp_flushes(&e->fp) ? temp_xmm(e) : 0;
+    look_in(e, op, op->a, a, t);
+    look_in(e, op, op->b, b, t);
+    unsigned d = def_reg(e, i);
     vcmp(e, op, d, a, b, (op->imm >> 8 ? signalling : quiet)[op->imm & 3]);
     return true;
 }
@@ -129,6 +160,7 @@ static bool emit_to_int(Emit *e, IrRef i, const IrOp *op)
         return false;
     unsigned a = use_reg(e, op->a), t = temp_xmm(e);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    look_in(e, op, op->a, a, t);
     unsigned d = def_reg_not(e, i, reg_bit(a));
     vec_rr(e, 1, round == IR_RTZ ? 2 : 1, 0x5b, d, 0, a); /* vcvttps2dq, vcvtps2dq */
     vec_rks(e, 1, 0x76, t, d, 0x8000000080000000);        /* vpcmpeqd */
@@ -151,12 +183,13 @@ static bool emit_round(Emit *e, IrRef i, const IrOp *op)
     unsigned round = (unsigned)(op->imm >> 8);
     if (round == IR_RMM)
         return false;
-    unsigned a = use_reg(e, op->a);
+    unsigned a = use_reg(e, op->a), t = temp_xmm(e);
     const Operands from = {{(uint8_t)a, NO_REG, NO_REG}, 0};
+    look_in(e, op, op->a, a, t);
     unsigned d = def_reg_not(e, i, reg_bit(a));
     vec_rri(e, 3, 1, op->sub == 2 ? 0x08 : 0x09, d, 0, a, modes[round] | (op->imm & 1 ? 0u : 8u));
     if (e->fp.default_nan) /* else a single NaN is handed on alike by all */
-        look(e, i, op, d, false, &from);
+        look(e, i, op, d, t, false, &from);
     return true;
 }
 

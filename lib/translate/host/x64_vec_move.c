@@ -56,8 +56,7 @@ static bool emit_zext(Emit *e, IrRef i, const IrOp *op)
         zero_above(e, type, d, r);
     if (slot != NO_SLOT && e->pin[slot] == (int)d && !e->slot_low[slot] && e->slot[x] == NO_SLOT) {
         slot_low_holds(e, slot, x);
-        if (e->reg[x] != NO_REG)
-            e->zeroed[x] = 0; /* of its own register nothing is known */
+        e->zeroed[x] = zero || e->reg[x] == NO_REG; /* its own register is as it was */
     }
     return true;
 }

@@ -130,7 +130,9 @@ static bool set_lazy(Qcow2 *q, const char *text, GError **error)
 bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GError **error)
 {
     static const char *const known[] = { "backing_file", "backing_fmt", "compat", "lazy_refcounts", "refcount_bits",
-                                         "size", "data_file", "data_file_raw", NULL };
+                                         "size", "data_file", "data_file_raw", "encrypt.state",
+                                         "encrypt.new-secret", "encrypt.old-secret", "encrypt.keyslot",
+                                         "encrypt.iter-time", NULL };
     Qcow2 *q = qcow2_of(node);
     const char *compat = given(options, "compat"), *lazy = given(options, "lazy_refcounts");
     const char *bits = given(options, "refcount_bits"), *size = given(options, "size"), *data = given(options, "data_file");
@@ -139,6 +141,12 @@ bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GErro
 
     if (!block_props_done(NULL, known, options, "qcow2", error))
         return false;
+    if (json_object_object_get_ex(options, "encrypt", NULL)) {
+        if (!qcow2_encrypted(q))
+            return fail(error, "%s: Can't amend encryption options - encryption not present", block_node_file(node));
+        if (!luks_amend(node, q->file, h.crypto_offset, "encrypt.", q->key_secret, &q->luks, options, force, error))
+            return false;
+    }
     bool v2 = compat && (!strcmp(compat, "0.10") || !strcmp(compat, "v2"));
     bool v3 = compat && (!strcmp(compat, "1.1") || !strcmp(compat, "v3"));
     if (compat && !v2 && !v3)

@@ -386,6 +386,7 @@ static int rebuild(Check *c, unsigned order)
     q->header.refcount_order = order;
     q->free_hint = 0;
     q->packed_next = 0;
+    g_hash_table_remove_all(q->metadata);
     qcow2_note_metadata(q);
     c->res->corruptions_fixed = c->res->corruptions;
     c->res->leaks_fixed = c->res->leaks;

@@ -14,6 +14,7 @@
 typedef struct {
     uint64_t size, cluster_size, refcount_bits, extent_size_hint;
     char *backing, *backing_format, *data_file, *encrypt_format;
+    LuksWanted luks;
     int compat, compression, preallocation;
     bool lazy_refcounts, data_file_raw, extended_l2, nocow, encryption;
 } Wanted;
@@ -23,33 +24,35 @@ static const char *const compressions[] = { "zlib", "zstd", NULL };
 static const char *const preallocations[] = { "off", "metadata", "falloc", "full", NULL };
 
 #define FIELD(member) .offset = offsetof(Wanted, member)
+/* In the order in which `create` tells them. */
 const BlockProp qcow2_create_props[] = {
+    { .name = "encryption", .kind = BLOCK_PROP_BOOL, FIELD(encryption),
+      .help = "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
+    { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, FIELD(encrypt_format),
+      .help = "Encrypt the image, format choices: 'aes', 'luks'" },
+    LUKS_CREATE_PROPS("encrypt.", Wanted, luks, "ID of secret providing qcow AES key or LUKS passphrase"),
+    { .name = "cluster_size", .kind = BLOCK_PROP_SIZE, FIELD(cluster_size), .def = "65536", .told = true,
+      .help = "qcow2 cluster size" },
+    { .name = "extended_l2", .kind = BLOCK_PROP_BOOL, FIELD(extended_l2), .def = "off", .told = true, .help = "Extended L2 tables" },
+    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, FIELD(preallocation), .def = "off", .names = preallocations,
+      .help = "Preallocation mode (allowed values: off, metadata, falloc, full)" },
+    { .name = "compression_type", .kind = BLOCK_PROP_ENUM, FIELD(compression), .def = "zlib", .told = true, .names = compressions,
+      .help = "Compression method used for image cluster compression" },
+    { .name = "size", .kind = BLOCK_PROP_SIZE, FIELD(size), .help = "Virtual disk size" },
+    { .name = "compat", .kind = BLOCK_PROP_ENUM, FIELD(compat), .def = "1.1", .names = compats,
+      .help = "Compatibility level (v2 [0.10] or v3 [1.1])" },
     { .name = "backing_file", .kind = BLOCK_PROP_STRING, FIELD(backing), .help = "File name of a base image" },
     { .name = "backing_fmt", .kind = BLOCK_PROP_STRING, FIELD(backing_format),
       .help = "Image format of the base image" },
-    { .name = "cluster_size", .kind = BLOCK_PROP_SIZE, FIELD(cluster_size), .def = "65536",
-      .help = "qcow2 cluster size" },
-    { .name = "compat", .kind = BLOCK_PROP_ENUM, FIELD(compat), .def = "1.1", .names = compats,
-      .help = "Compatibility level (v2 [0.10] or v3 [1.1])" },
-    { .name = "compression_type", .kind = BLOCK_PROP_ENUM, FIELD(compression), .def = "zlib", .names = compressions,
-      .help = "Compression method used for image cluster compression" },
     { .name = "data_file", .kind = BLOCK_PROP_STRING, FIELD(data_file), .help = "File name of an external data file" },
     { .name = "data_file_raw", .kind = BLOCK_PROP_BOOL, FIELD(data_file_raw),
       .help = "The external data file must stay valid as a raw image" },
-    { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, FIELD(encrypt_format),
-      .help = "Encrypt the image, format choices: 'aes', 'luks'" },
-    { .name = "encryption", .kind = BLOCK_PROP_BOOL, FIELD(encryption),
-      .help = "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
-    { .name = "extended_l2", .kind = BLOCK_PROP_BOOL, FIELD(extended_l2), .help = "Extended L2 tables" },
-    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, FIELD(extent_size_hint),
-      .help = "Extent size hint for the image file, 0 to disable" },
-    { .name = "lazy_refcounts", .kind = BLOCK_PROP_BOOL, FIELD(lazy_refcounts), .help = "Postpone refcount updates" },
-    { .name = "nocow", .kind = BLOCK_PROP_BOOL, FIELD(nocow), .help = "Turn off copy-on-write (valid only on btrfs)" },
-    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, FIELD(preallocation), .def = "off", .names = preallocations,
-      .help = "Preallocation mode (allowed values: off, metadata, falloc, full)" },
-    { .name = "refcount_bits", .kind = BLOCK_PROP_NUMBER, FIELD(refcount_bits), .def = "16",
+    { .name = "lazy_refcounts", .kind = BLOCK_PROP_BOOL, FIELD(lazy_refcounts), .def = "off", .told = true, .help = "Postpone refcount updates" },
+    { .name = "refcount_bits", .kind = BLOCK_PROP_NUMBER, FIELD(refcount_bits), .def = "16", .told = true,
       .help = "Width of a reference count entry in bits" },
-    { .name = "size", .kind = BLOCK_PROP_SIZE, FIELD(size), .help = "Virtual disk size" },
+    { .name = "nocow", .kind = BLOCK_PROP_BOOL, FIELD(nocow), .below = true, .help = "Turn off copy-on-write (valid only on btrfs)" },
+    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, FIELD(extent_size_hint), .below = true,
+      .help = "Extent size hint for the image file, 0 to disable" },
     { 0 }
 };
 #undef FIELD
@@ -91,8 +94,15 @@ static bool check_wanted(const Wanted *w, GError **error)
     if (w->backing && w->preallocation && !w->extended_l2)
         return fail_usage(error, "Backing file and preallocation can only be used at the same time if extended_l2 is "
                                  "enabled");
-    if (w->encryption || w->encrypt_format)
-        return fail_usage(error, "encrypted images are not there yet");
+    if (w->encryption || (w->encrypt_format && !strcmp(w->encrypt_format, "aes")))
+        return fail_usage(error, "AES encryption of old images is not there (encrypt.format=luks is)");
+    if (w->encrypt_format && strcmp(w->encrypt_format, "luks"))
+        return fail_usage(error, "Parameter 'format' does not accept value '%s'", w->encrypt_format);
+    if (w->luks.secret && !w->encrypt_format)
+        return fail_usage(error, "Parameter 'encrypt.format' is missing");
+    if (v2 && w->encrypt_format && w->preallocation)
+        return fail_usage(error, "Encryption and preallocation only go together with compatibility level 1.1 and above "
+                                 "(use version=v3 or greater)");
     return true;
 }
 
@@ -108,6 +118,7 @@ static bool fill_header(const Wanted *w, Qcow2Header *h, GError **error)
                       (w->extended_l2 ? QCOW2_EXTENDED_L2 : 0);
     h->compatible = w->lazy_refcounts ? QCOW2_LAZY_REFCOUNTS : 0;
     h->autoclear = w->data_file_raw ? QCOW2_AUTO_RAW : 0;
+    h->crypt_method = w->encrypt_format ? 2 : 0;
     h->backing = w->backing;
     h->backing_format = w->backing_format;
     h->data_file = w->data_file;
@@ -142,7 +153,8 @@ static uint64_t table_bytes(const Qcow2Header *h)
 {
     uint64_t cluster = UINT64_C(1) << h->cluster_bits, entry = h->incompatible & QCOW2_EXTENDED_L2 ? 16 : 8;
     uint64_t data = round_up(h->size, cluster), l2 = round_up(data / cluster * entry, cluster);
-    uint64_t l1 = round_up(l2 / cluster * 8, cluster), tables = cluster + l1 + l2, table;
+    uint64_t l1 = round_up(l2 / cluster * 8, cluster), table;
+    uint64_t tables = cluster + l1 + l2 + round_up(h->crypto_length, cluster);
     uint64_t blocks = count_clusters((tables + data) / cluster, h, &table);
 
     return tables + (blocks + table) * cluster;
@@ -182,6 +194,11 @@ bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure 
         w.size = block_size(source);
     ok = ok && fill_header(&w, &h, error) &&
          (!source || w.backing || data_bytes(source, w.cluster_size, &bytes, error));
+    if (ok && w.encrypt_format) {
+        CryptoLuks luks = { .key_len = (16 + 8 * (uint32_t)w.luks.cipher) * (w.luks.mode == CRYPTO_XTS ? 2 : 1) };
+        ok = crypto_luks_lay_out(&luks, error);
+        h.crypto_length = luks.payload;
+    }
     if (ok) {
         uint64_t tables = table_bytes(&h), whole = round_up(h.size, w.cluster_size);
         if (w.preallocation == BLOCK_PREALLOC_FULL || w.preallocation == BLOCK_PREALLOC_FALLOC)
@@ -196,15 +213,18 @@ bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure 
 
 /* ---- making -------------------------------------------------------------- */
 
-/* The tables of an empty image. */
+/* The tables of an empty image; clusters for the encryption header behind them. */
 static bool write_tables(BlockUser *file, const char *name, Qcow2Header *h, GError **error)
 {
+    uint64_t crypto = (h->crypto_length + (UINT64_C(1) << h->cluster_bits) - 1) >> h->cluster_bits;
     uint64_t cluster = UINT64_C(1) << h->cluster_bits, l1 = ((uint64_t)h->l1_entries * 8 + cluster - 1) / cluster, table;
-    uint64_t blocks = count_clusters(1 + l1, h, &table), used = 1 + table + blocks + l1, at = 1;
+    uint64_t blocks = count_clusters(1 + l1 + crypto, h, &table), at = 1;
+    uint64_t used = 1 + table + blocks + l1 + crypto;
 
     h->reftable_offset = cluster;
     h->reftable_clusters = (uint32_t)table;
     h->l1_offset = h->l1_entries || h->size == 0 ? (1 + table + blocks) * cluster : 0;
+    h->crypto_offset = crypto ? (used - crypto) * cluster : 0;
     if (block_size(file) < used * cluster && !block_resize(file, used * cluster, BLOCK_PREALLOC_OFF, error))
         return false;
     uint8_t *out = g_malloc0((table + blocks) * cluster);
@@ -220,28 +240,6 @@ static bool write_tables(BlockUser *file, const char *name, Qcow2Header *h, GErr
     if (r)
         return fail_errno(error, -r, "%s: its tables", name);
     return qcow2_header_write(file, name, h, error);
-}
-
-/* The file, empty, and a right to fill it. */
-static BlockUser *make_file(BlockGraph *graph, const char *name, GError **error)
-{
-    struct json_object *options = block_name_options(graph, name, error);
-    BlockUser *user = NULL;
-
-    if (!options)
-        return NULL;
-    const BlockDriver *d = block_driver_find(graph, json_object_get_string(json_object_object_get(options, "driver")));
-    struct json_object *making = json_object_new_object();
-    json_object_object_add(making, "filename", json_object_new_string(name));
-    json_object_object_add(making, "size", json_object_new_string("0"));
-    if (!d || !d->create || d->create(graph, making, error)) {
-        g_autoptr(BlockNode) node = block_open(graph, options, 0, error);
-        if (node)
-            user = block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error);
-    }
-    json_object_put(making);
-    json_object_put(options);
-    return user;
 }
 
 static bool make_data_file(BlockGraph *graph, const char *image, const Wanted *w, GError **error)
@@ -263,7 +261,11 @@ static bool fill_up(BlockGraph *graph, const char *name, const Wanted *w, GError
 {
     if (!w->preallocation)
         return true;
-    g_autoptr(BlockNode) node = block_open_file(graph, name, "qcow2", BLOCK_OPEN_NO_BACKING, error);
+    struct json_object *options = block_image_options(graph, name, "qcow2", error);
+    bool ok = options && (!w->luks.secret ||
+                          block_options_set(options, "encrypt.key-secret", w->luks.secret, error));
+    g_autoptr(BlockNode) node = ok ? block_open(graph, options, BLOCK_OPEN_NO_BACKING, error) : NULL;
+    json_object_put(options);
     g_autoptr(BlockUser) user =
         node ? block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error) : NULL;
     return user && block_resize(user, round_up(w->size, 512), (BlockPrealloc)w->preallocation, error);
@@ -282,12 +284,20 @@ bool qcow2_create(BlockGraph *graph, struct json_object *options, GError **error
     bool ok = block_props_read(qcow2_create_props, options, &w, error) && check_wanted(&w, error) &&
               fill_header(&w, &h, error);
     uint64_t size = h.size;
+    CryptoLuks luks;
+    CryptoPass pass;
+    if (ok && w.encrypt_format) {
+        ok = luks_plan(graph, &w.luks, "encrypt.", &luks, &pass, error);
+        h.crypto_length = luks.payload;
+    }
     if (ok) {
         /* filled up by growing it */
         if (w.preallocation)
             h.size = h.l1_entries = 0;
-        g_autoptr(BlockUser) file = make_file(graph, name, error);
-        ok = file && make_data_file(graph, name, &w, error) && write_tables(file, name, &h, error);
+        g_autoptr(BlockUser) file = block_make_file(graph, name, error);
+        ok = file && make_data_file(graph, name, &w, error) && write_tables(file, name, &h, error) &&
+             (!w.encrypt_format ||
+              luks_write_new(file, h.crypto_offset, &luks, pass, w.luks.iter_time, error));
         if (file && !ok) {
             block_detach(g_steal_pointer(&file));
             block_remove_file(name);

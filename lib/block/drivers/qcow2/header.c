@@ -296,7 +296,8 @@ static void put_features(GByteArray *out)
     put_extension(out, QCOW2_EXT_FEATURES, table, sizeof table);
 }
 
-static void put_extensions(GByteArray *out, const Qcow2Header *h)
+/* with_names: with the table of features, which is only for messages. */
+static void put_extensions(GByteArray *out, const Qcow2Header *h, bool with_names)
 {
     uint8_t words[24] = { 0 };
 
@@ -309,7 +310,7 @@ static void put_extensions(GByteArray *out, const Qcow2Header *h)
         st_be64(words + 8, h->crypto_length);
         put_extension(out, QCOW2_EXT_CRYPTO, words, 16);
     }
-    if (h->version >= 3)
+    if (h->version >= 3 && with_names)
         put_features(out);
     if (h->n_bitmaps) {
         st_be32(words, h->n_bitmaps);
@@ -333,7 +334,11 @@ uint8_t *qcow2_header_bytes(const Qcow2Header *h, const char *name, GError **err
 
     g_byte_array_set_size(out, length);
     memset(out->data, 0, length);
-    put_extensions(out, h);
+    put_extensions(out, h, true);
+    if (out->len + (h->backing ? strlen(h->backing) : 0) > cluster) {
+        g_byte_array_set_size(out, length);
+        put_extensions(out, h, false);
+    }
     uint64_t backing_at = h->backing ? out->len : 0;
     if (h->backing)
         g_byte_array_append(out, (const uint8_t *)h->backing, (guint)strlen(h->backing));

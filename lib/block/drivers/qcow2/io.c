@@ -42,11 +42,6 @@ static void copy_out(const struct iovec *iov, int iovcnt, const uint8_t *from)
     }
 }
 
-static BlockUser *data_of(const Qcow2 *q)
-{
-    return q->data ? q->data : q->file;
-}
-
 /* ---- where things may go on by themselves -------------------------------- */
 
 /* Whether guest data may go to [host, host + bytes): not where tables lie, and if it is there already
@@ -81,7 +76,7 @@ bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, Blo
     if (q->header.crypt_method || pthread_mutex_trylock(&q->lock))
         return false;
     if (!qcow2_piece(q, offset, bytes, false, &p)) {
-        *map = (BlockMap){ data_of(q), p.host, p.bytes };
+        *map = (BlockMap){ qcow2_data(q), p.host, p.bytes };
         if (op == BLOCK_WRITE) {
             ok = p.kind == PIECE_DATA && p.copied && !q->broken && host_is_fair(q, p.host, p.bytes, false);
         } else {
@@ -113,10 +108,25 @@ static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes, co
     return r;
 }
 
+/* Encrypted sectors are numbered by where they lie in their file. */
+static int read_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
+{
+    if (qcow2_encrypted(q))
+        return luks_read(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt);
+    return block_run(qcow2_data(q), BLOCK_READ, 0, host, bytes, iov, iovcnt);
+}
+
+static int write_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
+{
+    if (qcow2_encrypted(q))
+        return luks_write(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt, 0);
+    return block_run(qcow2_data(q), BLOCK_WRITE, 0, host, bytes, iov, iovcnt);
+}
+
 static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct iovec *iov, int iovcnt)
 {
     switch (p->kind) {
-    case PIECE_DATA: return block_run(data_of(q), BLOCK_READ, 0, p->host, p->bytes, iov, iovcnt);
+    case PIECE_DATA: return read_data(q, p->host, p->bytes, iov, iovcnt);
     case PIECE_PACKED: return read_packed(q, p, offset & (q->cluster_size - 1), p->bytes, iov, iovcnt);
     case PIECE_HOLE:
     case PIECE_HOLE_THERE:
@@ -197,6 +207,7 @@ typedef struct {
     uint64_t host;          /* of the first cluster */
     bool made;              /* they were counted for this */
     bool blank;             /* what is not written there reads as zeroes */
+    bool zero;              /* room made beforehand that must not be read as data */
     Flight flight;
 } Room;
 
@@ -237,7 +248,7 @@ static int find_host(Qcow2 *q, Room *r)
         return (int)at;
     r->host = (uint64_t)at;
     r->made = true;
-    r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file);
+    r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file) && !qcow2_encrypted(q);
     if (!host_is_fair(q, r->host, r->n << q->cluster_bits, true)) {
         qcow2_refcount_add(q, r->host >> q->cluster_bits, r->n, -1);
         return qcow2_corrupt(q, "the cluster at %#" G_GINT64_MODIFIER "x holds tables but is counted as free", r->host);
@@ -317,7 +328,7 @@ static int fill(Qcow2 *q, const Room *r, const struct iovec *iov, int iovcnt)
     if (tail)
         list[n++] = (struct iovec){ old + (r->offset - r->start), tail };
     if (!ret)
-        ret = block_run(data_of(q), BLOCK_WRITE, 0, host, head + r->bytes + tail, list, n);
+        ret = write_data(q, host, head + r->bytes + tail, list, n);
     free(old);
     return ret;
 }
@@ -347,7 +358,12 @@ static int link_room(Qcow2 *q, const Room *r)
         uint64_t parts = part_bits(q, from, to);
         bool whole = old & QCOW2_COMPRESSED;
         bits = whole ? parts : (bits & ~(parts << 32)) | parts;
-        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | QCOW2_COPIED, bits);
+        uint64_t flags = QCOW2_COPIED;
+        if (r->zero && q->subclusters > 1)
+            bits = parts << 32;
+        else if (r->zero)
+            flags |= QCOW2_ZERO;
+        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | flags, bits);
         if (r->made)
             qcow2_free_entry(q, old, false);
     }
@@ -391,7 +407,7 @@ static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct io
     *done = in_place ? p.bytes : room.bytes;
     int n = cut(iov, iovcnt, skip, *done, list);
     if (in_place)
-        return block_run(data_of(q), BLOCK_WRITE, 0, p.host, p.bytes, list, n);
+        return write_data(q, p.host, p.bytes, list, n);
     r = fill(q, &room, list, n);
     pthread_mutex_lock(&q->lock);
     if (!r)
@@ -466,7 +482,7 @@ size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void 
 {
     const Qcow2 *q = qcow2_of(node);
 
-    if (q->data)
+    if (q->data || qcow2_encrypted(q))
         return 0;
     if (bytes == q->cluster_size)
         return qcow2_pack(q->header.compression, in, bytes, out, q->cluster_size - 1);
@@ -483,7 +499,7 @@ int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, siz
 {
     Qcow2 *q = qcow2_of(node);
 
-    if (offset & (q->cluster_size - 1) || !len || len >= q->cluster_size)
+    if (offset & (q->cluster_size - 1) || !len || len >= q->cluster_size || qcow2_encrypted(q))
         return -EINVAL;
     return store_packed(q, offset, packed, len);
 }
@@ -493,7 +509,7 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, con
     Qcow2 *q = qcow2_of(node);
     uint64_t end = qcow2_size(q);
 
-    if (q->data)
+    if (q->data || qcow2_encrypted(q))
         return -ENOTSUP;
     if (offset & (q->cluster_size - 1) || ((bytes & (q->cluster_size - 1)) && offset + bytes != end))
         return -EINVAL;
@@ -661,97 +677,6 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return r;
 }
 
-/* ---- what is where ------------------------------------------------------- */
-
-static void as_extent(const Qcow2 *q, const Piece *p, uint64_t offset, BlockExtent *e)
-{
-    *e = (BlockExtent){ .offset = offset, .bytes = p->bytes };
-    switch (p->kind) {
-    case PIECE_HOLE:
-    case PIECE_HOLE_THERE:
-        e->flags = q->backing ? BLOCK_EXTENT_FORWARD : BLOCK_EXTENT_ZERO;
-        e->child = q->backing;
-        e->child_offset = offset;
-        if (p->kind == PIECE_HOLE_THERE && !q->backing) {
-            e->flags |= BLOCK_EXTENT_HOST;
-            e->host = p->host;
-            e->file = block_node_file(block_user_node(data_of(q)));
-        }
-        break;
-    case PIECE_ZERO: e->flags = BLOCK_EXTENT_ZERO | BLOCK_EXTENT_ALLOCATED; break;
-    case PIECE_PACKED:
-        e->flags = BLOCK_EXTENT_DATA | BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_COMPRESSED;
-        break;
-    case PIECE_ZERO_THERE:
-    case PIECE_DATA:
-        e->flags = BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_HOST |
-                   (p->kind == PIECE_DATA ? BLOCK_EXTENT_DATA : BLOCK_EXTENT_ZERO);
-        e->host = p->host;
-        e->file = block_node_file(block_user_node(data_of(q)));
-        break;
-    }
-}
-
-/* Whether so many clusters are counted that most of them cannot be on the disk: room that was made
- * beforehand, where the file knows better what reads as zeroes. */
-static int find_preallocated(Qcow2 *q)
-{
-    int64_t allocated = block_allocated_size(block_user_node(q->file));
-    uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0, count;
-
-    Qcow2Counts counts = { NULL, 0, 0 };
-    int r = 0;
-
-    q->preallocated_known = true;
-    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end && !r && !q->preallocated; i++) {
-        r = qcow2_counts_at(q, &counts, i, &count);
-        n += !r && count;
-        q->preallocated = n >= MAX(real * 10 / 9, real + 2);
-    }
-    qcow2_counts_end(q, &counts);
-    return r;
-}
-
-/* Data that the file has a hole for reads as zeroes. */
-static void look_into_file(Qcow2 *q, BlockExtent *e)
-{
-    BlockExtent in;
-
-    if (!(e->flags & BLOCK_EXTENT_DATA) || !(e->flags & BLOCK_EXTENT_HOST) || e->host >= block_size(data_of(q)))
-        return;
-    uint64_t n = MIN(e->bytes, block_size(data_of(q)) - e->host);
-    if (block_extents(data_of(q), e->host, n, 0, &in, 1) != 1)
-        return;
-    if (in.flags & BLOCK_EXTENT_ZERO)
-        e->flags |= BLOCK_EXTENT_ZERO;
-    if (in.bytes < n || in.flags & BLOCK_EXTENT_ZERO)
-        e->bytes = in.bytes;
-}
-
-int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out, unsigned max)
-{
-    Qcow2 *q = qcow2_of(node);
-    unsigned n = 0;
-    int r = 0;
-
-    pthread_mutex_lock(&q->lock);
-    if (!q->preallocated_known && !q->data && !(flags & BLOCK_EXTENTS_ALLOCATION))
-        r = find_preallocated(q);
-    for (; !r && n < max && bytes; n++) {
-        Piece p;
-        r = qcow2_piece(q, offset, bytes, true, &p);
-        if (r)
-            break;
-        as_extent(q, &p, offset, &out[n]);
-        if (q->preallocated && !(flags & BLOCK_EXTENTS_ALLOCATION))
-            look_into_file(q, &out[n]);
-        offset += out[n].bytes;
-        bytes -= out[n].bytes;
-    }
-    pthread_mutex_unlock(&q->lock);
-    return n ? (int)n : r;
-}
-
 /* ---- room made beforehand ------------------------------------------------ */
 
 int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *host_end)
@@ -773,6 +698,8 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *host_
         if (r)
             break;
         land(q, &room.flight);
+        /* what the file has there would be decrypted to noise */
+        room.zero = qcow2_encrypted(q);
         room.start = room.first << q->cluster_bits;
         room.end = (room.first + room.n) << q->cluster_bits;
         r = link_room(q, &room);

@@ -32,6 +32,10 @@ static const BlockProp props[] = {
       .help = "the same" },
     { .name = "refcount-cache-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, refcount_cache_size),
       .help = "added to it" },
+    { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2, encrypt_format),
+      .help = "luks: how it is encrypted" },
+    { .name = "encrypt.key-secret", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2, key_secret),
+      .help = "the secret that holds the passphrase" },
     { .name = "l2-cache-entry-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, ignored_size),
       .help = "accepted" },
     { .name = "cache-clean-interval", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Qcow2, ignored_size),
@@ -114,6 +118,7 @@ static void tear_down(Qcow2 *q)
     qcow2_bitmaps_clear(q);
     qcow2_snapshots_clear(q);
     qcow2_slices_clear(q);
+    g_clear_pointer(&q->cipher, crypto_cipher_free);
     g_clear_pointer(&q->limbo, g_array_unref);
     g_clear_pointer(&q->metadata, g_hash_table_unref);
     g_clear_pointer(&q->l1, g_free);
@@ -145,13 +150,26 @@ static bool check_state(Qcow2 *q, GError **error)
 
     if (q->header.crypt_method == 1)
         return fail(error, "%s: AES encryption of old images is not there", name);
-    if (q->header.crypt_method)
-        return fail(error, "%s: LUKS encryption is not there yet", name);
     if (block_node_read_only(q->node) || block_node_for_check(q->node))
         return true;
     if (q->header.incompatible & QCOW2_CORRUPT)
         return fail(error, "%s: it is marked as corrupt and can only be read (img check -r all mends it)", name);
     return true;
+}
+
+static bool open_encryption(Qcow2 *q, GError **error)
+{
+    const char *name = block_node_file(q->node), *format = q->encrypt_format;
+
+    if (!qcow2_encrypted(q))
+        return !format || fail(error, "%s: No encryption in image header, but options specified format '%s'", name,
+                               format);
+    if (format && strcmp(format, "luks"))
+        return fail(error, "%s: Header reported 'luks' encryption format but options specify '%s'", name, format);
+    if (!q->header.crypto_length)
+        return fail(error, "%s: Missing CRYPTO header for crypt method 2", name);
+    return luks_open_header(q->node, q->file, q->header.crypto_offset, q->header.crypto_length, "encrypt.", q->key_secret,
+                            &q->luks, &q->cipher, error);
 }
 
 static bool qcow2_open(BlockNode *node, GError **error)
@@ -166,7 +184,7 @@ static bool qcow2_open(BlockNode *node, GError **error)
     if (!check_state(q, error) || !check_data_file(q, error) ||
         !load_table(q, "L1 table", q->header.l1_offset, q->l1_entries, &q->l1, error) ||
         !load_table(q, "reference count table", q->header.reftable_offset, q->reftable_entries, &q->reftable, error) ||
-        !qcow2_snapshots_load(q, error))
+        !qcow2_snapshots_load(q, error) || !open_encryption(q, error))
         goto failed;
     qcow2_note_metadata(q);
     if (!block_node_read_only(node) && !block_node_for_check(node)) {
@@ -250,6 +268,7 @@ static void qcow2_limits(BlockNode *node, BlockLimits *l)
 {
     const Qcow2 *q = qcow2_of(node);
 
+    l->align = qcow2_encrypted(q) ? CRYPTO_SECTOR : 1;
     l->optimal = (uint32_t)q->cluster_size;
     l->zero_align = q->header.version < 3 ? (uint32_t)q->cluster_size : 1;
     l->discard_align = (uint32_t)q->cluster_size;
@@ -300,10 +319,16 @@ static void qcow2_info(BlockNode *node, struct json_object *into)
                 json_object_object_add(data, "data-file", json_object_new_string(h->data_file));
             add_bool(data, "data-file-raw", h->autoclear & QCOW2_AUTO_RAW);
         }
-        add_bool(data, "corrupt", h->incompatible & QCOW2_CORRUPT);
     } else {
         json_object_object_add(data, "refcount-bits", json_object_new_int(16));
     }
+    if (h->crypt_method) {
+        struct json_object *encrypt = json_object_new_object();
+        luks_describe(&q->luks, true, encrypt);
+        json_object_object_add(data, "encrypt", encrypt);
+    }
+    if (h->version >= 3)
+        add_bool(data, "corrupt", h->incompatible & QCOW2_CORRUPT);
     if (h->version >= 3)
         add_bool(data, "extended-l2", h->incompatible & QCOW2_EXTENDED_L2);
     json_object_object_add(into, "data", data);

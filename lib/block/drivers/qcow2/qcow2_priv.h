@@ -19,6 +19,8 @@
 
 #include "base/bytes.h"
 #include "block/driver.h"
+#include "block/image.h"
+#include "block/drivers/luks_priv.h"
 
 #include <pthread.h>
 
@@ -162,11 +164,21 @@ typedef struct Qcow2 {
 
     GArray *snapshots;               /* of Qcow2Snapshot */
     struct Qcow2Bitmaps *bitmaps;    /* bitmap.c's */
+
+    char *encrypt_format, *key_secret; /* options */
+    CryptoLuks luks;                 /* with header.crypt_method */
+    CryptoCipher *cipher;            /* NULL: no encryption, or opened without its data in mind */
 } Qcow2;
 
 static inline Qcow2 *qcow2_of(BlockNode *node)
 {
     return block_node_state(node);
+}
+
+/* Where guest data lies. */
+static inline BlockUser *qcow2_data(const Qcow2 *q)
+{
+    return q->data ? q->data : q->file;
 }
 
 static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
@@ -186,6 +198,12 @@ static inline bool qcow2_in_file(const Qcow2 *q, uint64_t offset, uint64_t bytes
 {
     uint64_t end = (block_size(q->file) + q->cluster_size - 1) & ~(q->cluster_size - 1);
     return bytes <= end && offset <= end - bytes;
+}
+
+/* Whether data is encrypted: by sectors of the host file, so equal data looks different in each cluster. */
+static inline bool qcow2_encrypted(const Qcow2 *q)
+{
+    return q->header.crypt_method != 0;
 }
 
 /* Of the guest's disk, whole sectors. */

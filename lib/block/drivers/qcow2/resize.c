@@ -35,6 +35,22 @@ static int shrink(Qcow2 *q, uint64_t size)
     return r;
 }
 
+/* Version 2 cannot say so of part of a cluster, nor over a backing file. */
+static int zero_somehow(Qcow2 *q, uint64_t at, uint64_t end)
+{
+    static const uint8_t zeroes[65536];
+    int r = qcow2_zero(q->node, at, end - at, 0);
+
+    if (r != -ENOTSUP)
+        return r;
+    r = 0;
+    for (uint64_t n; !r && at < end; at += n) {
+        n = MIN(end - at, sizeof zeroes);
+        r = qcow2_write(q->node, at, n, &(struct iovec){ (void *)(uintptr_t)zeroes, n }, 1, 0);
+    }
+    return r;
+}
+
 static int grow(Qcow2 *q, uint64_t size)
 {
     uint64_t old = qcow2_size(q), tail = MIN(size, round_up(old, q->cluster_size));
@@ -47,19 +63,9 @@ static int grow(Qcow2 *q, uint64_t size)
     q->header.size = size; /* zeroes go there first, the header comes last */
     pthread_mutex_unlock(&q->lock);
     if (!r && tail > old)
-        r = qcow2_zero(q->node, old, tail - old, 0);
-    if (!r && q->backing && block_size(q->backing) > tail && size > tail) {
-        uint64_t end = MIN(size, block_size(q->backing));
-        r = qcow2_zero(q->node, tail, end - tail, 0);
-        if (r == -ENOTSUP) {
-            r = 0;
-            for (uint64_t at = tail, n; !r && at < end; at += n) {
-                static const uint8_t zeroes[65536];
-                n = MIN(end - at, sizeof zeroes);
-                r = qcow2_write(q->node, at, n, &(struct iovec){ (void *)(uintptr_t)zeroes, n }, 1, 0);
-            }
-        }
-    }
+        r = zero_somehow(q, old, tail);
+    if (!r && q->backing && block_size(q->backing) > tail && size > tail)
+        r = zero_somehow(q, tail, MIN(size, block_size(q->backing)));
     pthread_mutex_lock(&q->lock);
     if (!r)
         r = qcow2_flush_tables(q);

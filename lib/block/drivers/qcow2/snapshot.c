@@ -508,9 +508,36 @@ static uint64_t total(const struct iovec *iov, int iovcnt)
     return n;
 }
 
+/* State comes in any lengths, ciphers work on sectors: between iov and the middle of a buffer of whole
+ * ones, of which what is around is read before it is written. */
+static int ragged_state(BlockNode *node, uint64_t at, const struct iovec *iov, int iovcnt, bool write)
+{
+    uint64_t start = at & ~UINT64_C(511), bytes = total(iov, iovcnt), n = round_up(at + bytes, 512) - start;
+    uint8_t *buf = malloc(n);
+
+    if (!buf)
+        return -ENOMEM;
+    int r = qcow2_read(node, start, n, &(struct iovec){ buf, n }, 1);
+    uint8_t *p = buf + (at - start);
+    for (int i = 0; i < iovcnt && !r; p += iov[i++].iov_len)
+        memcpy(write ? p : iov[i].iov_base, write ? iov[i].iov_base : p, iov[i].iov_len);
+    if (!r && write)
+        r = qcow2_write(node, start, n, &(struct iovec){ buf, n }, 1, 0);
+    free(buf);
+    return r;
+}
+
+static bool is_ragged(const Qcow2 *q, uint64_t at, uint64_t bytes)
+{
+    return qcow2_encrypted(q) && (at | bytes) & (CRYPTO_SECTOR - 1);
+}
+
 static int read_state(BlockNode *node, uint64_t offset, const struct iovec *iov, int iovcnt)
 {
-    return qcow2_read(node, state_offset(qcow2_of(node)) + offset, total(iov, iovcnt), iov, iovcnt);
+    uint64_t at = state_offset(qcow2_of(node)) + offset, bytes = total(iov, iovcnt);
+
+    return is_ragged(qcow2_of(node), at, bytes) ? ragged_state(node, at, iov, iovcnt, false)
+                                                : qcow2_read(node, at, bytes, iov, iovcnt);
 }
 
 static int write_state(BlockNode *node, uint64_t offset, const struct iovec *iov, int iovcnt)
@@ -521,7 +548,10 @@ static int write_state(BlockNode *node, uint64_t offset, const struct iovec *iov
     pthread_mutex_lock(&q->lock);
     int r = qcow2_l1_grow(q, ((at + bytes - 1) >> (q->cluster_bits + q->l2_bits)) + 1);
     pthread_mutex_unlock(&q->lock);
-    return r ? r : qcow2_write(node, at, bytes, iov, iovcnt, 0);
+    if (r)
+        return r;
+    return is_ragged(q, at, bytes) ? ragged_state(node, at, iov, iovcnt, true)
+                                   : qcow2_write(node, at, bytes, iov, iovcnt, 0);
 }
 
 const BlockSnapshotOps qcow2_snapshot_ops = { take, revert, drop, list, load, read_state, write_state };

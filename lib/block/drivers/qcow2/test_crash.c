@@ -167,11 +167,17 @@ static BlockNode *open_node(BlockGraph *graph, const char *driver, unsigned flag
     return node;
 }
 
+static void warn(void *opaque, const char *text)
+{
+    g_test_message("%s", text);
+}
+
 static void switch_on(World *w)
 {
     g_autoptr(GError) error = NULL;
 
     w->graph = block_graph_new();
+    block_graph_on_warning(w->graph, warn, NULL);
     block_graph_add_driver(w->graph, &memory_driver);
     w->node = open_node(w->graph, "qcow2", BLOCK_OPEN_UNMAP);
     w->user = block_attach(w->node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW,
@@ -198,7 +204,8 @@ static int run_check(const World *w, const char *options, char **out)
     g_autofree char *command = g_strdup_printf("qemu-img check -f qcow2 %s %s", options, w->file);
     int status;
 
-    g_assert_true(g_spawn_command_line_sync(command, out, NULL, &status, NULL));
+    /* what it found goes to stderr */
+    g_assert_true(g_spawn_command_line_sync(command, NULL, out, &status, NULL));
     return status >> 8;
 }
 

@@ -5,6 +5,7 @@
  * and read the same from it. TEST_SEED and TEST_OPS change the run.
  */
 #include "block/driver.h"
+#include "crypto/crypto.h"
 
 #include <glib/gstdio.h>
 #include <json-c/json.h>
@@ -19,7 +20,7 @@ enum { MAX_SNAPSHOTS = 6 };
 
 typedef struct {
     const char *name, *create;
-    bool backing, no_snapshots, no_packing, data_file;
+    bool backing, no_snapshots, no_packing, data_file, luks;
 } Kind;
 
 static const Kind kinds[] = {
@@ -46,11 +47,31 @@ static const Kind kinds[] = {
     { .name = "data-file", .create = "data_file=%s.data", .no_snapshots = true, .no_packing = true, .data_file = true },
     { .name = "data-file-raw", .create = "data_file=%s.data,data_file_raw=on", .no_snapshots = true, .no_packing = true,
       .data_file = true },
+#define LUKS "encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=1"
+#define LUKS_KIND .no_packing = true, .luks = true
+    { .name = "luks", .create = LUKS, LUKS_KIND },
+    { .name = "luks-v2", .create = LUKS ",compat=0.10", LUKS_KIND },
+    { .name = "luks-512", .create = LUKS ",cluster_size=512,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv", LUKS_KIND },
+    { .name = "luks-backing", .create = LUKS ",cluster_size=4k,encrypt.cipher-alg=aes-128", .backing = true, LUKS_KIND },
+    { .name = "luks-subclusters", .create = LUKS ",extended_l2=on", .backing = true, LUKS_KIND },
+    { .name = "luks-metadata", .create = LUKS ",preallocation=metadata", LUKS_KIND },
+    { .name = "luks-subclusters-full", .create = LUKS ",extended_l2=on,preallocation=full", LUKS_KIND },
+    { .name = "luks-data-file", .create = LUKS ",data_file=%s.data", .no_snapshots = true, .data_file = true, LUKS_KIND },
 };
+
+/* qemu-img's words for the image. */
+#define OBJECT "--object secret,id=s0,data=hunter2"
+static char *image_words(const Kind *kind, const char *file)
+{
+    if (!kind->luks)
+        return g_strdup(file);
+    return g_strdup_printf(OBJECT " --image-opts driver=qcow2,encrypt.key-secret=s0,file.filename=%s", file);
+}
 
 typedef struct {
     const Kind *kind;
     char *dir, *file, *base;
+    CryptoSecrets *secrets;
     BlockGraph *graph;
     BlockNode *node;
     BlockUser *user;
@@ -86,7 +107,13 @@ static void image_open(Image *i)
     g_autoptr(GError) error = NULL;
 
     i->graph = block_graph_new();
-    i->node = block_open_file(i->graph, i->file, "qcow2", BLOCK_OPEN_UNMAP, &error);
+    block_graph_set_secrets(i->graph, i->secrets);
+    struct json_object *options = block_image_options(i->graph, i->file, "qcow2", &error);
+    g_assert_no_error(error);
+    if (i->kind->luks)
+        block_options_set(options, "encrypt.key-secret", "s0", &error);
+    i->node = block_open(i->graph, options, BLOCK_OPEN_UNMAP, &error);
+    json_object_put(options);
     g_assert_no_error(error);
     i->user = block_attach(i->node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW,
                                                     .shared = BLOCK_SHARE_DEFAULT }, &error);
@@ -103,7 +130,9 @@ static void image_close(Image *i)
 
 static void image_check(Image *i)
 {
-    run("qemu-img check -q %s", i->file);
+    g_autofree char *words = image_words(i->kind, i->file);
+
+    run("qemu-img check -q %s", words);
 }
 
 static void compare(const uint8_t *got, const uint8_t *want, uint64_t size)
@@ -119,7 +148,9 @@ static void image_compare(Image *i)
     g_autofree char *raw = g_strdup_printf("%s/out.raw", i->dir), *now = NULL;
     gsize len;
 
-    run("qemu-img convert -O raw %s %s", i->file, raw);
+    g_autofree char *words = image_words(i->kind, i->file);
+
+    run("qemu-img convert -O raw %s %s", words, raw);
     g_assert_true(g_file_get_contents(raw, &now, &len, NULL));
     g_assert_cmpuint(len, ==, i->size);
     compare((uint8_t *)now, i->model, i->size);
@@ -147,7 +178,11 @@ static void set_up(Image *i, const Kind *kind)
         json_object_object_add(options, "backing_file", json_object_new_string("base.raw"));
         json_object_object_add(options, "backing_fmt", json_object_new_string("raw"));
     }
+    i->secrets = crypto_secrets_new();
+    crypto_secrets_add(i->secrets, "secret,id=s0,data=hunter2", &error);
+    g_assert_no_error(error);
     BlockGraph *graph = block_graph_new();
+    block_graph_set_secrets(graph, i->secrets);
     block_create(graph, "qcow2", options, &error);
     g_assert_no_error(error);
     block_graph_free(graph);
@@ -161,6 +196,7 @@ static void tear_down(Image *i)
     image_close(i);
     image_check(i);
     image_compare(i);
+    crypto_secrets_free(i->secrets);
     for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
         g_free(i->snap[n]);
     g_autofree char *data = g_strdup_printf("%s.data", i->file);
@@ -269,7 +305,15 @@ static void step(Image *i, GRand *rand, uint8_t *buf)
     unsigned unmap = g_rand_boolean(rand) ? BLOCK_MAY_UNMAP : 0;
 
     range(i, rand, &offset, &bytes);
-    if (op < 25) {
+    if (op < 2 && i->kind->luks && !i->kind->no_snapshots) {
+        /* a machine's state, in any lengths */
+        const BlockSnapshotOps *ops = block_driver_find(NULL, "qcow2")->snapshots;
+        g_autofree uint8_t *back = g_malloc(bytes);
+        fill(rand, buf, bytes);
+        g_assert_cmpint(ops->write_state(i->node, offset, &(struct iovec){ buf, bytes }, 1), ==, 0);
+        g_assert_cmpint(ops->read_state(i->node, offset, &(struct iovec){ back, bytes }, 1), ==, 0);
+        g_assert_cmpmem(back, bytes, buf, bytes);
+    } else if (op < 25) {
         memset(buf, 0xa5, bytes);
         g_assert_cmpint(block_read(i->user, offset, buf, bytes), ==, 0);
         compare(buf, i->model + offset, bytes);
