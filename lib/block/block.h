@@ -130,6 +130,10 @@ struct json_object *block_options_parse(const char *text, const char *implied, G
 bool block_options_set(struct json_object *options, const char *path, const char *value,
                        GError **error);
 
+/* -object throttle-group: limits that nodes with throttle-group=ID share. options has id, and limits.*
+ * or x-* (bps-total and so on, as the driver throttle has them). */
+bool block_throttle_group(BlockGraph *graph, struct json_object *options, GError **error);
+
 /* none, writeback, writethrough, directsync, unsafe (QEMU's words) into open flags and a choice of
  * write cache, which is a user's (BlockAttach.writethrough). */
 bool block_cache_parse(const char *mode, unsigned *flags, bool *writethrough, GError **error);

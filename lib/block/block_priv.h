@@ -16,6 +16,7 @@ struct BlockGraph {
     GPtrArray *kept;    /* references of block_blockdev */
     GPtrArray *dead;    /* what node_free left of nodes that users were moved from */
     GPtrArray *drivers; /* further ones, of block_graph_add_driver */
+    struct json_object *throttle_groups; /* limits by id, of block_throttle_group */
     unsigned next_name;
     void (*warn)(void *opaque, const char *text);
     void *warn_opaque;

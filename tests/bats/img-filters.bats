@@ -35,6 +35,21 @@ both()
     cmp ours.raw a.raw
 }
 
+@test "a throttle group that is an object is read as QEMU reads it, and holds" {
+    local group=throttle-group,id=g,x-bps-total=2097152 tree=driver=throttle,throttle-group=g,file.driver=raw,file.file.driver=file,file.file.filename=a.raw
+    qemu-img convert -O raw --object $group --image-opts $tree theirs.raw
+    img convert -O raw --object $group --image-opts $tree ours.raw
+    cmp ours.raw theirs.raw
+    local start=${EPOCHREALTIME/./}
+    img bench -q -c 20 -s 64k -d 1 --object $group --image-opts $tree
+    # 1.25 MiB at 2 MiB a second, less the tenth of a second that is free
+    [ $((${EPOCHREALTIME/./} - start)) -ge 400000 ]
+    run img bench -c 1 --object $group,x-bps-read=1 --image-opts $tree
+    [ "$status" != 0 ] && [[ $output == *exclude* ]]
+    run img bench -c 1 --image-opts $tree
+    [ "$status" != 0 ] && [[ $output == *"no group is called that"* ]]
+}
+
 # Reads through blkdebug with these rules: the same success or failure with both.
 same_verdict()
 {

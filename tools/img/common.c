@@ -68,14 +68,32 @@ void img_say(Img *img, const char *fmt, ...)
 
 /* ---- options -------------------------------------------------------------- */
 
-/* --object: secrets; TLS credentials belong to what uses them, which is not there yet. */
+static bool throttle_group(Img *img, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    struct json_object *options = block_options_parse(text, NULL, &error);
+
+    if (options)
+        block_throttle_group(img->graph, options, &error);
+    json_object_put(options);
+    if (!error)
+        return true;
+    img_error(img, g_steal_pointer(&error));
+    return false;
+}
+
+/* --object: secrets and throttle groups; TLS credentials belong to what uses them, which is not there yet. */
 static bool object(Img *img, const char *text, int *status)
 {
     size_t n = strcspn(text, ",");
     GError *error = NULL;
 
+    if (n == strlen("throttle-group") && !strncmp(text, "throttle-group", n)) {
+        *status = IMG_FAILED;
+        return throttle_group(img, text[n] ? text + n + 1 : "");
+    }
     if (!crypto_is_secret(text)) {
-        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there is secret)", (int)n, text);
+        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there are secret and throttle-group)", (int)n, text);
         return false;
     }
     if (crypto_secrets_add(img->secrets, text, &error))

@@ -15,6 +15,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <string.h>
 #include <time.h>
 
@@ -342,9 +343,66 @@ static Group *group_find(BlockNode *node, const char *name)
     return NULL;
 }
 
+/* x-bps-total is limits.bps-total. */
+static struct json_object *object_limits(struct json_object *options)
+{
+    struct json_object *copy = json_object_new_object(), *limits = NULL;
+
+    if (json_object_object_get_ex(options, "limits", &limits))
+        limits = block_options_copy(limits);
+    if (!json_object_is_type(limits, json_type_object)) {
+        json_object_put(limits);
+        limits = json_object_new_object();
+    }
+    json_object_object_foreach(options, key, value) {
+        if (g_str_has_prefix(key, "x-"))
+            json_object_object_add(limits, key + 2, json_object_get(value));
+        else if (strcmp(key, "limits") && strcmp(key, "id"))
+            json_object_object_add(copy, key, json_object_get(value));
+    }
+    json_object_object_add(copy, "limits", limits);
+    return copy;
+}
+
+bool block_throttle_group(BlockGraph *graph, struct json_object *options, GError **error)
+{
+    const char *id = block_options_text(options, "id");
+    Throttle t = { .group_name = NULL };
+
+    if (!id)
+        return fail_usage(error, "throttle-group: id=... is missing");
+    if (json_object_object_get_ex(graph->throttle_groups, id, NULL))
+        return fail_usage(error, "throttle-group: there is one called '%s'", id);
+    struct json_object *limits = object_limits(options);
+    bool ok = block_props_done(props, NULL, limits, "throttle-group", error) &&
+              block_props_read(props, limits, &t, error) && check_limits(&t, error);
+    block_props_clear(props, &t);
+    if (ok)
+        json_object_object_add(graph->throttle_groups, id, limits);
+    else
+        json_object_put(limits);
+    return ok;
+}
+
 static bool throttle_open(BlockNode *node, GError **error)
 {
     Throttle *t = block_node_state(node);
+    struct json_object *object = NULL;
+
+    if (t->group_name &&
+        json_object_object_get_ex(node->graph->throttle_groups, t->group_name, &object)) {
+        if (any_limit(t))
+            return fail_usage(error, "throttle-group=%s has its limits already", t->group_name);
+        g_autofree char *name = g_steal_pointer(&t->group_name);
+        if (!block_props_read(props, object, t, error))
+            return false;
+        t->group_name = g_steal_pointer(&name);
+        Group *group = group_find(node, t->group_name);
+        if (group)
+            group->refs++;
+        t->group = group ? group : group_new(t);
+        return true;
+    }
     Group *shared = t->group_name ? group_find(node, t->group_name) : NULL;
 
     if (!check_limits(t, error))
