@@ -66,7 +66,6 @@ const IrHelper arm_helpers[HELPER_COUNT] = {
     [HELPER_SERVICE] = {"service", arm_helper_service, RW | IR_HELPER_FAULTS, IR_VOID},
     [HELPER_LANES] = {"lanes", arm_helper_lanes, RW, IR_VOID},
     [HELPER_FP_LANES] = {"fp_lanes", arm_helper_fp_lanes, RW | IR_HELPER_FPENV, IR_VOID},
-    [HELPER_PERMUTE] = {"permute", arm_helper_permute, RW, IR_VOID},
     [HELPER_FCVT_FIXED] = {"fcvt_fixed", arm_helper_fcvt_fixed, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FIXED_FCVT] = {"fixed_fcvt", arm_helper_fixed_fcvt, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},
     [HELPER_FCVT_HALF] = {"fcvt_half", arm_helper_fcvt_half, IR_HELPER_READS | IR_HELPER_FPENV, IR_I64},

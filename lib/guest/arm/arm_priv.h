@@ -42,7 +42,6 @@ enum {
     HELPER_SERVICE,    /* (number, key, instruction) */
     HELPER_LANES,      /* (the halves of an ArmLanes of simd_priv.h) */
     HELPER_FP_LANES,   /* the same, floating point */
-    HELPER_PERMUTE,    /* (kind, instruction) */
     HELPER_FCVT_FIXED, /* (float bits, scale | 256 unsigned | 512 64 bits | 1024 double): the integer */
     HELPER_FIXED_FCVT, /* (integer, the same): the float */
     HELPER_FCVT_HALF,  /* (bits, from | to << 2) of FP types as encoded */
@@ -71,7 +70,6 @@ HELPER(clrex);
 HELPER(service);
 HELPER(lanes);
 HELPER(fp_lanes);
-HELPER(permute);
 HELPER(fcvt_fixed);
 HELPER(fixed_fcvt);
 HELPER(fcvt_half);

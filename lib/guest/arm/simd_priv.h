@@ -126,5 +126,3 @@ void arm_sf_done(ArmCpu *cpu, const SfEnv *env);
 uint64_t arm_fp_two(SfEnv *env, bool twice, FpOp op, uint64_t x, uint64_t y, uint64_t z);
 uint64_t arm_fp_one(SfEnv *env, uint32_t fpcr, const ArmLanes *l, uint64_t x);
 
-/* permute.c: kinds of HELPER_PERMUTE */
-typedef enum { PERMUTE_ZIP, PERMUTE_UZP, PERMUTE_TRN, PERMUTE_TBL, PERMUTE_REV } ArmPermute;

@@ -87,39 +87,44 @@ static bool emit_sqrt(Emit *e, IrRef i, const IrOp *op)
     return true;
 }
 
+/* The result may be made in an operand's place; then that is copied, where C or cold code may need it. */
 static bool emit_fma(Emit *e, IrRef i, const IrOp *op)
 {
-    /* 231: fmadd, fnmadd, fmsub, fnmsub */
+    /* 231 (the addend's place): fmadd, fnmadd, fmsub, fnmsub; less 0x10: 213, a factor's */
     static const uint8_t opcode[] = {0xb9, 0xbd, 0xbb, 0xbf};
     const unsigned needs_check = IR_FMA_NEGATE_NAN | IR_FMA_NEGATE_RESULT;
     NanRule rule = nan_rule(e);
     if (op->sub != IR_RDYN || (rule == NAN_HOST && op->imm & needs_check))
         return false;
-    unsigned a = use_reg(e, op->a), b = use_reg(e, op->b), c = use_reg(e, op->c);
-    Operands from = {{(uint8_t)a, (uint8_t)b, (uint8_t)c}, 0};
-    fp_look_in(e, op->a, op->type, a);
-    fp_look_in(e, op->b, op->type, b);
-    fp_look_in(e, op->c, op->type, c);
-    uint32_t avoid = kept(e, true, &from);
-    unsigned d = def_reg_not(e, i, avoid | (a == c || b == c ? 0 : reg_bit(a) | reg_bit(b)));
-    if (d == a || d == b) { /* an operand is also the addend, or the destination is a factor */
-        unsigned t = temp_xmm(e);
-        mov_xmm(e, t, d == a ? a : b);
-        if (a == d)
-            a = t;
-        if (b == d)
-            b = t;
+    const IrRef refs[] = {op->a, op->b, op->c};
+    Operands from = {{(uint8_t)use_reg(e, op->a), (uint8_t)use_reg(e, op->b), (uint8_t)use_reg(e, op->c)}, 0};
+    unsigned r[3], place = 2, w = op->type == IR_F64, code = opcode[op->imm & 3];
+    for (unsigned n = 0; n < 3; n++)
+        fp_look_in(e, refs[n], op->type, r[n] = from.regs[n]);
+    /* the host's choice among NaNs goes by the form */
+    uint32_t factors = (reg_bit(r[0]) | reg_bit(r[1])) & ~reg_bit(r[2]);
+    unsigned d = def_reg_not(e, i, rule == NAN_HOST ? factors : 0), copy = NO_REG;
+    for (unsigned n = 0; n < 3; n++) {
+        if (r[n] != d)
+            continue;
+        if (r[2] != d)
+            place = n;
+        if (copy == NO_REG && (rule == NAN_AGAIN || (rule == NAN_DEFAULT && n < 2)))
+            mov_xmm(e, copy = temp_xmm(e), d);
+        if (copy != NO_REG)
+            from.regs[n] = (uint8_t)copy;
     }
-    e->boxed[i] = op->type == IR_F32 && e->boxed[op->c];
-    e->zeroed[i] = e->zeroed[op->c];
-    mov_xmm(e, d, c);
-    vex_rr(&e->a, 2, 1, op->type == IR_F64, opcode[op->imm & 3], (int)d - 16, (int)a - 16,
-           (int)b - 16);
-    from.regs[0] = (uint8_t)a;
-    from.regs[1] = (uint8_t)b;
+    e->boxed[i] = op->type == IR_F32 && e->boxed[refs[place]];
+    e->zeroed[i] = e->zeroed[refs[place]];
+    if (place == 2) {
+        mov_xmm(e, d, r[2]);
+        vex_rr(&e->a, 2, 1, w, code, (int)d - 16, (int)r[0] - 16, (int)r[1] - 16);
+    } else {
+        vex_rr(&e->a, 2, 1, w, code - 0x10, (int)d - 16, (int)r[1 - place] - 16, (int)r[2] - 16);
+    }
     Cold *cold = fp_check(e, i, d, rule != NAN_HOST, e->fp.tiny_before, &from);
-    if (cold) /* multiply again: infinity times zero is invalid even if the addend is a NaN */
-        cold->base = cold->kind == COLD_NAN;
+    if (cold && cold->kind == COLD_NAN) /* multiply: infinity times zero is invalid even with a NaN */
+        cold->base = 1;
     if (cold && op->imm & IR_FMA_NEGATE_RESULT) {
         vex_pool(e, 0, 0x57, d, d, POOL_SIGN + (op->type == IR_F32)); /* vxorps */
         cold->back = e->a.p;

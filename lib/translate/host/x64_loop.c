@@ -10,7 +10,7 @@
  * In user mode, where pins are many and temporaries few, a loop that ran out of
  * them is made again with more, at the cost of the pins that it uses least.
  */
-#include "translate/host/x64_priv.h"
+#include "translate/host/x64_vec_priv.h"
 
 #define TOP_ALIGN 32
 #define LEAST_USES 2 /* of a slot in the loop, to be worth a load and a store around it */
@@ -188,30 +188,36 @@ static void jump_unboxed(Emit *e)
     c->from = e->a.p;
 }
 
+/* Pins that are to be zero above their low 64 bits (1) or 32 (2), all at once. */
+static void check_zeroed_pins(Emit *e, unsigned width)
+{
+    const uint64_t above[] = {width < 2 ? 0 : UINT64_C(0xffffffff) << 32, UINT64_MAX};
+    unsigned n = 0, r = 0;
+    for (unsigned s = 0; s < e->b->guest->n_slots; s++) {
+        if (e->always_zeroed[s] != width || e->pin[s] < 0)
+            continue;
+        if (n++)
+            vec_rr(e, 1, 1, 0xeb, XMM(0), r, (unsigned)e->pin[s]); /* vpor */
+        r = n == 1 ? (unsigned)e->pin[s] : XMM(0);
+    }
+    if (n) {
+        vec_rk(e, 2, 0x17, r, 0, above); /* vptest */
+        jump_unboxed(e);
+    }
+}
+
 static void check_zeroed(Emit *e)
 {
-    Asm *a = &e->a;
+    check_zeroed_pins(e, 1);
+    check_zeroed_pins(e, 2);
     for (unsigned s = 0; s < e->b->guest->n_slots; s++) {
-        int pin = e->pin[s];
-        if (!e->always_zeroed[s])
+        if (!e->always_zeroed[s] || e->pin[s] >= 0)
             continue;
-        if (pin < 0) {
-            alu_mi(a, true, ALU_CMP, RBP, slot_disp(e, s) + 8, 0);
-        } else {
-            vex_rr(a, 3, 1, true, 0x16, pin - 16, 0, RAX); /* vpextrq rax, pin, 1 */
-            put8(a, 1);
-            op_rr(a, 0, true, 0x85, RAX, RAX);
-        }
+        alu_mi(&e->a, true, ALU_CMP, RBP, slot_disp(e, s) + 8, 0);
         jump_unboxed(e);
         if (e->always_zeroed[s] < 2)
             continue;
-        if (pin < 0) {
-            alu_mi(a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, 0);
-        } else {
-            vex_rr(a, 3, 1, false, 0x16, pin - 16, 0, RAX); /* vpextrd eax, pin, 1 */
-            put8(a, 1);
-            op_rr(a, 0, false, 0x85, RAX, RAX);
-        }
+        alu_mi(&e->a, false, ALU_CMP, RBP, slot_disp(e, s) + 4, 0);
         jump_unboxed(e);
     }
 }
