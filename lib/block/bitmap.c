@@ -139,7 +139,6 @@ bool block_keeps_bitmaps(BlockNode *node)
 
 const char *block_bitmap_name(const BlockBitmap *b) { return b->name; }
 uint32_t block_bitmap_granularity(const BlockBitmap *b) { return 1u << b->shift; }
-uint64_t block_bitmap_size(const BlockBitmap *b) { return b->size; }
 bool block_bitmap_enabled(const BlockBitmap *b) { return b->enabled; }
 bool block_bitmap_persistent(const BlockBitmap *b) { return b->persistent; }
 bool block_bitmap_inconsistent(const BlockBitmap *b) { return b->inconsistent; }
@@ -261,15 +260,6 @@ uint64_t block_bitmap_run(const BlockBitmap *b, uint64_t offset, uint64_t bytes,
             break;
     }
     return MIN(end, i << b->shift) - offset;
-}
-
-uint64_t block_bitmap_count(const BlockBitmap *b)
-{
-    uint64_t n = 0;
-
-    for (uint64_t i = 0; i < words_of(b, b->size); i++)
-        n += (unsigned)__builtin_popcountll(atomic_load_explicit(&b->words[i], memory_order_relaxed));
-    return n << b->shift;
 }
 
 void block_bitmaps_note(BlockNode *node, uint64_t offset, uint64_t bytes)

@@ -28,7 +28,6 @@ bool block_keeps_bitmaps(BlockNode *node);
 
 const char *block_bitmap_name(const BlockBitmap *bitmap);
 uint32_t block_bitmap_granularity(const BlockBitmap *bitmap);
-uint64_t block_bitmap_size(const BlockBitmap *bitmap); /* of the node, bytes */
 bool block_bitmap_enabled(const BlockBitmap *bitmap);    /* writes are noted */
 bool block_bitmap_persistent(const BlockBitmap *bitmap);
 /* Its writer did not finish: it says nothing and can only be removed. */
@@ -39,8 +38,6 @@ bool block_bitmap_clear(BlockBitmap *bitmap, GError **error);
 /* Adds what source has; granularities may differ, sizes not. */
 bool block_bitmap_merge(BlockBitmap *bitmap, const BlockBitmap *source, GError **error);
 
-/* Bytes that are dirty, in whole grains. */
-uint64_t block_bitmap_count(const BlockBitmap *bitmap);
 /* Notes a range; any thread. */
 void block_bitmap_mark(BlockBitmap *bitmap, uint64_t offset, uint64_t bytes);
 void block_bitmap_unmark(BlockBitmap *bitmap, uint64_t offset, uint64_t bytes);

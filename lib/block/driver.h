@@ -284,6 +284,8 @@ struct BlockDriver {
                   void (*say)(void *opaque, const char *line), void *opaque, GError **error);
     /* Adds what is special to the format ("format-specific" of info). NULL: nothing. */
     void (*info)(BlockNode *node, struct json_object *into);
+    /* Whether the last to write it did not close it. NULL: it keeps no note of that. */
+    bool (*unclean)(BlockNode *node);
     /* What an image made with options and holding source's data would need. NULL: not known. */
     bool (*measure)(struct json_object *options, BlockUser *source, BlockMeasure *result,
                     GError **error);

@@ -41,11 +41,6 @@ static BlockNode *need_snapshots(BlockNode *node, GError **error)
     return with;
 }
 
-bool block_has_snapshots(const BlockNode *node)
-{
-    return snapshots_of(node) != NULL;
-}
-
 GArray *block_snapshot_list(BlockNode *node, GError **error)
 {
     BlockNode *with = snapshots_of(node);
@@ -192,6 +187,11 @@ struct json_object *block_format_info(BlockNode *node)
     into = json_object_new_object();
     node->driver->info(node, into);
     return into;
+}
+
+bool block_is_unclean(BlockNode *node)
+{
+    return node->driver->unclean && node->driver->unclean(node);
 }
 
 uint32_t block_cluster_size(const BlockNode *node)

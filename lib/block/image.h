@@ -26,8 +26,6 @@ bool block_snapshot_revert(BlockNode *node, const char *which, GError **error);
 bool block_snapshot_drop(BlockNode *node, const char *which, GError **error);
 /* A read-only node shows what the snapshot holds from then on. */
 bool block_snapshot_load(BlockNode *node, const char *which, GError **error);
-/* Whether the format has any. */
-bool block_has_snapshots(const BlockNode *node);
 
 /* ---- What it is based on -------------------------------------------------- */
 
@@ -69,6 +67,8 @@ bool block_measure(BlockGraph *graph, const char *driver, struct json_object *op
 bool block_amend(BlockNode *node, struct json_object *options, bool force, GError **error);
 /* The format's part of `info`: an object, or NULL if it has none. Caller puts it. */
 struct json_object *block_format_info(BlockNode *node);
+/* Whether the last to write the image did not close it. */
+bool block_is_unclean(BlockNode *node);
 /* Bytes that the format allocates at once; 0: it has no such unit. */
 uint32_t block_cluster_size(const BlockNode *node);
 /* Bytes its files take on the host's disk, as far as that is known; else -1. */

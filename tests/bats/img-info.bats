@@ -25,11 +25,13 @@ same()
     diff b.out a.out || { echo "$*: differs"; return 1; }
 }
 
-# same_json ARGUMENT...: the same members, in any order
+# same_json ARGUMENT...: the same members, in any order, and status
 same_json()
 {
-    ours "$@" --output=json >a.json
-    "$theirs" "$@" --output=json >b.json
+    local a b
+    ours "$@" --output=json >a.json 2>a.err && a=0 || a=$?
+    "$theirs" "$@" --output=json >b.json 2>b.err && b=0 || b=$?
+    [ $a = $b ] || { echo "$* --output=json: status $a, theirs $b"; return 1; }
     python3 - "$@" <<'PY'
 import json, sys
 a, b = json.load(open("a.json")), json.load(open("b.json"))
@@ -71,6 +73,8 @@ LIST
     "$theirs" snapshot -c "the second one" snap.qcow2
     "$theirs" bitmap --add -g 128k snap.qcow2 b0
     "$theirs" bitmap --add --disable snap.qcow2 b1
+    "$theirs" create -q -f qcow2 -o lazy_refcounts=on unclean.qcow2 20M
+    io -c "write 0 1M" -c abort unclean.qcow2 || true
     truncate -s 20M raw.raw
     io -f raw -c "write 3M 1M" raw.raw
 }
@@ -98,6 +102,16 @@ LIST
         same map $f.qcow2
         same map --start-offset 2M --max-length 1M $f.qcow2
     done
+}
+
+@test "an image that was not closed is said to be so, and mended when it is opened for writing" {
+    "$theirs" create -q -f qcow2 -o lazy_refcounts=on unclean.qcow2 20M
+    io -c "write 0 1M" -c abort unclean.qcow2 || true
+    ours info unclean.qcow2 | grep -q "cleanly shut down: no"
+    ours info --output=json unclean.qcow2 | grep -q '"dirty-flag": true'
+    ours resize unclean.qcow2 +1M
+    "$theirs" check unclean.qcow2
+    [[ $(ours info unclean.qcow2) != *"shut down"* ]]
 }
 
 @test "measure by size and options says what qemu-img says" {

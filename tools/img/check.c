@@ -11,16 +11,11 @@
 
 enum { CORRUPT = 2, LEAKS = 3, CANNOT = 63 };
 
-typedef struct {
-    Img *img;
-    bool json;
-} Told;
-
 static void tell(void *opaque, const char *line)
 {
-    const Told *t = opaque;
-    if (!t->img->quiet)
-        fprintf(t->json ? stderr : stdout, "%s\n", line);
+    const Img *img = opaque;
+    if (!img->quiet)
+        fprintf(stderr, "%s\n", line);
 }
 
 static void add(struct json_object *o, const char *key, uint64_t value)
@@ -81,14 +76,14 @@ static void print_human(const BlockCheck *r)
 }
 
 /* What is left to say after mending: the image is looked at again. */
-static bool again(Img *img, const Told *told, ImgFile *f, BlockCheck *r, GError **error)
+static bool again(Img *img, bool json, ImgFile *f, BlockCheck *r, GError **error)
 {
     BlockCheck second;
 
-    if (!told->json && !img->quiet)
+    if (!json && !img->quiet)
         printf("The following inconsistencies were found and repaired:\n\n    %" PRIu64 " leaked clusters\n    %" PRIu64
                " corruptions\n\nDouble checking the fixed image now...\n", r->leaks_fixed, r->corruptions_fixed);
-    if (!block_check(f->node, 0, &second, tell, (void *)(uintptr_t)told, error))
+    if (!block_check(f->node, 0, &second, tell, img, error))
         return false;
     second.leaks_fixed = r->leaks_fixed;
     second.corruptions_fixed = r->corruptions_fixed;
@@ -101,7 +96,6 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *cache
     g_autoptr(GError) error = NULL;
     unsigned flags = BLOCK_OPEN_CHECK | BLOCK_OPEN_NO_BACKING | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0) |
                      (fix ? 0 : BLOCK_OPEN_READ_ONLY);
-    Told told = {img, c->json};
     BlockCheck r;
     ImgFile f;
 
@@ -113,9 +107,9 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *cache
         img_close(&f);
         return CANNOT;
     }
-    bool ok = block_check(f.node, fix, &r, tell, &told, &error);
+    bool ok = block_check(f.node, fix, &r, tell, img, &error);
     if (ok && (r.corruptions_fixed || r.leaks_fixed))
-        ok = again(img, &told, &f, &r, &error);
+        ok = again(img, c->json, &f, &r, &error);
     if (ok && c->json)
         print_json(img, file, format, &r);
     else if (ok && !img->quiet)

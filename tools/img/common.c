@@ -136,8 +136,6 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
             return 1;
         *status = img_misused(img, "--output must be used with human or json as argument.");
         return -1;
-    case ':':
-    case '?': return 0;
     default: return 0;
     }
 }

@@ -31,7 +31,7 @@ static bool operand(Img *img, Operands *o, const char *word, int *status)
         o->out = value;
     else if (n == 2 && !strncmp(word, "bs", n))
         return img_size(img, value, "bs", &o->bs) &&
-               (o->bs ? o->bs <= INT32_MAX : false || (img_fail(img, "invalid number: '%s'", value), false));
+               ((o->bs && o->bs <= INT32_MAX) || (img_fail(img, "bs=%s: it is 1 to 2147483647", value), false));
     else if (n == 5 && !strncmp(word, "count", n))
         return o->has_count = true, img_size(img, value, "count", &o->count);
     else if (n == 4 && !strncmp(word, "skip", n))

@@ -60,13 +60,6 @@ static void info_clear(Info *i)
     g_free(i->backing_format);
 }
 
-static bool corrupt_or_dirty(struct json_object *special, const char *key)
-{
-    struct json_object *data, *v;
-    return special && json_object_object_get_ex(special, "data", &data) && json_object_object_get_ex(data, key, &v) &&
-           json_object_get_boolean(v);
-}
-
 static bool encrypted(struct json_object *special)
 {
     struct json_object *type, *data;
@@ -109,7 +102,7 @@ static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
         json_object_object_add(o, "encrypted", json_object_new_boolean(true));
     if (i->backing_full)
         add_text(o, "backing-filename", i->backing);
-    json_object_object_add(o, "dirty-flag", json_object_new_boolean(corrupt_or_dirty(i->special, "dirty")));
+    json_object_object_add(o, "dirty-flag", json_object_new_boolean(block_is_unclean(node)));
     return true;
 }
 
@@ -159,6 +152,8 @@ static void print_info(BlockNode *node, const char *file, const Info *i)
         printf("encrypted: yes\n");
     if (block_cluster_size(node))
         printf("cluster_size: %u\n", block_cluster_size(node));
+    if (block_is_unclean(node))
+        printf("cleanly shut down: no\n");
     if (i->backing_full) {
         printf("backing file: %s", i->backing);
         if (strcmp(i->backing, i->backing_full))

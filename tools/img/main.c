@@ -2,7 +2,6 @@
 /* img: makes, inspects, converts and repairs disk images. Under the name qemu-img it has its texts. */
 #include "img.h"
 
-#include <locale.h>
 #include <signal.h>
 #include <string.h>
 
@@ -82,7 +81,6 @@ int main(int argc, char **argv)
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "img");
     Img img = {.name = name, .compatible = g_str_has_prefix(name, "qemu-img")};
 
-    setlocale(LC_TIME, "C");
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
         return img_misused(&img, "Not enough arguments");

@@ -64,7 +64,7 @@ static bool power_of_two(uint64_t n)
 
 /* ---- what is wanted ------------------------------------------------------ */
 
-static bool check_wanted(const Wanted *w, GError **error)
+static bool check_wanted(Wanted *w, GError **error)
 {
     bool v2 = w->compat % 2 == 0;
 
@@ -89,8 +89,6 @@ static bool check_wanted(const Wanted *w, GError **error)
         return fail_usage(error, "Backing file and data-file-raw cannot be used at the same time");
     if (w->data_file_raw && !w->data_file)
         return fail_usage(error, "data-file-raw requires data-file");
-    if (w->data_file_raw && w->preallocation == BLOCK_PREALLOC_OFF && 0)
-        return false;
     if (w->backing && w->preallocation && !w->extended_l2)
         return fail_usage(error, "Backing file and preallocation can only be used at the same time if extended_l2 is "
                                  "enabled");
@@ -103,6 +101,9 @@ static bool check_wanted(const Wanted *w, GError **error)
     if (v2 && w->encrypt_format && w->preallocation)
         return fail_usage(error, "Encryption and preallocation only go together with compatibility level 1.1 and above "
                                  "(use version=v3 or greater)");
+    /* raw data that readers need no tables for: all of it is there */
+    if (w->data_file_raw && w->preallocation == BLOCK_PREALLOC_OFF)
+        w->preallocation = BLOCK_PREALLOC_METADATA;
     return true;
 }
 

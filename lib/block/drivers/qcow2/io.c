@@ -283,6 +283,8 @@ static int plan(Qcow2 *q, const Piece *p, uint64_t offset, uint64_t bytes, Room 
         unit = q->subcluster_size;
     r->start = offset & ~(unit - 1);
     r->end = round_up(offset + r->bytes, unit);
+    if (qcow2_data_is_raw(q)) /* a raw disk does not go on behind its end */
+        r->end = MIN(r->end, MAX(qcow2_size(q), offset + r->bytes));
     r->flight = (Flight){ r->first, r->first + r->n, NULL };
     take_off(q, &r->flight);
     return 0;
@@ -635,6 +637,8 @@ int qcow2_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
     uint64_t first = round_up(offset, q->cluster_size), last = end >= size ? round_up(end, q->cluster_size) : end & ~mask;
     int r = 0;
 
+    if (qcow2_data_is_raw(q))
+        return block_zero(q->data, offset, bytes, flags & (BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK));
     if (q->header.version < 3 && q->backing)
         return -ENOTSUP;
     if (q->header.version < 3 && ((offset | bytes) & mask) && end < size)
@@ -667,6 +671,9 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
     uint64_t first = qcow2_clusters(q, offset), last = end >= qcow2_size(q) ? qcow2_clusters(q, end) : end >> q->cluster_bits;
     if (first >= last)
         return 0;
+    if (qcow2_data_is_raw(q))
+        return block_zero(q->data, first << q->cluster_bits,
+                          MIN(last << q->cluster_bits, qcow2_size(q)) - (first << q->cluster_bits), BLOCK_MAY_UNMAP);
     pthread_mutex_lock(&q->lock);
     while (await(q, first, last))
         ;

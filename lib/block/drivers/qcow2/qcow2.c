@@ -334,6 +334,11 @@ static void qcow2_info(BlockNode *node, struct json_object *into)
     json_object_object_add(into, "data", data);
 }
 
+static bool qcow2_unclean(BlockNode *node)
+{
+    return qcow2_of(node)->header.incompatible & QCOW2_DIRTY;
+}
+
 /* ---- backing files ------------------------------------------------------- */
 
 static char *backing_name(BlockNode *node)
@@ -395,6 +400,7 @@ const BlockDriver block_qcow2_driver = {
     .map = qcow2_map,
     .check = qcow2_check,
     .info = qcow2_info,
+    .unclean = qcow2_unclean,
     .measure = qcow2_measure,
     .amend = qcow2_amend,
     .make_empty = qcow2_make_empty,

@@ -181,6 +181,12 @@ static inline BlockUser *qcow2_data(const Qcow2 *q)
     return q->data ? q->data : q->file;
 }
 
+/* Whether the data file must stay what a reader of raw images takes it for. */
+static inline bool qcow2_data_is_raw(const Qcow2 *q)
+{
+    return q->data && q->header.autoclear & QCOW2_AUTO_RAW;
+}
+
 static inline uint64_t qcow2_clusters(const Qcow2 *q, uint64_t bytes)
 {
     return (bytes >> q->cluster_bits) + !!(bytes & (q->cluster_size - 1));

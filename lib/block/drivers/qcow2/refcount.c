@@ -469,7 +469,7 @@ int qcow2_settle_limbo(Qcow2 *q)
             if (!qcow2_counts_at(q, &counts, l.cluster + k, &count) && !count)
                 g_hash_table_remove(q->metadata, GSIZE_TO_POINTER(l.cluster + k));
         qcow2_counts_end(q, &counts);
-        if (!r && l.discard)
+        if (!r && (l.discard || q->discard_other))
             discard_free(q, &l);
     }
     g_array_remove_range(q->limbo, 0, i);

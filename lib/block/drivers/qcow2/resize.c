@@ -115,7 +115,7 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
     int r = size < old ? shrink(q, size) : size > old ? grow(q, size) : 0;
     if (r)
         return fail_errno(error, -r, "%s: resizing it", name);
-    if (q->data && q->header.autoclear & QCOW2_AUTO_RAW && !block_resize(q->data, size, BLOCK_PREALLOC_OFF, error))
+    if (qcow2_data_is_raw(q) && !block_resize(q->data, size, BLOCK_PREALLOC_OFF, error))
         return false;
     return prealloc == BLOCK_PREALLOC_OFF || size <= old || preallocate(q, old, size, prealloc, error);
 }

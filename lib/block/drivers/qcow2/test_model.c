@@ -191,11 +191,24 @@ static void set_up(Image *i, const Kind *kind)
     image_open(i);
 }
 
+/* A raw data file is the disk, whoever reads it. */
+static void data_compare(Image *i)
+{
+    g_autofree char *data = g_strdup_printf("%s.data", i->file), *now = NULL;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(data, &now, &len, NULL));
+    g_assert_cmpuint(len, ==, i->size);
+    compare((uint8_t *)now, i->model, i->size);
+}
+
 static void tear_down(Image *i)
 {
     image_close(i);
     image_check(i);
     image_compare(i);
+    if (strstr(i->kind->create, "data_file_raw"))
+        data_compare(i);
     crypto_secrets_free(i->secrets);
     for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
         g_free(i->snap[n]);
