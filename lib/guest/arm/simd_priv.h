@@ -119,6 +119,9 @@ IrRef arm_splat_const(ArmTrans *c, unsigned log2, uint64_t v);
 /* simd.c: one lane as l says, of raw ones; its old value where l needs it */
 uint64_t arm_lane_result(ArmCpu *cpu, const ArmLanes *l, uint64_t x, uint64_t y, uint64_t old);
 
+/* trans_simd.c */
+bool arm_fp_unary_encoded(unsigned key, bool scalar, ArmLanes *l, bool *vector_only);
+
 /* softfloat by FPCR, and back into FPSR */
 SfEnv arm_sf_env(ArmCpu *cpu);
 void arm_sf_done(ArmCpu *cpu, const SfEnv *env);

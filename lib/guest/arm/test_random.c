@@ -15,40 +15,13 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
-#include "guest/arm/random_priv.h"
+#include "guest/arm/oracle_priv.h"
 
 #ifdef LATHE_DEBUG
 #define DEFAULT_COUNT 8000
 #else
 #define DEFAULT_COUNT 24000
 #endif
-#define BASE UINT64_C(0x40000000)
-#define SIZE (4u << 20)
-#define MAX_GROUPS 1500
-#define CODE_AT 0x1000
-
-typedef struct Image {
-    uint8_t *bytes;
-    uint32_t size, records, n, code[MAX_GROUPS], driver, epilogue;
-} Image;
-
-/* ---- the program */
-
-static void word(Image *im, uint32_t w)
-{
-    st_le32(im->bytes + im->driver, w);
-    im->driver += 4;
-}
-
-static void address(Image *im, unsigned rd, uint64_t v)
-{
-    word(im, MOVZ(rd, v & 0xffff));
-    word(im, 0xf2a00000u | (uint32_t)(v >> 16 & 0xffff) << 5 | rd); /* movk, lsl 16 */
-}
-
-static uint32_t branch(uint32_t from, uint32_t to) { return 0x14000000u | ((to - from) / 4 & 0x3ffffff); }
-#define LDR(rt, off) (0xf9400000u | (uint32_t)(off) / 8 << 10 | 28u << 5 | (rt))
-#define STR(rt, off) (0xf9000000u | (uint32_t)(off) / 8 << 10 | 28u << 5 | (rt))
 #define AT(member) ((uint32_t)offsetof(Record, member))
 
 static void make_driver(Image *im)
@@ -127,96 +100,7 @@ static Image *image_new(const Group *const *groups, unsigned n)
     return im;
 }
 
-static void image_free(Image *im)
-{
-    g_free(im->bytes);
-    g_free(im);
-}
-
-/* ---- the oracle */
-
-static bool write_elf(const Image *im, const char *path)
-{
-    uint8_t h[4096] = "\x7f" "ELF\2\1\1", *p = h + 64;
-    st_le16(h + 16, 2);   /* ET_EXEC */
-    st_le16(h + 18, 183); /* EM_AARCH64 */
-    st_le32(h + 20, 1);
-    st_le64(h + 24, BASE);
-    st_le64(h + 32, 64);
-    st_le16(h + 52, 64);
-    st_le16(h + 54, 56);
-    st_le16(h + 56, 1);
-    st_le32(p, 1);        /* PT_LOAD */
-    st_le32(p + 4, 7);
-    st_le64(p + 8, sizeof h);
-    st_le64(p + 16, BASE);
-    st_le64(p + 24, BASE);
-    st_le64(p + 32, im->size);
-    st_le64(p + 40, im->size);
-    st_le64(p + 48, 4096);
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(h, sizeof h, 1, f) == 1 && fwrite(im->bytes, im->size, 1, f) == 1;
-    return f && fclose(f) == 0 && ok;
-}
-
-static Record *oracle_run(const Image *im)
-{
-    g_autofree char *path = NULL;
-    int fd = g_file_open_tmp("lathe-random-XXXXXX", &path, NULL);
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    g_assert_true(write_elf(im, path) && g_chmod(path, 0700) == 0);
-    g_autofree char *command = g_strdup_printf("exec qemu-aarch64 -cpu max '%s' 2>/dev/null", path);
-    Record *out = g_new0(Record, im->n);
-    FILE *pipe = popen(command, "r");
-    size_t got = fread(out, sizeof *out, im->n, pipe);
-    int status = pclose(pipe);
-    g_unlink(path);
-    if (status == 0 && got == im->n)
-        return out;
-    g_free(out);
-    return NULL;
-}
-
 /* ---- ours */
-
-typedef struct Machine {
-    Translator *t;
-    TranslateCpu *cpu;
-    uint32_t exception;
-    uint64_t pc;
-} Machine;
-
-static void exception(void *opaque, TranslateCpu *cpu, uint32_t number, uint64_t value)
-{
-    Machine *m = opaque;
-    m->exception = number;
-    m->pc = cpu->pc;
-    translate_stop(cpu);
-}
-
-static bool executable(void *opaque, uint64_t addr) { return addr - BASE < SIZE; }
-
-static Machine *machine_new(TranslateAccel accel)
-{
-    Machine *m = g_new0(Machine, 1);
-    const GuestIsa *isa = guest_isa_by_name("aarch64");
-    TranslateOptions options = {.accel = accel, .code_size = 16u << 20};
-    GuestEnv env = {.opaque = m, .executable = executable, .exception = exception};
-    g_autoptr(GError) error = NULL;
-    m->t = translate_new(isa->user, &options, &error);
-    g_assert_no_error(error);
-    m->cpu = translate_cpu_new(m->t, &env, NULL);
-    g_assert_true(isa->configure(m->cpu, NULL, &error));
-    return m;
-}
-
-static void machine_free(Machine *m)
-{
-    translate_cpu_free(m->cpu);
-    translate_free(m->t);
-    g_free(m);
-}
 
 /* Our records; *trap: the group that ended otherwise than by the driver's call, or -1. */
 static Record *machine_run(Machine *m, const Image *im, int *trap)
@@ -293,7 +177,7 @@ static void cut_down(Machine *m, const Group *g)
     }
     Image *im = image_new(list, g->units + 1);
     int trap;
-    g_autofree Record *r = oracle_run(im);
+    g_autofree Record *r = oracle_records(im, "max", sizeof(Record));
     g_autofree Record *ours = machine_run(m, im, &trap);
     unsigned at = 1;
     while (r && at <= g->units && (int)at != trap && !memcmp(&r[at], &ours[at], sizeof *r))
@@ -315,7 +199,7 @@ static void oracle_died(const Group *const *groups, unsigned n)
 {
     while (n > 1) {
         Image *im = image_new(groups, n / 2);
-        g_autofree Record *r = oracle_run(im);
+        g_autofree Record *r = oracle_records(im, "max", sizeof(Record));
         image_free(im);
         groups += r ? n / 2 : 0;
         n = r ? n - n / 2 : n / 2;
@@ -324,7 +208,7 @@ static void oracle_died(const Group *const *groups, unsigned n)
     for (g.units = 1; g.units < groups[0]->units; g.units++) {
         const Group *one = &g;
         Image *im = image_new(&one, 1);
-        g_autofree Record *r = oracle_run(im);
+        g_autofree Record *r = oracle_records(im, "max", sizeof(Record));
         image_free(im);
         if (!r)
             break;
@@ -406,7 +290,7 @@ static void test_oracle(void)
     g_assert_true(memory == (void *)(uintptr_t)BASE);
     Machine *machines[G_N_ELEMENTS(subjects)];
     for (unsigned a = 0; a < G_N_ELEMENTS(subjects); a++)
-        machines[a] = machine_new(subjects[a].accel);
+        machines[a] = machine_new(subjects[a].accel, NULL);
     ir_builder_init(gen.b, &guest_isa_by_name("aarch64")->user->ir);
     gen.b->cpu = machines[0]->cpu;
     Group *all = g_new(Group, MAX_GROUPS);
@@ -418,7 +302,7 @@ static void test_oracle(void)
             groups[i] = &all[i];
         }
         Image *im = image_new(groups, n);
-        g_autofree Record *right = oracle_run(im);
+        g_autofree Record *right = oracle_records(im, "max", sizeof(Record));
         if (!right)
             oracle_died(groups, n);
         bad += !right;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
+#include "guest/arm/oracle_priv.h"
 #include "guest/arm/sve_random_priv.h"
 
 #ifdef LATHE_DEBUG
@@ -22,35 +23,9 @@
 #else
 #define DEFAULT_COUNT 2000
 #endif
-#define BASE UINT64_C(0x40000000)
-#define SIZE (8u << 20)
-#define MAX_GROUPS 400
-#define CODE_AT 0x1000
+#define SVE_GROUPS 400 /* their records are long */
 #define MODEL "max,sve-max-vq=16,sve-default-vector-length="
 
-typedef struct Image {
-    uint8_t *bytes;
-    uint32_t size, records, n, code[MAX_GROUPS], driver, epilogue;
-    unsigned vl;
-} Image;
-
-/* ---- the program */
-
-static void word(Image *im, uint32_t w)
-{
-    st_le32(im->bytes + im->driver, w);
-    im->driver += 4;
-}
-
-static void address(Image *im, unsigned rd, uint64_t v)
-{
-    word(im, MOVZ(rd, v & 0xffff));
-    word(im, 0xf2a00000u | (uint32_t)(v >> 16 & 0xffff) << 5 | rd); /* movk, lsl 16 */
-}
-
-static uint32_t branch(uint32_t from, uint32_t to) { return 0x14000000u | ((to - from) / 4 & 0x3ffffff); }
-#define LDR(rt, off) (0xf9400000u | (uint32_t)(off) / 8 << 10 | 28u << 5 | (rt))
-#define STR(rt, off) (0xf9000000u | (uint32_t)(off) / 8 << 10 | 28u << 5 | (rt))
 #define AT(member) ((uint32_t)offsetof(SveRecord, member))
 /* LDR or STR of Z and P registers at x25 */
 #define OF_Z(op, n) ((op) | 0x4000u | (uint32_t)(n) >> 3 << 16 | ((uint32_t)(n) & 7) << 10 | 25u << 5 | (n))
@@ -145,77 +120,9 @@ static Image *image_new(const SveGroup *const *groups, unsigned n, unsigned vl)
     return im;
 }
 
-static void image_free(Image *im)
-{
-    g_free(im->bytes);
-    g_free(im);
-}
-
-/* ---- the oracle */
-
-static bool write_elf(const Image *im, const char *path)
-{
-    uint8_t h[4096] = "\x7f" "ELF\2\1\1", *p = h + 64;
-    st_le16(h + 16, 2);   /* ET_EXEC */
-    st_le16(h + 18, 183); /* EM_AARCH64 */
-    st_le32(h + 20, 1);
-    st_le64(h + 24, BASE);
-    st_le64(h + 32, 64);
-    st_le16(h + 52, 64);
-    st_le16(h + 54, 56);
-    st_le16(h + 56, 1);
-    st_le32(p, 1);        /* PT_LOAD */
-    st_le32(p + 4, 7);
-    st_le64(p + 8, sizeof h);
-    st_le64(p + 16, BASE);
-    st_le64(p + 24, BASE);
-    st_le64(p + 32, im->size);
-    st_le64(p + 40, im->size);
-    st_le64(p + 48, 4096);
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(h, sizeof h, 1, f) == 1 && fwrite(im->bytes, im->size, 1, f) == 1;
-    return f && fclose(f) == 0 && ok;
-}
-
-static SveRecord *oracle_run(const Image *im)
-{
-    g_autofree char *path = NULL;
-    int fd = g_file_open_tmp("lathe-sve-XXXXXX", &path, NULL);
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    g_assert_true(write_elf(im, path) && g_chmod(path, 0700) == 0);
-    g_autofree char *command = g_strdup_printf("exec qemu-aarch64 -cpu %s%u '%s' 2>/dev/null", "" MODEL, im->vl, path);
-    SveRecord *out = g_new0(SveRecord, im->n);
-    FILE *pipe = popen(command, "r");
-    size_t got = fread(out, sizeof *out, im->n, pipe);
-    int status = pclose(pipe);
-    g_unlink(path);
-    if (status == 0 && got == im->n)
-        return out;
-    g_free(out);
-    return NULL;
-}
-
 /* ---- ours */
 
-typedef struct Machine {
-    Translator *t;
-    TranslateCpu *cpu;
-    uint32_t exception;
-    uint64_t pc;
-} Machine;
-
 static TranslateCpu *running; /* for the signal handler */
-
-static void exception(void *opaque, TranslateCpu *cpu, uint32_t number, uint64_t value)
-{
-    Machine *m = opaque;
-    m->exception = number;
-    m->pc = cpu->pc;
-    translate_stop(cpu);
-}
-
-static bool executable(void *opaque, uint64_t addr) { return addr - BASE < SIZE; }
 
 static void on_fault(int number, siginfo_t *info, void *ucontext)
 {
@@ -223,26 +130,16 @@ static void on_fault(int number, siginfo_t *info, void *ucontext)
         signal(number, SIG_DFL);
 }
 
-static Machine *machine_new(TranslateAccel accel, unsigned vl)
+/* The model with that vector length, as both spell it. Caller frees. */
+static char *model_of(unsigned vl)
 {
-    Machine *m = g_new0(Machine, 1);
-    const GuestIsa *isa = guest_isa_by_name("aarch64");
-    TranslateOptions options = {.accel = accel, .code_size = 16u << 20};
-    GuestEnv env = {.opaque = m, .executable = executable, .exception = exception};
-    g_autoptr(GError) error = NULL;
-    g_autofree char *model = g_strdup_printf("%s%u", "" MODEL, vl);
-    m->t = translate_new(isa->user, &options, &error);
-    g_assert_no_error(error);
-    m->cpu = translate_cpu_new(m->t, &env, NULL);
-    g_assert_true(isa->configure(m->cpu, model, &error));
-    return m;
+    return g_strdup_printf(MODEL "%u", vl);
 }
 
-static void machine_free(Machine *m)
+static SveRecord *oracle_run(const Image *im)
 {
-    translate_cpu_free(m->cpu);
-    translate_free(m->t);
-    g_free(m);
+    g_autofree char *model = model_of(im->vl);
+    return oracle_records(im, model, sizeof(SveRecord));
 }
 
 /* Our records; *trap: the group that ended otherwise than by the driver's call, or -1. */
@@ -443,16 +340,17 @@ static void test_length(gconstpointer data)
     }
     void *memory = mmap((void *)(uintptr_t)BASE, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     g_assert_true(memory == (void *)(uintptr_t)BASE);
+    g_autofree char *model = model_of(vl);
     Machine *machines[G_N_ELEMENTS(subjects)];
     for (unsigned a = 0; a < G_N_ELEMENTS(subjects); a++)
-        machines[a] = machine_new(subjects[a].accel, vl);
+        machines[a] = machine_new(subjects[a].accel, model);
     ir_builder_init(s.gen.b, &guest_isa_by_name("aarch64")->user->ir);
     s.gen.b->cpu = machines[0]->cpu;
     s.gen.b->mode = MODE_Z_USED | (uint64_t)(vl / 16 - 1) << MODE_VL_AT;
-    SveGroup *all = g_new(SveGroup, MAX_GROUPS);
-    const SveGroup **groups = g_new(const SveGroup *, MAX_GROUPS);
+    SveGroup *all = g_new(SveGroup, SVE_GROUPS);
+    const SveGroup **groups = g_new(const SveGroup *, SVE_GROUPS);
     for (unsigned done = 0, part = 0; done < count && !bad; part++) {
-        unsigned n = MIN(count - done, MAX_GROUPS);
+        unsigned n = MIN(count - done, SVE_GROUPS);
         for (unsigned i = 0; i < n; i++) {
             sve_group_random(&s, &all[i]);
             groups[i] = &all[i];

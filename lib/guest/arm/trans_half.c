@@ -190,36 +190,11 @@ bool trans_a64_half_same(ArmTrans *c, const ArgsHSame *a)
 bool trans_a64_half_misc(ArmTrans *c, const ArgsHMisc *a)
 {
     ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, 0);
-    bool scalar_too = true;
+    bool vector_only;
     l.flags = LANE_M_ZERO;
-    l.shift = rounds[(a->op & 1) << 1 | a->a];
-    switch (a->op | a->a << 8 | a->u << 9) {
-    case 0x018: case 0x118: case 0x019: case 0x119: l.op = FP_RINT; scalar_too = false; break; /* N P M Z */
-    case 0x218: l.op = FP_RINT; l.shift = IR_RMM; scalar_too = false; break;
-    case 0x219: l.op = FP_RINTX; l.shift = IR_RDYN; scalar_too = false; break;
-    case 0x319: l.op = FP_RINT; l.shift = IR_RDYN; scalar_too = false; break;
-    case 0x01a: case 0x11a: case 0x01b: case 0x11b: case 0x21a: case 0x31a: case 0x21b: case 0x31b:
-        l.op = FP_TO_INT;
-        break;
-    case 0x01c: case 0x21c: l.shift = IR_RMM; l.op = FP_TO_INT; break;
-    case 0x01d: case 0x21d: l.op = FP_FROM_INT; break;
-    case 0x11d: l.op = FP_RECPE; break;
-    case 0x31d: l.op = FP_RSQRTE; break;
-    case 0x10c: l.op = FP_GT; break;
-    case 0x30c: l.op = FP_GE; break;
-    case 0x10d: l.op = FP_EQ; break;
-    case 0x30d: l.op = FP_LE; break;
-    case 0x10e: l.op = FP_LT; break;
-    case 0x10f: l.op = FP_ABS; scalar_too = false; break;
-    case 0x30f: l.op = FP_NEG; scalar_too = false; break;
-    case 0x31f: l.op = FP_SQRT; scalar_too = false; break;
-    case 0x11f: l.op = FP_RECPX; if (!a->scalar) return false; break;
-    default: return false;
-    }
-    if (!c->p->fp16 || (a->scalar && !scalar_too))
+    if (!c->p->fp16 || !arm_fp_unary_encoded((unsigned)(a->op | a->a << 8 | a->u << 9), a->scalar, &l, &vector_only) ||
+        (a->scalar && vector_only))
         return false;
-    if (a->u && (l.op == FP_TO_INT || l.op == FP_FROM_INT))
-        l.flags |= LANE_UNSIGNED_N;
     return call_lanes(c, &l);
 }
 

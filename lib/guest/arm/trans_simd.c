@@ -169,14 +169,49 @@ static void widen(ArmLanes *l, int q, int scalar, unsigned log2)
     l->nstart = l->mstart = (uint8_t)(q && !scalar ? 8u >> log2 : 0);
 }
 
-static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
+/* The encodings that floats of all sizes share: 16 or 32 and 64 bits. key: opcode, "a" in bit 8, U in bit 9.
+ * Which have no scalar form, *vector_only says. */
+bool arm_fp_unary_encoded(unsigned key, bool scalar, ArmLanes *l, bool *vector_only)
 {
     static const uint8_t rounds[] = {IR_RNE, IR_RUP, IR_RDN, IR_RTZ};
+    *vector_only = false;
+    l->shift = rounds[(key & 1) << 1 | (key >> 8 & 1)];
+    switch (key) {
+    case 0x018: case 0x118: case 0x019: case 0x119: l->op = FP_RINT; *vector_only = true; break; /* FRINTN P M Z */
+    case 0x218: l->shift = IR_RMM; l->op = FP_RINT; *vector_only = true; break;
+    case 0x219: l->shift = IR_RDYN; l->op = FP_RINTX; *vector_only = true; break;
+    case 0x319: l->shift = IR_RDYN; l->op = FP_RINT; *vector_only = true; break;
+    case 0x01a: case 0x11a: case 0x01b: case 0x11b: case 0x21a: case 0x31a: case 0x21b: case 0x31b:
+        l->op = FP_TO_INT;
+        break;
+    case 0x01c: case 0x21c: l->shift = IR_RMM; l->op = FP_TO_INT; break;
+    case 0x01d: case 0x21d: l->op = FP_FROM_INT; break;
+    case 0x11d: l->op = FP_RECPE; break;
+    case 0x31d: l->op = FP_RSQRTE; break;
+    case 0x10c: l->op = FP_GT; break;
+    case 0x30c: l->op = FP_GE; break;
+    case 0x10d: l->op = FP_EQ; break;
+    case 0x30d: l->op = FP_LE; break;
+    case 0x10e: l->op = FP_LT; break;
+    case 0x10f: l->op = FP_ABS; *vector_only = true; break;
+    case 0x30f: l->op = FP_NEG; *vector_only = true; break;
+    case 0x31f: l->op = FP_SQRT; *vector_only = true; break;
+    case 0x11f: l->op = FP_RECPX; return scalar;
+    default: return false;
+    }
+    if (key & 0x200 && (l->op == FP_TO_INT || l->op == FP_FROM_INT))
+        l->flags |= LANE_UNSIGNED_N;
+    return true;
+}
+
+static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
+{
     unsigned log2 = 2 + (unsigned)(a->size & 1), high = (unsigned)a->size >> 1;
     ArmLanes l = lanes(a->rd, a->rn, 0, a->q, a->scalar, log2);
-    bool scalar_too = true;
+    unsigned key = (unsigned)a->op | high << 8 | (unsigned)a->u << 9;
+    bool vector_only;
     l.flags = LANE_M_ZERO;
-    switch (a->op | (int)high << 8 | a->u << 9) {
+    switch (key) {
     case 0x016: case 0x216: /* FCVTN, FCVTXN */
         narrow(&l, a->q, a->scalar, log2 - 1);
         l.dlog2 = (uint8_t)(log2 - 1);
@@ -191,39 +226,13 @@ static bool fp_two(ArmTrans *c, const ArgsVTwo *a)
         l.nstart = a->q ? l.count : 0;
         l.op = FP_CONVERT;
         return !a->scalar && arm_call_fp(c, &l);
-    case 0x018: case 0x118: case 0x019: case 0x119: /* FRINTN P M Z */
-        l.shift = rounds[(a->op & 1) << 1 | (int)high];
-        l.op = FP_RINT;
-        scalar_too = false;
-        break;
-    case 0x218: l.shift = IR_RMM; l.op = FP_RINT; scalar_too = false; break;
-    case 0x219: l.shift = IR_RDYN; l.op = FP_RINTX; scalar_too = false; break;
-    case 0x319: l.shift = IR_RDYN; l.op = FP_RINT; scalar_too = false; break;
-    case 0x01a: case 0x11a: case 0x01b: case 0x11b: case 0x21a: case 0x31a: case 0x21b: case 0x31b:
-        l.shift = rounds[(a->op & 1) << 1 | (int)high];
-        l.op = FP_TO_INT;
-        break;
-    case 0x01c: case 0x21c: l.shift = IR_RMM; l.op = FP_TO_INT; break;
-    case 0x01d: case 0x21d: l.op = FP_FROM_INT; break;
-    case 0x11d: l.op = FP_RECPE; break;
-    case 0x31d: l.op = FP_RSQRTE; break;
-    case 0x10c: l.op = FP_GT; break;
-    case 0x30c: l.op = FP_GE; break;
-    case 0x10d: l.op = FP_EQ; break;
-    case 0x30d: l.op = FP_LE; break;
-    case 0x10e: l.op = FP_LT; break;
-    case 0x10f: l.op = FP_ABS; scalar_too = false; break;
-    case 0x30f: l.op = FP_NEG; scalar_too = false; break;
-    case 0x31f: l.op = FP_SQRT; scalar_too = false; break;
-    case 0x11f: l.op = FP_RECPX; if (!a->scalar) return false; break;
     case 0x11c: case 0x31c: /* URECPE, URSQRTE */
         l.op = a->u ? LANE_URSQRTE : LANE_URECPE;
         return !a->scalar && log2 == 2 && arm_call_lanes(c, &l);
-    default: return false;
+    default: break;
     }
-    if (a->u && (l.op == FP_TO_INT || l.op == FP_FROM_INT))
-        l.flags |= LANE_UNSIGNED_N;
-    if ((a->scalar && !scalar_too) || (!a->scalar && log2 == 3 && !a->q))
+    if (!arm_fp_unary_encoded(key, a->scalar, &l, &vector_only) || (a->scalar && vector_only) ||
+        (!a->scalar && log2 == 3 && !a->q))
         return false;
     return arm_call_fp(c, &l);
 }
