@@ -7,8 +7,9 @@
  * Both are used alike, by one thread at a time:
  *
  *     for (;;) {
- *         send what nbd_X_output has
- *         switch (nbd_X_next(x, ...)) {
+ *         event = nbd_X_next(x, ...);
+ *         if nbd_X_output has something: send it, nbd_X_sent(x), and when event is NBD_NEED, again
+ *         switch (event) {
  *         case NBD_NEED:   n = nbd_X_buffers(x, iov); readv(fd, iov, n); nbd_X_advance(x, got); break;
  *         ...the events, see NbdEvent
  *
@@ -35,7 +36,7 @@ enum {
     NBD_MAX_PAYLOAD = 32 << 20,       /* of a read or write */
     NBD_MAX_OPTION = 64 << 10,        /* bytes of an option's data or of a reply to one */
     NBD_MAX_CONTEXTS = 64,            /* of one connection */
-    NBD_MAX_EXTENTS = 1 << 16,        /* of one reply to block status that a client takes */
+    NBD_MAX_EXTENTS = 1 << 20,        /* of one reply to block status that a client takes */
     NBD_MAX_LIST = 1 << 16,           /* exports that a client reads of a list */
 };
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes from a client, in pieces of any length: the server's end neither fails nor waits for ever,
+ * and takes no request that does not lie in the export. */
+#include "nbd/nbd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const contexts[] = { NBD_CONTEXT_ALLOCATION, NBD_CONTEXT_DEPTH, NULL };
+static const NbdExport export = { .name = "", .description = "d", .size = 1 << 20, .preferred = 4096,
+                                  .minimum = 1, .maximum = NBD_MAX_PAYLOAD, .contexts = contexts,
+                                  .flags = NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_TRIM |
+                                           NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FUA };
+
+static const NbdExport *nth(void *opaque, unsigned i)
+{
+    return i ? NULL : &export;
+}
+
+static const NbdExport *find(void *opaque, const char *name)
+{
+    return *name ? NULL : &export;
+}
+
+static void serve(NbdServer *s, const NbdRequest *r, uint8_t *disk)
+{
+    uint8_t head[NBD_HEAD_ROOM + 256];
+    const char *why;
+    int err = nbd_server_check(s, r, &why);
+    if (!err && r->command != NBD_CMD_FLUSH && r->command != NBD_CMD_BLOCK_STATUS &&
+        (r->offset > export.size || r->length > export.size - r->offset))
+        abort();
+    if (!err && r->command == NBD_CMD_WRITE)
+        nbd_server_payload(s, disk + r->offset);
+    if (nbd_server_put_end(s, r, err, why, head) > sizeof head)
+        abort();
+    if (!err && r->command == NBD_CMD_BLOCK_STATUS) {
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        NbdExtent x = { r->length, 0 };
+        for (unsigned i = 0; nbd_server_context(s, i) >= 0; i++)
+            nbd_server_put_extents(s, r, i, &x, 1, false, out);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    size_t piece = 1 + data[0] * (size_t)17;
+    NbdServer *s = nbd_server_new(&(NbdOffer){ .nth = nth, .find = find }, data[1] % 3);
+    uint8_t *disk = calloc(1, export.size);
+    size_t at = 2;
+    for (;;) {
+        struct iovec iov[2];
+        NbdRequest r;
+        NbdEvent event = nbd_server_next(s, &r);
+        size_t out;
+        nbd_server_output(s, &out);
+        nbd_server_sent(s);
+        if (event == NBD_REQUEST) {
+            serve(s, &r, disk);
+        } else if (event == NBD_START_TLS) {
+            nbd_server_secured(s);
+        } else if (event == NBD_END || event == NBD_BROKEN) {
+            break;
+        } else if (event == NBD_NEED && !out) {
+            size_t n = 0, left = MIN(piece, size - at);
+            if (!left)
+                break;
+            int count = nbd_server_buffers(s, iov);
+            for (int i = 0; i < count; i++) {
+                size_t len = MIN(iov[i].iov_len, left - n);
+                memcpy(iov[i].iov_base, data + at + n, len);
+                n += len;
+            }
+            if (!n)
+                abort();
+            at += n;
+            nbd_server_advance(s, n);
+        }
+    }
+    nbd_server_free(s);
+    free(disk);
+    return 0;
+}
