@@ -49,7 +49,7 @@ typedef struct BlockGraph BlockGraph;
 typedef struct BlockNode BlockNode;
 typedef struct BlockUser BlockUser;
 typedef struct BlockRequest BlockRequest;
-typedef struct CryptoSecrets CryptoSecrets;
+typedef struct CryptoObjects CryptoObjects;
 
 enum {
     BLOCK_SECTOR = 512,
@@ -69,8 +69,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockGraph, block_graph_free)
  * guessed format). Default: nothing is said. */
 void block_graph_on_warning(BlockGraph *graph, void (*warn)(void *opaque, const char *text),
                             void *opaque);
-/* Where encrypted images find passphrases by name; borrowed, and must outlive the graph. NULL: nowhere. */
-void block_graph_set_secrets(BlockGraph *graph, const CryptoSecrets *secrets);
+/* Where drivers find passphrases and TLS credentials by name; borrowed, and must outlive the graph.
+ * NULL: nowhere. */
+void block_graph_set_objects(BlockGraph *graph, const CryptoObjects *objects);
 /* The node of that name, or NULL; borrowed. */
 BlockNode *block_find(BlockGraph *graph, const char *name);
 /* All nodes, oldest first: NULL after the last. For `info block` and the like. */

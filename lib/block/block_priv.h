@@ -20,7 +20,7 @@ struct BlockGraph {
     unsigned next_name;
     void (*warn)(void *opaque, const char *text);
     void *warn_opaque;
-    const CryptoSecrets *secrets;
+    const CryptoObjects *objects;
     BlockPool *pool;
     pthread_mutex_t ring_lock; /* of the two below until they are set */
     _Atomic(BlockRing *) ring;

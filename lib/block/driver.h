@@ -95,7 +95,7 @@ typedef struct {
 struct BlockNode;
 void *block_node_state(BlockNode *node); /* node->state */
 BlockGraph *block_node_graph(BlockNode *node);
-const CryptoSecrets *block_graph_secrets(BlockGraph *graph);
+const CryptoObjects *block_graph_objects(BlockGraph *graph);
 /* The options the node was opened with that are the core's business. */
 bool block_node_direct(const BlockNode *node);
 bool block_node_no_flush(const BlockNode *node);

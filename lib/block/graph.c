@@ -59,14 +59,14 @@ void block_graph_on_warning(BlockGraph *graph, void (*warn)(void *opaque, const 
     graph->warn_opaque = opaque;
 }
 
-void block_graph_set_secrets(BlockGraph *graph, const CryptoSecrets *secrets)
+void block_graph_set_objects(BlockGraph *graph, const CryptoObjects *objects)
 {
-    graph->secrets = secrets;
+    graph->objects = objects;
 }
 
-const CryptoSecrets *block_graph_secrets(BlockGraph *graph)
+const CryptoObjects *block_graph_objects(BlockGraph *graph)
 {
-    return graph->secrets;
+    return graph->objects;
 }
 
 BlockNode *block_find(BlockGraph *graph, const char *name)

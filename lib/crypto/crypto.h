@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Secrets that a user names, and what encrypted disks need of cryptography: block ciphers by sector,
- * PBKDF2 and hashes. The primitives are gnutls' and nettle's; here is only how disks use them.
+ * Objects that a user names (secrets, credentials, who is let in), and what encrypted disks need of
+ * cryptography: block ciphers by sector, PBKDF2 and hashes. The primitives are gnutls' and
+ * nettle's; here is only how disks use them. TLS is in crypto/tls.h.
  *
- * Threads. A CryptoSecrets is changed by one thread while nobody else looks. A CryptoCipher does its work
- * on any number of threads at once. Key material is overwritten before its memory is given back.
+ * Threads. A CryptoObjects is changed by one thread while nobody else looks. A CryptoCipher does
+ * its work on any number of threads at once. Key material is overwritten before its memory is given
+ * back.
  */
 #pragma once
 
@@ -13,26 +15,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- secrets ------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------- */
 
-typedef struct CryptoSecrets CryptoSecrets;
+/* What --object makes for this library, by id: secret, tls-creds-x509, tls-creds-psk,
+ * tls-creds-anon, authz-simple, authz-list, authz-list-file. crypto/tls.h is for the latter. */
+typedef struct CryptoObjects CryptoObjects;
 
+CryptoObjects *crypto_objects_new(void);
+void crypto_objects_free(CryptoObjects *objects); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CryptoObjects, crypto_objects_free)
+/* Whether the text of an --object is one for crypto_objects_add. */
+bool crypto_is_object(const char *text);
+/* "KIND,id=ID,KEY=VALUE,..." Files are read, and what is in them is checked, here. */
+bool crypto_objects_add(CryptoObjects *objects, const char *text, GError **error);
+/* False: there is none of that name. Sessions of TLS that use it go on. */
+bool crypto_objects_remove(CryptoObjects *objects, const char *id);
+
+/* ---- secrets --------------------------------------------------------------- */
+
+/* "secret,id=ID,data=...|file=...[,format=raw|base64][,keyid=ID,iv=BASE64]". With keyid, what is
+ * given is encrypted by AES-256 in CBC mode with that secret (32 bytes in base64) as the key. */
 enum { CRYPTO_MAX_SECRET = 1 << 20 }; /* bytes of one */
 
-CryptoSecrets *crypto_secrets_new(void);
-void crypto_secrets_free(CryptoSecrets *secrets); /* NULL is fine */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CryptoSecrets, crypto_secrets_free)
-/* Whether the text of an --object is one for crypto_secrets_add. */
-bool crypto_is_secret(const char *text);
-/* "secret,id=ID,data=...|file=...[,format=raw|base64][,keyid=ID,iv=BASE64]". With keyid, what is given is
- * encrypted by AES-256 in CBC mode with that secret (32 bytes in base64) as the key. */
-bool crypto_secrets_add(CryptoSecrets *secrets, const char *text, GError **error);
-/* False: there is none of that name. */
-bool crypto_secrets_remove(CryptoSecrets *secrets, const char *id);
-/* The bytes of a secret, borrowed; NULL with an error if there is none. secrets may be NULL. */
-const uint8_t *crypto_secret(const CryptoSecrets *secrets, const char *id, size_t *len, GError **error);
+/* The bytes of a secret, borrowed; NULL with an error if there is none. objects may be NULL. */
+const uint8_t *crypto_secret(const CryptoObjects *objects, const char *id, size_t *len,
+                             GError **error);
 /* The same, which has to be UTF-8, as passphrases are. */
-const uint8_t *crypto_secret_text(const CryptoSecrets *secrets, const char *id, size_t *len, GError **error);
+const uint8_t *crypto_secret_text(const CryptoObjects *objects, const char *id, size_t *len,
+                                  GError **error);
 
 /* ---- hashes and key derivation ------------------------------------------- */
 

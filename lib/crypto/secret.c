@@ -23,7 +23,7 @@ typedef struct {
     size_t len;
 } Secret;
 
-struct CryptoSecrets {
+struct CryptoObjects {
     GPtrArray *all; /* of Secret */
 };
 
@@ -43,35 +43,35 @@ static void secret_free(void *p)
     g_free(s);
 }
 
-CryptoSecrets *crypto_secrets_new(void)
+CryptoObjects *crypto_objects_new(void)
 {
-    CryptoSecrets *secrets = g_new0(CryptoSecrets, 1);
+    CryptoObjects *objects = g_new0(CryptoObjects, 1);
 
-    secrets->all = g_ptr_array_new_with_free_func(secret_free);
-    return secrets;
+    objects->all = g_ptr_array_new_with_free_func(secret_free);
+    return objects;
 }
 
-void crypto_secrets_free(CryptoSecrets *secrets)
+void crypto_objects_free(CryptoObjects *objects)
 {
-    if (!secrets)
+    if (!objects)
         return;
-    g_ptr_array_unref(secrets->all);
-    g_free(secrets);
+    g_ptr_array_unref(objects->all);
+    g_free(objects);
 }
 
-static Secret *find(const CryptoSecrets *secrets, const char *id)
+static Secret *find(const CryptoObjects *objects, const char *id)
 {
-    for (unsigned i = 0; secrets && i < secrets->all->len; i++) {
-        Secret *s = secrets->all->pdata[i];
+    for (unsigned i = 0; objects && i < objects->all->len; i++) {
+        Secret *s = objects->all->pdata[i];
         if (!strcmp(s->id, id))
             return s;
     }
     return NULL;
 }
 
-const uint8_t *crypto_secret(const CryptoSecrets *secrets, const char *id, size_t *len, GError **error)
+const uint8_t *crypto_secret(const CryptoObjects *objects, const char *id, size_t *len, GError **error)
 {
-    const Secret *s = find(secrets, id);
+    const Secret *s = find(objects, id);
 
     if (!s) {
         fail(error, "No secret with id '%s'", id);
@@ -81,9 +81,9 @@ const uint8_t *crypto_secret(const CryptoSecrets *secrets, const char *id, size_
     return s->data;
 }
 
-const uint8_t *crypto_secret_text(const CryptoSecrets *secrets, const char *id, size_t *len, GError **error)
+const uint8_t *crypto_secret_text(const CryptoObjects *objects, const char *id, size_t *len, GError **error)
 {
-    const uint8_t *data = crypto_secret(secrets, id, len, error);
+    const uint8_t *data = crypto_secret(objects, id, len, error);
 
     if (data && !g_utf8_validate_len((const char *)data, *len, NULL)) {
         fail(error, "Data from secret %s is not valid UTF-8", id);
@@ -92,11 +92,11 @@ const uint8_t *crypto_secret_text(const CryptoSecrets *secrets, const char *id, 
     return data;
 }
 
-bool crypto_secrets_remove(CryptoSecrets *secrets, const char *id)
+bool crypto_objects_remove(CryptoObjects *objects, const char *id)
 {
-    Secret *s = find(secrets, id);
+    Secret *s = find(objects, id);
 
-    return s && g_ptr_array_remove(secrets->all, s);
+    return s && g_ptr_array_remove(objects->all, s);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -174,13 +174,13 @@ static bool exactly(const char *what, const uint8_t *text, size_t len, uint8_t *
     return ok;
 }
 
-static bool decrypt(const CryptoSecrets *secrets, const char *keyid, const char *iv, uint8_t *data, size_t *len,
+static bool decrypt(const CryptoObjects *objects, const char *keyid, const char *iv, uint8_t *data, size_t *len,
                     GError **error)
 {
     uint8_t key[KEY_BYTES], vector[IV_BYTES];
     gnutls_cipher_hd_t handle;
     size_t n;
-    const uint8_t *text = crypto_secret(secrets, keyid, &n, error);
+    const uint8_t *text = crypto_secret(objects, keyid, &n, error);
 
     if (!text)
         return false;
@@ -217,7 +217,7 @@ static bool good_id(const char *id)
     return ok;
 }
 
-static bool add(CryptoSecrets *secrets, Options *o, GError **error)
+static bool add(CryptoObjects *objects, Options *o, GError **error)
 {
     static const char *const formats[] = { "raw", "base64", NULL };
     const char *id = options_get(o, "id"), *data = options_get(o, "data"), *file = options_get(o, "file");
@@ -238,7 +238,7 @@ static bool add(CryptoSecrets *secrets, Options *o, GError **error)
         return fail_usage(error, "'file' and 'data' are mutually exclusive");
     if (!data && !file)
         return fail_usage(error, "Either 'file' or 'data' must be provided");
-    if (find(secrets, id))
+    if (find(objects, id))
         return fail_usage(error, "attempt to add duplicate property '%s' to object", id);
     Secret *s = g_new0(Secret, 1);
     bool ok = true;
@@ -251,17 +251,17 @@ static bool add(CryptoSecrets *secrets, Options *o, GError **error)
     }
     size_t all = s->len;
     ok = ok && (!as || decode(s->data, &s->len, error)) &&
-         (!keyid || decrypt(secrets, keyid, iv, s->data, &s->len, error));
+         (!keyid || decrypt(objects, keyid, iv, s->data, &s->len, error));
     if (!ok) {
         s->len = all;
         secret_free(s);
         return false;
     }
-    g_ptr_array_add(secrets->all, s);
+    g_ptr_array_add(objects->all, s);
     return true;
 }
 
-bool crypto_is_secret(const char *text)
+bool crypto_is_object(const char *text)
 {
     g_autoptr(Options) o = options_parse(text, "qom-type", NULL);
     const char *type = o ? options_get(o, "qom-type") : NULL;
@@ -269,9 +269,9 @@ bool crypto_is_secret(const char *text)
     return type && !strcmp(type, "secret");
 }
 
-bool crypto_secrets_add(CryptoSecrets *secrets, const char *text, GError **error)
+bool crypto_objects_add(CryptoObjects *objects, const char *text, GError **error)
 {
     g_autoptr(Options) o = options_parse(text, "qom-type", error);
 
-    return o && add(secrets, o, error);
+    return o && add(objects, o, error);
 }

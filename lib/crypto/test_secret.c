@@ -5,12 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static void check(CryptoSecrets *s, const char *text, const char *id, const char *want)
+static void check(CryptoObjects *s, const char *text, const char *id, const char *want)
 {
     g_autoptr(GError) error = NULL;
     size_t len;
 
-    crypto_secrets_add(s, text, &error);
+    crypto_objects_add(s, text, &error);
     g_assert_no_error(error);
     const uint8_t *got = crypto_secret_text(s, id, &len, &error);
     g_assert_no_error(error);
@@ -19,7 +19,7 @@ static void check(CryptoSecrets *s, const char *text, const char *id, const char
 
 static void test_kinds(void)
 {
-    g_autoptr(CryptoSecrets) s = crypto_secrets_new();
+    g_autoptr(CryptoObjects) s = crypto_objects_new();
     g_autofree char *file = NULL;
     int fd = g_file_open_tmp("lathe-secret-XXXXXX", &file, NULL);
 
@@ -37,11 +37,11 @@ static void test_kinds(void)
           "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     check(s, "secret,id=f,data=jCArmQRa0iJKIM75FPBC4Q==,format=base64,keyid=key,iv=ICEiIyQlJicoKSorLC0uLw==",
           "f", "hunter2");
-    g_assert_true(crypto_secrets_remove(s, "a"));
-    g_assert_false(crypto_secrets_remove(s, "a"));
-    g_assert_true(crypto_is_secret("secret,id=x"));
-    g_assert_true(crypto_is_secret("id=x,qom-type=secret"));
-    g_assert_false(crypto_is_secret("rng-builtin,id=secret"));
+    g_assert_true(crypto_objects_remove(s, "a"));
+    g_assert_false(crypto_objects_remove(s, "a"));
+    g_assert_true(crypto_is_object("secret,id=x"));
+    g_assert_true(crypto_is_object("id=x,qom-type=secret"));
+    g_assert_false(crypto_is_object("rng-builtin,id=secret"));
 }
 
 static void test_refusals(void)
@@ -66,7 +66,7 @@ static void test_refusals(void)
         { "secret,id=k,data=a", "attempt to add duplicate property 'k' to object" },
         { "secret,id=x,data=a,foo=1", "*foo*" },
     };
-    g_autoptr(CryptoSecrets) s = crypto_secrets_new();
+    g_autoptr(CryptoObjects) s = crypto_objects_new();
     size_t len;
 
     check(s, "secret,id=k,data=YQ==", "k", "YQ==");
@@ -74,7 +74,7 @@ static void test_refusals(void)
           "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_false(crypto_secrets_add(s, bad[i].text, &error));
+        g_assert_false(crypto_objects_add(s, bad[i].text, &error));
         if (!g_pattern_match_simple(bad[i].want, error->message))
             g_error("%s: '%s', not '%s'", bad[i].text, error->message, bad[i].want);
         g_assert_null(crypto_secret(s, "x", &len, NULL));
@@ -83,7 +83,7 @@ static void test_refusals(void)
     g_assert_null(crypto_secret(NULL, "x", &len, &error));
     g_assert_cmpstr(error->message, ==, "No secret with id 'x'");
     g_clear_error(&error);
-    g_assert_true(crypto_secrets_add(s, "secret,id=bin,data=/w==,format=base64", NULL));
+    g_assert_true(crypto_objects_add(s, "secret,id=bin,data=/w==,format=base64", NULL));
     g_assert_nonnull(crypto_secret(s, "bin", &len, NULL));
     g_assert_null(crypto_secret_text(s, "bin", &len, &error));
     g_assert_cmpstr(error->message, ==, "Data from secret bin is not valid UTF-8");

@@ -40,8 +40,8 @@ static void rng_free(gpointer p)
 void machine_backends_init(Machine *m)
 {
     m->block = block_graph_new();
-    m->secrets = crypto_secrets_new();
-    block_graph_set_secrets(m->block, m->secrets);
+    m->objects = crypto_objects_new();
+    block_graph_set_objects(m->block, m->objects);
     m->drives = g_ptr_array_new_with_free_func(drive_free);
     m->rngs = g_ptr_array_new_with_free_func(rng_free);
 }
@@ -51,7 +51,7 @@ void machine_backends_clear(Machine *m)
     g_ptr_array_unref(m->drives);
     g_ptr_array_unref(m->rngs);
     block_graph_free(m->block);
-    crypto_secrets_free(m->secrets);
+    crypto_objects_free(m->objects);
 }
 
 BlockGraph *machine_block(Machine *m)
@@ -311,8 +311,8 @@ static bool object_add(Machine *m, Options *options, GError **error)
 bool machine_add_object(Machine *m, const char *text, GError **error)
 {
     /* what is wrong with a secret is said without the secret */
-    if (crypto_is_secret(text))
-        return crypto_secrets_add(m->secrets, text, error) || prefix(error, "-object secret");
+    if (crypto_is_object(text))
+        return crypto_objects_add(m->objects, text, error) || prefix(error, "-object secret");
     g_autoptr(Options) options = options_parse(text, "qom-type", error);
     return (options && object_add(m, options, error)) || prefix(error, "-object %s", text);
 }

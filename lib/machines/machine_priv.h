@@ -25,7 +25,7 @@ struct Machine {
     bool started;
 
     BlockGraph *block;
-    CryptoSecrets *secrets; /* that disks are opened with */
+    CryptoObjects *objects; /* that disks are opened with */
     GPtrArray *drives; /* MachineDrive */
     GPtrArray *rngs;   /* MachineRng */
     GPtrArray *added;  /* Device, plugged into slots of devices */

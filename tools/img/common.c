@@ -92,11 +92,11 @@ static bool object(Img *img, const char *text, int *status)
         *status = IMG_FAILED;
         return throttle_group(img, text[n] ? text + n + 1 : "");
     }
-    if (!crypto_is_secret(text)) {
+    if (!crypto_is_object(text)) {
         *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there are secret and throttle-group)", (int)n, text);
         return false;
     }
-    if (crypto_secrets_add(img->secrets, text, &error))
+    if (crypto_objects_add(img->objects, text, &error))
         return true;
     *status = img_error(img, error);
     return false;

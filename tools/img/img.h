@@ -17,7 +17,7 @@ typedef struct Img {
     bool compatible;  /* qemu-img: its texts and its exit codes */
     const char *verb;
     BlockGraph *graph;
-    struct CryptoSecrets *secrets; /* of --object */
+    struct CryptoObjects *objects; /* of --object */
     bool quiet;       /* -q: nothing but errors */
     bool probed_raw;  /* a guess has been warned of */
     bool progress;    /* is shown */

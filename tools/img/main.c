@@ -100,12 +100,12 @@ int main(int argc, char **argv)
             continue;
         img.verb = verb;
         img.graph = block_graph_new();
-        img.secrets = crypto_secrets_new();
-        block_graph_set_secrets(img.graph, img.secrets);
+        img.objects = crypto_objects_new();
+        block_graph_set_objects(img.graph, img.objects);
         block_graph_on_warning(img.graph, on_warning, &img);
         int status = verbs[i].run(&img, argc - 1, argv + 1);
         block_graph_free(img.graph);
-        crypto_secrets_free(img.secrets);
+        crypto_objects_free(img.objects);
         if (fflush(stdout) || ferror(stdout)) {
             perror(name);
             return IMG_FAILED;

@@ -55,7 +55,7 @@ static bool get_slot(const Change *c, int *slot, GError **error)
 
 static bool secret_of(BlockNode *node, const char *id, CryptoPass *pass, GError **error)
 {
-    pass->data = crypto_secret_text(block_graph_secrets(block_node_graph(node)), id, &pass->len, error);
+    pass->data = crypto_secret_text(block_graph_objects(block_node_graph(node)), id, &pass->len, error);
     return pass->data != NULL;
 }
 

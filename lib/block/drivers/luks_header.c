@@ -34,7 +34,7 @@ static bool passphrase(BlockGraph *graph, const char *prefix, const char *secret
 {
     if (!secret)
         return fail_usage(error, "Parameter '%skey-secret' is required for cipher", prefix);
-    pass->data = crypto_secret_text(block_graph_secrets(graph), secret, &pass->len, error);
+    pass->data = crypto_secret_text(block_graph_objects(graph), secret, &pass->len, error);
     return pass->data != NULL;
 }
 

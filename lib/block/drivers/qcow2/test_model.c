@@ -71,7 +71,7 @@ static char *image_words(const Kind *kind, const char *file)
 typedef struct {
     const Kind *kind;
     char *dir, *file, *base;
-    CryptoSecrets *secrets;
+    CryptoObjects *objects;
     BlockGraph *graph;
     BlockNode *node;
     BlockUser *user;
@@ -107,7 +107,7 @@ static void image_open(Image *i)
     g_autoptr(GError) error = NULL;
 
     i->graph = block_graph_new();
-    block_graph_set_secrets(i->graph, i->secrets);
+    block_graph_set_objects(i->graph, i->objects);
     struct json_object *options = block_image_options(i->graph, i->file, "qcow2", &error);
     g_assert_no_error(error);
     if (i->kind->luks)
@@ -178,11 +178,11 @@ static void set_up(Image *i, const Kind *kind)
         json_object_object_add(options, "backing_file", json_object_new_string("base.raw"));
         json_object_object_add(options, "backing_fmt", json_object_new_string("raw"));
     }
-    i->secrets = crypto_secrets_new();
-    crypto_secrets_add(i->secrets, "secret,id=s0,data=hunter2", &error);
+    i->objects = crypto_objects_new();
+    crypto_objects_add(i->objects, "secret,id=s0,data=hunter2", &error);
     g_assert_no_error(error);
     BlockGraph *graph = block_graph_new();
-    block_graph_set_secrets(graph, i->secrets);
+    block_graph_set_objects(graph, i->objects);
     block_create(graph, "qcow2", options, &error);
     g_assert_no_error(error);
     block_graph_free(graph);
@@ -209,7 +209,7 @@ static void tear_down(Image *i)
     image_compare(i);
     if (strstr(i->kind->create, "data_file_raw"))
         data_compare(i);
-    crypto_secrets_free(i->secrets);
+    crypto_objects_free(i->objects);
     for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
         g_free(i->snap[n]);
     g_autofree char *data = g_strdup_printf("%s.data", i->file);
