@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers that a tool starts for itself by socket activation (sd_listen_fds(3)): "[ COMMAND ARGUMENT... ]"
+ * among a tool's arguments stands for the disk that the command serves over NBD. Main thread, before
+ * others are started.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Captive Captive;
+
+/* Starts the program with a listening Unix socket, in a folder that only this user can reach, as its
+ * descriptor 3. It ends with us. NULL with an error when it cannot be run. */
+Captive *captive_start(const char *const *argv, GError **error);
+/* The path of the socket. */
+const char *captive_socket(const Captive *c);
+/* Ends it (SIGTERM, then SIGKILL after some seconds), and waits. NULL is fine. */
+void captive_end(Captive *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Captive, captive_end)
+
+/* Replaces each "[" ... "]" among argv by an NBD URI: newly allocated argv in *out (NULL at the end), and
+ * the servers in *captives, which end with it. Without brackets, a copy. */
+bool captive_arguments(int argc, char **argv, char ***out, GPtrArray **captives, GError **error);
