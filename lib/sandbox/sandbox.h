@@ -34,3 +34,17 @@ bool sandbox_parse(SandboxOptions *options, const char *text, GError **error);
 /* Installs the filter on all threads, for good; nothing if it is off. Fails when the kernel or the
    build has no such thing: the tool must not go on then. */
 bool sandbox_apply(const SandboxOptions *options, GError **error);
+
+/* Files and folders, NULL at the end; a NULL list is empty. A path that is not there is passed over. */
+typedef struct {
+    const char *const *read;   /* these, and all below them, can be read */
+    const char *const *remove; /* from these folders files can be removed (a socket, a file with a PID) */
+} SandboxPaths;
+
+/*
+ * From then on this thread, and those it starts, open, make and remove nothing else (Landlock); what is open
+ * stays. True without doing anything where the kernel has no Landlock.
+ */
+bool sandbox_paths(const SandboxPaths *paths, GError **error);
+/* The same threads keep no capability, and get none by running programs. */
+bool sandbox_unprivileged(GError **error);
