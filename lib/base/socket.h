@@ -26,6 +26,7 @@ typedef struct {
     char *port;           /* inet and vsock */
     int family;           /* inet: AF_UNSPEC, AF_INET or AF_INET6, of ipv4= and ipv6= */
     unsigned to;          /* inet, to listen on: the last port to try; 0: one alone */
+    bool numeric;         /* inet: host and port are numbers; nothing is looked up */
     bool keep_alive;      /* inet, to connect to */
     char *path;           /* unix */
     bool abstract, tight; /* unix: no file; its name ends with path, without zeros up to its size */

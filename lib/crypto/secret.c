@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Secrets by name, as --object gives them. What scripts may look for in messages is worded as QEMU does.
+ * Secrets: what is given, or in a file, perhaps in base64, perhaps encrypted under another secret.
  * A file is read once, when the secret is made.
  */
-#include "crypto/crypto.h"
-
 #include "base/error.h"
-#include "base/option.h"
+#include "crypto/object_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_BYTES = 32, IV_BYTES = 16 };
 
 typedef struct {
-    char *id;
     uint8_t *data;
     size_t len;
 } Secret;
-
-struct CryptoObjects {
-    GPtrArray *all; /* of Secret */
-};
 
 static void wipe_free(uint8_t *p, size_t len)
 {
@@ -39,41 +30,15 @@ static void secret_free(void *p)
     Secret *s = p;
 
     wipe_free(s->data, s->len);
-    g_free(s->id);
     g_free(s);
-}
-
-CryptoObjects *crypto_objects_new(void)
-{
-    CryptoObjects *objects = g_new0(CryptoObjects, 1);
-
-    objects->all = g_ptr_array_new_with_free_func(secret_free);
-    return objects;
-}
-
-void crypto_objects_free(CryptoObjects *objects)
-{
-    if (!objects)
-        return;
-    g_ptr_array_unref(objects->all);
-    g_free(objects);
-}
-
-static Secret *find(const CryptoObjects *objects, const char *id)
-{
-    for (unsigned i = 0; objects && i < objects->all->len; i++) {
-        Secret *s = objects->all->pdata[i];
-        if (!strcmp(s->id, id))
-            return s;
-    }
-    return NULL;
 }
 
 const uint8_t *crypto_secret(const CryptoObjects *objects, const char *id, size_t *len, GError **error)
 {
-    const Secret *s = find(objects, id);
+    const CryptoObjectKind *kind;
+    const Secret *s = crypto_object_find(objects, id, &kind);
 
-    if (!s) {
+    if (kind != &secret_object) {
         fail(error, "No secret with id '%s'", id);
         return NULL;
     }
@@ -92,46 +57,16 @@ const uint8_t *crypto_secret_text(const CryptoObjects *objects, const char *id, 
     return data;
 }
 
-bool crypto_objects_remove(CryptoObjects *objects, const char *id)
-{
-    Secret *s = find(objects, id);
-
-    return s && g_ptr_array_remove(objects->all, s);
-}
-
 /* ---- reading ------------------------------------------------------------- */
 
-/* A file may be a pipe or a descriptor, so its length is what comes. */
 static bool read_file(const char *file, uint8_t **data, size_t *len, GError **error)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC), err = errno;
-    uint8_t *out = fd < 0 ? NULL : g_malloc(CRYPTO_MAX_SECRET + 1);
-    size_t at = 0;
-    ssize_t n = fd < 0 ? -1 : 1;
-
-    while (n > 0 && at <= CRYPTO_MAX_SECRET) {
-        n = read(fd, out + at, CRYPTO_MAX_SECRET + 1 - at);
-        err = errno;
-        if (n < 0 && err == EINTR)
-            n = 1;
-        else if (n > 0)
-            at += (size_t)n;
-    }
-    if (fd >= 0)
-        close(fd);
-    bool ok = n >= 0 && at <= CRYPTO_MAX_SECRET;
-    if (n < 0)
-        fail_errno(error, err, "Unable to read %s", file);
-    else if (!ok)
-        fail(error, "Unable to read %s: a secret has at most %d bytes", file, CRYPTO_MAX_SECRET);
-    if (ok) {
-        *data = g_malloc(at + 1);
-        memcpy(*data, out, at);
-        (*data)[at] = 0;
-        *len = at;
-    }
-    wipe_free(out, at);
-    return ok;
+    *data = crypto_read_file(file, len);
+    if (*data)
+        return true;
+    return errno == EFBIG ? fail(error, "Unable to read %s: a secret has at most %d bytes", file,
+                                 CRYPTO_MAX_SECRET)
+                          : fail_errno(error, errno, "Unable to read %s", file);
 }
 
 /* In place; white space between is fine. */
@@ -208,41 +143,24 @@ static bool decrypt(const CryptoObjects *objects, const char *keyid, const char 
     return true;
 }
 
-static bool good_id(const char *id)
-{
-    bool ok = g_ascii_isalpha(*id);
-
-    for (; *id; id++)
-        ok = ok && (g_ascii_isalnum(*id) || strchr("-._", *id));
-    return ok;
-}
-
-static bool add(CryptoObjects *objects, Options *o, GError **error)
+static void *secret_make(const CryptoObjects *objects, const char *id, Options *o, GError **error)
 {
     static const char *const formats[] = { "raw", "base64", NULL };
-    const char *id = options_get(o, "id"), *data = options_get(o, "data"), *file = options_get(o, "file");
+    const char *data = options_get(o, "data"), *file = options_get(o, "file");
     const char *format = options_get(o, "format"), *keyid = options_get(o, "keyid"), *iv = options_get(o, "iv");
+    bool ok = true;
     int as = 0;
 
-    options_get(o, "qom-type");
-    if (!id)
-        return fail_usage(error, "Parameter 'id' is missing");
-    if (!good_id(id))
-        return fail_usage(error, "Parameter 'id' expects an identifier\n"
-                                 "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
     if (format && !options_get_enum(o, "format", formats, &as, NULL))
-        return fail_usage(error, "Parameter 'format' does not accept value '%s'", format);
-    if (!options_done(o, error))
-        return false;
-    if (data && file)
-        return fail_usage(error, "'file' and 'data' are mutually exclusive");
-    if (!data && !file)
-        return fail_usage(error, "Either 'file' or 'data' must be provided");
-    if (find(objects, id))
-        return fail_usage(error, "attempt to add duplicate property '%s' to object", id);
+        ok = fail_usage(error, "Parameter 'format' does not accept value '%s'", format);
+    ok = ok && options_done(o, error);
+    if (ok && data && file)
+        ok = fail_usage(error, "'file' and 'data' are mutually exclusive");
+    if (ok && !data && !file)
+        ok = fail_usage(error, "Either 'file' or 'data' must be provided");
+    if (!ok)
+        return NULL;
     Secret *s = g_new0(Secret, 1);
-    bool ok = true;
-    s->id = g_strdup(id);
     if (file) {
         ok = read_file(file, &s->data, &s->len, error);
     } else {
@@ -255,23 +173,9 @@ static bool add(CryptoObjects *objects, Options *o, GError **error)
     if (!ok) {
         s->len = all;
         secret_free(s);
-        return false;
+        return NULL;
     }
-    g_ptr_array_add(objects->all, s);
-    return true;
+    return s;
 }
 
-bool crypto_is_object(const char *text)
-{
-    g_autoptr(Options) o = options_parse(text, "qom-type", NULL);
-    const char *type = o ? options_get(o, "qom-type") : NULL;
-
-    return type && !strcmp(type, "secret");
-}
-
-bool crypto_objects_add(CryptoObjects *objects, const char *text, GError **error)
-{
-    g_autoptr(Options) o = options_parse(text, "qom-type", error);
-
-    return o && add(objects, o, error);
-}
+const CryptoObjectKind secret_object = { .make = secret_make, .unref = secret_free };
