@@ -169,6 +169,7 @@ bench: ## measure: ratios to native and to the peer
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-run-io.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-user.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/img.sh
+	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/nbd.sh
 
 # ---- installing
 PREFIX ?= /usr/local
@@ -178,7 +179,7 @@ bindir ?= $(exec_prefix)/bin
 datarootdir ?= $(prefix)/share
 mandir ?= $(datarootdir)/man
 # other program's name:our tool
-compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img
+compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img qemu-nbd:nbd
 put = $(if $(2),$(INSTALL) -d '$(DESTDIR)$(3)' && $(INSTALL) -m $(1) $(2) '$(DESTDIR)$(3)/',:)
 install: $(tool_programs) ## install tools, man pages and completions (DESTDIR, PREFIX)
 	$(call put,755,$(tool_programs),$(bindir))

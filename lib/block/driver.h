@@ -203,9 +203,9 @@ struct BlockDriver {
     /* How sure it is that an image with this beginning is its own: 0 no, 100 a magic matched.
      * len may be short for small files. NULL: never guessed. */
     int (*probe)(const uint8_t *head, size_t len, const char *file);
-    /* Reads what follows "name:" in a file name into options (an object). NULL: it
-     * is name_prop's value. */
-    bool (*parse_name)(const char *rest, struct json_object *options, GError **error);
+    /* Reads a file name that begins with the driver's name, or an alias, and a colon into options (an
+     * object). NULL: what follows the colon is name_prop's value. */
+    bool (*parse_name)(const char *name, struct json_object *options, GError **error);
     /* Makes an image. options is checked against create_props by the driver's own reading, with
      * block_props_read. A failure leaves nothing behind. NULL: it cannot be made. */
     bool (*create)(BlockGraph *graph, struct json_object *options, GError **error);

@@ -41,7 +41,7 @@ static struct json_object *with_protocol(BlockGraph *graph, const char *name, si
     options = json_object_new_object();
     json_object_object_add(options, "driver", json_object_new_string(d->name));
     if (d->parse_name) {
-        if (!d->parse_name(name + n + 1, options, error)) {
+        if (!d->parse_name(name, options, error)) {
             json_object_put(options);
             prefix(error, "%s", name);
             return NULL;

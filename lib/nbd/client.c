@@ -220,7 +220,7 @@ static void send_export_name(NbdClient *c)
 static NbdEvent refused(NbdClient *c, uint32_t type, const uint8_t *p, size_t len)
 {
     g_autofree char *said = g_utf8_make_valid((const char *)p, (gssize)MIN(len, NBD_MAX_STRING));
-    const char *sep = *said ? "; server reported: " : "";
+    const char *sep = *said ? "\nserver reported: " : "";
     const char *option = nbd_option_name(c->option);
     switch (type & ~NBD_REP_ERROR) {
     case NBD_ERR_UNSUP:

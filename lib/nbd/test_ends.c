@@ -313,7 +313,7 @@ static void refusal(NbdWanted wanted, NbdTls tls, const char *text)
 
 static void test_refusals(void)
 {
-    refusal((NbdWanted){ .name = "none" }, NBD_TLS_NONE, "Requested export not available; server reported: "
+    refusal((NbdWanted){ .name = "none" }, NBD_TLS_NONE, "Requested export not available\nserver reported: "
                                                          "export 'none' not present");
     refusal((NbdWanted){ .name = "", .tls = true }, NBD_TLS_NONE, "Denied by server for option 5 (starttls)");
     refusal((NbdWanted){ .list = true }, NBD_TLS_REQUIRED, "TLS negotiation required before option 8");

@@ -102,7 +102,9 @@ static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
         json_object_object_add(o, "encrypted", json_object_new_boolean(true));
     if (i->backing_full)
         add_text(o, "backing-filename", i->backing);
-    json_object_object_add(o, "dirty-flag", json_object_new_boolean(block_is_unclean(node)));
+    /* of a disk whose bytes are elsewhere nothing is known */
+    if (actual >= 0 || block_cluster_size(node))
+        json_object_object_add(o, "dirty-flag", json_object_new_boolean(block_is_unclean(node)));
     return true;
 }
 
@@ -184,7 +186,7 @@ static int one(Img *img, const ImgCommon *c, const char *file, const char *forma
 
     if (!img_open_file(img, &f, file, format, NULL, flags, image_opts, 0))
         return IMG_FAILED;
-    const char *shown = image_opts ? block_node_file(f.node) : file;
+    const char *shown = block_node_file(f.node);
     bool ok = collect(f.node, shown, &i, &error);
     if (ok && list)
         json_object_array_add(list, json_object_get(i.all));

@@ -123,8 +123,9 @@ static int verify_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsi
 }
 
 /* RAW:TEST */
-static bool verify_parse_name(const char *rest, struct json_object *options, GError **error)
+static bool verify_parse_name(const char *name, struct json_object *options, GError **error)
 {
+    const char *rest = strchr(name, ':') + 1;
     const char *colon = strchr(rest, ':');
     struct json_object *raw, *file, *test, *test_file;
 

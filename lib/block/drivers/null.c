@@ -107,8 +107,9 @@ static int null_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsign
     return 1;
 }
 
-static bool null_parse_name(const char *rest, struct json_object *options, GError **error)
+static bool null_parse_name(const char *name, struct json_object *options, GError **error)
 {
+    const char *rest = strchr(name, ':') + 1;
     return !strcmp(rest, "//") || !*rest || fail_usage(error, "it takes no name");
 }
 

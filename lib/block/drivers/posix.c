@@ -15,9 +15,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { STALL_BYTES = 1 << 20 };
@@ -128,6 +130,9 @@ bool posix_open(BlockNode *node, bool block, GError **error)
     if (p->locking == POSIX_LOCKING_AUTO && !block_lock_usable(p->fd))
         p->locking = POSIX_LOCKING_OFF;
     find_ways(node);
+    struct statfs fs;
+    p->memory = !block && !p->direct && !fstatfs(p->fd, &fs) &&
+                (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
     return true;
 }
 
@@ -361,6 +366,8 @@ static bool not_supported(int e)
 
 static int submit_read(BlockNode *node, PosixFile *p, BlockRequest *req)
 {
+    if (p->memory)
+        return posix_read(node, req->at, req->bytes, req->iov, req->iovcnt);
     if (!p->direct && !atomic_load_explicit(&p->no_nowait_read, memory_order_relaxed)) {
         ssize_t n = preadv2(p->fd, req->iov, req->iovcnt, (off_t)req->at, RWF_NOWAIT);
         if (n == (ssize_t)req->bytes)
@@ -379,7 +386,7 @@ static int submit_write(BlockNode *node, PosixFile *p, BlockRequest *req)
     bool fua = req->how & BLOCK_FUA;
 
     if (!p->direct && !fua) {
-        if ((req->how & BLOCK_MAY_STALL) && req->bytes <= STALL_BYTES)
+        if (p->memory || ((req->how & BLOCK_MAY_STALL) && req->bytes <= STALL_BYTES))
             return posix_write(node, req->at, req->bytes, req->iov, req->iovcnt, 0);
         if (!atomic_load_explicit(&p->no_nowait_write, memory_order_relaxed)) {
             ssize_t n = pwritev2(p->fd, req->iov, req->iovcnt, (off_t)req->at, RWF_NOWAIT);

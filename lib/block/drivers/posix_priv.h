@@ -15,6 +15,7 @@ typedef struct {
     int locking, aio;
     int fd;
     bool direct, ring;
+    bool memory;                  /* its file system keeps it in memory: nothing is waited for */
     uint32_t align, mem_align;    /* of direct I/O */
     BlockLock held;
     _Atomic uint64_t length;      /* of a regular file: what is known to be there */

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is asked of the disk. A request that is alone is done on the connection's thread, wait or not:
+ * that is quickest. Of several, lib/block does at once what needs no waiting, and the others wait
+ * side by side. Answers are sent together when the peer has nothing more to say, or when enough
+ * have come together.
+ */
+#include "export/export_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+enum {
+    ENOUGH = 256 << 10,     /* bytes of answers, to be sent */
+    KEPT_TASKS = 64,        /* that are not used, with buffers up to KEPT_ROOM */
+    KEPT_ROOM = 1 << 20,
+    CACHE_STEP = 1 << 20,   /* read at a time for NBD_CMD_CACHE */
+    HOLE_WORTH = 4096,      /* zeroes, from so many on, are told and not sent */
+};
+
+/* ---- Tasks ----------------------------------------------------------------- */
+
+static void task_free(Task *t)
+{
+    free(t->buf);
+    if (t->body)
+        g_byte_array_unref(t->body);
+    g_free(t);
+}
+
+static void task_release(Connection *c, Task *t)
+{
+    c->tasks--;
+    c->held -= t->holds;
+    if (t->body)
+        g_clear_pointer(&t->body, g_byte_array_unref);
+    if (c->spares >= KEPT_TASKS || t->room > KEPT_ROOM) {
+        task_free(t);
+        return;
+    }
+    t->next = c->spare;
+    c->spare = t;
+    c->spares++;
+}
+
+void export_free_tasks(Connection *c)
+{
+    g_clear_pointer(&c->receiving, task_free);
+    while (c->spare) {
+        Task *t = c->spare;
+        c->spare = t->next;
+        task_free(t);
+    }
+}
+
+void export_wait_finished(Connection *c)
+{
+    struct pollfd p = { .fd = c->wake, .events = POLLIN };
+    eventfd_t n;
+    if (!atomic_load(&c->finished))
+        poll(&p, 1, -1);
+    eventfd_read(c->wake, &n);
+}
+
+static int make_room(Connection *c, uint64_t bytes)
+{
+    while (c->tasks && (c->tasks >= EXPORT_MAX_REQUESTS || c->held + bytes > EXPORT_MAX_BYTES)) {
+        int r = export_flush_answers(c);
+        if (r)
+            return r;
+        if (c->in_flight)
+            export_wait_finished(c);
+        r = export_collect(c);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* One with room for bytes; its buf is NULL if there is no memory. */
+static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Task **task)
+{
+    int r = make_room(c, bytes);
+    if (r)
+        return r;
+    Task *t = c->spare;
+    if (t) {
+        c->spare = t->next;
+        c->spares--;
+    } else {
+        t = g_new0(Task, 1);
+        t->connection = c;
+    }
+    if (t->room < bytes) {
+        size_t room = MAX((size_t)bytes, 4096);
+        free(t->buf);
+        t->buf = aligned_alloc(4096, (room + 4095) & ~(size_t)4095);
+        t->room = t->buf ? room : 0;
+    }
+    t->nbd = *request;
+    t->holds = bytes;
+    t->done = 0;
+    c->tasks++;
+    c->held += bytes;
+    *task = t;
+    return 0;
+}
+
+/* ---- Answers --------------------------------------------------------------- */
+
+int export_flush_answers(Connection *c)
+{
+    struct iovec iov[2 * EXPORT_BATCH];
+    int n = 0;
+    for (unsigned i = 0; i < c->n_ready; i++) {
+        Task *t = c->ready[i];
+        if (t->body) {
+            iov[n++] = (struct iovec){ t->body->data, t->body->len };
+            continue;
+        }
+        iov[n++] = (struct iovec){ t->head, t->head_len };
+        if (t->iov.iov_len)
+            iov[n++] = t->iov;
+    }
+    int r = n ? export_send(c, iov, n) : 0;
+    for (unsigned i = 0; i < c->n_ready; i++)
+        task_release(c, c->ready[i]);
+    c->n_ready = 0;
+    c->ready_bytes = 0;
+    return r;
+}
+
+static int answer(Connection *c, Task *t)
+{
+    c->ready[c->n_ready++] = t;
+    c->ready_bytes += t->iov.iov_len;
+    return c->n_ready == EXPORT_BATCH || c->ready_bytes >= ENOUGH ? export_flush_answers(c) : 0;
+}
+
+static int answer_end(Connection *c, Task *t, int err, const char *message)
+{
+    t->iov.iov_len = 0;
+    t->head_len = nbd_server_put_end(c->nbd, &t->nbd, err, message, t->head);
+    return answer(c, t);
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return !p[0] && !p[len / 2] && !p[len - 1] && !memcmp(p, p + 1, len - 1);
+}
+
+static int answer_read(Connection *c, Task *t)
+{
+    const NbdRequest *r = &t->nbd;
+    bool may = nbd_server_structured(c->nbd) && !(r->flags & NBD_CMD_FLAG_DF) && r->length >= HOLE_WORTH;
+    if (may && is_zero(t->buf, (size_t)r->length)) {
+        t->iov.iov_len = 0;
+        t->head_len = nbd_server_put_hole(c->nbd, r, r->offset, r->length, true, t->head);
+    } else {
+        t->iov = (struct iovec){ t->buf, (size_t)r->length };
+        t->head_len = nbd_server_put_data(c->nbd, r, r->offset, r->length, true, t->head);
+    }
+    return answer(c, t);
+}
+
+/* ---- The disk -------------------------------------------------------------- */
+
+static void on_done(BlockRequest *req)
+{
+    Task *t = req->opaque;
+    Connection *c = t->connection;
+    atomic_fetch_add(&c->poking, 1);
+    Task *first = atomic_load(&c->finished);
+    do
+        t->next = first;
+    while (!atomic_compare_exchange_weak(&c->finished, &first, t));
+    if (!first)
+        eventfd_write(c->wake, 1);
+    atomic_fetch_sub(&c->poking, 1);
+}
+
+static void describe(Task *t, BlockOp op, unsigned flags, uint64_t offset, uint64_t bytes)
+{
+    bool data = op == BLOCK_READ || op == BLOCK_WRITE;
+    t->iov = (struct iovec){ t->buf, data ? (size_t)bytes : 0 };
+    t->req = (BlockRequest){ .op = op, .flags = flags, .offset = offset, .bytes = bytes,
+                             .iov = data ? &t->iov : NULL, .iovcnt = data, .done = on_done, .opaque = t };
+}
+
+/* The next step of a request; false: there is none. */
+static bool next_step(Connection *c, Task *t)
+{
+    const NbdRequest *r = &t->nbd;
+    unsigned fua = r->flags & NBD_CMD_FLAG_FUA ? BLOCK_FUA : 0;
+    uint64_t left = r->length - t->done;
+    bool first = !t->done;
+    switch (r->command) {
+    case NBD_CMD_READ:
+    case NBD_CMD_WRITE: {
+        /* alone, so nobody waits behind it */
+        bool alone = !c->in_flight && !nbd_server_has_more(c->nbd);
+        unsigned flags = BLOCK_MAY_STALL | (alone ? BLOCK_MAY_WAIT : 0);
+        bool read = r->command == NBD_CMD_READ;
+        if (first && left)
+            describe(t, read ? BLOCK_READ : BLOCK_WRITE, flags | (read ? 0 : fua), r->offset, r->length);
+        t->done = r->length;
+        return first && left;
+    }
+    case NBD_CMD_WRITE_ZEROES:
+        if (first && left)
+            describe(t, BLOCK_ZERO, fua | (r->flags & NBD_CMD_FLAG_NO_HOLE ? 0 : BLOCK_MAY_UNMAP) |
+                                        (r->flags & NBD_CMD_FLAG_FAST_ZERO ? BLOCK_NO_FALLBACK : 0),
+                     r->offset, r->length);
+        t->done = r->length;
+        return first && left;
+    case NBD_CMD_CACHE:
+        left = MIN(left, CACHE_STEP);
+        if (left)
+            describe(t, BLOCK_READ, 0, r->offset + t->done, left);
+        t->done += left;
+        return left;
+    case NBD_CMD_TRIM:
+        if (first && left)
+            describe(t, BLOCK_DISCARD, 0, r->offset, r->length);
+        else if (fua && t->req.op == BLOCK_DISCARD)
+            describe(t, BLOCK_FLUSH, 0, 0, 0);
+        else
+            return false;
+        t->done = r->length;
+        return true;
+    default: /* flush */
+        if (t->done)
+            return false;
+        describe(t, BLOCK_FLUSH, 0, 0, 0);
+        t->done = 1;
+        return true;
+    }
+}
+
+/* Does it, as far as it goes without waiting. */
+static int run(Connection *c, Task *t)
+{
+    int err = 0;
+    while (!err && next_step(c, t)) {
+        if (!block_submit(c->export->user, &t->req)) {
+            c->in_flight++;
+            return 0;
+        }
+        err = t->req.ret;
+    }
+    if (err)
+        return answer_end(c, t, -err, g_strerror(-err));
+    return t->nbd.command == NBD_CMD_READ ? answer_read(c, t) : answer_end(c, t, 0, NULL);
+}
+
+static int go_on(Connection *c, Task *t)
+{
+    c->in_flight--;
+    if (t->req.ret)
+        return answer_end(c, t, -t->req.ret, g_strerror(-t->req.ret));
+    return run(c, t);
+}
+
+int export_collect(Connection *c)
+{
+    Task *newest = atomic_exchange(&c->finished, NULL), *oldest = NULL;
+    while (newest) {
+        Task *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    int r = 0;
+    while (oldest) {
+        Task *next = oldest->next;
+        int one = go_on(c, oldest);
+        r = r ? r : one;
+        oldest = next;
+    }
+    return r;
+}
+
+/* ---- What the peer says ---------------------------------------------------- */
+
+int export_request(Connection *c, const NbdRequest *request)
+{
+    const char *why;
+    int err = nbd_server_check(c->nbd, request, &why);
+    bool data = request->command == NBD_CMD_READ || request->command == NBD_CMD_WRITE;
+    uint64_t bytes = err ? 0 : data ? request->length : request->command == NBD_CMD_CACHE ? CACHE_STEP : 0;
+    Task *t;
+    int r = task_new(c, request, bytes, &t);
+    if (r)
+        return r;
+    if (!err && bytes && !t->buf)
+        err = ENOMEM, why = "no memory for it";
+    if (err) /* a payload is thrown away */
+        return answer_end(c, t, err, why);
+    if (request->command == NBD_CMD_WRITE) {
+        nbd_server_payload(c->nbd, t->buf);
+        c->receiving = t;
+        return 0;
+    }
+    if (request->command == NBD_CMD_BLOCK_STATUS) {
+        t->iov.iov_len = 0;
+        err = export_status(c, t);
+        return err ? answer_end(c, t, err, g_strerror(err)) : answer(c, t);
+    }
+    return run(c, t);
+}
+
+int export_payload(Connection *c)
+{
+    Task *t = g_steal_pointer(&c->receiving);
+    return t ? run(c, t) : 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection's bytes, in the clear or by TLS. The descriptor blocks; whoever must not wait asks. */
+#include "export/export_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+static bool readable(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    return poll(&p, 1, 0) != 0;
+}
+
+static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
+{
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+    ssize_t got;
+    do
+        got = recvmsg(c->fd, &msg, wait ? 0 : MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+int export_receive(Connection *c, bool wait)
+{
+    struct iovec iov[2];
+    int n = nbd_server_buffers(c->nbd, iov);
+    ssize_t got;
+    if (!c->tls)
+        got = receive_clear(c, iov, n, wait);
+    else if (!wait && !crypto_tls_pending(c->tls) && !readable(c->fd))
+        got = -EAGAIN;
+    else
+        got = crypto_tls_read(c->tls, iov[0].iov_base, iov[0].iov_len);
+    if (got <= 0)
+        return got ? (int)got : -ESHUTDOWN;
+    nbd_server_advance(c->nbd, (size_t)got);
+    return 0;
+}
+
+int export_wait(Connection *c)
+{
+    struct pollfd p[2] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->wake, .events = POLLIN } };
+    int timeout = -1;
+    if (c->deadline) {
+        int64_t left = c->deadline - g_get_monotonic_time();
+        if (left <= 0)
+            return -ETIMEDOUT;
+        timeout = (int)(left / 1000) + 1;
+    }
+    if (poll(p, 2, timeout) > 0 && p[1].revents) {
+        eventfd_t n;
+        eventfd_read(c->wake, &n);
+    }
+    return 0;
+}
+
+static int send_clear(Connection *c, struct iovec *iov, int n)
+{
+    while (n) {
+        struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+        ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return -errno;
+        for (; n && (size_t)sent >= iov->iov_len; n--, iov++)
+            sent -= (ssize_t)iov->iov_len;
+        if (n) {
+            iov->iov_base = (uint8_t *)iov->iov_base + sent;
+            iov->iov_len -= (size_t)sent;
+        }
+    }
+    return 0;
+}
+
+int export_send(Connection *c, struct iovec *iov, int iovcnt)
+{
+    if (c->dead)
+        return -EPIPE;
+    int r;
+    if (c->tls) {
+        ssize_t sent = crypto_tls_writev(c->tls, iov, iovcnt);
+        r = sent < 0 ? (int)sent : 0;
+    } else {
+        r = send_clear(c, iov, iovcnt);
+    }
+    c->dead = r;
+    return r;
+}

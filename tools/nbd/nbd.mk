@@ -1,0 +1,1 @@
+nbd_libs := base nbd crypto block export sandbox
