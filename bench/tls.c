@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS of lib/crypto beside a bare loop over gnutls_record_send and gnutls_record_recv: data through a
- * socket pair from one thread to another, in turns, medians of MB/s and of CPU seconds, and ratios.
+ * TLS of lib/crypto beside a bare loop over gnutls_record_send and gnutls_record_recv: data through
+ * a socket pair from one thread to another, in turns, medians of MB/s and of CPU seconds, and
+ * ratios.
  *   make o/rel/bench/tls && o/rel/bench/tls [MIB [RUNS [BYTES A WRITE]]]
  */
 #include "crypto/tls.h"
@@ -102,7 +103,8 @@ static Result run_ours(Bench *b, const CryptoObjects *objects)
     CryptoTlsParty server = { .server = true }, client = { 0 };
 
     b->bare = false;
-    b->tls[0] = crypto_tls_new(crypto_tls_creds(objects, "s", true, NULL), &server, b->fds[0], NULL);
+    b->tls[0] = crypto_tls_new(crypto_tls_creds(objects, "s", true, NULL), &server, b->fds[0],
+                               NULL);
     b->tls[1] = crypto_tls_new(crypto_tls_creds(objects, "c", false, NULL), &client, b->fds[1],
                                NULL);
     GThread *thread = g_thread_new("shake", shake, b);

@@ -96,7 +96,8 @@ static void talk(const SocketAddress *to, GArray *fds)
 static void test_unix(void)
 {
     g_autofree char *dir = g_dir_make_tmp("lathe-socket-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(dir, "s", NULL), *want = g_strconcat("unix:", path, NULL);
+    g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *want = g_strconcat("unix:", path, NULL);
     g_autoptr(SocketAddress) a = socket_address_unix(path);
     g_autoptr(GError) error = NULL;
 
