@@ -127,6 +127,9 @@ $(foreach t,$(tools),$(eval $(call program_rule,$(o)/$(t),$(call objects_of,tool
 $(foreach t,$(tests),$(eval $(call program_rule,$(o)/test/$(call program,$(t)),$(call obj,$(t)),$(call library,$(t)),$($(call library,$(t))_test_ldlibs))))
 $(foreach t,$(fuzzers),$(eval $(call program_rule,$(o)/fuzz/$(call program,$(t)),$(call obj,$(t)) $(replay),$(call library,$(t)))))
 
+# bench/X.c measures a library beside what it stands on
+$(eval $(call program_rule,$(o)/bench/tls,$(o)/bench/tls.o,crypto))
+
 # lib/guest/ISA/X.decode -> gen/guest/ISA/X.inc; ISA_ctx in lib/guest/ISA/ISA.mk names the context type.
 $(o)/host/decode: build/decode.c
 	$(call say,HOSTCC)
@@ -170,6 +173,7 @@ bench: ## measure: ratios to native and to the peer
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/vm-user.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/img.sh
 	+@MAKE='$(MAKE)' DEPS='$(DEPS)' bench/nbd.sh
+	+@$(MAKE) -s $(o)/bench/tls && $(o)/bench/tls
 
 # ---- installing
 PREFIX ?= /usr/local

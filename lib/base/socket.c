@@ -207,8 +207,8 @@ static bool remove_dead(const SocketEnd *end, int type)
     return dead && !unlink(path);
 }
 
-/* -errno */
-static int listen_end(const SocketEnd *end, int type, int backlog)
+/* -errno. only6: IPv6 alone, as the same port of IPv4 is or may be another descriptor's. */
+static int listen_end(const SocketEnd *end, int type, int backlog, bool only6)
 {
     const struct sockaddr *addr = (const struct sockaddr *)&end->addr;
     int on = 1, fd = socket(addr->sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -217,7 +217,7 @@ static int listen_end(const SocketEnd *end, int type, int backlog)
         return -errno;
     if (addr->sa_family != AF_UNIX)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (addr->sa_family == AF_INET6) /* the same port of IPv4 is an address of its own */
+    if (addr->sa_family == AF_INET6 && only6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     int e = bind(fd, addr, end->len) ? errno : 0;
     if (e == EADDRINUSE && remove_dead(end, type))
@@ -235,7 +235,7 @@ static int listen_end(const SocketEnd *end, int type, int backlog)
 
 int socket_listen_end(const SocketEnd *end, int type, int backlog, GError **error)
 {
-    int fd = listen_end(end, type, backlog);
+    int fd = listen_end(end, type, backlog, false);
 
     if (fd >= 0)
         return fd;
@@ -262,7 +262,7 @@ static void close_all(GArray *fds)
 
 /* All of ends at one port, which for 0 is what the first one gets. 0 or an errno, that of an
  * address in use before others. */
-static int listen_port(GArray *ends, unsigned port, int backlog, GArray *fds)
+static int listen_port(GArray *ends, unsigned port, int backlog, bool only6, GArray *fds)
 {
     int e = 0;
 
@@ -270,7 +270,7 @@ static int listen_port(GArray *ends, unsigned port, int backlog, GArray *fds)
         SocketEnd *end = &g_array_index(ends, SocketEnd, i);
         SocketEnd got = { .len = sizeof got.addr };
         *port_of(end) = htons((uint16_t)port);
-        int fd = listen_end(end, SOCK_STREAM, backlog);
+        int fd = listen_end(end, SOCK_STREAM, backlog, only6);
         if (fd < 0) {
             /* a family that this host has not, an address that is not there: others may do */
             e = -fd;
@@ -291,11 +291,12 @@ static int listen_inet(const SocketAddress *a, GArray *ends, int backlog, GArray
 {
     unsigned first = ntohs(*port_of(&g_array_index(ends, SocketEnd, 0)));
     unsigned last = MAX(first, a->to), tries = first ? 1 : 16;
+    bool only6 = ends->len > 1 || a->family == AF_INET6;
     int e = EADDRINUSE;
 
     for (unsigned port = first; e == EADDRINUSE && port <= last; port++)
         for (unsigned i = 0; e == EADDRINUSE && i < tries; i++)
-            e = listen_port(ends, port, backlog, fds);
+            e = listen_port(ends, port, backlog, only6, fds);
     return e;
 }
 

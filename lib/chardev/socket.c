@@ -8,24 +8,16 @@
  * Names are looked up once, at the start. Left out: TLS, websocket, tn3270.
  */
 #include "base/error.h"
+#include "base/socket.h"
 #include "chardev/chardev_priv.h"
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { SE = 240, BREAK = 243, SB = 250, WILL = 251, DONT = 254, IAC = 255 };
-
-typedef struct {
-    struct sockaddr_storage addr;
-    socklen_t len;
-} Address;
 
 typedef struct {
     ChardevStream *stream;
@@ -33,7 +25,7 @@ typedef struct {
     unsigned reconnect; /* seconds; 0: never */
     char *path, *host, *port;
     bool made_path;     /* it is ours to remove */
-    GArray *addresses;  /* of Address; a client tries them in order */
+    GArray *addresses;  /* of SocketEnd; a client tries them in order */
     guint next;
     int listen_fd, connect_fd; /* or -1 */
     GSource *source;    /* of listen_fd or connect_fd, or the time until the next attempt */
@@ -131,9 +123,8 @@ static size_t telnet_write(Socket *s, const uint8_t *buf, size_t len)
 static void attach(Chardev *c, int fd)
 {
     Socket *s = c->priv;
-    int on = 1;
     if (s->nodelay)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        socket_nodelay(fd);
     chardev_stream_attach(s->stream, fd, true);
     if (s->telnet)
         telnet_hello(s);
@@ -192,7 +183,7 @@ static void try_next(Chardev *c)
 {
     Socket *s = c->priv;
     while (s->next < s->addresses->len) {
-        const Address *a = &g_array_index(s->addresses, Address, s->next++);
+        const SocketEnd *a = &g_array_index(s->addresses, SocketEnd, s->next++);
         int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd >= 0 && !connect(fd, (const struct sockaddr *)&a->addr, a->len)) {
             s->error = 0;
@@ -238,72 +229,14 @@ static bool wait_for_peer(Chardev *c, GError **error)
 
 /* ---- Opening --------------------------------------------------------------- */
 
-static bool unix_address(Socket *s, GError **error)
+static bool find_addresses(Socket *s, bool ipv4, bool ipv6, GError **error)
 {
-    Address a = { .len = sizeof(struct sockaddr_un) };
-    struct sockaddr_un *un = (struct sockaddr_un *)&a.addr;
-    un->sun_family = AF_UNIX;
-    if (!*s->path || strlen(s->path) >= sizeof un->sun_path)
-        return fail_usage(error, "the path '%s' of a socket has 1 to %zu bytes", s->path,
-                          sizeof un->sun_path - 1);
-    memcpy(un->sun_path, s->path, strlen(s->path));
-    g_array_append_val(s->addresses, a);
-    return true;
-}
+    g_autoptr(SocketAddress) a = s->path ? socket_address_unix(s->path)
+                                         : socket_address_inet(s->host, s->port);
 
-static bool tcp_addresses(Socket *s, bool ipv4, bool ipv6, GError **error)
-{
-    struct addrinfo hints = {
-        .ai_family = ipv4 == ipv6 ? AF_UNSPEC : ipv4 ? AF_INET : AF_INET6,
-        .ai_socktype = SOCK_STREAM,
-        .ai_flags = s->server ? AI_PASSIVE : 0,
-    };
-    struct addrinfo *list = NULL;
-    int e = getaddrinfo(*s->host ? s->host : NULL, s->port, &hints, &list);
-    if (e)
-        return fail(error, "%s port %s: %s", *s->host ? s->host : "any address", s->port,
-                    e == EAI_SYSTEM ? g_strerror(errno) : gai_strerror(e));
-    for (const struct addrinfo *i = list; i; i = i->ai_next) {
-        Address a = { .len = i->ai_addrlen };
-        memcpy(&a.addr, i->ai_addr, i->ai_addrlen);
-        g_array_append_val(s->addresses, a);
-    }
-    freeaddrinfo(list);
-    return true;
-}
-
-/* Nobody answers at a path that is in use: what listened there was killed. */
-static bool remove_stale(const Address *a, const char *path)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)&a->addr, a->len) &&
-                 errno == ECONNREFUSED;
-    if (fd >= 0)
-        close(fd);
-    return stale && !unlink(path);
-}
-
-static bool listen_at(Socket *s, const Address *a, GError **error)
-{
-    int on = 1, fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const struct sockaddr *addr = (const struct sockaddr *)&a->addr;
-    if (fd < 0)
-        return fail_errno(error, errno, "cannot make a socket");
-    if (!s->path)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    bool bound = !bind(fd, addr, a->len);
-    int bind_error = errno;
-    if (!bound && bind_error == EADDRINUSE && s->path)
-        bound = remove_stale(a, s->path) && !bind(fd, addr, a->len);
-    if (!bound || listen(fd, 1)) {
-        fail_errno(error, bound ? errno : bind_error, "cannot listen on %s",
-                   s->path ? s->path : s->port);
-        close(fd);
-        return false;
-    }
-    s->made_path = s->path != NULL;
-    s->listen_fd = fd;
-    return true;
+    if (ipv4 != ipv6)
+        a->family = ipv4 ? AF_INET : AF_INET6;
+    return socket_resolve(a, SOCK_STREAM, s->server, s->addresses, error);
 }
 
 static bool take_fd(Chardev *c, const char *text, GError **error)
@@ -333,10 +266,12 @@ static bool start_server(Chardev *c, GError **error)
     Socket *s = c->priv;
     for (guint i = 0; s->listen_fd < 0 && i < s->addresses->len; i++) {
         g_clear_error(error);
-        listen_at(s, &g_array_index(s->addresses, Address, i), error);
+        s->listen_fd = socket_listen_end(&g_array_index(s->addresses, SocketEnd, i), SOCK_STREAM,
+                                         1, error);
     }
     if (s->listen_fd < 0)
         return false;
+    s->made_path = s->path != NULL;
     start_listening(c);
     if (!s->wait)
         return true;
@@ -391,14 +326,13 @@ static bool socket_open(Chardev *c, Options *o, GError **error)
     bool ipv4, ipv6;
     c->priv = s;
     s->listen_fd = s->connect_fd = -1;
-    s->addresses = g_array_new(FALSE, TRUE, sizeof(Address));
+    s->addresses = g_array_new(FALSE, TRUE, sizeof(SocketEnd));
     s->stream = chardev_stream_new(c, on_gone);
     if (!read_options(s, o, &fd, &ipv4, &ipv6, error))
         return false;
     if (s->telnet)
         chardev_stream_set_filter(s->stream, telnet_filter);
-    if (fd ? !take_fd(c, fd, error)
-           : s->path ? !unix_address(s, error) : !tcp_addresses(s, ipv4, ipv6, error))
+    if (fd ? !take_fd(c, fd, error) : !find_addresses(s, ipv4, ipv6, error))
         return false;
     if (s->server)
         return start_server(c, error);

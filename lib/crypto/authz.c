@@ -269,9 +269,16 @@ static void *file_make(const CryptoObjects *objects, const char *id, Options *o,
     return read_file(a, error) ? g_steal_pointer(&a) : NULL;
 }
 
-const CryptoObjectKind authz_simple_object = { simple_make, authz_unref };
-const CryptoObjectKind authz_list_object = { list_make, authz_unref };
-const CryptoObjectKind authz_file_object = { file_make, authz_unref };
+const CryptoObjectKind authz_simple_object = { simple_make, authz_unref, NULL };
+const CryptoObjectKind authz_list_object = { list_make, authz_unref, NULL };
+
+static char *file_folder(const void *object)
+{
+    const CryptoAuthz *a = object;
+    return a->refresh ? g_path_get_dirname(a->file) : NULL;
+}
+
+const CryptoObjectKind authz_file_object = { file_make, authz_unref, file_folder };
 
 CryptoAuthz *crypto_authz(const CryptoObjects *objects, const char *id, GError **error)
 {

@@ -30,6 +30,7 @@ void crypto_tls_creds_unref(CryptoTlsCreds *c)
         gnutls_psk_free_client_credentials(c->psk_client);
     if (c->psk_server)
         gnutls_psk_free_server_credentials(c->psk_server);
+    g_free(c->psk_dir);
     if (c->anon_client)
         gnutls_anon_free_client_credentials(c->anon_client);
     if (c->anon_server)
@@ -161,6 +162,7 @@ static bool psk_load(CryptoTlsCreds *c, const char *dir, const char *user, GErro
     if (!load(dir, "keys.psk", true, &d, error))
         return false;
     if (c->server) {
+        c->psk_dir = g_strdup(dir);
         gnutls_psk_allocate_server_credentials(&c->psk_server);
         e = gnutls_psk_set_server_credentials_file(c->psk_server, file);
         if (e < 0)
@@ -261,9 +263,15 @@ static void *x509_make(const CryptoObjects *objects, const char *id, Options *o,
     return x509_load(c, dir, sanity, password, error) ? g_steal_pointer(&c) : NULL;
 }
 
-const CryptoObjectKind x509_object = { x509_make, creds_unref };
-const CryptoObjectKind psk_object = { psk_make, creds_unref };
-const CryptoObjectKind anon_object = { anon_make, creds_unref };
+/* gnutls looks a user up when he comes. */
+static char *psk_folder(const void *object)
+{
+    return g_strdup(((const CryptoTlsCreds *)object)->psk_dir);
+}
+
+const CryptoObjectKind x509_object = { x509_make, creds_unref, NULL };
+const CryptoObjectKind psk_object = { psk_make, creds_unref, psk_folder };
+const CryptoObjectKind anon_object = { anon_make, creds_unref, NULL };
 
 CryptoTlsCreds *crypto_tls_creds(const CryptoObjects *objects, const char *id, bool server,
                                  GError **error)

@@ -30,6 +30,9 @@ bool crypto_is_object(const char *text);
 bool crypto_objects_add(CryptoObjects *objects, const char *text, GError **error);
 /* False: there is none of that name. Sessions of TLS that use it go on. */
 bool crypto_objects_remove(CryptoObjects *objects, const char *id);
+/* Folders of files that objects read again in time (keys, rules), NULL at the end: who confines itself leaves
+ * them readable. Caller frees with g_strfreev. */
+char **crypto_objects_folders(const CryptoObjects *objects);
 
 /* ---- secrets --------------------------------------------------------------- */
 

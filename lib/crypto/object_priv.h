@@ -10,6 +10,9 @@ typedef struct {
      * before it looks at anything outside. id is borrowed. */
     void *(*make)(const CryptoObjects *objects, const char *id, Options *o, GError **error);
     void (*unref)(void *object);
+    /* The folder of a file that is read again in time, newly allocated; NULL when there is none. NULL: it
+     * never is. */
+    char *(*folder)(const void *object);
 } CryptoObjectKind;
 
 #define OBJECT(name, symbol) extern const CryptoObjectKind symbol##_object;

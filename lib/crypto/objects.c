@@ -74,6 +74,20 @@ void *crypto_object_find(const CryptoObjects *objects, const char *id,
     return e ? e->object : NULL;
 }
 
+char **crypto_objects_folders(const CryptoObjects *objects)
+{
+    GPtrArray *folders = g_ptr_array_new();
+
+    for (unsigned i = 0; i < objects->all->len; i++) {
+        Entry *e = objects->all->pdata[i];
+        char *folder = e->kind->folder ? e->kind->folder(e->object) : NULL;
+        if (folder)
+            g_ptr_array_add(folders, folder);
+    }
+    g_ptr_array_add(folders, NULL);
+    return (char **)g_ptr_array_free(folders, false);
+}
+
 bool crypto_objects_remove(CryptoObjects *objects, const char *id)
 {
     Entry *e = find(objects, id);

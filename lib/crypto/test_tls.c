@@ -40,7 +40,8 @@ static void make(const char *name, const char *ca, const char *template)
                              : g_strdup("--generate-self-signed");
     g_autofree char *command = g_strdup_printf(
         "{ certtool --generate-privkey --key-type ecdsa --outfile %s.key && certtool %s "
-        "--load-privkey %s.key --template %s.tmpl --outfile %s.pem; } >log 2>&1 || { cat log; false; }",
+        "--load-privkey %s.key --template %s.tmpl --outfile %s.pem; } >log 2>&1 || "
+        "{ cat log; false; }",
         name, by, name, name, name);
 
     g_assert_true(g_file_set_contents(file, template, -1, NULL));
@@ -48,7 +49,9 @@ static void make(const char *name, const char *ca, const char *template)
 }
 
 #define OLD "activation_date=\"2020-01-01 00:00:00\"\nexpiration_date=\"2021-01-01 00:00:00\"\n"
-#define SERVER "cn=localhost\ndns_name=localhost\nip_address=127.0.0.1\ntls_www_server\nsigning_key\n"
+#define SERVER                                                                 \
+    "cn=localhost\ndns_name=localhost\nip_address=127.0.0.1\n" \
+    "tls_www_server\nsigning_key\n"
 
 static void make_all(void)
 {
@@ -68,14 +71,16 @@ static void make_all(void)
     make("leaf-ca", "ca", "cn=localhost\nca\ncert_signing_key\n");
     make("usage", "ca", "cn=localhost\ntls_www_server\nnon_repudiation\n");
     /* certtool always adds the usages that the purpose needs */
-    run("{ printf 'keyUsage=cRLSign\\nextendedKeyUsage=serverAuth\\n' >usage.ext && openssl req -new "
+    run("{ printf 'keyUsage=cRLSign\\nextendedKeyUsage=serverAuth\\n' >usage.ext && "
+        "openssl req -new "
         "-key usage.key -subj /CN=localhost | openssl x509 -req -CA ca.pem -CAkey ca.key -days 5 "
         "-CAcreateserial -extfile usage.ext -out usage.pem; } 2>/dev/null");
     run("openssl pkcs8 -topk8 -in server.key -out locked.key -passout pass:sesame");
     run("echo 'crl_next_update=100\ncrl_number=1' >crl.tmpl; for c in server client; do certtool "
         "--generate-crl --load-ca-privkey ca.key --load-ca-certificate ca.pem --load-certificate "
         "$c.pem --template crl.tmpl --outfile $c.crl 2>/dev/null || exit 1; done");
-    run("mkdir psk psk2 psk3; echo joe:00 >psk3/keys.psk; echo 'qemu:00112233445566778899aabbccddeeff\njoe:ffeeddcc00112233"
+    run("mkdir psk psk2 psk3; echo joe:00 >psk3/keys.psk; echo 'qemu:"
+        "00112233445566778899aabbccddeeff\njoe:ffeeddcc00112233"
         "445566778899aabb' >psk/keys.psk; echo 'qemu:0123456789abcdef0123456789abcdef' "
         ">psk2/keys.psk");
 }
@@ -232,7 +237,8 @@ static void test_authz(void)
 {
     static const char *const bad[] = {
         "", "[]", "{\"rules\":1}", "{\"policy\":\"foo\"}", "{\"rules\":[{\"match\":\"a\"}]}",
-        "{\"rules\":[{\"match\":\"a\",\"policy\":\"allow\",\"format\":\"re\"}]}", "{\"rules\":[[]]}",
+        "{\"rules\":[{\"match\":\"a\",\"policy\":\"allow\",\"format\":\"re\"}]}",
+        "{\"rules\":[[]]}",
         "{\"x\":1}", "{\"rules\":[{\"match\":1,\"policy\":\"allow\"}]}", "{", "{\"rules\":[",
     };
     g_autoptr(CryptoObjects) o = crypto_objects_new();

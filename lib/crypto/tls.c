@@ -428,9 +428,12 @@ ssize_t crypto_tls_read(CryptoTls *t, void *buf, size_t len)
 
     /* once there is something, only what needs no receive */
     while (!t->end && done < len && (!done || crypto_tls_pending(t))) {
+        t->in_error = 0;
         ssize_t n = gnutls_record_recv(t->session, (uint8_t *)buf + done, len - done);
         if (n > 0)
             done += (size_t)n;
+        else if (n == GNUTLS_E_AGAIN && t->in_error != EAGAIN)
+            continue; /* it was a record without data for us, such as a ticket */
         else if (n == GNUTLS_E_AGAIN)
             return done ? (ssize_t)done : -EAGAIN;
         else if (!n)

@@ -16,6 +16,7 @@ struct CryptoTlsCreds {
     gnutls_certificate_credentials_t x509;
     gnutls_psk_client_credentials_t psk_client;
     gnutls_psk_server_credentials_t psk_server;
+    char *psk_dir; /* of psk_server's file */
     gnutls_anon_client_credentials_t anon_client;
     gnutls_anon_server_credentials_t anon_server;
     gnutls_dh_params_t dh;

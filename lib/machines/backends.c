@@ -289,7 +289,8 @@ static bool object_add(Machine *m, Options *options, GError **error)
         return false;
     bool builtin = strcmp(type, "rng-builtin") == 0;
     if (!builtin && strcmp(type, "rng-random"))
-        return fail_usage(error, "'%s': there are secret, rng-random and rng-builtin", type);
+        return fail_usage(error,
+                          "'%s': there are secret, tls-creds-*, authz-*, rng-random and rng-builtin", type);
     const char *id = options_need(options, "id", error);
     if (!id)
         return false;
@@ -311,8 +312,11 @@ static bool object_add(Machine *m, Options *options, GError **error)
 bool machine_add_object(Machine *m, const char *text, GError **error)
 {
     /* what is wrong with a secret is said without the secret */
-    if (crypto_is_object(text))
-        return crypto_objects_add(m->objects, text, error) || prefix(error, "-object secret");
+    if (crypto_is_object(text)) {
+        size_t kind = strcspn(text, ",=");
+        return crypto_objects_add(m->objects, text, error) ||
+               prefix(error, "-object %.*s", text[kind] == '=' ? 0 : (int)kind, text);
+    }
     g_autoptr(Options) options = options_parse(text, "qom-type", error);
     return (options && object_add(m, options, error)) || prefix(error, "-object %s", text);
 }

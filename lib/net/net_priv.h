@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/option.h"
+#include "base/socket.h"
 #include "net/net.h"
 
 #include <sys/socket.h>
@@ -122,10 +123,7 @@ const uint8_t *net_merge_end(NetMerge *m, size_t header_length, size_t *length);
 
 /* ---- A peer on a stream socket --------------------------------------------- */
 
-typedef struct {
-    struct sockaddr_storage addr;
-    socklen_t len;
-} NetAddress;
+typedef SocketEnd NetAddress;
 
 /* Server or client, with one peer at a time that may vanish and come back. */
 typedef struct NetLine NetLine;
@@ -159,7 +157,5 @@ bool net_unix_address(const char *path, NetAddress *a, GError **error);
 /* "" is any address (passive) or this host. Appends to a GArray of NetAddress. */
 bool net_inet_addresses(const char *host, const char *port, int type, bool passive, int family,
                         GArray *addresses, GError **error);
-/* "HOST:PORT", HOST may be empty; both newly allocated. */
-bool net_split_host(const char *text, char **host, char **port, GError **error);
 /* An inherited descriptor's number, non-blocking from here on. */
 bool net_parse_fd(const char *text, int *fd, GError **error);

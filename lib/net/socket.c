@@ -35,7 +35,7 @@ static char *translate(const char *how, const char *value, const char *local, bo
                                           : "addr.type=fd,addr.str=%s", value);
     }
     g_autofree char *safe = escape(value);
-    if (!net_split_host(safe, &host, &port, error))
+    if (!socket_split_host(safe, &host, &port, error))
         return NULL;
     if (*how == 'l' || *how == 'c')
         return g_strdup_printf("addr.type=inet,addr.host=%s,addr.port=%s%s", host, port,
@@ -53,7 +53,7 @@ static char *translate(const char *how, const char *value, const char *local, bo
         return NULL;
     }
     g_autofree char *safe_local = escape(local);
-    if (!net_split_host(safe_local, &lhost, &lport, error))
+    if (!socket_split_host(safe_local, &lhost, &lport, error))
         return NULL;
     return g_strdup_printf("%s,local.type=inet,local.host=%s,local.port=%s", remote, lhost, lport);
 }

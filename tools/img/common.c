@@ -82,7 +82,7 @@ static bool throttle_group(Img *img, const char *text)
     return false;
 }
 
-/* --object: secrets and throttle groups; TLS credentials belong to what uses them, which is not there yet. */
+/* --object: throttle groups, and what lib/crypto has. */
 static bool object(Img *img, const char *text, int *status)
 {
     size_t n = strcspn(text, ",");
@@ -93,7 +93,7 @@ static bool object(Img *img, const char *text, int *status)
         return throttle_group(img, text[n] ? text + n + 1 : "");
     }
     if (!crypto_is_object(text)) {
-        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there are secret and throttle-group)", (int)n, text);
+        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s'", (int)n, text);
         return false;
     }
     if (crypto_objects_add(img->objects, text, &error))

@@ -300,7 +300,9 @@ static bool new_server(Server *s, GError **error)
  * back elsewhere), and rules of who may come in, which may change. */
 static bool confine_files(const Server *s, GError **error)
 {
-    static const char *const names[] = { "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", NULL };
+    static const char *const names[] = { "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve" };
+    g_auto(GStrv) folders = crypto_objects_folders(s->tool->objects);
+    g_autoptr(GPtrArray) readable = g_ptr_array_new();
     g_autofree char *socket_dir = s->where.socket ? g_path_get_dirname(s->where.socket) : NULL;
     g_autofree char *pid_dir = s->tool->pid_file ? g_path_get_dirname(s->tool->pid_file) : NULL;
     g_autofree char *above = s->private_dir ? g_path_get_dirname(s->private_dir) : NULL;
@@ -312,7 +314,13 @@ static bool confine_files(const Server *s, GError **error)
         removable[n++] = pid_dir;
     if (above)
         removable[n++] = above;
-    return sandbox_paths(&(SandboxPaths){ names, removable }, error) && sandbox_unprivileged(error);
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+        g_ptr_array_add(readable, (gpointer)names[i]);
+    for (unsigned i = 0; folders[i]; i++)
+        g_ptr_array_add(readable, folders[i]);
+    g_ptr_array_add(readable, NULL);
+    SandboxPaths paths = { (const char *const *)readable->pdata, removable };
+    return sandbox_paths(&paths, error) && sandbox_unprivileged(error);
 }
 
 static bool confine(const Server *s, GError **error)
