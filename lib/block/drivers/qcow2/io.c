@@ -99,7 +99,7 @@ static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes, co
     uint8_t *packed = malloc(p->packed_bytes), *whole = malloc(q->cluster_size);
     int r = packed && whole ? block_read(q->file, p->host, packed, p->packed_bytes) : -ENOMEM;
 
-    if (!r && !qcow2_unpack(q->header.compression, packed, p->packed_bytes, whole, q->cluster_size))
+    if (!r && !qcow2_unpack(&q->packers, q->header.compression, packed, p->packed_bytes, whole, q->cluster_size))
         r = -EIO;
     if (!r)
         copy_out(iov, iovcnt, whole + in);
@@ -482,17 +482,17 @@ static int store_packed(Qcow2 *q, uint64_t offset, const uint8_t *packed, size_t
 
 size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void *out)
 {
-    const Qcow2 *q = qcow2_of(node);
+    Qcow2 *q = qcow2_of(node);
 
     if (q->data || qcow2_encrypted(q))
         return 0;
     if (bytes == q->cluster_size)
-        return qcow2_pack(q->header.compression, in, bytes, out, q->cluster_size - 1);
+        return qcow2_pack(&q->packers, q->header.compression, in, bytes, out, q->cluster_size - 1);
     uint8_t *whole = calloc(1, q->cluster_size);
     if (!whole)
         return 0;
     memcpy(whole, in, bytes);
-    size_t len = qcow2_pack(q->header.compression, whole, q->cluster_size, out, q->cluster_size - 1);
+    size_t len = qcow2_pack(&q->packers, q->header.compression, whole, q->cluster_size, out, q->cluster_size - 1);
     free(whole);
     return len;
 }

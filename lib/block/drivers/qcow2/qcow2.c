@@ -109,6 +109,7 @@ static void set_up(Qcow2 *q)
     q->metadata = g_hash_table_new(NULL, NULL);
     uint64_t cache = q->l2_cache_size ? q->l2_cache_size : q->cache_size ? q->cache_size : DEFAULT_CACHE;
     qcow2_slices_init(q, cache + q->refcount_cache_size);
+    qcow2_packers_init(&q->packers);
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->landed, NULL);
 }
@@ -124,6 +125,7 @@ static void tear_down(Qcow2 *q)
     g_clear_pointer(&q->l1, g_free);
     g_clear_pointer(&q->reftable, g_free);
     qcow2_header_clear(&q->header);
+    qcow2_packers_clear(&q->packers);
     pthread_mutex_destroy(&q->lock);
     pthread_cond_destroy(&q->landed);
 }

@@ -128,6 +128,13 @@ typedef struct { /* clusters that await lowering of their count */
     bool discard; /* the file is told when they are free */
 } Limbo;
 
+/* Compressors that nobody uses just now. */
+typedef struct Qcow2Packer Qcow2Packer;
+typedef struct Qcow2Packers {
+    pthread_mutex_t lock;
+    Qcow2Packer *idle;
+} Qcow2Packers;
+
 typedef struct Qcow2 {
     BlockUser *file, *data, *backing; /* data: NULL without an external data file */
     /* options */
@@ -157,6 +164,7 @@ typedef struct Qcow2 {
     uint64_t packed_next;            /* where the next compressed data may go on; 0: nowhere */
     GHashTable *metadata;            /* host clusters of L2 tables and reference count blocks */
     GArray *limbo;                   /* of Limbo, not lowered yet */
+    Qcow2Packers packers;
     unsigned readers;                /* compressed reads that use host offsets without the lock */
     bool preallocated, preallocated_known; /* more clusters are counted than the file has on disk */
     bool pass_discard;               /* of what a user discards */
@@ -361,10 +369,12 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *host_
 
 /* ---- pack.c: compressed clusters ----------------------------------------- */
 
-/* Packs a cluster; returns the length, or 0 when it would not get shorter. */
-size_t qcow2_pack(Qcow2Compression how, const void *in, size_t len, void *out, size_t room);
-/* False: not what it should be. */
-bool qcow2_unpack(Qcow2Compression how, const void *in, size_t len, void *out, size_t out_len);
+void qcow2_packers_init(Qcow2Packers *all);
+void qcow2_packers_clear(Qcow2Packers *all);
+/* Packs a cluster; returns the length, or 0 when it would not get shorter, or hardly. Any thread. */
+size_t qcow2_pack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out, size_t room);
+/* False: not what it should be. Any thread. */
+bool qcow2_unpack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out, size_t out_len);
 
 /* ---- snapshot.c ---------------------------------------------------------- */
 
