@@ -9,7 +9,7 @@
 
 int img_amend(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {"force", no_argument, NULL, IMG_OPT_FORCE}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {"force", no_argument, NULL, IMG_OPT_FORCE}, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     g_autoptr(GPtrArray) lists = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
@@ -46,7 +46,7 @@ int img_amend(Img *img, int argc, char **argv)
         return IMG_FAILED;
     status = IMG_FAILED;
     if (img_open_file(img, &f, argv[optind], c.format, c.cache, BLOCK_OPEN_UNMAP, c.image_opts, BLOCK_PERM_RW)) {
-        img_progress_begin(img, c.progress);
+        img_progress_begin(img);
         status = block_amend(f.node, options, force, &error) ? IMG_OK : img_error(img, g_steal_pointer(&error));
         int r = img_close(&f);
         if (status == IMG_OK && r)

@@ -20,7 +20,7 @@ static BlockNode *find_base(BlockNode *node, const char *name)
 
 static bool show(void *opaque, uint64_t done, uint64_t total)
 {
-    img_progress(opaque, total ? 100 * (double)done / (double)total : 100);
+    img_progress(opaque, done, total);
     return !img_interrupted();
 }
 
@@ -37,7 +37,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *base_
         return base_name ? img_fail(img, "Did not find '%s' in the backing chain of '%s'", base_name, file)
                          : img_fail(img, "Image does not have a backing file");
     }
-    img_progress_begin(img, c->progress);
+    img_progress_begin(img);
     bool ok = block_commit(f.node, base, &(BlockProgress){show, img}, &error) &&
               (keep || block_make_empty(f.node, &error));
     int r = img_close(&f);
@@ -52,7 +52,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *base_
 
 int img_commit(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     const char *base = NULL;
     bool drop = false;

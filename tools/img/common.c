@@ -3,8 +3,11 @@
 #include "img.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -102,6 +105,33 @@ static bool object(Img *img, const char *text, int *status)
     return false;
 }
 
+/* --progress: how it is shown, for programs that read it. */
+static bool progress(Img *img, const char *text, int *status)
+{
+    static const char *const words[] = {[IMG_PROGRESS_NONE] = "none", [IMG_PROGRESS_BAR] = "bar",
+                                        [IMG_PROGRESS_JSON] = "json"};
+    char *end;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (!words[i] || strcmp(words[i], text))
+            continue;
+        img->progress = (ImgProgress)i;
+        return true;
+    }
+    if (g_str_has_prefix(text, "fd:") && g_ascii_isdigit(text[3])) {
+        unsigned long fd = strtoul(text + 3, &end, 10);
+        if (!*end && fd <= INT_MAX && fcntl((int)fd, F_GETFD) >= 0) {
+            img->progress = IMG_PROGRESS_FD;
+            img->progress_fd = (int)fd;
+            return true;
+        }
+        *status = img_misused(img, "--progress=%s: there is no such open file descriptor", text);
+        return false;
+    }
+    *status = img_misused(img, "--progress=%s: it is none, bar, json or fd:N", text);
+    return false;
+}
+
 static int print_usage(Img *img)
 {
     static const struct {
@@ -126,7 +156,8 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
     case 't': c->cache = optarg; return 1;
     case 'U': c->share = true; return 1;
     case 'q': img->quiet = true; return 1;
-    case 'p': c->progress = true; return 1;
+    case 'p': img->progress = img->progress ? img->progress : IMG_PROGRESS_STDOUT; return 1;
+    case IMG_OPT_PROGRESS: return progress(img, optarg, status) ? 1 : -1;
     case IMG_OPT_IMAGE_OPTS: c->image_opts = true; return 1;
     case IMG_OPT_OBJECT:
         return object(img, optarg, status) ? 1 : -1;

@@ -125,7 +125,7 @@ static int compare(Img *img, Both *c)
                     where);
             return DIFFERENT;
         }
-        img_progress(img, 100 * (double)(at + n) / (double)end);
+        img_progress(img, at + n, end);
     }
     img_say(img, "Images are identical.\n");
     return IMG_OK;
@@ -133,7 +133,7 @@ static int compare(Img *img, Both *c)
 
 int img_compare(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     const char *second = NULL, *cache = NULL;
     ImgFile a, b = {NULL, NULL};
@@ -165,7 +165,7 @@ int img_compare(Img *img, int argc, char **argv)
             both.b = (Side){.user = b.user, .size = block_size(b.user)};
             both.x = aligned_alloc(4096, STEP);
             both.y = aligned_alloc(4096, STEP);
-            img_progress_begin(img, c.progress);
+            img_progress_begin(img);
             status = both.x && both.y ? compare(img, &both) : READING;
             img_progress_end(img);
             free(both.x);

@@ -223,7 +223,7 @@ static bool copy_bitmaps(Img *img, const Convert *o, BlockNode *from, BlockNode 
 
 static bool show(void *opaque, uint64_t done, uint64_t total)
 {
-    img_progress(opaque, total ? 100 * (double)done / (double)total : 100);
+    img_progress(opaque, done, total);
     return !img_interrupted();
 }
 
@@ -264,7 +264,7 @@ static int run(Img *img, const Convert *o, struct json_object *options)
     if (open_sources(img, o, sources)) {
         for (unsigned i = 0; i < o->n; i++)
             size += block_size(sources[i].user);
-        img_progress_begin(img, o->c.progress);
+        img_progress_begin(img);
         if ((o->no_create || make_target(img, o, options, size, &made)) && open_target(img, o, options, size, &target))
             status = copy(img, o, sources, &target);
         if (status == IMG_OK && o->bitmaps && !copy_bitmaps(img, o, sources[0].node, target.node))
@@ -285,7 +285,7 @@ static int run(Img *img, const Convert *o, struct json_object *options)
 int img_convert(Img *img, int argc, char **argv)
 {
     static const struct option longs[] = {
-        IMG_LONG_COMMON, {"source-image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS},
+        IMG_LONG_COMMON, IMG_LONG_PROGRESS, {"source-image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS},
         {"target-image-opts", no_argument, NULL, TARGET_IMAGE_OPTS}, {"salvage", no_argument, NULL, SALVAGE},
         {"target-is-zero", no_argument, NULL, TARGET_IS_ZERO}, {"bitmaps", no_argument, NULL, BITMAPS},
         {"skip-broken-bitmaps", no_argument, NULL, SKIP_BROKEN}, {NULL, 0, NULL, 0}};

@@ -11,6 +11,11 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <time.h>
+
+typedef enum {
+    IMG_PROGRESS_NONE, IMG_PROGRESS_STDOUT, IMG_PROGRESS_BAR, IMG_PROGRESS_JSON, IMG_PROGRESS_FD
+} ImgProgress;
 
 typedef struct Img {
     const char *name; /* we were called: "img" or "qemu-img" */
@@ -20,8 +25,11 @@ typedef struct Img {
     struct CryptoSecrets *secrets; /* of --object */
     bool quiet;       /* -q: nothing but errors */
     bool probed_raw;  /* a guess has been warned of */
-    bool progress;    /* is shown */
-    double shown;     /* last, percent */
+    ImgProgress progress;
+    int progress_fd;          /* IMG_PROGRESS_FD */
+    uint64_t done, total;     /* as last told */
+    double shown, shown_when; /* last: percent, and seconds since begun */
+    struct timespec begun;
 } Img;
 
 enum { IMG_OK = 0, IMG_FAILED = 1, IMG_MISUSED = 2 };
@@ -45,12 +53,12 @@ void img_say(Img *img, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* Values of long options without a letter. */
 enum {
-    IMG_OPT_OBJECT = 256, IMG_OPT_IMAGE_OPTS, IMG_OPT_OUTPUT, IMG_OPT_FORCE, IMG_OPT_OWN /* a verb's own begin here */
+    IMG_OPT_OBJECT = 256, IMG_OPT_IMAGE_OPTS, IMG_OPT_OUTPUT, IMG_OPT_FORCE, IMG_OPT_PROGRESS, IMG_OPT_OWN /* a verb's own begin here */
 };
 
 typedef struct ImgCommon {
     const char *format, *cache; /* -f, -t */
-    bool image_opts, share, json, progress, help;
+    bool image_opts, share, json, help;
 } ImgCommon;
 
 /* Of a table: what every verb may have; a verb adds its own behind. */
@@ -58,6 +66,9 @@ typedef struct ImgCommon {
     {"help", no_argument, NULL, 'h'}, {"object", required_argument, NULL, IMG_OPT_OBJECT}, \
     {"image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS}, {"output", required_argument, NULL, IMG_OPT_OUTPUT}, \
     {"force-share", no_argument, NULL, 'U'}, {"quiet", no_argument, NULL, 'q'}
+
+/* Of those that take long: -p must be in their letters. */
+#define IMG_LONG_PROGRESS {"progress", required_argument, NULL, IMG_OPT_PROGRESS}
 
 /* Takes an option that getopt_long returned if it is one of the common ones: 1; 0: it is not; -1: it
  * is and is wrong, *status says how to exit (also after help). */
@@ -97,9 +108,10 @@ bool img_options_known(Img *img, const char *file, const char *format, struct js
 
 /* ---- progress --------------------------------------------------------------- */
 
-/* Shows "    (xx.xx/100%)" while it changes, or once after SIGUSR1 without -p. */
-void img_progress_begin(Img *img, bool wanted);
-void img_progress(Img *img, double percent);
+/* Shows how far it is while that changes, in the form that was asked for, or "    (xx.xx/100%)" once
+ * after SIGUSR1. total 0: nobody knows. From any thread, one at a time. */
+void img_progress_begin(Img *img);
+void img_progress(Img *img, uint64_t done, uint64_t total);
 void img_progress_end(Img *img);
 /* A signal asked us to stop (SIGINT, SIGTERM): what was begun is to be undone. */
 bool img_interrupted(void);

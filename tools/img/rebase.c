@@ -63,7 +63,7 @@ static int settle_all(Img *img, BlockUser *top, BlockUser *old, BlockUser *now)
             bool own = !e[i].depth && e[i].flags & BLOCK_EXTENT_ALLOCATED;
             if (!own)
                 r = settle(top, old, now, e[i].offset, e[i].bytes, cluster, a, b);
-            img_progress(img, 100 * (double)at / (double)size);
+            img_progress(img, at, size);
         }
     }
     free(a);
@@ -101,7 +101,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
         BlockUser *old = below ? img_attach(img, below, 0) : NULL;
         if (below && !old)
             status = IMG_FAILED;
-        img_progress_begin(img, c->progress);
+        img_progress_begin(img);
         if (status == IMG_OK)
             r = settle_all(img, f.user, old, now.user);
         block_detach(old);
@@ -123,7 +123,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
 
 int img_rebase(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     Wanted w = {.name = NULL};
     int option, status;
