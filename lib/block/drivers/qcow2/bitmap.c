@@ -67,11 +67,13 @@ static uint64_t parse_one(const uint8_t *p, uint64_t left, Stored *s)
         return 0;
     uint32_t name = ld_be16(p + 18), extra = ld_be32(p + 20);
     *s = (Stored){ .table = ld_be64(p), .entries = ld_be32(p + 8), .flags = ld_be32(p + 12), .shift = p[17] };
-    if (left - HEAD < (uint64_t)name + extra || !name || name > QCOW2_MAX_BITMAP_NAME || p[16] != 1 || s->shift < 9 ||
-        s->shift > 31 || extra)
+    uint64_t whole = round_up(HEAD + (uint64_t)name, 8); /* each is filled up, the last one too */
+    if (whole > left || !name || name > QCOW2_MAX_BITMAP_NAME || p[16] != 1 || s->shift < 9 || s->shift > 31 || extra)
         return 0;
-    s->name = g_strndup((const char *)p + HEAD + extra, name);
-    return round_up(HEAD + (uint64_t)name + extra, 8);
+    if (memchr(p + HEAD, 0, name))
+        return 0;
+    s->name = g_strndup((const char *)p + HEAD, name);
+    return whole;
 }
 
 static bool load_bits(Qcow2 *q, const Stored *s, BlockBitmap *b, GError **error)
