@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@ typedef struct Convert {
     bool compress, no_create, target_is_zero, target_opts, bitmaps, skip_broken, salvage, unordered, offload;
     uint64_t sparse, rate;
     unsigned workers;
+    ImgPipe from, to; /* "-" */
 } Convert;
 
 /* ---- what is asked for ------------------------------------------------------ */
@@ -99,6 +101,27 @@ static int refuse(Img *img, const Convert *o)
     return 0;
 }
 
+/* "-" is standard input or output. 0, or the status after a message. */
+static int pipes(Img *img, Convert *o)
+{
+    for (unsigned i = 0; i < o->n && !o->c.image_opts; i++) {
+        if (strcmp(o->files[i], "-"))
+            continue;
+        if (o->n > 1 || o->snapshot || o->bitmaps)
+            return img_misused(img, "standard input cannot be joined with other images, and has no snapshots or "
+                               "bitmaps");
+        if (!img_pipe_in(img, &o->from, &o->files[i], o->c.format))
+            return IMG_FAILED;
+        o->n -= o->from.is;
+    }
+    if (o->target_opts || strcmp(o->target, "-"))
+        return 0;
+    if (strcmp(o->out_format, "raw") || o->compress || o->backing || o->no_create || o->bitmaps || o->lists->len)
+        return img_misused(img, "standard output takes a plain disk: -O raw, without -c, -n, -B, -o or --bitmaps");
+    o->target = "standard output";
+    return img_pipe_out(img, &o->to) ? 0 : IMG_FAILED;
+}
+
 /* ---- sources ----------------------------------------------------------------- */
 
 static bool open_sources(Img *img, const Convert *o, ImgFile *sources)
@@ -148,6 +171,11 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
         return false;
     if (o->compress && (img_option_text(options, "encrypt.format") || img_option_text(options, "encryption"))) {
         img_fail(img, "Compression and encryption not supported at the same time");
+        return false;
+    }
+    const char *prealloc = img_option_text(options, "preallocation");
+    if (o->from.is && prealloc && strcmp(prealloc, "off")) {
+        img_fail(img, "preallocation=%s: how long standard input is is not known beforehand", prealloc);
         return false;
     }
     set_text(options, "size", bytes);
@@ -232,28 +260,38 @@ static void bad(void *opaque, uint64_t offset, uint64_t bytes, int err)
     img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset, g_strerror(err));
 }
 
-static int copy(Img *img, const Convert *o, ImgFile *sources, ImgFile *target)
+static int copy(Img *img, Convert *o, ImgFile *sources, ImgFile *target)
 {
     g_autofree BlockUser **users = g_new(BlockUser *, o->n);
     BlockProgress progress = {show, img};
     BlockCopy job = {.sources = users, .n_sources = o->n, .target = target->user, .compress = o->compress,
                      .salvage = o->salvage, .unordered = o->unordered, .sparse = o->sparse, .workers = o->workers,
                      .rate = o->rate, .progress = &progress, .bad = bad, .opaque = img,
-                     .skip_depth = o->backing ? 1 : 0};
+                     .skip_depth = o->backing ? 1 : 0, .from = o->from.is ? &o->from.pipe : NULL,
+                     .to = o->to.is ? &o->to.pipe : NULL, .resize = o->from.is && !o->no_create};
+    g_autoptr(GError) why = NULL;
 
     for (unsigned i = 0; i < o->n; i++)
         users[i] = sources[i].user;
-    job.target_is_zero = o->target_is_zero || (!o->no_create && !o->backing && block_zero_init(target->user));
+    job.target_is_zero = target->user &&
+                         (o->target_is_zero || (!o->no_create && !o->backing && block_zero_init(target->user)));
     int r = block_copy(&job);
+    why = job.why;
     if (!r)
         return IMG_OK;
     if (r == -ECANCELED)
         return img_fail(img, "interrupted; %s is not complete", o->target);
-    return img_fail(img, "error while %s at byte %" G_GUINT64_FORMAT ": %s", job.reading ? "reading" : "writing",
-                    job.where, r == -ENOTSUP && o->compress ? "this format cannot be compressed" : g_strerror(-r));
+    if (r == -EFBIG && o->from.is && !job.reading)
+        return img_fail(img, "output file is smaller than input file");
+    bool end = job.reading ? o->from.is : o->to.is;
+    return img_fail(img, "%serror while %s at byte %" G_GUINT64_FORMAT ": %s",
+                    !end ? "" : job.reading ? "standard input: " : "standard output: ",
+                    job.reading ? "reading" : "writing", job.where,
+                    why ? why->message : r == -ENOTSUP && o->compress ? "this format cannot be compressed"
+                                                                      : g_strerror(-r));
 }
 
-static int run(Img *img, const Convert *o, struct json_object *options)
+static int run(Img *img, Convert *o, struct json_object *options)
 {
     g_autofree ImgFile *sources = g_new0(ImgFile, o->n);
     ImgFile target = {NULL, NULL};
@@ -265,9 +303,16 @@ static int run(Img *img, const Convert *o, struct json_object *options)
         for (unsigned i = 0; i < o->n; i++)
             size += block_size(sources[i].user);
         img_progress_begin(img);
-        if ((o->no_create || make_target(img, o, options, size, &made)) && open_target(img, o, options, size, &target))
+        if (o->to.is) {
+            /* there is nothing to undo, and a write to a pipe may take for ever */
+            signal(SIGINT, SIG_DFL);
+            signal(SIGTERM, SIG_DFL);
             status = copy(img, o, sources, &target);
-        if (status == IMG_OK && o->bitmaps && !copy_bitmaps(img, o, sources[0].node, target.node))
+        } else if ((o->no_create || make_target(img, o, options, size, &made)) &&
+                   open_target(img, o, options, size, &target)) {
+            status = copy(img, o, sources, &target);
+        }
+        if (status == IMG_OK && o->bitmaps && o->n && !copy_bitmaps(img, o, sources[0].node, target.node))
             status = IMG_FAILED;
     }
     int r = img_close(&target);
@@ -315,6 +360,9 @@ int img_convert(Img *img, int argc, char **argv)
     if (o.n > MOST_SOURCES)
         return img_misused(img, "more than %d images to read", MOST_SOURCES);
     status = refuse(img, &o);
+    if (status)
+        return status;
+    status = pipes(img, &o);
     if (status)
         return status;
     g_ptr_array_add(lists, NULL);

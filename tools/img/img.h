@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "block/image.h"
+#include "block/jobs/jobs.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -105,6 +106,20 @@ const char *img_option_text(struct json_object *options, const char *path);
 void img_option_names(struct json_object *options, const char *prefix, GPtrArray *names);
 /* Whether format can be created with all of them; else false after a message (about file, if not NULL). */
 bool img_options_known(Img *img, const char *file, const char *format, struct json_object *options);
+
+/* ---- standard input and output as disks --------------------------------------- */
+
+typedef struct ImgPipe {
+    bool is;
+    BlockPipe pipe;
+    uint8_t first[BLOCK_SECTOR]; /* what pipe.lead points to */
+} ImgPipe;
+
+/* Standard input: if it is a file from its beginning on, *file becomes a name that opens it, else it is
+ * a pipe, of raw bytes. False after a message; format as of -f. */
+bool img_pipe_in(Img *img, ImgPipe *pipe, const char **file, const char *format);
+/* Standard output, which from then on nothing but the disk is written to. */
+bool img_pipe_out(Img *img, ImgPipe *pipe);
 
 /* ---- progress --------------------------------------------------------------- */
 
