@@ -183,7 +183,7 @@ static bool option_taken(Img *img, Bench *b, int option, bool *known)
     case 'n': b->aio = "native"; return true;
     case 'o': return img_size(img, optarg, "offset", &b->offset);
     case 's': return img_size(img, optarg, "buffer size", &b->bytes);
-    case 'S': return img_size(img, optarg, "step size", &b->step);
+    case 'S': return img_size(img, optarg, "step_size", &b->step);
     case 'w': b->write = true; return true;
     case FLUSH_INTERVAL: return number(img, optarg, "flush interval", 0, INT32_MAX, &b->flush_interval);
     case NO_DRAIN: b->no_drain = true; return true;
@@ -255,8 +255,10 @@ int img_bench(Img *img, int argc, char **argv)
                                           {"pattern", required_argument, NULL, PATTERN}, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     Bench b = {.count = 75000, .depth = 64, .bytes = 4096};
+    g_autoptr(GError) error = NULL;
     int option, status;
-    bool known;
+    bool known, writethrough;
+    unsigned flags = 0;
 
     while ((option = getopt_long(argc, argv, ":hc:d:f:i:no:qs:S:t:wU", longs, NULL)) != -1) {
         int took = img_common(img, &c, option, &status);
@@ -267,10 +269,15 @@ int img_bench(Img *img, int argc, char **argv)
         if (!option_taken(img, &b, option, &known))
             return IMG_FAILED;
         if (!known)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");
+    if (c.cache && !block_cache_parse(c.cache, &flags, &writethrough, &error))
+        return img_fail(img, "Invalid cache mode");
+    if (b.aio && !strcmp(b.aio, "native") && !(flags & BLOCK_OPEN_DIRECT))
+        return img_fail(img, "Could not open '%s': aio=native was specified, but it requires cache.direct=on, which "
+                        "was not specified.", argv[optind]);
     if (!b.step)
         b.step = b.bytes;
     if (!consistent(img, &b))

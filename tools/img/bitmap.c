@@ -95,7 +95,7 @@ int img_bitmap(Img *img, int argc, char **argv)
             if (granularity > UINT64_C(1) << 31)
                 return img_misused(img, "the granularity of a bitmap is a power of two from 512 to 2 GiB");
         } else {
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         }
     }
     if (optind != argc - 2)

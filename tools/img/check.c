@@ -144,9 +144,9 @@ int img_check(Img *img, int argc, char **argv)
         else if (option == 'r' && !strcmp(optarg, "all"))
             fix = BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS;
         else if (option == 'r')
-            return img_misused(img, "-r expects leaks or all; got '%s'", optarg);
+            return img_misused(img, "Unknown option value for -r (expecting 'leaks' or 'all'): %s", optarg);
         else
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");

@@ -46,8 +46,8 @@ int img_misused(Img *img, const char *fmt, ...)
     va_start(ap, fmt);
     print(img, "", fmt, ap);
     va_end(ap);
-    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, img->verb ? img->verb : "",
-            img->verb ? " " : "");
+    bool verb = img->verb && !img->compatible;
+    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, verb ? img->verb : "", verb ? " " : "");
     return img->compatible ? IMG_FAILED : IMG_MISUSED;
 }
 
@@ -171,13 +171,16 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
     }
 }
 
-int img_bad_option(Img *img, char **argv)
+int img_bad_option(Img *img, int option, char **argv)
 {
     const char *word = argv[optind - 1];
-    if (optopt && optopt < 128)
-        return img_misused(img, "%s: '-%c'", word && word[0] == '-' && strchr(word, optopt) && optind > 1
-                           ? "unrecognized option or missing argument" : "missing argument for option", optopt);
-    return img_misused(img, "unrecognized option or missing argument '%s'", word);
+    char letter[] = {'-', (char)optopt, 0};
+
+    /* a long option has no letter, or stands for one and was spelt out */
+    if (optopt && optopt < 128 && !g_str_has_prefix(word, "--"))
+        word = letter;
+    return option == ':' ? img_misused(img, "missing argument for option '%s'", word)
+                         : img_misused(img, "unrecognized option '%s'", word);
 }
 
 /* Later words replace earlier ones; "encrypt.a" and "encrypt.b" of two lists go together. */
@@ -255,8 +258,13 @@ bool img_options_known(Img *img, const char *file, const char *format, struct js
 bool img_size(Img *img, const char *text, const char *what, uint64_t *size)
 {
     g_autoptr(GError) error = NULL;
-    if (size_parse(text, size, &error) && *size <= INT64_MAX)
+    bool number = size_parse(text, size, &error);
+    if (number && *size <= INT64_MAX)
         return true;
+    if (number || (g_ascii_isdigit(*text) && strstr(error->message, "64 bits"))) {
+        img_fail(img, "Invalid %s specified. Must be between 0 and 9223372036854775807.", what);
+        return false;
+    }
     img_fail(img, "Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
     img_fail(img, "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
     return false;
@@ -277,7 +285,7 @@ BlockNode *img_open(Img *img, const char *name, const char *format, const char *
     bool writethrough;
 
     if (cache && !block_cache_parse(cache, &flags, &writethrough, &error)) {
-        img_fail(img, "Invalid cache option: %s", cache);
+        img_fail(img, "Invalid %scache option: %s", flags & BLOCK_OPEN_READ_ONLY ? "source " : "", cache);
         return NULL;
     }
     if (image_opts) {
@@ -351,4 +359,40 @@ int img_close(ImgFile *file)
     block_detach(g_steal_pointer(&file->user));
     block_node_unref(g_steal_pointer(&file->node));
     return r;
+}
+
+bool img_snapshot_load(Img *img, BlockNode *node, const char *which)
+{
+    g_autoptr(GError) error = NULL;
+    const char *id = NULL, *name = NULL;
+    struct json_object *parts = NULL;
+
+    if (g_str_has_prefix(which, "snapshot.")) {
+        parts = block_options_parse(which, NULL, &error);
+        id = parts ? img_option_text(parts, "snapshot.id") : NULL;
+        name = parts ? img_option_text(parts, "snapshot.name") : NULL;
+        if (!id && !name) {
+            img_fail(img, "Failed in parsing snapshot param '%s'", which);
+            json_object_put(parts);
+            return false;
+        }
+    }
+    bool ok = true;
+    if (id && name) {
+        /* both have to be those of one snapshot */
+        g_autoptr(GArray) list = block_snapshot_list(node, &error);
+        ok = false;
+        for (unsigned i = 0; list && i < list->len; i++) {
+            const BlockSnapshot *s = &g_array_index(list, BlockSnapshot, i);
+            ok = ok || (!strcmp(s->id, id) && !strcmp(s->name, name));
+        }
+        if (!ok)
+            img_fail(img, "Failed to load snapshot: Can't find snapshot");
+    }
+    if (ok && !block_snapshot_load(node, id ? id : name ? name : which, &error)) {
+        img_fail(img, "Failed to load snapshot: %s", error->message);
+        ok = false;
+    }
+    json_object_put(parts);
+    return ok;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 256 << 10 };
+enum { ALLOCATION = BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_DATA | BLOCK_EXTENT_ZERO | BLOCK_EXTENT_COMPRESSED };
 
 typedef struct {
     BlockUser *user;
@@ -113,7 +114,8 @@ static int compare(Img *img, Both *c)
         if (r)
             return img_fail(img, "Sector allocation test failed: %s", g_strerror(-r)), METADATA;
         n = fa & fb & BLOCK_EXTENT_ZERO ? whole : MIN(n, whole);
-        if (c->strict && at < common && ((fa ^ fb) & BLOCK_EXTENT_ALLOCATED)) {
+        /* also what is packed on one side: it has no place of its own there */
+        if (c->strict && at < common && ((fa ^ fb) & ALLOCATION)) {
             img_say(img, "Strict mode: Offset %" G_GUINT64_FORMAT " block status mismatch!\n", at);
             return DIFFERENT;
         }
@@ -153,7 +155,7 @@ int img_compare(Img *img, int argc, char **argv)
         else if (option == 's')
             both.strict = true;
         else
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 2)
         return img_misused(img, "Expecting two image file names");
@@ -167,7 +169,7 @@ int img_compare(Img *img, int argc, char **argv)
             both.y = aligned_alloc(4096, STEP);
             img_progress_begin(img);
             status = both.x && both.y ? compare(img, &both) : READING;
-            img_progress_end(img);
+            img_progress_stop(img);
             free(both.x);
             free(both.y);
         }

@@ -22,7 +22,7 @@ static bool look_at_backing(Img *img, const char *file, struct json_object *opti
 {
     const char *backing = text_of(options, "backing_file"), *format = text_of(options, "backing_fmt");
 
-    if (!backing || !*backing || (unsafe && *has_size))
+    if (!backing || !*backing || unsafe)
         return true;
     g_autofree char *beside = block_name_beside(file, backing);
     /* only whether it can be read matters here, not who else uses it */
@@ -64,11 +64,20 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
 
     if (!block_can_create(img->graph, format))
         return img_fail(img, "%s: Unknown file format '%s'", file, format);
+    if (size_text && in_options)
+        return img_fail(img, "%s: The image size must be specified only once", file);
     if (size_text || in_options) {
         if (!img_size(img, size_text ? size_text : in_options, "image size", &size))
             return IMG_FAILED;
         has_size = true;
     }
+    const char *backing = text_of(options, "backing_file");
+    if (backing && !block_create_knows(img->graph, format, "backing_file"))
+        return img_fail(img, "%s: Backing file not supported for file format '%s'", file, format);
+    if (!backing && text_of(options, "backing_fmt"))
+        return img_fail(img, "%s: Backing format cannot be used without backing file", file);
+    if (backing && !strcmp(backing, file))
+        return img_fail(img, "%s: Error: Trying to create an image with the same filename as the backing file", file);
     if (!img_options_known(img, file, format, options))
         return img->compatible ? IMG_FAILED : IMG_MISUSED;
     if (!look_at_backing(img, file, options, unsafe, &has_size, &size))
@@ -106,7 +115,7 @@ int img_create(Img *img, int argc, char **argv)
         case 'u': unsafe = true; break;
         case '6': return img_misused(img, "option -6 is deprecated, use '-o compat6' instead!");
         case 'e': return img_misused(img, "option -e is deprecated, use '-o encryption' instead!");
-        default: return img_bad_option(img, argv);
+        default: return img_bad_option(img, option, argv);
         }
     }
     const char *format = c.format ? c.format : "raw";
@@ -116,8 +125,10 @@ int img_create(Img *img, int argc, char **argv)
         g_autofree char *text = block_create_help(img->graph, format, optind < argc);
         if (!text)
             return img_fail(img, "Unknown file format '%s'", format);
-        printf("Supported %s options:\n%s%s", format, text, optind < argc || !strcmp(format, "raw") ? ""
-               : "\nThe protocol level may support further options.\nSpecify the target filename to include those "
+        if (optind < argc)
+            printf("Supported options:\n%s", text);
+        else
+            printf("Supported %s options:\n%s%s", format, text, "\nThe protocol level may support further options.\nSpecify the target filename to include those "
                  "options.\n");
         return IMG_OK;
     }

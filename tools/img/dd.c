@@ -31,7 +31,7 @@ static bool operand(Img *img, Operands *o, const char *word, int *status)
         o->out = value;
     else if (n == 2 && !strncmp(word, "bs", n))
         return img_size(img, value, "bs", &o->bs) &&
-               ((o->bs && o->bs <= INT32_MAX) || (img_fail(img, "bs=%s: it is 1 to 2147483647", value), false));
+               ((o->bs && o->bs <= INT32_MAX) || (img_fail(img, "Invalid bs specified. Must be between 1 and 2147483647."), false));
     else if (n == 5 && !strncmp(word, "count", n))
         return o->has_count = true, img_size(img, value, "count", &o->count);
     else if (n == 4 && !strncmp(word, "skip", n))
@@ -117,13 +117,13 @@ int img_dd(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != 'O')
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         out_format = optarg;
     }
     for (int i = optind; i < argc; i++)
         if (!operand(img, &o, argv[i], &status))
             return status;
     if (!o.in || !o.out)
-        return img_misused(img, "Must specify both input and output file names");
+        return img_misused(img, "Must specify both input and output files");
     return run(img, &c, &o, out_format);
 }

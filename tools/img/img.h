@@ -74,8 +74,8 @@ typedef struct ImgCommon {
 /* Takes an option that getopt_long returned if it is one of the common ones: 1; 0: it is not; -1: it
  * is and is wrong, *status says how to exit (also after help). */
 int img_common(Img *img, ImgCommon *common, int option, int *status);
-/* The text for an option getopt_long complained about. */
-int img_bad_option(Img *img, char **argv);
+/* The text for an option that getopt_long returned '?' or ':' for, or that the verb does not have. */
+int img_bad_option(Img *img, int option, char **argv);
 
 /* ---- images ---------------------------------------------------------------- */
 
@@ -96,6 +96,8 @@ bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format
                    bool image_opts, unsigned perm);
 /* Flushes what may be written; 0 or -errno. Safe on what was never opened. */
 int img_close(ImgFile *file);
+/* Shows a snapshot, "ID", "NAME" or "snapshot.id=ID,snapshot.name=NAME", in node's place; false after a message. */
+bool img_snapshot_load(Img *img, BlockNode *node, const char *which);
 /* Reads a size as qemu-img does ("1.5G"); false after a message. */
 bool img_size(Img *img, const char *text, const char *what, uint64_t *size);
 /* A set of -o lists as one tree; NULL after a message. */
@@ -127,7 +129,9 @@ bool img_pipe_out(Img *img, ImgPipe *pipe);
  * after SIGUSR1. total 0: nobody knows. From any thread, one at a time. */
 void img_progress_begin(Img *img);
 void img_progress(Img *img, uint64_t done, uint64_t total);
+/* All is done, and shown to be; or it ends here. */
 void img_progress_end(Img *img);
+void img_progress_stop(Img *img);
 /* A signal asked us to stop (SIGINT, SIGTERM): what was begun is to be undone. */
 bool img_interrupted(void);
 

@@ -243,7 +243,7 @@ int img_info(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != CHAIN)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         whole = true;
     }
     if (optind != argc - 1)

@@ -87,7 +87,7 @@ int img_map(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != 's' && option != 'l')
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         if (!img_size(img, optarg, option == 's' ? "start offset" : "max length", option == 's' ? &start : &length))
             return IMG_FAILED;
     }
@@ -97,7 +97,13 @@ int img_map(Img *img, int argc, char **argv)
                        BLOCK_OPEN_READ_ONLY | (c.share ? BLOCK_OPEN_FORCE_SHARE : 0), c.image_opts, 0))
         return IMG_FAILED;
     uint64_t size = block_size(f.user);
-    status = show(img, f.user, start, start > size ? start : start + MIN(length, size - start), c.json);
+    if (start > size && c.json) {
+        printf("[{ \"start\": %" G_GUINT64_FORMAT ", \"length\": 0, \"depth\": 0, \"present\": false, \"zero\": false, "
+               "\"data\": false}]\n", start);
+        status = IMG_OK;
+    } else {
+        status = show(img, f.user, start, start > size ? start : start + MIN(length, size - start), c.json);
+    }
     img_close(&f);
     return status;
 }

@@ -52,11 +52,18 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *out, 
     BlockMeasure m;
     bool bitmaps = false;
 
+    if (!block_can_create(img->graph, out))
+        return img_fail(img, "Unknown file format '%s'", out);
+    if (!img_options_known(img, NULL, out, options))
+        return img_fail(img, "Invalid options for file format '%s'", out);
     if (file && !img_open_file(img, &f, file, c->format, NULL,
                                BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0), c->image_opts, 0))
         return IMG_FAILED;
-    bool ok = (!snapshot || block_snapshot_load(f.node, snapshot, &error)) &&
-              block_measure(img->graph, out, options, f.user, &m, &error);
+    if (snapshot && !img_snapshot_load(img, f.node, snapshot)) {
+        img_close(&f);
+        return IMG_FAILED;
+    }
+    bool ok = block_measure(img->graph, out, options, f.user, &m, &error);
     if (ok && f.node && m.bitmaps != UINT64_MAX) {
         struct json_object *v;
         bool given = json_object_object_get_ex(options, "cluster_size", &v);
@@ -101,13 +108,13 @@ int img_measure(Img *img, int argc, char **argv)
                 return IMG_FAILED;
             size_text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
             break;
-        default: return img_bad_option(img, argv);
+        default: return img_bad_option(img, option, argv);
         }
     }
     if (argc - optind > 1)
         return img_misused(img, "At most one filename argument is allowed.");
     if (argc == optind && (c.image_opts || c.format || snapshot))
-        return img_misused(img, "--image-opts, -f, and -l can only be used with a filename argument.");
+        return img_misused(img, "--image-opts, -f, and -l require a filename argument.");
     if (argc == optind && !size_text)
         return img_misused(img, "Either --size N or one filename must be specified.");
     if (argc > optind && size_text)

@@ -139,12 +139,17 @@ int img_rebase(Img *img, int argc, char **argv)
         case 'b': w.name = optarg; break;
         case 'u': w.unsafe = true; break;
         case 'T': w.cache = optarg; break;
-        default: return img_bad_option(img, argv);
+        default: return img_bad_option(img, option, argv);
         }
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");
-    if (!w.name)
-        return img_misused(img, "Could not open backing file (-b): use -b BACKING, or -b '' for none");
+    if (!w.name && !w.unsafe)
+        return img_misused(img, "Must specify backing file (-b) or use unsafe mode (-u)");
+    w.name = w.name ? w.name : "";
+    if (img->compatible && *w.name && !w.format)
+        return img_fail(img, "Could not change the backing file to '%s': backing format must be specified", w.name);
+    if (w.format && !block_can_create(img->graph, w.format))
+        return img_fail(img, "Invalid format name: '%s'", w.format);
     return run(img, &c, argv[optind], &w);
 }

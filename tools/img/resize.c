@@ -26,14 +26,12 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
 
     if (!img_size(img, text, "image size", &size))
         return IMG_FAILED;
-    if (sign && !size)
-        return img_misused(img, "Invalid size '%c%s': nothing would change", sign, text);
     if (!img_open_file(img, &f, file, c->format, NULL, BLOCK_OPEN_UNMAP, c->image_opts, BLOCK_PERM_RW))
         return IMG_FAILED;
     now = block_size(f.user);
     size = sign == '+' ? now + size : sign == '-' ? (size > now ? 0 : now - size) : size;
     int status = IMG_OK;
-    if (!size && sign)
+    if (!size && sign == '-')
         status = img_fail(img, "New image size must be positive");
     else if (size > BLOCK_MAX_SIZE)
         status = img_fail(img, "%s: larger than 8 EiB", file);
@@ -66,7 +64,7 @@ int img_resize(Img *img, int argc, char **argv)
     if (argc < 3)
         return argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
                    ? (img_common(img, &c, 'h', &status), status)
-                   : img_misused(img, "Expecting image file name and size");
+                   : img_misused(img, "Not enough arguments");
     /* "-1G" is a size, not an option */
     const char *size = argv[--argc];
     argv[argc] = NULL;
@@ -81,7 +79,7 @@ int img_resize(Img *img, int argc, char **argv)
         else if (option == PREALLOCATION && !parse_prealloc(optarg, &prealloc))
             return img_misused(img, "Invalid preallocation mode '%s'", optarg);
         else if (option != PREALLOCATION)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting image file name and size");

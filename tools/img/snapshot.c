@@ -10,7 +10,7 @@ typedef enum { NOTHING, LIST, APPLY, CREATE, DELETE } Action;
 static bool act(Img *img, BlockNode *node, Action action, const char *name, GError **error)
 {
     struct timespec now;
-    BlockSnapshot s = {.name = (char *)(uintptr_t)name, .icount = -1};
+    BlockSnapshot s = {.name = (char *)(uintptr_t)name, .icount = 0};
     bool ok;
 
     switch (action) {
@@ -74,7 +74,7 @@ int img_snapshot(Img *img, int argc, char **argv)
             if (took < 0)
                 return status;
             if (!took)
-                return img_bad_option(img, argv);
+                return img_bad_option(img, option, argv);
             continue;
         }
         if (action != NOTHING)

@@ -161,16 +161,25 @@ void img_progress(Img *img, uint64_t done, uint64_t total)
         show(img, percent);
 }
 
-void img_progress_end(Img *img)
+static bool is_line(const Img *img)
 {
-    bool line = img->progress == IMG_PROGRESS_STDOUT || img->progress == IMG_PROGRESS_BAR;
+    return img->progress == IMG_PROGRESS_STDOUT || img->progress == IMG_PROGRESS_BAR;
+}
+
+void img_progress_stop(Img *img)
+{
     FILE *out = img->progress == IMG_PROGRESS_STDOUT ? stdout : stderr;
 
-    img->total = img->done = MAX(img->total, img->done);
-    if (line || img->shown < 100)
-        show(img, 100);
-    if (line) {
+    if (is_line(img)) {
         fprintf(out, "\n");
         fflush(out);
     }
+}
+
+void img_progress_end(Img *img)
+{
+    img->total = img->done = MAX(img->total, img->done);
+    if (is_line(img) || img->shown < 100)
+        show(img, 100);
+    img_progress_stop(img);
 }

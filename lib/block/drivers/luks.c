@@ -123,11 +123,11 @@ static const char *const preallocations[] = { "off", "falloc", "full", NULL };
 static const BlockProp create_props[] = {
     LUKS_CREATE_PROPS("", Wanted, luks, "ID of the secret that provides the keyslot passphrase"),
     { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted, extent_size_hint),
-      .help = "Extent size hint for the image file, 0 to disable" },
-    { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Wanted, nocow),
+      .below = true, .help = "Extent size hint for the image file, 0 to disable" },
+    { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Wanted, nocow), .below = true,
       .help = "Turn off copy-on-write (valid only on btrfs)" },
     { .name = "preallocation", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Wanted, preallocation), .def = "off",
-      .names = preallocations, .help = "Preallocation mode (allowed values: off, falloc, full)" },
+      .below = true, .names = preallocations, .help = "Preallocation mode (allowed values: off, falloc, full)" },
     { .name = "size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted, size), .help = "Virtual disk size" },
     { 0 }
 };

@@ -230,7 +230,7 @@ static bool is_zero(const uint8_t *p, uint64_t n)
 /* How far from at on (within p) the data is all zero units, or has none. */
 static uint64_t run(const Copy *c, const Piece *p, const uint8_t *buf, uint64_t at, bool *zero)
 {
-    uint64_t unit = MAX(c->job->sparse, c->unit), end = at;
+    uint64_t unit = MIN(MAX(c->job->sparse, c->unit), PIECE), end = at;
     bool first = true;
 
     *zero = false;
@@ -461,7 +461,7 @@ int block_copy(BlockCopy *job)
     c.unit = target ? MAX(target->limits.cluster, BLOCK_SECTOR) : BLOCK_SECTOR;
     if (job->compress && (!target || !target->driver->pack || !target->driver->write_packed))
         return -ENOTSUP;
-    if (job->from || job->to)
+    if (job->from || job->to || job->compress)
         job->unordered = false;
     clock_gettime(CLOCK_MONOTONIC, &c.begin);
     n = MIN(n, MOST_WORKERS);

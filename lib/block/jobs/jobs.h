@@ -43,7 +43,7 @@ typedef struct BlockCopy {
     bool salvage;              /* what cannot be read is copied as zeroes, bad is told */
     bool unordered;            /* the target need not be filled from its beginning to its end */
     unsigned skip_depth;       /* not 0: what comes from that many images down is left alone */
-    uint64_t sparse;           /* so many zero bytes in a row are not written; 0: all is written */
+    uint64_t sparse;           /* so many zero bytes in a row, a power of two, are not written; 0: all is written */
     unsigned workers;          /* threads; 0: as many as help */
     uint64_t rate;             /* bytes a second at most; 0: no limit */
     const BlockProgress *progress;
