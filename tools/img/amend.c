@@ -132,6 +132,7 @@ int img_amend(Img *img, int argc, char **argv)
     status = IMG_FAILED;
     if (img_open_file(img, &f, argv[optind], c.format, c.cache, BLOCK_OPEN_UNMAP, c.image_opts, BLOCK_PERM_RW)) {
         img_progress_begin(img);
+        img_stop_removes(NULL, true);
         status = change(img, f.node, options, force);
         int r = img_close(&f);
         if (status == IMG_OK && r)

@@ -90,6 +90,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *base_
     bool ok = block_commit(f.node, base, &(BlockProgress){show, &job}, &error) &&
               (keep || block_make_empty(f.node, &error));
     int r = img_close(&f);
+    if (!ok && img_interrupted())
+        return img_fail(img, "interrupted; %s shows what it did, and can be committed again", file);
     if (!ok)
         return img_error(img, g_steal_pointer(&error));
     if (r)

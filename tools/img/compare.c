@@ -168,6 +168,7 @@ int img_compare(Img *img, int argc, char **argv)
             both.x = aligned_alloc(4096, STEP);
             both.y = aligned_alloc(4096, STEP);
             img_progress_begin(img);
+            img_stop_removes(NULL, true);
             status = both.x && both.y ? compare(img, &both) : READING;
             img_progress_stop(img);
             free(both.x);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "block/bitmap.h"
@@ -226,9 +227,11 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
         set_text(options, "backing_fmt", o->backing_format);
     /* a device or pipe is not ours to remove */
     *made = stat(o->target, &st) || S_ISREG(st.st_mode);
+    img_stop_removes(*made ? o->target : NULL, false);
     if (block_create(img->graph, o->out_format, options, &error))
         return true;
     *made = false;
+    img_stop_removes(NULL, false);
     img_fail(img, "%s: error while converting %s: %s", o->target, o->out_format, error->message);
     return false;
 }
@@ -301,7 +304,9 @@ static bool show(void *opaque, uint64_t done, uint64_t total)
 
 static void bad(void *opaque, uint64_t offset, uint64_t bytes, int err)
 {
-    img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset, g_strerror(err));
+    const Img *img = opaque;
+    if (!img->quiet)
+        img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset, g_strerror(err));
 }
 
 static int copy(Img *img, Convert *o, ImgFile *sources, ImgFile *target)
@@ -340,7 +345,7 @@ static int run(Img *img, Convert *o, struct json_object *options)
     g_autofree ImgFile *sources = g_new0(ImgFile, o->n);
     ImgFile target = {NULL, NULL};
     uint64_t size = 0;
-    bool made = false;
+    bool made = false, seen = false; /* seen: by its name, which may also be that of a protocol */
     int status = IMG_FAILED;
 
     if (open_sources(img, o, sources)) {
@@ -354,6 +359,7 @@ static int run(Img *img, Convert *o, struct json_object *options)
             status = copy(img, o, sources, &target);
         } else if ((o->no_create || make_target(img, o, options, size, &made)) &&
                    open_target(img, o, options, size, &target)) {
+            seen = made && !access(o->target, F_OK);
             status = copy(img, o, sources, &target);
         }
         if (status == IMG_OK && o->bitmaps && o->n && !copy_bitmaps(img, o, sources[0].node, target.node))
@@ -362,8 +368,11 @@ static int run(Img *img, Convert *o, struct json_object *options)
     int r = img_close(&target);
     if (status == IMG_OK && r)
         status = img_fail(img, "%s: %s", o->target, g_strerror(-r));
+    if (status == IMG_OK && seen && access(o->target, F_OK))
+        status = img_fail(img, "%s: somebody removed it meanwhile", o->target);
     if (status != IMG_OK && made)
         block_remove_file(o->target);
+    img_stop_removes(NULL, false);
     for (unsigned i = 0; i < o->n; i++)
         img_close(&sources[i]);
     if (status == IMG_OK)

@@ -4,6 +4,7 @@
 
 #include <json-c/json.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *text_of(struct json_object *o, const char *key)
 {
@@ -60,6 +61,7 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
     g_autoptr(GError) error = NULL;
     uint64_t size = 0;
     bool has_size = false;
+    struct stat st;
     const char *in_options = text_of(options, "size");
 
     if (!block_can_create(img->graph, format))
@@ -88,6 +90,8 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
     set_text(options, "size", bytes);
     announce(img, file, format, options);
     set_text(options, "filename", file);
+    /* what writes all of it may take long */
+    img_stop_removes(stat(file, &st) || S_ISREG(st.st_mode) ? file : NULL, true);
     if (!block_create(img->graph, format, options, &error))
         return img_fail(img, "%s: %s", file, error->message);
     return IMG_OK;

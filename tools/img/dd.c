@@ -54,6 +54,8 @@ static int copy(BlockUser *from, BlockUser *to, uint64_t skip, uint64_t bytes, u
         r = block_read(from, skip + at, buf, n);
         if (!r)
             r = block_write(to, at, buf, n, 0);
+        if (img_interrupted())
+            r = -ECANCELED;
     }
     free(buf);
     return r;
@@ -85,6 +87,8 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
     json_object_object_add(options, "filename", json_object_new_string(o->out));
     json_object_object_add(options, "size", json_object_new_string(text));
+    img_progress_begin(img);
+    img_stop_removes(o->out, false);
     if (!block_create(img->graph, out_format, options, &error)) {
         status = img_fail(img, "%s: error while creating output image: %s", o->out, error->message);
     } else if (!img_open_file(img, &out, o->out, out_format, NULL, 0, false, BLOCK_PERM_RW)) {
@@ -93,7 +97,8 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
         int r = copy(in.user, out.user, skip, bytes, o->bs), closed = img_close(&out);
         r = r ? r : closed;
         if (r) {
-            status = img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
+            status = r == -ECANCELED ? img_fail(img, "interrupted; %s is not complete", o->out)
+                                     : img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
             block_remove_file(o->out);
         }
     }

@@ -134,6 +134,9 @@ void img_progress_end(Img *img);
 void img_progress_stop(Img *img);
 /* A signal asked us to stop (SIGINT, SIGTERM): what was begun is to be undone. */
 bool img_interrupted(void);
+/* Such a signal, if it is repeated a second later or at once, ends the program, after removing file
+ * (NULL: nothing), whose name has to last. */
+void img_stop_removes(const char *file, bool at_once);
 
 /* ---- text ------------------------------------------------------------------- */
 

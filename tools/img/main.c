@@ -81,7 +81,9 @@ int main(int argc, char **argv)
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "img");
     Img img = {.name = name, .compatible = g_str_has_prefix(name, "qemu-img")};
 
+    /* both are errors of writing like others */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2)
         return img_misused(&img, "Not enough arguments");
     const char *verb = argv[1];

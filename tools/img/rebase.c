@@ -64,6 +64,8 @@ static int settle_all(Img *img, BlockUser *top, BlockUser *old, BlockUser *now)
             if (!own)
                 r = settle(top, old, now, e[i].offset, e[i].bytes, cluster, a, b);
             img_progress(img, at, size);
+            if (img_interrupted())
+                r = -ECANCELED;
         }
     }
     free(a);
@@ -108,7 +110,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
         if (!r && status == IMG_OK)
             r = block_flush(f.user);
         if (r)
-            status = img_fail(img, "%s: %s", file, g_strerror(-r));
+            status = r == -ECANCELED ? img_fail(img, "interrupted; %s shows what it did, over its old backing file", file)
+                                     : img_fail(img, "%s: %s", file, g_strerror(-r));
     }
     if (status == IMG_OK && !block_backing_record(f.node, none ? NULL : w->name, none ? NULL : format, &error))
         status = img_fail(img, "Could not change the backing file to '%s': %s", w->name, error->message);

@@ -86,9 +86,35 @@ int img_print_json(Img *img, struct json_object *object)
 /* ---- progress and signals --------------------------------------------------- */
 
 static volatile sig_atomic_t asked, stop;
+static volatile time_t stopped;
+static const char *volatile doomed;
+static volatile sig_atomic_t hasty;
 
 static void on_usr1(int n) { asked = 1; }
-static void on_stop(int n) { stop = 1; }
+
+/* The first is heeded when it suits (some send it twice at once); one that is repeated later ends it. */
+static void on_stop(int n)
+{
+    if (!stop && !hasty) {
+        stopped = time(NULL);
+        stop = 1;
+    } else if (hasty || time(NULL) > stopped + 1) {
+        if (doomed)
+            unlink(doomed);
+        signal(n, SIG_DFL);
+        raise(n);
+    }
+}
+
+void img_stop_removes(const char *file, bool at_once)
+{
+    struct sigaction end = {.sa_handler = on_stop};
+
+    doomed = file;
+    hasty = at_once;
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
+}
 
 bool img_interrupted(void)
 {
@@ -131,7 +157,7 @@ static void show(Img *img, double percent)
 void img_progress_begin(Img *img)
 {
     struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
-    struct sigaction end = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction end = {.sa_handler = on_stop};
 
     sigaction(SIGUSR1, &usr1, NULL);
     sigaction(SIGINT, &end, NULL);
