@@ -18,10 +18,12 @@ static int help(Img *img, const ImgCommon *c, const char *file)
         {"backing_fmt", "str", "Image format of the base image", false},
         {"compat", "str", "Compatibility level (v2 [0.10] or v3 [1.1])", false},
         {"data_file", "str", "File name of an external data file", false},
-        {"data_file_raw", "bool (on/off)", "The external data file must stay valid as a raw image", false},
+        {"data_file_raw", "bool (on/off)", "The external data file must stay valid as a raw image",
+         false},
         {"encrypt.iter-time", "num", "Time to spend in PBKDF in milliseconds", true},
         {"encrypt.keyslot", "num", "Select a single keyslot to modify explicitly", true},
-        {"encrypt.new-secret", "str", "New secret to set in the matching keyslots. Empty string to erase", true},
+        {"encrypt.new-secret", "str",
+         "New secret to set in the matching keyslots. Empty string to erase", true},
         {"encrypt.old-secret", "str", "Select all keyslots that match this password", true},
         {"encrypt.state", "str", "Select new state of affected keyslots (active/inactive)", true},
         {"lazy_refcounts", "bool (on/off)", "Postpone refcount updates", false},
@@ -34,7 +36,8 @@ static int help(Img *img, const ImgCommon *c, const char *file)
     if (!format && !file)
         return img_misused(img, "Expecting one image file name");
     if (!format) {
-        if (!img_open_file(img, &f, file, NULL, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA,
+        if (!img_open_file(img, &f, file, NULL, NULL,
+                           BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA,
                            c->image_opts, 0))
             return IMG_FAILED;
         format = g_strdup(block_node_driver(f.node));
@@ -59,9 +62,11 @@ static int help(Img *img, const ImgCommon *c, const char *file)
 /* Names that only making an image knows, or nothing does. */
 static bool can_change(Img *img, BlockNode *node, struct json_object *options)
 {
-    static const char *const only_made[] = {"cluster_size", "compression_type", "extended_l2", "preallocation", "nocow",
-                                            "extent_size_hint", "encryption"};
-    const char *format = block_node_driver(node), *backing = img_option_text(options, "backing_file");
+    static const char *const only_made[] = {
+        "cluster_size", "compression_type", "extended_l2", "preallocation",
+        "nocow",        "extent_size_hint", "encryption"};
+    const char *format = block_node_driver(node),
+               *backing = img_option_text(options, "backing_file");
     g_autofree char *now = block_backing_name(node);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
@@ -94,12 +99,16 @@ static int change(Img *img, BlockNode *node, struct json_object *options, bool f
         return img_fail(img, "Format driver 'raw' does not support option amendment");
     if (!can_change(img, node, options))
         return IMG_FAILED;
-    return block_amend(node, options, force, &error) ? IMG_OK : img_error(img, g_steal_pointer(&error));
+    return block_amend(node, options, force, &error) ? IMG_OK
+                                                     : img_error(img, g_steal_pointer(&error));
 }
 
 int img_amend(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {"force", no_argument, NULL, IMG_OPT_FORCE}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          IMG_LONG_PROGRESS,
+                                          {"force", no_argument, NULL, IMG_OPT_FORCE},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     g_autoptr(GPtrArray) lists = g_ptr_array_new();
     bool force = false;
@@ -130,7 +139,8 @@ int img_amend(Img *img, int argc, char **argv)
     if (!options)
         return IMG_FAILED;
     status = IMG_FAILED;
-    if (img_open_file(img, &f, argv[optind], c.format, c.cache, BLOCK_OPEN_UNMAP, c.image_opts, BLOCK_PERM_RW)) {
+    if (img_open_file(img, &f, argv[optind], c.format, c.cache, BLOCK_OPEN_UNMAP, c.image_opts,
+                      BLOCK_PERM_RW)) {
         img_progress_begin(img);
         img_stop_removes(NULL, true);
         status = change(img, f.node, options, force);

@@ -36,7 +36,8 @@ static void count(Job *job, uint64_t done)
         if (n <= 0)
             break;
         for (int i = 0; i < n; i++)
-            if (e[i].depth < job->levels && e[i].flags & BLOCK_EXTENT_ALLOCATED && !(e[i].flags & BLOCK_EXTENT_ZERO))
+            if (e[i].depth < job->levels && e[i].flags & BLOCK_EXTENT_ALLOCATED &&
+                !(e[i].flags & BLOCK_EXTENT_ZERO))
                 job->copied += e[i].bytes;
         job->seen = e[n - 1].offset + e[n - 1].bytes;
     }
@@ -51,7 +52,8 @@ static void keep_rate(Job *job, uint64_t done)
     double due = (double)job->copied / (double)job->rate;
     while (!img_interrupted()) {
         clock_gettime(CLOCK_MONOTONIC, &now);
-        double gone = (double)(now.tv_sec - job->begun.tv_sec) + (double)(now.tv_nsec - job->begun.tv_nsec) / 1e9;
+        double gone = (double)(now.tv_sec - job->begun.tv_sec) +
+                      (double)(now.tv_nsec - job->begun.tv_nsec) / 1e9;
         if (gone >= due)
             break;
         g_usleep((gulong)(MIN(due - gone, 0.1) * 1e6));
@@ -74,12 +76,14 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *base_
     g_autoptr(GError) error = NULL;
     ImgFile f;
 
-    if (!img_open_file(img, &f, file, c->format, c->cache, BLOCK_OPEN_UNMAP, c->image_opts, BLOCK_PERM_RW))
+    if (!img_open_file(img, &f, file, c->format, c->cache, BLOCK_OPEN_UNMAP, c->image_opts,
+                       BLOCK_PERM_RW))
         return IMG_FAILED;
     BlockNode *base = find_base(f.node, base_name);
     if (!base) {
         img_close(&f);
-        return base_name ? img_fail(img, "Did not find '%s' in the backing chain of '%s'", base_name, file)
+        return base_name ? img_fail(img, "Did not find '%s' in the backing chain of '%s'",
+                                    base_name, file)
                          : img_fail(img, "Image does not have a backing file");
     }
     Job job = {.img = img, .top = f.user, .rate = rate};

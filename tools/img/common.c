@@ -34,7 +34,8 @@ int img_fail(Img *img, const char *fmt, ...)
 
 int img_error(Img *img, GError *error)
 {
-    int status = error && error->code == BASE_ERROR_USAGE && !img->compatible ? IMG_MISUSED : IMG_FAILED;
+    int status =
+        error && error->code == BASE_ERROR_USAGE && !img->compatible ? IMG_MISUSED : IMG_FAILED;
     img_fail(img, "%s", error ? error->message : "no reason given");
     g_clear_error(&error);
     return status;
@@ -47,7 +48,8 @@ int img_misused(Img *img, const char *fmt, ...)
     print(img, "", fmt, ap);
     va_end(ap);
     bool verb = img->verb && !img->compatible;
-    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, verb ? img->verb : "", verb ? " " : "");
+    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, verb ? img->verb : "",
+            verb ? " " : "");
     return img->compatible ? IMG_FAILED : IMG_MISUSED;
 }
 
@@ -85,7 +87,8 @@ static bool throttle_group(Img *img, const char *text)
     return false;
 }
 
-/* --object: secrets and throttle groups; TLS credentials belong to what uses them, which is not there yet. */
+/* --object: secrets and throttle groups; TLS credentials belong to what uses them, which is not
+ * there yet. */
 static bool object(Img *img, const char *text, int *status)
 {
     size_t n = strcspn(text, ",");
@@ -96,7 +99,10 @@ static bool object(Img *img, const char *text, int *status)
         return throttle_group(img, text[n] ? text + n + 1 : "");
     }
     if (!crypto_is_secret(text)) {
-        *status = img_misused(img, "Parameter 'qom-type' does not accept value '%.*s' (there are secret and throttle-group)", (int)n, text);
+        *status = img_misused(img,
+                              "Parameter 'qom-type' does not accept value '%.*s' (there are secret "
+                              "and throttle-group)",
+                              (int)n, text);
         return false;
     }
     if (crypto_secrets_add(img->secrets, text, &error))
@@ -143,8 +149,8 @@ static int print_usage(Img *img)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++)
         if (!strcmp(verbs[i].name, img->verb))
-            printf("usage: %s %s %s\n%s; img(1) has all options\n", img->name, img->verb, verbs[i].usage,
-                   verbs[i].summary);
+            printf("usage: %s %s %s\n%s; img(1) has all options\n", img->name, img->verb,
+                   verbs[i].usage, verbs[i].summary);
     return IMG_OK;
 }
 
@@ -189,7 +195,8 @@ static void merge(struct json_object *into, struct json_object *from)
     struct json_object *there;
 
     json_object_object_foreach(from, key, value) {
-        if (json_object_is_type(value, json_type_object) && json_object_object_get_ex(into, key, &there) &&
+        if (json_object_is_type(value, json_type_object) &&
+            json_object_object_get_ex(into, key, &there) &&
             json_object_is_type(there, json_type_object))
             merge(there, value);
         else
@@ -248,7 +255,8 @@ bool img_options_known(Img *img, const char *file, const char *format, struct js
     for (unsigned i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
         if (strcmp(name, "size") && !block_create_knows(img->graph, format, name)) {
-            img_misused(img, "%s%sInvalid parameter '%s'", file ? file : "", file ? ": " : "", name);
+            img_misused(img, "%s%sInvalid parameter '%s'", file ? file : "", file ? ": " : "",
+                        name);
             return false;
         }
     }
@@ -278,14 +286,16 @@ static bool image_opts_tree(const char *text, struct json_object **tree, GError 
     return *tree != NULL;
 }
 
-BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache, unsigned flags, bool image_opts)
+BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache,
+                    unsigned flags, bool image_opts)
 {
     g_autoptr(GError) error = NULL;
     BlockNode *node = NULL;
     bool writethrough;
 
     if (cache && !block_cache_parse(cache, &flags, &writethrough, &error)) {
-        img_fail(img, "Invalid %scache option: %s", flags & BLOCK_OPEN_READ_ONLY ? "source " : "", cache);
+        img_fail(img, "Invalid %scache option: %s", flags & BLOCK_OPEN_READ_ONLY ? "source " : "",
+                 cache);
         return NULL;
     }
     if (image_opts) {
@@ -308,14 +318,15 @@ BlockNode *img_open(Img *img, const char *name, const char *format, const char *
     return node;
 }
 
-BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache, unsigned flags,
-                         struct json_object *made_with)
+BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache,
+                         unsigned flags, struct json_object *made_with)
 {
     static const char *const names[] = {"key-secret", "encrypt.key-secret", "encrypt.format"};
     g_autoptr(GError) error = NULL;
     struct json_object *tree = block_image_options(img->graph, name, format, &error);
     BlockNode *node = NULL;
-    bool writethrough, ok = tree && (!cache || block_cache_parse(cache, &flags, &writethrough, &error));
+    bool writethrough,
+        ok = tree && (!cache || block_cache_parse(cache, &flags, &writethrough, &error));
 
     for (unsigned i = 0; ok && i < G_N_ELEMENTS(names); i++) {
         const char *text = img_option_text(made_with, names[i]);
@@ -341,8 +352,8 @@ BlockUser *img_attach(Img *img, BlockNode *node, unsigned perm)
     return user;
 }
 
-bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache, unsigned flags,
-                   bool image_opts, unsigned perm)
+bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache,
+                   unsigned flags, bool image_opts, unsigned perm)
 {
     *file = (ImgFile){NULL, NULL};
     file->node = img_open(img, name, format, cache, flags, image_opts);

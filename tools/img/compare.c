@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img compare: whether two disks read the same. Exit status: 0 they do, 1 they do not, 2 and more: an
- * error (2 opening, 3 a second one, 4 reading). A longer one may end in zeroes, but not with -s.
+ * img compare: whether two disks read the same. Exit status: 0 they do, 1 they do not, 2 and more:
+ * an error (2 opening, 3 a second one, 4 reading). A longer one may end in zeroes, but not with -s.
  */
 #include "img.h"
 
@@ -10,7 +10,10 @@
 #include <string.h>
 
 enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 256 << 10 };
-enum { ALLOCATION = BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_DATA | BLOCK_EXTENT_ZERO | BLOCK_EXTENT_COMPRESSED };
+enum {
+    ALLOCATION =
+        BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_DATA | BLOCK_EXTENT_ZERO | BLOCK_EXTENT_COMPRESSED
+};
 
 typedef struct {
     BlockUser *user;
@@ -121,7 +124,9 @@ static int compare(Img *img, Both *c)
         }
         int64_t where = compare_some(c, at, n, fa, fb, &r);
         if (r)
-            return img_fail(img, "Error while reading offset %" G_GUINT64_FORMAT ": %s", at, g_strerror(-r)), READING;
+            return img_fail(img, "Error while reading offset %" G_GUINT64_FORMAT ": %s", at,
+                            g_strerror(-r)),
+                   READING;
         if (where >= 0) {
             img_say(img, "Content mismatch at offset %" G_GINT64_FORMAT "!\n",
                     where);

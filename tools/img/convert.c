@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img convert: one or more disks, one behind the other, into a new image or one that is there. What was
- * begun under a new name is removed when it cannot be finished.
+ * img convert: one or more disks, one behind the other, into a new image or one that is there. What
+ * was begun under a new name is removed when it cannot be finished.
  */
 #include "img.h"
 
@@ -25,7 +25,8 @@ typedef struct Convert {
     const char *out_format, *source_cache, *backing, *backing_format, *snapshot, *target;
     const char **files;
     unsigned n;
-    bool compress, no_create, target_is_zero, target_opts, bitmaps, skip_broken, salvage, unordered, offload, has_sparse, has_options;
+    bool compress, no_create, target_is_zero, target_opts, bitmaps, skip_broken, salvage, unordered,
+        offload, has_sparse, has_options;
     uint64_t sparse, rate;
     unsigned workers;
     ImgPipe from, to; /* "-" */
@@ -43,8 +44,9 @@ static bool workers(Img *img, const char *text, unsigned *value, int *status)
         *value = (unsigned)n;
         return true;
     }
-    *status = img_misused(img, "Invalid number of coroutines. Allowed number of coroutines is between 1 and %d",
-                          MOST_WORKERS);
+    *status = img_misused(
+        img, "Invalid number of coroutines. Allowed number of coroutines is between 1 and %d",
+        MOST_WORKERS);
     return false;
 }
 
@@ -69,9 +71,11 @@ static bool take(Img *img, Convert *o, int option, char **argv, int *status)
         if (!img_size(img, optarg, "buffer size for sparse output", &size))
             return false;
         if (size & (BLOCK_SECTOR - 1) || size > MOST_SPARSE) {
-            *status = img_misused(img, "Invalid buffer size for sparse output specified. Valid sizes are multiples of "
-                                  "%d up to %d. Select 0 to disable sparse detection (fully allocates output).",
-                                  (int)BLOCK_SECTOR, (int)MOST_SPARSE);
+            *status = img_misused(
+                img,
+                "Invalid buffer size for sparse output specified. Valid sizes are multiples of "
+                "%d up to %d. Select 0 to disable sparse detection (fully allocates output).",
+                (int)BLOCK_SECTOR, (int)MOST_SPARSE);
             return false;
         }
         /* zeroes are looked for in units of a power of two */
@@ -103,9 +107,11 @@ static int refuse(Img *img, const Convert *o)
     if (o->target_is_zero && !o->no_create)
         return img_misused(img, "--target-is-zero requires use of -n flag");
     if (o->target_is_zero && o->backing)
-        return img_misused(img, "Cannot use --target-is-zero when the destination image has a backing file");
+        return img_misused(
+            img, "Cannot use --target-is-zero when the destination image has a backing file");
     if (o->offload && (o->compress || o->has_sparse))
-        return img_misused(img, "Cannot enable copy offloading when %s is used", o->compress ? "-c" : "-S");
+        return img_misused(img, "Cannot enable copy offloading when %s is used",
+                           o->compress ? "-c" : "-S");
     if (o->offload && o->salvage)
         return img_misused(img, "Cannot use copy offloading in salvaging mode");
     if (o->skip_broken && !o->bitmaps)
@@ -113,13 +119,16 @@ static int refuse(Img *img, const Convert *o)
     if (o->has_options && o->no_create)
         return img_misused(img, "-o has no effect when skipping image creation");
     if (o->backing && o->n > 1)
-        return img_misused(img, "Having a backing file for the target makes no sense when concatenating multiple "
-                           "input images");
+        return img_misused(
+            img, "Having a backing file for the target makes no sense when concatenating multiple "
+                 "input images");
     if (img->compatible && o->backing && !o->backing_format && !o->no_create)
         return img_fail(img, "Use of backing file requires explicit backing format");
     if (o->backing_format && !o->backing)
-        return img_fail(img, "%s: error while converting %s: Backing format cannot be used without backing file",
-                        o->target, out);
+        return img_fail(
+            img,
+            "%s: error while converting %s: Backing format cannot be used without backing file",
+            o->target, out);
     if (o->c.cache && !block_cache_parse(o->c.cache, &flags, &writethrough, NULL))
         return img_fail(img, "Invalid cache option: %s", o->c.cache);
     /* what cannot be packed has no way of it to choose */
@@ -136,16 +145,19 @@ static int pipes(Img *img, Convert *o)
         if (strcmp(o->files[i], "-"))
             continue;
         if (o->n > 1 || o->snapshot || o->bitmaps)
-            return img_misused(img, "standard input cannot be joined with other images, and has no snapshots or "
-                               "bitmaps");
+            return img_misused(
+                img, "standard input cannot be joined with other images, and has no snapshots or "
+                     "bitmaps");
         if (!img_pipe_in(img, &o->from, &o->files[i], o->c.format))
             return IMG_FAILED;
         o->n -= o->from.is;
     }
     if (o->target_opts || strcmp(o->target, "-"))
         return 0;
-    if (strcmp(o->out_format, "raw") || o->compress || o->backing || o->no_create || o->bitmaps || o->has_options)
-        return img_misused(img, "standard output takes a plain disk: -O raw, without -c, -n, -B, -o or --bitmaps");
+    if (strcmp(o->out_format, "raw") || o->compress || o->backing || o->no_create || o->bitmaps ||
+        o->has_options)
+        return img_misused(
+            img, "standard output takes a plain disk: -O raw, without -c, -n, -B, -o or --bitmaps");
     o->target = "standard output";
     return img_pipe_out(img, &o->to) ? 0 : IMG_FAILED;
 }
@@ -157,7 +169,8 @@ static bool open_sources(Img *img, const Convert *o, ImgFile *sources)
     unsigned flags = BLOCK_OPEN_READ_ONLY | (o->c.share ? BLOCK_OPEN_FORCE_SHARE : 0);
 
     for (unsigned i = 0; i < o->n; i++)
-        if (!img_open_file(img, &sources[i], o->files[i], o->c.format, o->source_cache, flags, o->c.image_opts, 0))
+        if (!img_open_file(img, &sources[i], o->files[i], o->c.format, o->source_cache, flags,
+                           o->c.image_opts, 0))
             return false;
     if (!o->snapshot)
         return true;
@@ -179,8 +192,9 @@ static void set_text(struct json_object *o, const char *key, const char *value)
 static bool probe_backing(Img *img, const Convert *o, struct json_object *options)
 {
     g_autofree char *beside = block_name_beside(o->target, o->backing);
-    BlockNode *node = img_open(img, beside, NULL, NULL,
-                               BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
+    BlockNode *node =
+        img_open(img, beside, NULL, NULL,
+                 BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
 
     if (node)
         set_text(options, "backing_fmt", block_node_driver(node));
@@ -188,7 +202,8 @@ static bool probe_backing(Img *img, const Convert *o, struct json_object *option
     return node != NULL;
 }
 
-static bool make_target(Img *img, const Convert *o, struct json_object *options, uint64_t size, bool *made)
+static bool make_target(Img *img, const Convert *o, struct json_object *options, uint64_t size,
+                        bool *made)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, size);
@@ -210,13 +225,15 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
     }
     if (o->backing && !o->backing_format && !probe_backing(img, o, options))
         return false;
-    if (o->compress && (img_option_text(options, "encrypt.format") || img_option_text(options, "encryption"))) {
+    if (o->compress &&
+        (img_option_text(options, "encrypt.format") || img_option_text(options, "encryption"))) {
         img_fail(img, "Compression and encryption not supported at the same time");
         return false;
     }
     const char *prealloc = img_option_text(options, "preallocation");
     if (o->from.is && prealloc && strcmp(prealloc, "off")) {
-        img_fail(img, "preallocation=%s: how long standard input is is not known beforehand", prealloc);
+        img_fail(img, "preallocation=%s: how long standard input is is not known beforehand",
+                 prealloc);
         return false;
     }
     set_text(options, "size", bytes);
@@ -236,20 +253,23 @@ static bool make_target(Img *img, const Convert *o, struct json_object *options,
     return false;
 }
 
-static bool open_target(Img *img, const Convert *o, struct json_object *options, uint64_t size, ImgFile *target)
+static bool open_target(Img *img, const Convert *o, struct json_object *options, uint64_t size,
+                        ImgFile *target)
 {
     unsigned flags = BLOCK_OPEN_UNMAP | (o->backing ? 0 : BLOCK_OPEN_NO_BACKING);
     const char *cache = o->c.cache ? o->c.cache : "unsafe";
     g_autoptr(GError) error = NULL;
 
-    target->node = o->target_opts ? img_open(img, o->target, NULL, cache, flags, true)
-                                  : img_open_made(img, o->target, o->out_format, cache, flags, options);
+    target->node = o->target_opts
+                       ? img_open(img, o->target, NULL, cache, flags, true)
+                       : img_open_made(img, o->target, o->out_format, cache, flags, options);
     if (target->node)
         target->user = img_attach(img, target->node, BLOCK_PERM_RW);
     if (!target->user)
         return false; /* closed by the caller */
     if (o->bitmaps && !block_keeps_bitmaps(target->node)) {
-        img_fail(img, "Format driver '%s' does not support bitmaps", block_node_driver(target->node));
+        img_fail(img, "Format driver '%s' does not support bitmaps",
+                 block_node_driver(target->node));
         return false;
     }
     if (block_size(target->user) >= size)
@@ -279,11 +299,14 @@ static bool copy_bitmaps(Img *img, const Convert *o, BlockNode *from, BlockNode 
                 img_warn(img, "Skipping inconsistent bitmap '%s'", block_bitmap_name(b));
                 continue;
             }
-            img_fail(img, "Cannot copy inconsistent bitmap '%s'\nhint: --skip-broken-bitmaps, or img bitmap --remove",
+            img_fail(img,
+                     "Cannot copy inconsistent bitmap '%s'\nhint: --skip-broken-bitmaps, or img "
+                     "bitmap --remove",
                      block_bitmap_name(b));
             return false;
         }
-        BlockBitmap *copy = block_bitmap_add(to, block_bitmap_name(b), block_bitmap_granularity(b), true, &error);
+        BlockBitmap *copy =
+            block_bitmap_add(to, block_bitmap_name(b), block_bitmap_granularity(b), true, &error);
         bool ok = copy && block_bitmap_clear(copy, &error) && block_bitmap_merge(copy, b, &error) &&
                   block_bitmap_set_enabled(copy, block_bitmap_enabled(b), &error);
         if (!ok) {
@@ -306,24 +329,37 @@ static void bad(void *opaque, uint64_t offset, uint64_t bytes, int err)
 {
     const Img *img = opaque;
     if (!img->quiet)
-        img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset, g_strerror(err));
+        img_warn(opaque, "error while reading offset %" G_GUINT64_FORMAT ": %s", offset,
+                 g_strerror(err));
 }
 
 static int copy(Img *img, Convert *o, ImgFile *sources, ImgFile *target)
 {
     g_autofree BlockUser **users = g_new(BlockUser *, o->n);
     BlockProgress progress = {show, img};
-    BlockCopy job = {.sources = users, .n_sources = o->n, .target = target->user, .compress = o->compress,
-                     .salvage = o->salvage, .unordered = o->unordered, .sparse = o->sparse, .workers = o->workers,
-                     .rate = o->rate, .progress = &progress, .bad = bad, .opaque = img,
-                     .skip_depth = o->backing ? 1 : 0, .from = o->from.is ? &o->from.pipe : NULL,
-                     .to = o->to.is ? &o->to.pipe : NULL, .resize = o->from.is && !o->no_create};
+    BlockCopy job = {.sources = users,
+                     .n_sources = o->n,
+                     .target = target->user,
+                     .compress = o->compress,
+                     .salvage = o->salvage,
+                     .unordered = o->unordered,
+                     .sparse = o->sparse,
+                     .workers = o->workers,
+                     .rate = o->rate,
+                     .progress = &progress,
+                     .bad = bad,
+                     .opaque = img,
+                     .skip_depth = o->backing ? 1 : 0,
+                     .from = o->from.is ? &o->from.pipe : NULL,
+                     .to = o->to.is ? &o->to.pipe : NULL,
+                     .resize = o->from.is && !o->no_create};
     g_autoptr(GError) why = NULL;
 
     for (unsigned i = 0; i < o->n; i++)
         users[i] = sources[i].user;
-    job.target_is_zero = target->user &&
-                         (o->target_is_zero || (!o->no_create && !o->backing && block_zero_init(target->user)));
+    job.target_is_zero =
+        target->user &&
+        (o->target_is_zero || (!o->no_create && !o->backing && block_zero_init(target->user)));
     int r = block_copy(&job);
     why = job.why;
     if (!r)
@@ -334,10 +370,13 @@ static int copy(Img *img, Convert *o, ImgFile *sources, ImgFile *target)
         return img_fail(img, "output file is smaller than input file");
     bool end = job.reading ? o->from.is : o->to.is;
     return img_fail(img, "%serror while %s at byte %" G_GUINT64_FORMAT ": %s",
-                    !end ? "" : job.reading ? "standard input: " : "standard output: ",
+                    !end          ? ""
+                    : job.reading ? "standard input: "
+                                  : "standard output: ",
                     job.reading ? "reading" : "writing", job.where,
-                    why ? why->message : r == -ENOTSUP && o->compress ? "this format cannot be compressed"
-                                                                      : g_strerror(-r));
+                    why                            ? why->message
+                    : r == -ENOTSUP && o->compress ? "this format cannot be compressed"
+                                                   : g_strerror(-r));
 }
 
 static int run(Img *img, Convert *o, struct json_object *options)
@@ -362,7 +401,8 @@ static int run(Img *img, Convert *o, struct json_object *options)
             seen = made && !access(o->target, F_OK);
             status = copy(img, o, sources, &target);
         }
-        if (status == IMG_OK && o->bitmaps && o->n && !copy_bitmaps(img, o, sources[0].node, target.node))
+        if (status == IMG_OK && o->bitmaps && o->n &&
+            !copy_bitmaps(img, o, sources[0].node, target.node))
             status = IMG_FAILED;
     }
     int r = img_close(&target);
@@ -398,15 +438,21 @@ static int help(Img *img, const Convert *o, bool has_file)
 int img_convert(Img *img, int argc, char **argv)
 {
     static const struct option longs[] = {
-        IMG_LONG_COMMON, IMG_LONG_PROGRESS, {"source-image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS},
-        {"target-image-opts", no_argument, NULL, TARGET_IMAGE_OPTS}, {"salvage", no_argument, NULL, SALVAGE},
-        {"target-is-zero", no_argument, NULL, TARGET_IS_ZERO}, {"bitmaps", no_argument, NULL, BITMAPS},
-        {"skip-broken-bitmaps", no_argument, NULL, SKIP_BROKEN}, {NULL, 0, NULL, 0}};
+        IMG_LONG_COMMON,
+        IMG_LONG_PROGRESS,
+        {"source-image-opts", no_argument, NULL, IMG_OPT_IMAGE_OPTS},
+        {"target-image-opts", no_argument, NULL, TARGET_IMAGE_OPTS},
+        {"salvage", no_argument, NULL, SALVAGE},
+        {"target-is-zero", no_argument, NULL, TARGET_IS_ZERO},
+        {"bitmaps", no_argument, NULL, BITMAPS},
+        {"skip-broken-bitmaps", no_argument, NULL, SKIP_BROKEN},
+        {NULL, 0, NULL, 0}};
     g_autoptr(GPtrArray) lists = g_ptr_array_new();
     Convert o = {.lists = lists, .sparse = 4096};
     int option, status = IMG_FAILED;
 
-    while ((option = getopt_long(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:", longs, NULL)) !=
+           -1) {
         int took = img_common(img, &o.c, option, &status);
         if (took < 0)
             return status;

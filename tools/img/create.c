@@ -18,24 +18,28 @@ static void set_text(struct json_object *o, const char *key, const char *value)
 }
 
 /* Opens what it is to be based on, says its format if none was given, and gives its size. */
-static bool look_at_backing(Img *img, const char *file, struct json_object *options, bool unsafe, bool *has_size,
-                            uint64_t *size)
+static bool look_at_backing(Img *img, const char *file, struct json_object *options, bool unsafe,
+                            bool *has_size, uint64_t *size)
 {
-    const char *backing = text_of(options, "backing_file"), *format = text_of(options, "backing_fmt");
+    const char *backing = text_of(options, "backing_file"),
+               *format = text_of(options, "backing_fmt");
 
     if (!backing || !*backing || unsafe)
         return true;
     g_autofree char *beside = block_name_beside(file, backing);
     /* only whether it can be read matters here, not who else uses it */
-    BlockNode *node = img_open(img, beside, format, NULL, BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
+    BlockNode *node =
+        img_open(img, beside, format, NULL,
+                 BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_FORCE_SHARE | BLOCK_OPEN_NO_DATA, false);
     if (!node) {
         img_fail(img, "%s: Could not open backing image to determine size.", file);
         return false;
     }
     if (!format) {
         if (img->compatible) {
-            img_fail(img, "%s: Backing file specified without backing format\nDetected format of %s.", file,
-                     block_node_driver(node));
+            img_fail(img,
+                     "%s: Backing file specified without backing format\nDetected format of %s.",
+                     file, block_node_driver(node));
             block_node_unref(node);
             return false;
         }
@@ -55,8 +59,8 @@ static void announce(Img *img, const char *file, const char *format, struct json
     img_say(img, "Formatting '%s', fmt=%s%s\n", file, format, told);
 }
 
-static int make(Img *img, const char *file, const char *format, struct json_object *options, const char *size_text,
-                bool unsafe)
+static int make(Img *img, const char *file, const char *format, struct json_object *options,
+                const char *size_text, bool unsafe)
 {
     g_autoptr(GError) error = NULL;
     uint64_t size = 0;
@@ -79,7 +83,9 @@ static int make(Img *img, const char *file, const char *format, struct json_obje
     if (!backing && text_of(options, "backing_fmt"))
         return img_fail(img, "%s: Backing format cannot be used without backing file", file);
     if (backing && !strcmp(backing, file))
-        return img_fail(img, "%s: Error: Trying to create an image with the same filename as the backing file", file);
+        return img_fail(
+            img, "%s: Error: Trying to create an image with the same filename as the backing file",
+            file);
     if (!img_options_known(img, file, format, options))
         return img->compatible ? IMG_FAILED : IMG_MISUSED;
     if (!look_at_backing(img, file, options, unsafe, &has_size, &size))
@@ -132,8 +138,10 @@ int img_create(Img *img, int argc, char **argv)
         if (optind < argc)
             printf("Supported options:\n%s", text);
         else
-            printf("Supported %s options:\n%s%s", format, text, "\nThe protocol level may support further options.\nSpecify the target filename to include those "
-                 "options.\n");
+            printf("Supported %s options:\n%s%s", format, text,
+                   "\nThe protocol level may support further options.\nSpecify the target filename "
+                   "to include those "
+                   "options.\n");
         return IMG_OK;
     }
     if (optind == argc)

@@ -31,7 +31,8 @@ static bool operand(Img *img, Operands *o, const char *word, int *status)
         o->out = value;
     else if (n == 2 && !strncmp(word, "bs", n))
         return img_size(img, value, "bs", &o->bs) &&
-               ((o->bs && o->bs <= INT32_MAX) || (img_fail(img, "Invalid bs specified. Must be between 1 and 2147483647."), false));
+               ((o->bs && o->bs <= INT32_MAX) ||
+                (img_fail(img, "Invalid bs specified. Must be between 1 and 2147483647."), false));
     else if (n == 5 && !strncmp(word, "count", n))
         return o->has_count = true, img_size(img, value, "count", &o->count);
     else if (n == 4 && !strncmp(word, "skip", n))
@@ -69,7 +70,8 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
 
     if (!block_can_create(img->graph, out_format))
         return img_fail(img, "Unknown file format '%s'", out_format);
-    if (!img_open_file(img, &in, o->in, c->format, NULL, BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
+    if (!img_open_file(img, &in, o->in, c->format, NULL,
+                       BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
                        c->image_opts, 0))
         return IMG_FAILED;
     uint64_t size = block_size(in.user), bytes = size, skip = 0;
@@ -97,8 +99,9 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
         int r = copy(in.user, out.user, skip, bytes, o->bs), closed = img_close(&out);
         r = r ? r : closed;
         if (r) {
-            status = r == -ECANCELED ? img_fail(img, "interrupted; %s is not complete", o->out)
-                                     : img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
+            status = r == -ECANCELED
+                         ? img_fail(img, "interrupted; %s is not complete", o->out)
+                         : img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
             block_remove_file(o->out);
         }
     }

@@ -17,7 +17,8 @@ static uint64_t bitmap_bytes(BlockNode *node, uint64_t cluster, bool *any)
     for (unsigned i = 0; (b = block_bitmap_nth(node, i)); i++) {
         if (!block_bitmap_persistent(b) || block_bitmap_inconsistent(b))
             continue;
-        uint64_t grain = block_bitmap_granularity(b), bits = (block_node_size(node) + grain - 1) / grain;
+        uint64_t grain = block_bitmap_granularity(b),
+                 bits = (block_node_size(node) + grain - 1) / grain;
         uint64_t data = ((bits + 7) / 8 + cluster - 1) / cluster;
         bytes += (data + (data * 8 + cluster - 1) / cluster) * cluster;
         directory += (24 + strlen(block_bitmap_name(b)) + 7) & ~UINT64_C(7);
@@ -29,8 +30,9 @@ static uint64_t bitmap_bytes(BlockNode *node, uint64_t cluster, bool *any)
 static void print(Img *img, const BlockMeasure *m, bool json, bool bitmaps)
 {
     if (!json) {
-        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT "\n", m->required,
-               m->fully_allocated);
+        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT
+               "\n",
+               m->required, m->fully_allocated);
         if (bitmaps)
             printf("bitmaps size: %" G_GUINT64_FORMAT "\n", m->bitmaps);
         return;
@@ -39,13 +41,14 @@ static void print(Img *img, const BlockMeasure *m, bool json, bool bitmaps)
     if (bitmaps)
         json_object_object_add(o, "bitmaps", json_object_new_int64((int64_t)m->bitmaps));
     json_object_object_add(o, "required", json_object_new_int64((int64_t)m->required));
-    json_object_object_add(o, "fully-allocated", json_object_new_int64((int64_t)m->fully_allocated));
+    json_object_object_add(o, "fully-allocated",
+                           json_object_new_int64((int64_t)m->fully_allocated));
     img_print_json(img, o);
     json_object_put(o);
 }
 
-static int run(Img *img, const ImgCommon *c, const char *file, const char *out, struct json_object *options,
-               const char *snapshot)
+static int run(Img *img, const ImgCommon *c, const char *file, const char *out,
+               struct json_object *options, const char *snapshot)
 {
     g_autoptr(GError) error = NULL;
     ImgFile f = {NULL, NULL};
@@ -57,7 +60,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *out, 
     if (!img_options_known(img, NULL, out, options))
         return img_fail(img, "Invalid options for file format '%s'", out);
     if (file && !img_open_file(img, &f, file, c->format, NULL,
-                               BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0), c->image_opts, 0))
+                               BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
+                               c->image_opts, 0))
         return IMG_FAILED;
     if (snapshot && !img_snapshot_load(img, f.node, snapshot)) {
         img_close(&f);
@@ -85,7 +89,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *out, 
 int img_measure(Img *img, int argc, char **argv)
 {
     enum { SIZE = IMG_OPT_OWN };
-    static const struct option longs[] = {IMG_LONG_COMMON, {"size", required_argument, NULL, SIZE}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        IMG_LONG_COMMON, {"size", required_argument, NULL, SIZE}, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     g_autoptr(GPtrArray) lists = g_ptr_array_new();
     const char *out = "raw", *snapshot = NULL;

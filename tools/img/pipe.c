@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * "-": standard input and output as disks. A pipe can only be read once from its beginning to its end,
- * which is enough for a raw disk and for no other format.
+ * "-": standard input and output as disks. A pipe can only be read once from its beginning to its
+ * end, which is enough for a raw disk and for no other format.
  */
 #include "img.h"
 
@@ -17,8 +17,16 @@ static const char *guess(const uint8_t *first, size_t n)
     static const struct {
         const char *format, *magic;
         size_t len;
-    } all[] = {{"qcow2", "QFI\xfb", 4}, {"luks", "LUKS\xba\xbe", 6}, {"vmdk", "KDMV", 4}, {"vhdx", "vhdxfile", 8},
-               {"xz", "\xfd" "7zXZ", 5}, {"gzip", "\x1f\x8b", 2}, {"zstd", "\x28\xb5\x2f\xfd", 4}};
+    } all[] = {{"qcow2", "QFI\xfb", 4},
+               {"luks", "LUKS\xba\xbe", 6},
+               {"vmdk", "KDMV", 4},
+               {"vhdx", "vhdxfile", 8},
+               {"xz",
+                "\xfd"
+                "7zXZ",
+                5},
+               {"gzip", "\x1f\x8b", 2},
+               {"zstd", "\x28\xb5\x2f\xfd", 4}};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(all); i++)
         if (n >= all[i].len && !memcmp(first, all[i].magic, all[i].len))

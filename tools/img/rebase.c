@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img rebase: another backing file. With -u only the name changes; else what the old one shows and the
- * new one does not is written into the image first, so that nothing a reader sees changes.
+ * img rebase: another backing file. With -u only the name changes; else what the old one shows and
+ * the new one does not is written into the image first, so that nothing a reader sees changes.
  */
 #include "img.h"
 
@@ -27,8 +27,8 @@ static int read_short(BlockUser *user, uint64_t at, uint8_t *buf, uint64_t bytes
 }
 
 /* A stretch that the image has not itself: compared cluster by cluster. */
-static int settle(BlockUser *top, BlockUser *old, BlockUser *now, uint64_t at, uint64_t bytes, uint64_t cluster,
-                  uint8_t *a, uint8_t *b)
+static int settle(BlockUser *top, BlockUser *old, BlockUser *now, uint64_t at, uint64_t bytes,
+                  uint64_t cluster, uint8_t *a, uint8_t *b)
 {
     int r = 0;
 
@@ -110,11 +110,16 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
         if (!r && status == IMG_OK)
             r = block_flush(f.user);
         if (r)
-            status = r == -ECANCELED ? img_fail(img, "interrupted; %s shows what it did, over its old backing file", file)
-                                     : img_fail(img, "%s: %s", file, g_strerror(-r));
+            status =
+                r == -ECANCELED
+                    ? img_fail(img, "interrupted; %s shows what it did, over its old backing file",
+                               file)
+                    : img_fail(img, "%s: %s", file, g_strerror(-r));
     }
-    if (status == IMG_OK && !block_backing_record(f.node, none ? NULL : w->name, none ? NULL : format, &error))
-        status = img_fail(img, "Could not change the backing file to '%s': %s", w->name, error->message);
+    if (status == IMG_OK &&
+        !block_backing_record(f.node, none ? NULL : w->name, none ? NULL : format, &error))
+        status =
+            img_fail(img, "Could not change the backing file to '%s': %s", w->name, error->message);
     img_close(&now);
     r = img_close(&f);
     if (status == IMG_OK && r)
@@ -151,7 +156,9 @@ int img_rebase(Img *img, int argc, char **argv)
         return img_misused(img, "Must specify backing file (-b) or use unsafe mode (-u)");
     w.name = w.name ? w.name : "";
     if (img->compatible && *w.name && !w.format)
-        return img_fail(img, "Could not change the backing file to '%s': backing format must be specified", w.name);
+        return img_fail(
+            img, "Could not change the backing file to '%s': backing format must be specified",
+            w.name);
     if (w.format && !block_can_create(img->graph, w.format))
         return img_fail(img, "Invalid format name: '%s'", w.format);
     return run(img, &c, argv[optind], &w);

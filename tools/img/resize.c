@@ -17,7 +17,8 @@ static bool parse_prealloc(const char *text, BlockPrealloc *prealloc)
     return false;
 }
 
-static int run(Img *img, const ImgCommon *c, const char *file, const char *text, BlockPrealloc prealloc, bool shrink)
+static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
+               BlockPrealloc prealloc, bool shrink)
 {
     g_autoptr(GError) error = NULL;
     char sign = *text == '+' || *text == '-' ? *text++ : 0;
@@ -26,7 +27,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
 
     if (!img_size(img, text, "image size", &size))
         return IMG_FAILED;
-    if (!img_open_file(img, &f, file, c->format, NULL, BLOCK_OPEN_UNMAP, c->image_opts, BLOCK_PERM_RW))
+    if (!img_open_file(img, &f, file, c->format, NULL, BLOCK_OPEN_UNMAP, c->image_opts,
+                       BLOCK_PERM_RW))
         return IMG_FAILED;
     now = block_size(f.user);
     size = sign == '+' ? now + size : sign == '-' ? (size > now ? 0 : now - size) : size;
@@ -36,9 +38,13 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
     else if (size > BLOCK_MAX_SIZE)
         status = img_fail(img, "%s: larger than 8 EiB", file);
     else if (size < now && !shrink)
-        status = img_fail(img, "Use the --shrink option to perform a shrink operation.\n%s: warning: Shrinking an image "
-                          "will delete all data beyond the shrunken image's end. Before performing such an operation, "
-                          "make sure there is no important data there.", img->name);
+        status = img_fail(img,
+                          "Use the --shrink option to perform a shrink operation.\n%s: warning: "
+                          "Shrinking an image "
+                          "will delete all data beyond the shrunken image's end. Before performing "
+                          "such an operation, "
+                          "make sure there is no important data there.",
+                          img->name);
     else if (size == now && prealloc != BLOCK_PREALLOC_OFF)
         status = img_fail(img, "%s: nothing is added that could be preallocated", file);
     else if (!block_resize(f.user, size, prealloc, &error))
@@ -54,8 +60,10 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
 int img_resize(Img *img, int argc, char **argv)
 {
     enum { PREALLOCATION = IMG_OPT_OWN, SHRINK };
-    static const struct option longs[] = {IMG_LONG_COMMON, {"preallocation", required_argument, NULL, PREALLOCATION},
-                                          {"shrink", no_argument, NULL, SHRINK}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          {"preallocation", required_argument, NULL, PREALLOCATION},
+                                          {"shrink", no_argument, NULL, SHRINK},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     BlockPrealloc prealloc = BLOCK_PREALLOC_OFF;
     bool shrink = false;

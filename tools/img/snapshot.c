@@ -29,11 +29,13 @@ static int run(Img *img, const ImgCommon *c, const char *file, Action action, co
 {
     g_autoptr(GError) error = NULL;
     bool looks = action == LIST;
-    unsigned flags = (looks ? BLOCK_OPEN_READ_ONLY : BLOCK_OPEN_UNMAP) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
+    unsigned flags =
+        (looks ? BLOCK_OPEN_READ_ONLY : BLOCK_OPEN_UNMAP) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
     ImgFile f;
 
-    if (!img_open_file(img, &f, file, c->format, NULL, flags | (looks ? BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA : 0), c->image_opts,
-                       looks ? 0 : BLOCK_PERM_RW))
+    if (!img_open_file(img, &f, file, c->format, NULL,
+                       flags | (looks ? BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA : 0),
+                       c->image_opts, looks ? 0 : BLOCK_PERM_RW))
         return IMG_FAILED;
     bool ok = true;
     if (looks) {

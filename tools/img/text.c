@@ -35,14 +35,15 @@ static void print_one(const BlockSnapshot *s)
     if (s->icount >= 0)
         snprintf(icount, sizeof icount, "%" G_GINT64_FORMAT, s->icount);
     g_autofree char *vm_clock =
-        g_strdup_printf("%02d:%02d:%02d.%03d", (int)(clock / 3600), (int)(clock / 60 % 60), (int)(clock % 60),
-                        (int)(s->vm_clock_ns / 1000000 % 1000));
+        g_strdup_printf("%02d:%02d:%02d.%03d", (int)(clock / 3600), (int)(clock / 60 % 60),
+                        (int)(clock % 60), (int)(s->vm_clock_ns / 1000000 % 1000));
     printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, vm_clock, icount);
 }
 
 void img_print_snapshots(const GArray *list)
 {
-    printf("Snapshot list:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+    printf("Snapshot list:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE",
+           "VM CLOCK", "ICOUNT");
     for (unsigned i = 0; i < list->len; i++)
         print_one(&g_array_index(list, BlockSnapshot, i));
 }
@@ -92,7 +93,8 @@ static volatile sig_atomic_t hasty;
 
 static void on_usr1(int n) { asked = 1; }
 
-/* The first is heeded when it suits (some send it twice at once); one that is repeated later ends it. */
+/* The first is heeded when it suits (some send it twice at once); one that is repeated later ends
+ * it. */
 static void on_stop(int n)
 {
     if (!stop && !hasty) {
@@ -132,7 +134,8 @@ static double since(const struct timespec *begun)
 /* A line of an object; "size" is null while nobody knows it. */
 static void show_json(const Img *img)
 {
-    g_autofree char *size = img->total ? g_strdup_printf("%" G_GUINT64_FORMAT, img->total) : g_strdup("null");
+    g_autofree char *size =
+        img->total ? g_strdup_printf("%" G_GUINT64_FORMAT, img->total) : g_strdup("null");
 
     fprintf(stderr, "{\"transferred\": %" G_GUINT64_FORMAT ", \"size\": %s, \"elapsed\": %.3f, "
             "\"description\": \"%s\"}\n", img->done, size, img->shown_when, img->verb);

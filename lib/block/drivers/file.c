@@ -243,7 +243,8 @@ static const BlockProp create_props[] = {
     { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Create, nocow), .def = "off",
       .below = true, .help = "Turn off copy-on-write (valid only on btrfs)" },
     /* what space is asked for in is the file system's own affair */
-    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Create, extent_size_hint),
+    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Create,
+      extent_size_hint),
       .below = true, .help = "Extent size hint for the image file, 0 to disable" },
     { 0 }
 };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying disks. Workers take pieces in order, read (and pack) them at the same time, and write them
- * each in its turn, so that a copy comes out the same whenever it is made; without an order each
- * writes when it is ready. Holes are never read, and zeroes that are long enough are never written.
- * Out of a pipe workers take what comes, in turn too; the target grows ahead of it, in large steps.
+ * Copying disks. Workers take pieces in order, read (and pack) them at the same time, and write
+ * them each in its turn, so that a copy comes out the same whenever it is made; without an order
+ * each writes when it is ready. Holes are never read, and zeroes that are long enough are never
+ * written. Out of a pipe workers take what comes, in turn too; the target grows ahead of it, in
+ * large steps.
  */
 #include "block/jobs/jobs.h"
 
@@ -98,7 +99,10 @@ static int next(Copy *c, Piece *p)
         }
         BlockExtent *e = &c->extents[c->i];
         uint64_t n = e->bytes;
-        *p = (Piece){ .source = source, .from = e->offset, .to = c->base + e->offset, .kind = kind_of(c->job, e) };
+        *p = (Piece){ .source = source,
+                      .from = e->offset,
+                      .to = c->base + e->offset,
+                      .kind = kind_of(c->job, e) };
         if (c->job->compress && p->kind == NOTHING) {
             /* of what is skipped, whole units: the rest is packed with what follows */
             uint64_t over = (p->to + n) & (c->unit - 1);
@@ -171,7 +175,9 @@ static int next_piped(Copy *c, Piece *p, uint8_t *buf)
     size_t got = 0;
 
     pthread_mutex_lock(&c->pipe);
-    int r = c->ended ? 0 : !going(c) ? -ECANCELED : copy_pipe_read(c->job->from, buf, PIECE, &got, going, c);
+    int r = c->ended    ? 0
+            : !going(c) ? -ECANCELED
+                        : copy_pipe_read(c->job->from, buf, PIECE, &got, going, c);
     c->ended = c->ended || r || got < PIECE;
     if (!r && got) {
         *p = (Piece){ .to = c->at, .bytes = (got + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR,
@@ -284,7 +290,8 @@ static int write_out(Copy *c, const Piece *p, uint8_t *buf)
     return r;
 }
 
-/* The target as long as the pipe's disk: exactly when its end is known, and meanwhile ahead of it. */
+/* The target as long as the pipe's disk: exactly when its end is known, and meanwhile ahead of it.
+ */
 static int make_room(Copy *c, uint64_t end, bool last)
 {
     enum { LEAST = 64 << 20 };
@@ -296,7 +303,8 @@ static int make_room(Copy *c, uint64_t end, bool last)
         return end > block_size(target) ? -EFBIG : 0;
     if (!last && end < block_size(target))
         return 0;
-    if (!last && block_resize(target, end + MAX(LEAST, end / 8 / PIECE * PIECE), BLOCK_PREALLOC_OFF, NULL))
+    if (!last &&
+        block_resize(target, end + MAX(LEAST, end / 8 / PIECE * PIECE), BLOCK_PREALLOC_OFF, NULL))
         return 0;
     return block_resize(target, end, BLOCK_PREALLOC_OFF, &c->job->why) ? 0 : -EIO;
 }
@@ -332,7 +340,8 @@ static void pack_piece(Copy *c, const Piece *p, const uint8_t *buf, uint8_t *pac
     }
 }
 
-static int write_packed(Copy *c, const Piece *p, const uint8_t *buf, const uint8_t *packed, const Unit *units)
+static int write_packed(Copy *c, const Piece *p, const uint8_t *buf, const uint8_t *packed,
+                        const Unit *units)
 {
     BlockUser *target = c->job->target;
     int r = 0;
@@ -360,7 +369,8 @@ static bool my_turn(Copy *c, const Piece *p)
     return go;
 }
 
-/* Waits until what is done may be done, a while at a time. With the lock, so that the others wait too. */
+/* Waits until what is done may be done, a while at a time. With the lock, so that the others wait
+ * too. */
 static void keep_rate(Copy *c)
 {
     const double step = 0.1, due = (double)c->done / (double)c->job->rate;
@@ -368,7 +378,8 @@ static void keep_rate(Copy *c)
 
     do {
         clock_gettime(CLOCK_MONOTONIC, &now);
-        double left = due - (double)(now.tv_sec - c->begin.tv_sec) - (double)(now.tv_nsec - c->begin.tv_nsec) / 1e9;
+        double left = due - (double)(now.tv_sec - c->begin.tv_sec) -
+                      (double)(now.tv_nsec - c->begin.tv_nsec) / 1e9;
         if (left <= 0)
             break;
         g_usleep((gulong)(MIN(left, step) * 1e6));
@@ -424,7 +435,8 @@ static void do_piece(Copy *c, const Piece *p, uint8_t *buf, uint8_t *packed, Uni
 static void *work(void *opaque)
 {
     Copy *c = opaque;
-    uint8_t *buf = aligned_alloc(4096, PIECE), *packed = c->job->compress ? malloc(PIECE + 2 * c->unit) : NULL;
+    uint8_t *buf = aligned_alloc(4096, PIECE),
+            *packed = c->job->compress ? malloc(PIECE + 2 * c->unit) : NULL;
     Unit *units = c->job->compress ? calloc(PIECE / c->unit + 2, sizeof *units) : NULL;
     int r = buf && (!c->job->compress || (packed && units)) ? 1 : -ENOMEM;
 

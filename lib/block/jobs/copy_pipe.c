@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ends of a copy that are pipes. A pipe is waited for with poll, a while at a time, so that whoever
- * asks the job to stop is heard though nothing comes. Where zeroes go to a file that its owner opened
- * for us, they are left out as holes.
+ * The ends of a copy that are pipes. A pipe is waited for with poll, a while at a time, so that
+ * whoever asks the job to stop is heard though nothing comes. Where zeroes go to a file that its
+ * owner opened for us, they are left out as holes.
  */
 #include "block/jobs/copy_priv.h"
 
@@ -31,7 +31,8 @@ static int await(int fd, short events, bool (*go)(void *opaque), void *opaque)
     }
 }
 
-int copy_pipe_read(BlockPipe *pipe, uint8_t *buf, size_t len, size_t *got, bool (*go)(void *opaque), void *opaque)
+int copy_pipe_read(BlockPipe *pipe, uint8_t *buf, size_t len, size_t *got, bool (*go)(void *opaque),
+                   void *opaque)
 {
     for (*got = 0; *got < len;) {
         if (pipe->n_lead) {
@@ -55,7 +56,8 @@ int copy_pipe_read(BlockPipe *pipe, uint8_t *buf, size_t len, size_t *got, bool 
     return 0;
 }
 
-int copy_pipe_write(BlockPipe *pipe, const uint8_t *buf, size_t len, bool (*go)(void *opaque), void *opaque)
+int copy_pipe_write(BlockPipe *pipe, const uint8_t *buf, size_t len, bool (*go)(void *opaque),
+                    void *opaque)
 {
     while (len) {
         int r = await(pipe->fd, POLLOUT, go, opaque);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Compressed clusters: raw deflate with a window of 4 KiB, or one zstd frame. What is unpacked must
- * fill its cluster; what follows it in the sector is not looked at. The window is what readers of the
- * format declare, so no cluster is packed with a larger one, though most would take it. Compressors
- * with their tables are kept between clusters: to make one costs as much as a tenth of its work.
+ * fill its cluster; what follows it in the sector is not looked at. The window is what readers of
+ * the format declare, so no cluster is packed with a larger one, though most would take it.
+ * Compressors with their tables are kept between clusters: to make one costs as much as a tenth of
+ * its work.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -60,9 +61,9 @@ void qcow2_packers_clear(Qcow2Packers *all)
 
 /*
  * Whether bytes are as evenly spread as those of noise (encrypted or packed before), by the sum of
- * squares of their counts: 255 +- 23 for noise once it is scaled. Then Huffman codes win nothing; and
- * were there repetitions to win by, their bytes would be counted twice and the sum be larger. A sum
- * that is too small is a pattern.
+ * squares of their counts: 255 +- 23 for noise once it is scaled. Then Huffman codes win nothing;
+ * and were there repetitions to win by, their bytes would be counted twice and the sum be larger. A
+ * sum that is too small is a pattern.
  */
 static bool is_noise(const uint8_t *in, size_t len)
 {
@@ -87,10 +88,11 @@ static bool is_noise(const uint8_t *in, size_t len)
 
 static size_t pack_zlib(z_stream *z, const void *in, size_t len, void *out, size_t room)
 {
-    if (!z->state && deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (!z->state &&
+        deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return 0;
-    /* the search of level 6 but for the length of its chains: half a percent of size for a quarter of
-     * the time */
+    /* the search of level 6 but for the length of its chains: half a percent of size for a quarter
+     * of the time */
     if (deflateReset(z) != Z_OK || deflateTune(z, 8, 16, 128, 32) != Z_OK)
         return 0;
     z->next_in = (Bytef *)(uintptr_t)in;
@@ -104,18 +106,21 @@ static size_t pack_zstd(Qcow2Packer *p, const void *in, size_t len, void *out, s
 {
     if (!p->compress)
         p->compress = ZSTD_createCCtx();
-    size_t n = p->compress ? ZSTD_compressCCtx(p->compress, out, room, in, len, ZSTD_CLEVEL_DEFAULT) : 0;
+    size_t n =
+        p->compress ? ZSTD_compressCCtx(p->compress, out, room, in, len, ZSTD_CLEVEL_DEFAULT) : 0;
     return ZSTD_isError(n) ? 0 : n;
 }
 
-size_t qcow2_pack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out, size_t room)
+size_t qcow2_pack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out,
+                  size_t room)
 {
     if (how == QCOW2_ZLIB && is_noise(in, len))
         return 0;
     Qcow2Packer *p = take(all);
     if (!p)
         return 0;
-    size_t n = how == QCOW2_ZLIB ? pack_zlib(&p->deflate, in, len, out, room) : pack_zstd(p, in, len, out, room);
+    size_t n = how == QCOW2_ZLIB ? pack_zlib(&p->deflate, in, len, out, room)
+                                 : pack_zstd(p, in, len, out, room);
     give(all, p);
     return n;
 }
@@ -149,7 +154,8 @@ static bool unpack_zstd(Qcow2Packer *p, const void *in, size_t len, void *out, s
     return to.pos == to.size && !ZSTD_isError(r);
 }
 
-bool qcow2_unpack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out, size_t out_len)
+bool qcow2_unpack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out,
+                  size_t out_len)
 {
     Qcow2Packer *p = take(all);
 

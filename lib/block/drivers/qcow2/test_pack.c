@@ -57,7 +57,10 @@ static bool strict_unpack(const uint8_t *in, size_t n, uint8_t *out, size_t len)
 
 static size_t level_6(const uint8_t *in, uint8_t *out)
 {
-    z_stream z = { .next_in = (Bytef *)(uintptr_t)in, .avail_in = CLUSTER, .next_out = out, .avail_out = CLUSTER };
+    z_stream z = { .next_in = (Bytef *)(uintptr_t)in,
+                   .avail_in = CLUSTER,
+                   .next_out = out,
+                   .avail_out = CLUSTER };
 
     g_assert_cmpint(deflateInit2(&z, 6, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY), ==, Z_OK);
     size_t n = deflate(&z, Z_FINISH) == Z_STREAM_END ? z.total_out : CLUSTER;
@@ -75,7 +78,8 @@ static void *pack_many(void *opaque)
 {
     Shared *s = opaque;
     uint32_t seed = (uint32_t)__atomic_add_fetch(&s->seed, 1000, __ATOMIC_RELAXED);
-    uint8_t *in = malloc(CLUSTER), *out = malloc(CLUSTER), *back = malloc(CLUSTER), *other = malloc(CLUSTER);
+    uint8_t *in = malloc(CLUSTER), *out = malloc(CLUSTER), *back = malloc(CLUSTER),
+            *other = malloc(CLUSTER);
     size_t ours = 0, theirs = 0;
 
     for (unsigned i = 0; i < 40; i++) {
