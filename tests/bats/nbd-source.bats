@@ -143,3 +143,19 @@ stop() { kill "$(cat "$1.pid")"; wait_for test ! -e "/proc/$(cat "$1.pid")"; rm 
     qemu-img compare -q d.raw top.qcow2
     img info "$uri" | grep -q 'file format: qcow2'
 }
+
+@test "a command in brackets stands for the disk it serves" {
+    img convert -f raw -O raw [ nbdkit file d.raw ] out.raw
+    cmp d.raw out.raw
+    img convert -f raw -O qcow2 d.raw d.qcow2
+    img compare d.raw [ nbd -r -f qcow2 d.qcow2 ]
+    img info --output=json [ qemu-nbd -r -f raw d.qcow2 ] | grep -q '"format": "qcow2"'
+    img convert -n -f raw -O raw d.raw [ nbdkit memory 8M ]
+    run img info [ /nonexistent/server ]
+    [ "$status" -eq 1 ]
+    [[ $output == *"/nonexistent/server: No such file"* ]]
+    run img info [ nbdkit
+    [ "$status" -eq 2 ]
+    [[ $output == *"a ] is missing"* ]]
+    ! pgrep -f "nbdkit file $PWD" || false
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img bench: how long a disk takes for a number of requests, DEPTH of them in flight. One thread keeps
- * them going: completions, which come on any thread, hand a request back to it.
+ * img bench: how long a disk takes for a number of requests, DEPTH of them in flight. One thread
+ * keeps them going: completions, which come on any thread, hand a request back to it.
  */
 #include "img.h"
 
@@ -74,7 +74,10 @@ static Slot *take(Bench *b, bool drained)
 
 static void start(Bench *b, Slot *slot, bool flush)
 {
-    slot->req = (BlockRequest){.op = flush ? BLOCK_FLUSH : b->write ? BLOCK_WRITE : BLOCK_READ, .done = finish,
+    slot->req = (BlockRequest){.op = flush      ? BLOCK_FLUSH
+                                     : b->write ? BLOCK_WRITE
+                                                : BLOCK_READ,
+                               .done = finish,
                                .opaque = slot};
     if (!flush) {
         slot->req.offset = b->offset;
@@ -122,8 +125,9 @@ static int measure(Img *img, Bench *b)
     int r;
 
     if (!memory)
-        return img_fail(img, "no memory for %" G_GUINT64_FORMAT " buffers of %" G_GUINT64_FORMAT " bytes", b->depth,
-                        b->bytes);
+        return img_fail(
+            img, "no memory for %" G_GUINT64_FORMAT " buffers of %" G_GUINT64_FORMAT " bytes",
+            b->depth, b->bytes);
     memset(memory, b->write ? (int)b->pattern : 0, b->bytes * b->depth);
     b->slots = g_new0(Slot, b->depth);
     pthread_mutex_init(&b->lock, NULL);
@@ -134,8 +138,10 @@ static int measure(Img *img, Bench *b)
         b->slots[i].next = b->idle;
         b->idle = &b->slots[i];
     }
-    img_say(img, "Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT " bytes each, %" G_GUINT64_FORMAT
-            " in parallel (starting at offset %" G_GUINT64_FORMAT ", step size %" G_GUINT64_FORMAT ")\n",
+    img_say(img,
+            "Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT
+            " bytes each, %" G_GUINT64_FORMAT " in parallel (starting at offset %" G_GUINT64_FORMAT
+            ", step size %" G_GUINT64_FORMAT ")\n",
             b->count, b->write ? "write" : "read", b->bytes, b->depth, b->offset, b->step);
     if (b->flush_interval)
         img_say(img, "Sending flush every %" G_GUINT64_FORMAT " requests\n", b->flush_interval);
@@ -144,7 +150,8 @@ static int measure(Img *img, Bench *b)
     clock_gettime(CLOCK_MONOTONIC, &after);
     if (!r)
         img_say(img, "Run completed in %3.3f seconds.\n",
-                (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9);
+                (double)(after.tv_sec - before.tv_sec) +
+                    (double)(after.tv_nsec - before.tv_nsec) / 1e9);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
     g_free(b->slots);
@@ -154,7 +161,8 @@ static int measure(Img *img, Bench *b)
 
 /* ---- options -------------------------------------------------------------- */
 
-static bool number(Img *img, const char *text, const char *what, uint64_t least, uint64_t most, uint64_t *value)
+static bool number(Img *img, const char *text, const char *what, uint64_t least, uint64_t most,
+                   uint64_t *value)
 {
     g_autoptr(GError) error = NULL;
 
@@ -183,9 +191,10 @@ static bool option_taken(Img *img, Bench *b, int option, bool *known)
     case 'n': b->aio = "native"; return true;
     case 'o': return img_size(img, optarg, "offset", &b->offset);
     case 's': return img_size(img, optarg, "buffer size", &b->bytes);
-    case 'S': return img_size(img, optarg, "step size", &b->step);
+    case 'S': return img_size(img, optarg, "step_size", &b->step);
     case 'w': b->write = true; return true;
-    case FLUSH_INTERVAL: return number(img, optarg, "flush interval", 0, INT32_MAX, &b->flush_interval);
+    case FLUSH_INTERVAL:
+        return number(img, optarg, "flush interval", 0, INT32_MAX, &b->flush_interval);
     case NO_DRAIN: b->no_drain = true; return true;
     case PATTERN: return number(img, optarg, "pattern byte", 0, 255, &b->pattern);
     default: *known = false; return true;
@@ -209,18 +218,21 @@ static bool consistent(Img *img, const Bench *b)
 static char *with_aio(Img *img, const char *name, const ImgCommon *c, const char *aio)
 {
     g_autoptr(GError) error = NULL;
-    struct json_object *tree = c->image_opts ? block_options_parse(name, "driver", &error)
-                                             : block_image_options(img->graph, name, c->format, &error);
+    struct json_object *tree = c->image_opts
+                                   ? block_options_parse(name, "driver", &error)
+                                   : block_image_options(img->graph, name, c->format, &error);
     struct json_object *at = tree, *file;
 
     if (!tree) {
         img_error(img, g_steal_pointer(&error));
         return NULL;
     }
-    while (json_object_object_get_ex(at, "file", &file) && json_object_is_type(file, json_type_object))
+    while (json_object_object_get_ex(at, "file", &file) &&
+           json_object_is_type(file, json_type_object))
         at = file;
     json_object_object_add(at, "aio", json_object_new_string(aio));
-    char *text = g_strconcat("json:", json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PLAIN), NULL);
+    char *text =
+        g_strconcat("json:", json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PLAIN), NULL);
     json_object_put(tree);
     return text;
 }
@@ -228,7 +240,8 @@ static char *with_aio(Img *img, const char *name, const ImgCommon *c, const char
 static int open_and_measure(Img *img, Bench *b, const ImgCommon *c, const char *name)
 {
     ImgFile f;
-    unsigned flags = (b->write ? 0 : BLOCK_OPEN_READ_ONLY) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
+    unsigned flags =
+        (b->write ? 0 : BLOCK_OPEN_READ_ONLY) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
     g_autofree char *named = b->aio ? with_aio(img, name, c, b->aio) : NULL;
     int status = IMG_FAILED;
 
@@ -240,8 +253,10 @@ static int open_and_measure(Img *img, Bench *b, const ImgCommon *c, const char *
     b->user = f.user;
     b->size = block_size(f.user);
     if (b->bytes > b->size || b->offset > b->size - b->bytes)
-        img_fail(img, "%s: requests of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " do not fit into %"
-                 G_GUINT64_FORMAT " bytes", name, b->bytes, b->offset, b->size);
+        img_fail(img,
+                 "%s: requests of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
+                 " do not fit into %" G_GUINT64_FORMAT " bytes",
+                 name, b->bytes, b->offset, b->size);
     else
         status = measure(img, b);
     int r = img_close(&f);
@@ -250,13 +265,18 @@ static int open_and_measure(Img *img, Bench *b, const ImgCommon *c, const char *
 
 int img_bench(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {"flush-interval", required_argument, NULL, FLUSH_INTERVAL},
-                                          {"no-drain", no_argument, NULL, NO_DRAIN},
-                                          {"pattern", required_argument, NULL, PATTERN}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        IMG_LONG_COMMON,
+        {"flush-interval", required_argument, NULL, FLUSH_INTERVAL},
+        {"no-drain", no_argument, NULL, NO_DRAIN},
+        {"pattern", required_argument, NULL, PATTERN},
+        {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     Bench b = {.count = 75000, .depth = 64, .bytes = 4096};
+    g_autoptr(GError) error = NULL;
     int option, status;
-    bool known;
+    bool known, writethrough;
+    unsigned flags = 0;
 
     while ((option = getopt_long(argc, argv, ":hc:d:f:i:no:qs:S:t:wU", longs, NULL)) != -1) {
         int took = img_common(img, &c, option, &status);
@@ -267,10 +287,18 @@ int img_bench(Img *img, int argc, char **argv)
         if (!option_taken(img, &b, option, &known))
             return IMG_FAILED;
         if (!known)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");
+    if (c.cache && !block_cache_parse(c.cache, &flags, &writethrough, &error))
+        return img_fail(img, "Invalid cache mode");
+    if (b.aio && !strcmp(b.aio, "native") && !(flags & BLOCK_OPEN_DIRECT))
+        return img_fail(
+            img,
+            "Could not open '%s': aio=native was specified, but it requires cache.direct=on, which "
+            "was not specified.",
+            argv[optind]);
     if (!b.step)
         b.step = b.bytes;
     if (!consistent(img, &b))

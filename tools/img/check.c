@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img check. Exit status: 0 sound, or all was mended; 1 it could not be checked; 2 corrupt; 3 leaks;
- * 63 the format has nothing to check.
+ * img check. Exit status: 0 sound, or all was mended; 1 it could not be checked; 2 corrupt; 3
+ * leaks; 63 the format has nothing to check.
  */
 #include "img.h"
 
@@ -58,17 +58,23 @@ static void print_human(const BlockCheck *r)
         printf("No errors were found on the image.\n");
     } else {
         if (r->corruptions)
-            printf("\n%" PRIu64 " errors were found on the image.\nData may be corrupted, or further writes to the image "
-                   "may corrupt it.\n", r->corruptions);
+            printf("\n%" PRIu64 " errors were found on the image.\nData may be corrupted, or "
+                                "further writes to the image "
+                   "may corrupt it.\n",
+                   r->corruptions);
         if (r->leaks)
-            printf("\n%" PRIu64 " leaked clusters were found on the image.\nThis means waste of disk space, but no harm to "
-                   "data.\n", r->leaks);
+            printf("\n%" PRIu64 " leaked clusters were found on the image.\nThis means waste of "
+                                "disk space, but no harm to "
+                   "data.\n",
+                   r->leaks);
         if (r->errors)
             printf("\n%" PRIu64 " internal errors have occurred during the check.\n", r->errors);
     }
     if (r->total_clusters && r->allocated_clusters)
-        printf("%" PRIu64 "/%" PRIu64 " = %0.2f%% allocated, %0.2f%% fragmented, %0.2f%% compressed clusters\n",
-               r->allocated_clusters, r->total_clusters, (double)r->allocated_clusters * 100 / (double)r->total_clusters,
+        printf("%" PRIu64 "/%" PRIu64
+               " = %0.2f%% allocated, %0.2f%% fragmented, %0.2f%% compressed clusters\n",
+               r->allocated_clusters, r->total_clusters,
+               (double)r->allocated_clusters * 100 / (double)r->total_clusters,
                (double)r->fragmented_clusters * 100 / (double)r->allocated_clusters,
                (double)r->compressed_clusters * 100 / (double)r->allocated_clusters);
     if (r->end_offset)
@@ -81,8 +87,10 @@ static bool again(Img *img, bool json, ImgFile *f, BlockCheck *r, GError **error
     BlockCheck second;
 
     if (!json && !img->quiet)
-        printf("The following inconsistencies were found and repaired:\n\n    %" PRIu64 " leaked clusters\n    %" PRIu64
-               " corruptions\n\nDouble checking the fixed image now...\n", r->leaks_fixed, r->corruptions_fixed);
+        printf("The following inconsistencies were found and repaired:\n\n    %" PRIu64
+               " leaked clusters\n    %" PRIu64
+               " corruptions\n\nDouble checking the fixed image now...\n",
+               r->leaks_fixed, r->corruptions_fixed);
     if (!block_check(f->node, 0, &second, tell, img, error))
         return false;
     second.leaks_fixed = r->leaks_fixed;
@@ -94,12 +102,13 @@ static bool again(Img *img, bool json, ImgFile *f, BlockCheck *r, GError **error
 static int run(Img *img, const ImgCommon *c, const char *file, const char *cache, unsigned fix)
 {
     g_autoptr(GError) error = NULL;
-    unsigned flags = BLOCK_OPEN_CHECK | BLOCK_OPEN_NO_BACKING | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0) |
-                     (fix ? 0 : BLOCK_OPEN_READ_ONLY);
+    unsigned flags = BLOCK_OPEN_CHECK | BLOCK_OPEN_NO_BACKING |
+                     (c->share ? BLOCK_OPEN_FORCE_SHARE : 0) | (fix ? 0 : BLOCK_OPEN_READ_ONLY);
     BlockCheck r;
     ImgFile f;
 
-    if (!img_open_file(img, &f, file, c->format, cache, flags, c->image_opts, fix ? BLOCK_PERM_RW : 0))
+    if (!img_open_file(img, &f, file, c->format, cache, flags, c->image_opts,
+                       fix ? BLOCK_PERM_RW : 0))
         return IMG_FAILED;
     const char *format = block_node_driver(f.node);
     if (!block_can_check(f.node)) {
@@ -124,8 +133,10 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *cache
 
 int img_check(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {"format", required_argument, NULL, 'f'},
-                                          {"repair", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          {"format", required_argument, NULL, 'f'},
+                                          {"repair", required_argument, NULL, 'r'},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     const char *cache = NULL;
     unsigned fix = 0;
@@ -144,9 +155,10 @@ int img_check(Img *img, int argc, char **argv)
         else if (option == 'r' && !strcmp(optarg, "all"))
             fix = BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS;
         else if (option == 'r')
-            return img_misused(img, "-r expects leaks or all; got '%s'", optarg);
+            return img_misused(img, "Unknown option value for -r (expecting 'leaks' or 'all'): %s",
+                               optarg);
         else
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");

@@ -3,8 +3,11 @@
 #include "img.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -31,7 +34,8 @@ int img_fail(Img *img, const char *fmt, ...)
 
 int img_error(Img *img, GError *error)
 {
-    int status = error && error->code == BASE_ERROR_USAGE && !img->compatible ? IMG_MISUSED : IMG_FAILED;
+    int status =
+        error && error->code == BASE_ERROR_USAGE && !img->compatible ? IMG_MISUSED : IMG_FAILED;
     img_fail(img, "%s", error ? error->message : "no reason given");
     g_clear_error(&error);
     return status;
@@ -43,8 +47,9 @@ int img_misused(Img *img, const char *fmt, ...)
     va_start(ap, fmt);
     print(img, "", fmt, ap);
     va_end(ap);
-    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, img->verb ? img->verb : "",
-            img->verb ? " " : "");
+    bool verb = img->verb && !img->compatible;
+    fprintf(stderr, "Try '%s %s%s--help' for more information\n", img->name, verb ? img->verb : "",
+            verb ? " " : "");
     return img->compatible ? IMG_FAILED : IMG_MISUSED;
 }
 
@@ -102,6 +107,33 @@ static bool object(Img *img, const char *text, int *status)
     return false;
 }
 
+/* --progress: how it is shown, for programs that read it. */
+static bool progress(Img *img, const char *text, int *status)
+{
+    static const char *const words[] = {[IMG_PROGRESS_NONE] = "none", [IMG_PROGRESS_BAR] = "bar",
+                                        [IMG_PROGRESS_JSON] = "json"};
+    char *end;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (!words[i] || strcmp(words[i], text))
+            continue;
+        img->progress = (ImgProgress)i;
+        return true;
+    }
+    if (g_str_has_prefix(text, "fd:") && g_ascii_isdigit(text[3])) {
+        unsigned long fd = strtoul(text + 3, &end, 10);
+        if (!*end && fd <= INT_MAX && fcntl((int)fd, F_GETFD) >= 0) {
+            img->progress = IMG_PROGRESS_FD;
+            img->progress_fd = (int)fd;
+            return true;
+        }
+        *status = img_misused(img, "--progress=%s: there is no such open file descriptor", text);
+        return false;
+    }
+    *status = img_misused(img, "--progress=%s: it is none, bar, json or fd:N", text);
+    return false;
+}
+
 static int print_usage(Img *img)
 {
     static const struct {
@@ -113,8 +145,8 @@ static int print_usage(Img *img)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++)
         if (!strcmp(verbs[i].name, img->verb))
-            printf("usage: %s %s %s\n%s; img(1) has all options\n", img->name, img->verb, verbs[i].usage,
-                   verbs[i].summary);
+            printf("usage: %s %s %s\n%s; img(1) has all options\n", img->name, img->verb,
+                   verbs[i].usage, verbs[i].summary);
     return IMG_OK;
 }
 
@@ -126,7 +158,8 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
     case 't': c->cache = optarg; return 1;
     case 'U': c->share = true; return 1;
     case 'q': img->quiet = true; return 1;
-    case 'p': c->progress = true; return 1;
+    case 'p': img->progress = img->progress ? img->progress : IMG_PROGRESS_STDOUT; return 1;
+    case IMG_OPT_PROGRESS: return progress(img, optarg, status) ? 1 : -1;
     case IMG_OPT_IMAGE_OPTS: c->image_opts = true; return 1;
     case IMG_OPT_OBJECT:
         return object(img, optarg, status) ? 1 : -1;
@@ -140,13 +173,16 @@ int img_common(Img *img, ImgCommon *c, int option, int *status)
     }
 }
 
-int img_bad_option(Img *img, char **argv)
+int img_bad_option(Img *img, int option, char **argv)
 {
     const char *word = argv[optind - 1];
-    if (optopt && optopt < 128)
-        return img_misused(img, "%s: '-%c'", word && word[0] == '-' && strchr(word, optopt) && optind > 1
-                           ? "unrecognized option or missing argument" : "missing argument for option", optopt);
-    return img_misused(img, "unrecognized option or missing argument '%s'", word);
+    char letter[] = {'-', (char)optopt, 0};
+
+    /* a long option has no letter, or stands for one and was spelt out */
+    if (optopt && optopt < 128 && !g_str_has_prefix(word, "--"))
+        word = letter;
+    return option == ':' ? img_misused(img, "missing argument for option '%s'", word)
+                         : img_misused(img, "unrecognized option '%s'", word);
 }
 
 /* Later words replace earlier ones; "encrypt.a" and "encrypt.b" of two lists go together. */
@@ -155,7 +191,8 @@ static void merge(struct json_object *into, struct json_object *from)
     struct json_object *there;
 
     json_object_object_foreach(from, key, value) {
-        if (json_object_is_type(value, json_type_object) && json_object_object_get_ex(into, key, &there) &&
+        if (json_object_is_type(value, json_type_object) &&
+            json_object_object_get_ex(into, key, &there) &&
             json_object_is_type(there, json_type_object))
             merge(there, value);
         else
@@ -214,7 +251,8 @@ bool img_options_known(Img *img, const char *file, const char *format, struct js
     for (unsigned i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
         if (strcmp(name, "size") && !block_create_knows(img->graph, format, name)) {
-            img_misused(img, "%s%sInvalid parameter '%s'", file ? file : "", file ? ": " : "", name);
+            img_misused(img, "%s%sInvalid parameter '%s'", file ? file : "", file ? ": " : "",
+                        name);
             return false;
         }
     }
@@ -224,8 +262,13 @@ bool img_options_known(Img *img, const char *file, const char *format, struct js
 bool img_size(Img *img, const char *text, const char *what, uint64_t *size)
 {
     g_autoptr(GError) error = NULL;
-    if (size_parse(text, size, &error) && *size <= INT64_MAX)
+    bool number = size_parse(text, size, &error);
+    if (number && *size <= INT64_MAX)
         return true;
+    if (number || (g_ascii_isdigit(*text) && strstr(error->message, "64 bits"))) {
+        img_fail(img, "Invalid %s specified. Must be between 0 and 9223372036854775807.", what);
+        return false;
+    }
     img_fail(img, "Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
     img_fail(img, "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
     return false;
@@ -239,14 +282,16 @@ static bool image_opts_tree(const char *text, struct json_object **tree, GError 
     return *tree != NULL;
 }
 
-BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache, unsigned flags, bool image_opts)
+BlockNode *img_open(Img *img, const char *name, const char *format, const char *cache,
+                    unsigned flags, bool image_opts)
 {
     g_autoptr(GError) error = NULL;
     BlockNode *node = NULL;
     bool writethrough;
 
     if (cache && !block_cache_parse(cache, &flags, &writethrough, &error)) {
-        img_fail(img, "Invalid cache option: %s", cache);
+        img_fail(img, "Invalid %scache option: %s", flags & BLOCK_OPEN_READ_ONLY ? "source " : "",
+                 cache);
         return NULL;
     }
     if (image_opts) {
@@ -269,14 +314,15 @@ BlockNode *img_open(Img *img, const char *name, const char *format, const char *
     return node;
 }
 
-BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache, unsigned flags,
-                         struct json_object *made_with)
+BlockNode *img_open_made(Img *img, const char *name, const char *format, const char *cache,
+                         unsigned flags, struct json_object *made_with)
 {
     static const char *const names[] = {"key-secret", "encrypt.key-secret", "encrypt.format"};
     g_autoptr(GError) error = NULL;
     struct json_object *tree = block_image_options(img->graph, name, format, &error);
     BlockNode *node = NULL;
-    bool writethrough, ok = tree && (!cache || block_cache_parse(cache, &flags, &writethrough, &error));
+    bool writethrough,
+        ok = tree && (!cache || block_cache_parse(cache, &flags, &writethrough, &error));
 
     for (unsigned i = 0; ok && i < G_N_ELEMENTS(names); i++) {
         const char *text = img_option_text(made_with, names[i]);
@@ -302,8 +348,8 @@ BlockUser *img_attach(Img *img, BlockNode *node, unsigned perm)
     return user;
 }
 
-bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache, unsigned flags,
-                   bool image_opts, unsigned perm)
+bool img_open_file(Img *img, ImgFile *file, const char *name, const char *format, const char *cache,
+                   unsigned flags, bool image_opts, unsigned perm)
 {
     *file = (ImgFile){NULL, NULL};
     file->node = img_open(img, name, format, cache, flags, image_opts);
@@ -320,4 +366,40 @@ int img_close(ImgFile *file)
     block_detach(g_steal_pointer(&file->user));
     block_node_unref(g_steal_pointer(&file->node));
     return r;
+}
+
+bool img_snapshot_load(Img *img, BlockNode *node, const char *which)
+{
+    g_autoptr(GError) error = NULL;
+    const char *id = NULL, *name = NULL;
+    struct json_object *parts = NULL;
+
+    if (g_str_has_prefix(which, "snapshot.")) {
+        parts = block_options_parse(which, NULL, &error);
+        id = parts ? img_option_text(parts, "snapshot.id") : NULL;
+        name = parts ? img_option_text(parts, "snapshot.name") : NULL;
+        if (!id && !name) {
+            img_fail(img, "Failed in parsing snapshot param '%s'", which);
+            json_object_put(parts);
+            return false;
+        }
+    }
+    bool ok = true;
+    if (id && name) {
+        /* both have to be those of one snapshot */
+        g_autoptr(GArray) list = block_snapshot_list(node, &error);
+        ok = false;
+        for (unsigned i = 0; list && i < list->len; i++) {
+            const BlockSnapshot *s = &g_array_index(list, BlockSnapshot, i);
+            ok = ok || (!strcmp(s->id, id) && !strcmp(s->name, name));
+        }
+        if (!ok)
+            img_fail(img, "Failed to load snapshot: Can't find snapshot");
+    }
+    if (ok && !block_snapshot_load(node, id ? id : name ? name : which, &error)) {
+        img_fail(img, "Failed to load snapshot: %s", error->message);
+        ok = false;
+    }
+    json_object_put(parts);
+    return ok;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img compare: whether two disks read the same. Exit status: 0 they do, 1 they do not, 2 and more: an
- * error (2 opening, 3 a second one, 4 reading). A longer one may end in zeroes, but not with -s.
+ * img compare: whether two disks read the same. Exit status: 0 they do, 1 they do not, 2 and more:
+ * an error (2 opening, 3 a second one, 4 reading). A longer one may end in zeroes, but not with -s.
  */
 #include "img.h"
 
@@ -10,6 +10,10 @@
 #include <string.h>
 
 enum { DIFFERENT = 1, OPENING = 2, METADATA = 3, READING = 4, STEP = 256 << 10 };
+enum {
+    ALLOCATION =
+        BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_DATA | BLOCK_EXTENT_ZERO | BLOCK_EXTENT_COMPRESSED
+};
 
 typedef struct {
     BlockUser *user;
@@ -113,19 +117,22 @@ static int compare(Img *img, Both *c)
         if (r)
             return img_fail(img, "Sector allocation test failed: %s", g_strerror(-r)), METADATA;
         n = fa & fb & BLOCK_EXTENT_ZERO ? whole : MIN(n, whole);
-        if (c->strict && at < common && ((fa ^ fb) & BLOCK_EXTENT_ALLOCATED)) {
+        /* also what is packed on one side: it has no place of its own there */
+        if (c->strict && at < common && ((fa ^ fb) & ALLOCATION)) {
             img_say(img, "Strict mode: Offset %" G_GUINT64_FORMAT " block status mismatch!\n", at);
             return DIFFERENT;
         }
         int64_t where = compare_some(c, at, n, fa, fb, &r);
         if (r)
-            return img_fail(img, "Error while reading offset %" G_GUINT64_FORMAT ": %s", at, g_strerror(-r)), READING;
+            return img_fail(img, "Error while reading offset %" G_GUINT64_FORMAT ": %s", at,
+                            g_strerror(-r)),
+                   READING;
         if (where >= 0) {
             img_say(img, "Content mismatch at offset %" G_GINT64_FORMAT "!\n",
                     where);
             return DIFFERENT;
         }
-        img_progress(img, 100 * (double)(at + n) / (double)end);
+        img_progress(img, at + n, end);
     }
     img_say(img, "Images are identical.\n");
     return IMG_OK;
@@ -133,7 +140,7 @@ static int compare(Img *img, Both *c)
 
 int img_compare(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     const char *second = NULL, *cache = NULL;
     ImgFile a, b = {NULL, NULL};
@@ -153,7 +160,7 @@ int img_compare(Img *img, int argc, char **argv)
         else if (option == 's')
             both.strict = true;
         else
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 2)
         return img_misused(img, "Expecting two image file names");
@@ -165,9 +172,10 @@ int img_compare(Img *img, int argc, char **argv)
             both.b = (Side){.user = b.user, .size = block_size(b.user)};
             both.x = aligned_alloc(4096, STEP);
             both.y = aligned_alloc(4096, STEP);
-            img_progress_begin(img, c.progress);
+            img_progress_begin(img);
+            img_stop_removes(NULL, true);
             status = both.x && both.y ? compare(img, &both) : READING;
-            img_progress_end(img);
+            img_progress_stop(img);
             free(both.x);
             free(both.y);
         }

@@ -31,7 +31,8 @@ static bool operand(Img *img, Operands *o, const char *word, int *status)
         o->out = value;
     else if (n == 2 && !strncmp(word, "bs", n))
         return img_size(img, value, "bs", &o->bs) &&
-               ((o->bs && o->bs <= INT32_MAX) || (img_fail(img, "bs=%s: it is 1 to 2147483647", value), false));
+               ((o->bs && o->bs <= INT32_MAX) ||
+                (img_fail(img, "Invalid bs specified. Must be between 1 and 2147483647."), false));
     else if (n == 5 && !strncmp(word, "count", n))
         return o->has_count = true, img_size(img, value, "count", &o->count);
     else if (n == 4 && !strncmp(word, "skip", n))
@@ -54,6 +55,8 @@ static int copy(BlockUser *from, BlockUser *to, uint64_t skip, uint64_t bytes, u
         r = block_read(from, skip + at, buf, n);
         if (!r)
             r = block_write(to, at, buf, n, 0);
+        if (img_interrupted())
+            r = -ECANCELED;
     }
     free(buf);
     return r;
@@ -67,7 +70,8 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
 
     if (!block_can_create(img->graph, out_format))
         return img_fail(img, "Unknown file format '%s'", out_format);
-    if (!img_open_file(img, &in, o->in, c->format, NULL, BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
+    if (!img_open_file(img, &in, o->in, c->format, NULL,
+                       BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
                        c->image_opts, 0))
         return IMG_FAILED;
     uint64_t size = block_size(in.user), bytes = size, skip = 0;
@@ -85,6 +89,8 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
     json_object_object_add(options, "filename", json_object_new_string(o->out));
     json_object_object_add(options, "size", json_object_new_string(text));
+    img_progress_begin(img);
+    img_stop_removes(o->out, false);
     if (!block_create(img->graph, out_format, options, &error)) {
         status = img_fail(img, "%s: error while creating output image: %s", o->out, error->message);
     } else if (!img_open_file(img, &out, o->out, out_format, NULL, 0, false, BLOCK_PERM_RW)) {
@@ -93,7 +99,9 @@ static int run(Img *img, const ImgCommon *c, const Operands *o, const char *out_
         int r = copy(in.user, out.user, skip, bytes, o->bs), closed = img_close(&out);
         r = r ? r : closed;
         if (r) {
-            status = img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
+            status = r == -ECANCELED
+                         ? img_fail(img, "interrupted; %s is not complete", o->out)
+                         : img_fail(img, "error while copying %s: %s", o->in, g_strerror(-r));
             block_remove_file(o->out);
         }
     }
@@ -117,13 +125,13 @@ int img_dd(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != 'O')
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         out_format = optarg;
     }
     for (int i = optind; i < argc; i++)
         if (!operand(img, &o, argv[i], &status))
             return status;
     if (!o.in || !o.out)
-        return img_misused(img, "Must specify both input and output file names");
+        return img_misused(img, "Must specify both input and output files");
     return run(img, &c, &o, out_format);
 }

@@ -67,7 +67,8 @@ static bool encrypted(struct json_object *special)
     if (!special || !json_object_object_get_ex(special, "type", &type))
         return false;
     return !strcmp(json_object_get_string(type), "luks") ||
-           (json_object_object_get_ex(special, "data", &data) && json_object_object_get_ex(data, "encrypt", NULL));
+           (json_object_object_get_ex(special, "data", &data) &&
+            json_object_object_get_ex(data, "encrypt", NULL));
 }
 
 static bool collect(BlockNode *node, const char *file, Info *i, GError **error)
@@ -148,8 +149,9 @@ static void print_info(BlockNode *node, const char *file, const Info *i)
     g_autofree char *disk = actual < 0 ? g_strdup("unavailable") : img_human_size((uint64_t)actual);
     struct json_object *data;
 
-    printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT " bytes)\ndisk size: %s\n", file,
-           block_node_driver(node), size, block_node_size(node), disk);
+    printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GUINT64_FORMAT
+           " bytes)\ndisk size: %s\n",
+           file, block_node_driver(node), size, block_node_size(node), disk);
     if (encrypted(i->special))
         printf("encrypted: yes\n");
     if (block_cluster_size(node))
@@ -232,8 +234,10 @@ static int chain(Img *img, const ImgCommon *c, const char *file, bool whole)
 int img_info(Img *img, int argc, char **argv)
 {
     enum { CHAIN = IMG_OPT_OWN };
-    static const struct option longs[] = {IMG_LONG_COMMON, {"backing-chain", no_argument, NULL, CHAIN},
-                                          {"format", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          {"backing-chain", no_argument, NULL, CHAIN},
+                                          {"format", required_argument, NULL, 'f'},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     bool whole = false;
     int option, status;
@@ -245,7 +249,7 @@ int img_info(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != CHAIN)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
         whole = true;
     }
     if (optind != argc - 1)

@@ -9,10 +9,12 @@ static void print_json(const BlockExtent *e, bool first)
 {
     bool zero = e->flags & BLOCK_EXTENT_ZERO;
 
-    printf("%s{ \"start\": %" G_GUINT64_FORMAT ", \"length\": %" G_GUINT64_FORMAT ", \"depth\": %u, \"present\": %s, "
+    printf("%s{ \"start\": %" G_GUINT64_FORMAT ", \"length\": %" G_GUINT64_FORMAT
+           ", \"depth\": %u, \"present\": %s, "
            "\"zero\": %s, \"data\": %s",
-           first ? "[" : ",\n", e->offset, e->bytes, e->depth, e->flags & BLOCK_EXTENT_ALLOCATED ? "true" : "false",
-           zero ? "true" : "false", e->flags & BLOCK_EXTENT_DATA ? "true" : "false");
+           first ? "[" : ",\n", e->offset, e->bytes, e->depth,
+           e->flags & BLOCK_EXTENT_ALLOCATED ? "true" : "false", zero ? "true" : "false",
+           e->flags & BLOCK_EXTENT_DATA ? "true" : "false");
     if (e->flags & BLOCK_EXTENT_HOST)
         printf(", \"offset\": %" G_GUINT64_FORMAT, e->host);
     printf("}");
@@ -27,8 +29,8 @@ static bool print_human(Img *img, const BlockExtent *e)
         img_fail(img, "File contains external, encrypted or compressed clusters.");
         return false;
     }
-    printf("%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%s\n", e->offset, e->bytes,
-           e->host, e->file);
+    printf("%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%s\n",
+           e->offset, e->bytes, e->host, e->file);
     return true;
 }
 
@@ -72,9 +74,11 @@ static int show(Img *img, BlockUser *user, uint64_t at, uint64_t end, bool json)
 
 int img_map(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {"start-offset", required_argument, NULL, 's'},
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          {"start-offset", required_argument, NULL, 's'},
                                           {"format", required_argument, NULL, 'f'},
-                                          {"max-length", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+                                          {"max-length", required_argument, NULL, 'l'},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     uint64_t start = 0, length = UINT64_MAX;
     ImgFile f;
@@ -87,17 +91,28 @@ int img_map(Img *img, int argc, char **argv)
         if (took)
             continue;
         if (option != 's' && option != 'l')
-            return img_bad_option(img, argv);
-        if (!img_size(img, optarg, option == 's' ? "start offset" : "max length", option == 's' ? &start : &length))
+            return img_bad_option(img, option, argv);
+        if (!img_size(img, optarg, option == 's' ? "start offset" : "max length",
+                      option == 's' ? &start : &length))
             return IMG_FAILED;
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");
     if (!img_open_file(img, &f, argv[optind], c.format, NULL,
-                       BLOCK_OPEN_READ_ONLY | (c.share ? BLOCK_OPEN_FORCE_SHARE : 0), c.image_opts, 0))
+                       BLOCK_OPEN_READ_ONLY | (c.share ? BLOCK_OPEN_FORCE_SHARE : 0), c.image_opts,
+                       0))
         return IMG_FAILED;
     uint64_t size = block_size(f.user);
-    status = show(img, f.user, start, start > size ? start : start + MIN(length, size - start), c.json);
+    if (start > size && c.json) {
+        printf("[{ \"start\": %" G_GUINT64_FORMAT
+               ", \"length\": 0, \"depth\": 0, \"present\": false, \"zero\": false, "
+               "\"data\": false}]\n",
+               start);
+        status = IMG_OK;
+    } else {
+        status = show(img, f.user, start, start > size ? start : start + MIN(length, size - start),
+                      c.json);
+    }
     img_close(&f);
     return status;
 }

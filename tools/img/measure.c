@@ -17,7 +17,8 @@ static uint64_t bitmap_bytes(BlockNode *node, uint64_t cluster, bool *any)
     for (unsigned i = 0; (b = block_bitmap_nth(node, i)); i++) {
         if (!block_bitmap_persistent(b) || block_bitmap_inconsistent(b))
             continue;
-        uint64_t grain = block_bitmap_granularity(b), bits = (block_node_size(node) + grain - 1) / grain;
+        uint64_t grain = block_bitmap_granularity(b),
+                 bits = (block_node_size(node) + grain - 1) / grain;
         uint64_t data = ((bits + 7) / 8 + cluster - 1) / cluster;
         bytes += (data + (data * 8 + cluster - 1) / cluster) * cluster;
         directory += (24 + strlen(block_bitmap_name(b)) + 7) & ~UINT64_C(7);
@@ -29,8 +30,9 @@ static uint64_t bitmap_bytes(BlockNode *node, uint64_t cluster, bool *any)
 static void print(Img *img, const BlockMeasure *m, bool json, bool bitmaps)
 {
     if (!json) {
-        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT "\n", m->required,
-               m->fully_allocated);
+        printf("required size: %" G_GUINT64_FORMAT "\nfully allocated size: %" G_GUINT64_FORMAT
+               "\n",
+               m->required, m->fully_allocated);
         if (bitmaps)
             printf("bitmaps size: %" G_GUINT64_FORMAT "\n", m->bitmaps);
         return;
@@ -39,24 +41,33 @@ static void print(Img *img, const BlockMeasure *m, bool json, bool bitmaps)
     if (bitmaps)
         json_object_object_add(o, "bitmaps", json_object_new_int64((int64_t)m->bitmaps));
     json_object_object_add(o, "required", json_object_new_int64((int64_t)m->required));
-    json_object_object_add(o, "fully-allocated", json_object_new_int64((int64_t)m->fully_allocated));
+    json_object_object_add(o, "fully-allocated",
+                           json_object_new_int64((int64_t)m->fully_allocated));
     img_print_json(img, o);
     json_object_put(o);
 }
 
-static int run(Img *img, const ImgCommon *c, const char *file, const char *out, struct json_object *options,
-               const char *snapshot)
+static int run(Img *img, const ImgCommon *c, const char *file, const char *out,
+               struct json_object *options, const char *snapshot)
 {
     g_autoptr(GError) error = NULL;
     ImgFile f = {NULL, NULL};
     BlockMeasure m;
     bool bitmaps = false;
 
+    if (!block_can_create(img->graph, out))
+        return img_fail(img, "Unknown file format '%s'", out);
+    if (!img_options_known(img, NULL, out, options))
+        return img_fail(img, "Invalid options for file format '%s'", out);
     if (file && !img_open_file(img, &f, file, c->format, NULL,
-                               BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0), c->image_opts, 0))
+                               BLOCK_OPEN_READ_ONLY | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0),
+                               c->image_opts, 0))
         return IMG_FAILED;
-    bool ok = (!snapshot || block_snapshot_load(f.node, snapshot, &error)) &&
-              block_measure(img->graph, out, options, f.user, &m, &error);
+    if (snapshot && !img_snapshot_load(img, f.node, snapshot)) {
+        img_close(&f);
+        return IMG_FAILED;
+    }
+    bool ok = block_measure(img->graph, out, options, f.user, &m, &error);
     if (ok && f.node && m.bitmaps != UINT64_MAX) {
         struct json_object *v;
         bool given = json_object_object_get_ex(options, "cluster_size", &v);
@@ -78,7 +89,8 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *out, 
 int img_measure(Img *img, int argc, char **argv)
 {
     enum { SIZE = IMG_OPT_OWN };
-    static const struct option longs[] = {IMG_LONG_COMMON, {"size", required_argument, NULL, SIZE}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        IMG_LONG_COMMON, {"size", required_argument, NULL, SIZE}, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     g_autoptr(GPtrArray) lists = g_ptr_array_new();
     const char *out = "raw", *snapshot = NULL;
@@ -101,13 +113,13 @@ int img_measure(Img *img, int argc, char **argv)
                 return IMG_FAILED;
             size_text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
             break;
-        default: return img_bad_option(img, argv);
+        default: return img_bad_option(img, option, argv);
         }
     }
     if (argc - optind > 1)
         return img_misused(img, "At most one filename argument is allowed.");
     if (argc == optind && (c.image_opts || c.format || snapshot))
-        return img_misused(img, "--image-opts, -f, and -l can only be used with a filename argument.");
+        return img_misused(img, "--image-opts, -f, and -l require a filename argument.");
     if (argc == optind && !size_text)
         return img_misused(img, "Either --size N or one filename must be specified.");
     if (argc > optind && size_text)

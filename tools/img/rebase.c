@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * img rebase: another backing file. With -u only the name changes; else what the old one shows and the
- * new one does not is written into the image first, so that nothing a reader sees changes.
+ * img rebase: another backing file. With -u only the name changes; else what the old one shows and
+ * the new one does not is written into the image first, so that nothing a reader sees changes.
  */
 #include "img.h"
 
@@ -27,8 +27,8 @@ static int read_short(BlockUser *user, uint64_t at, uint8_t *buf, uint64_t bytes
 }
 
 /* A stretch that the image has not itself: compared cluster by cluster. */
-static int settle(BlockUser *top, BlockUser *old, BlockUser *now, uint64_t at, uint64_t bytes, uint64_t cluster,
-                  uint8_t *a, uint8_t *b)
+static int settle(BlockUser *top, BlockUser *old, BlockUser *now, uint64_t at, uint64_t bytes,
+                  uint64_t cluster, uint8_t *a, uint8_t *b)
 {
     int r = 0;
 
@@ -63,7 +63,9 @@ static int settle_all(Img *img, BlockUser *top, BlockUser *old, BlockUser *now)
             bool own = !e[i].depth && e[i].flags & BLOCK_EXTENT_ALLOCATED;
             if (!own)
                 r = settle(top, old, now, e[i].offset, e[i].bytes, cluster, a, b);
-            img_progress(img, 100 * (double)at / (double)size);
+            img_progress(img, at, size);
+            if (img_interrupted())
+                r = -ECANCELED;
         }
     }
     free(a);
@@ -101,17 +103,23 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
         BlockUser *old = below ? img_attach(img, below, 0) : NULL;
         if (below && !old)
             status = IMG_FAILED;
-        img_progress_begin(img, c->progress);
+        img_progress_begin(img);
         if (status == IMG_OK)
             r = settle_all(img, f.user, old, now.user);
         block_detach(old);
         if (!r && status == IMG_OK)
             r = block_flush(f.user);
         if (r)
-            status = img_fail(img, "%s: %s", file, g_strerror(-r));
+            status =
+                r == -ECANCELED
+                    ? img_fail(img, "interrupted; %s shows what it did, over its old backing file",
+                               file)
+                    : img_fail(img, "%s: %s", file, g_strerror(-r));
     }
-    if (status == IMG_OK && !block_backing_record(f.node, none ? NULL : w->name, none ? NULL : format, &error))
-        status = img_fail(img, "Could not change the backing file to '%s': %s", w->name, error->message);
+    if (status == IMG_OK &&
+        !block_backing_record(f.node, none ? NULL : w->name, none ? NULL : format, &error))
+        status =
+            img_fail(img, "Could not change the backing file to '%s': %s", w->name, error->message);
     img_close(&now);
     r = img_close(&f);
     if (status == IMG_OK && r)
@@ -123,7 +131,7 @@ static int run(Img *img, const ImgCommon *c, const char *file, const Wanted *w)
 
 int img_rebase(Img *img, int argc, char **argv)
 {
-    static const struct option longs[] = {IMG_LONG_COMMON, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON, IMG_LONG_PROGRESS, {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     Wanted w = {.name = NULL};
     int option, status;
@@ -139,12 +147,19 @@ int img_rebase(Img *img, int argc, char **argv)
         case 'b': w.name = optarg; break;
         case 'u': w.unsafe = true; break;
         case 'T': w.cache = optarg; break;
-        default: return img_bad_option(img, argv);
+        default: return img_bad_option(img, option, argv);
         }
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting one image file name");
-    if (!w.name)
-        return img_misused(img, "Could not open backing file (-b): use -b BACKING, or -b '' for none");
+    if (!w.name && !w.unsafe)
+        return img_misused(img, "Must specify backing file (-b) or use unsafe mode (-u)");
+    w.name = w.name ? w.name : "";
+    if (img->compatible && *w.name && !w.format)
+        return img_fail(
+            img, "Could not change the backing file to '%s': backing format must be specified",
+            w.name);
+    if (w.format && !block_can_create(img->graph, w.format))
+        return img_fail(img, "Invalid format name: '%s'", w.format);
     return run(img, &c, argv[optind], &w);
 }

@@ -17,7 +17,8 @@ static bool parse_prealloc(const char *text, BlockPrealloc *prealloc)
     return false;
 }
 
-static int run(Img *img, const ImgCommon *c, const char *file, const char *text, BlockPrealloc prealloc, bool shrink)
+static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
+               BlockPrealloc prealloc, bool shrink)
 {
     g_autoptr(GError) error = NULL;
     char sign = *text == '+' || *text == '-' ? *text++ : 0;
@@ -26,21 +27,24 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
 
     if (!img_size(img, text, "image size", &size))
         return IMG_FAILED;
-    if (sign && !size)
-        return img_misused(img, "Invalid size '%c%s': nothing would change", sign, text);
-    if (!img_open_file(img, &f, file, c->format, NULL, BLOCK_OPEN_UNMAP, c->image_opts, BLOCK_PERM_RW))
+    if (!img_open_file(img, &f, file, c->format, NULL, BLOCK_OPEN_UNMAP, c->image_opts,
+                       BLOCK_PERM_RW))
         return IMG_FAILED;
     now = block_size(f.user);
     size = sign == '+' ? now + size : sign == '-' ? (size > now ? 0 : now - size) : size;
     int status = IMG_OK;
-    if (!size && sign)
+    if (!size && sign == '-')
         status = img_fail(img, "New image size must be positive");
     else if (size > BLOCK_MAX_SIZE)
         status = img_fail(img, "%s: larger than 8 EiB", file);
     else if (size < now && !shrink)
-        status = img_fail(img, "Use the --shrink option to perform a shrink operation.\n%s: warning: Shrinking an image "
-                          "will delete all data beyond the shrunken image's end. Before performing such an operation, "
-                          "make sure there is no important data there.", img->name);
+        status = img_fail(img,
+                          "Use the --shrink option to perform a shrink operation.\n%s: warning: "
+                          "Shrinking an image "
+                          "will delete all data beyond the shrunken image's end. Before performing "
+                          "such an operation, "
+                          "make sure there is no important data there.",
+                          img->name);
     else if (size == now && prealloc != BLOCK_PREALLOC_OFF)
         status = img_fail(img, "%s: nothing is added that could be preallocated", file);
     else if (!block_resize(f.user, size, prealloc, &error))
@@ -56,8 +60,10 @@ static int run(Img *img, const ImgCommon *c, const char *file, const char *text,
 int img_resize(Img *img, int argc, char **argv)
 {
     enum { PREALLOCATION = IMG_OPT_OWN, SHRINK };
-    static const struct option longs[] = {IMG_LONG_COMMON, {"preallocation", required_argument, NULL, PREALLOCATION},
-                                          {"shrink", no_argument, NULL, SHRINK}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {IMG_LONG_COMMON,
+                                          {"preallocation", required_argument, NULL, PREALLOCATION},
+                                          {"shrink", no_argument, NULL, SHRINK},
+                                          {NULL, 0, NULL, 0}};
     ImgCommon c = {.format = NULL};
     BlockPrealloc prealloc = BLOCK_PREALLOC_OFF;
     bool shrink = false;
@@ -66,7 +72,7 @@ int img_resize(Img *img, int argc, char **argv)
     if (argc < 3)
         return argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
                    ? (img_common(img, &c, 'h', &status), status)
-                   : img_misused(img, "Expecting image file name and size");
+                   : img_misused(img, "Not enough arguments");
     /* "-1G" is a size, not an option */
     const char *size = argv[--argc];
     argv[argc] = NULL;
@@ -81,7 +87,7 @@ int img_resize(Img *img, int argc, char **argv)
         else if (option == PREALLOCATION && !parse_prealloc(optarg, &prealloc))
             return img_misused(img, "Invalid preallocation mode '%s'", optarg);
         else if (option != PREALLOCATION)
-            return img_bad_option(img, argv);
+            return img_bad_option(img, option, argv);
     }
     if (optind != argc - 1)
         return img_misused(img, "Expecting image file name and size");

@@ -10,7 +10,7 @@ typedef enum { NOTHING, LIST, APPLY, CREATE, DELETE } Action;
 static bool act(Img *img, BlockNode *node, Action action, const char *name, GError **error)
 {
     struct timespec now;
-    BlockSnapshot s = {.name = (char *)(uintptr_t)name, .icount = -1};
+    BlockSnapshot s = {.name = (char *)(uintptr_t)name, .icount = 0};
     bool ok;
 
     switch (action) {
@@ -29,11 +29,13 @@ static int run(Img *img, const ImgCommon *c, const char *file, Action action, co
 {
     g_autoptr(GError) error = NULL;
     bool looks = action == LIST;
-    unsigned flags = (looks ? BLOCK_OPEN_READ_ONLY : BLOCK_OPEN_UNMAP) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
+    unsigned flags =
+        (looks ? BLOCK_OPEN_READ_ONLY : BLOCK_OPEN_UNMAP) | (c->share ? BLOCK_OPEN_FORCE_SHARE : 0);
     ImgFile f;
 
-    if (!img_open_file(img, &f, file, c->format, NULL, flags | (looks ? BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA : 0), c->image_opts,
-                       looks ? 0 : BLOCK_PERM_RW))
+    if (!img_open_file(img, &f, file, c->format, NULL,
+                       flags | (looks ? BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_DATA : 0),
+                       c->image_opts, looks ? 0 : BLOCK_PERM_RW))
         return IMG_FAILED;
     bool ok = true;
     if (looks) {
@@ -74,7 +76,7 @@ int img_snapshot(Img *img, int argc, char **argv)
             if (took < 0)
                 return status;
             if (!took)
-                return img_bad_option(img, argv);
+                return img_bad_option(img, option, argv);
             continue;
         }
         if (action != NOTHING)

@@ -2,11 +2,12 @@
 /*
  * blkdebug: fails requests as it is told, and makes a disk look less capable than it is.
  *
- * Rules wait for an event: none (they hold from the start), read_aio and write_aio (before each read
- * and write), flush_to_os and flush_to_disk (before each flush). An event makes the inject-error
- * rules for it the active ones, in place of those before, and set-state rules change the state, a
- * number from 1 on, which rules may ask for. A request fails with the first active rule that fits
- * its kind and place. Formats tell of no events of their own; rules for those are warned of.
+ * Rules wait for an event: none (they hold from the start), read_aio and write_aio (before each
+ * read and write), flush_to_os and flush_to_disk (before each flush). An event makes the
+ * inject-error rules for it the active ones, in place of those before, and set-state rules change
+ * the state, a number from 1 on, which rules may ask for. A request fails with the first active
+ * rule that fits its kind and place. Formats tell of no events of their own; rules for those are
+ * warned of.
  */
 #include "block/drivers/filter_priv.h"
 
@@ -156,7 +157,8 @@ static bool add_rules(BlockNode *node, struct json_object *list, bool inject, GE
     } else if (list) {
         json_object_object_foreach(list, key, value)
             if (strspn(key, "0123456789") != strlen(key))
-                return fail_usage(error, "%s.%s: it is a list: %s.0.event and so on", what, key, what);
+                return fail_usage(error, "%s.%s: it is a list: %s.0.event and so on", what, key,
+                                  what);
             else if (!add_rule(node, value, inject, error))
                 return prefix(error, "%s.%s", what, key);
     }
@@ -209,7 +211,8 @@ static bool read_config(BlockNode *node, const char *file, GError **error)
             options = json_object_new_object();
             section = !strcmp(line, "[inject-error]") ? "inject-error"
                       : !strcmp(line, "[set-state]")  ? "set-state" : "";
-            ok = ok && (*section || fail_usage(error, "section %s: it is [inject-error] or [set-state]", line));
+            ok = ok && (*section ||
+                        fail_usage(error, "section %s: it is [inject-error] or [set-state]", line));
         } else {
             ok = *section ? config_line(options, line, error)
                           : fail_usage(error, "a line in front of the first section");
@@ -359,8 +362,8 @@ static void debug_limits(BlockNode *node, BlockLimits *limits)
 static bool check_limit(const char *name, uint64_t value, uint64_t unit, GError **error)
 {
     return value % MAX(unit, 1) == 0 ||
-           fail_usage(error, "%s=%" G_GUINT64_FORMAT " is not a multiple of %" G_GUINT64_FORMAT, name,
-                      value, unit);
+           fail_usage(error, "%s=%" G_GUINT64_FORMAT " is not a multiple of %" G_GUINT64_FORMAT,
+                      name, value, unit);
 }
 
 static bool check_power(const char *name, uint64_t value, GError **error)

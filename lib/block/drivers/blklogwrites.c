@@ -8,8 +8,8 @@
  *   then       entries: a sector that begins with sector, sectors, flags and a length that
  *              only marks use (64 bits each), then the data; a discard has none
  *
- * All numbers are little endian, sectors are of log-sector-size. The superblock is written with each
- * flush and each log-super-update-interval entries.
+ * All numbers are little endian, sectors are of log-sector-size. The superblock is written with
+ * each flush and each log-super-update-interval entries.
  */
 #include "block/drivers/filter_priv.h"
 
@@ -206,8 +206,8 @@ static int change(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,
     unsigned marks = flags & BLOCK_FUA ? LOG_FUA : op == BLOCK_DISCARD ? LOG_DISCARD : 0;
 
     filter_range_take(&l->ranges, node, &range);
-    int r = block_run(l->file, op, flags & (BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK), offset,
-                      bytes, iov, iovcnt);
+    int r = block_run(l->file, op, flags & (BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK),
+                      offset, bytes, iov, iovcnt);
     if (!r)
         r = log_it(node, offset, bytes, op == BLOCK_DISCARD ? 0 : bytes, marks, iov, iovcnt);
     filter_range_give(&l->ranges, &range);

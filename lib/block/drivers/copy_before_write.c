@@ -45,7 +45,8 @@ static const BlockProp props[] = {
     { .name = "on-cbw-error", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Cbw, on_error),
       .names = on_error_words, .def = "break-guest-write", .help = "what fails with a copy" },
     { .name = "cbw-timeout", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Cbw, timeout),
-      .def = "0", .max = UINT32_MAX, .help = "seconds; accepted, a copy takes as long as it takes" },
+      .def = "0", .max = UINT32_MAX,
+      .help = "seconds; accepted, a copy takes as long as it takes" },
     { 0 }
 };
 

@@ -225,7 +225,7 @@ static bool file_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, 
 
 typedef struct {
     char *filename;
-    uint64_t size;
+    uint64_t size, extent_size_hint;
     int preallocation;
     bool nocow;
 } Create;
@@ -236,11 +236,16 @@ static const BlockProp create_props[] = {
     { .name = "filename", .kind = BLOCK_PROP_STRING, .offset = offsetof(Create, filename),
       .needed = true, .help = "path" },
     { .name = "size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Create, size), .def = "0",
-      .max = BLOCK_MAX_SIZE, .help = "bytes" },
+      .max = BLOCK_MAX_SIZE, .help = "Virtual disk size" },
     { .name = "preallocation", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Create, preallocation),
-      .def = "off", .names = prealloc_words, .help = "what is allocated at once" },
+      .def = "off", .names = prealloc_words, .below = true,
+      .help = "Preallocation mode (allowed values: off, falloc, full)" },
     { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Create, nocow), .def = "off",
-      .help = "accepted; copy-on-write stays as the file system has it" },
+      .below = true, .help = "Turn off copy-on-write (valid only on btrfs)" },
+    /* what space is asked for in is the file system's own affair */
+    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Create,
+      extent_size_hint),
+      .below = true, .help = "Extent size hint for the image file, 0 to disable" },
     { 0 }
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LUKS1 as a format: a header with key slots (lib/crypto/luks.h), behind it the disk, encrypted by sectors
- * numbered from its beginning. A new disk's data is whatever the file has there, decrypted.
+ * LUKS1 as a format: a header with key slots (lib/crypto/luks.h), behind it the disk, encrypted by
+ * sectors numbered from its beginning. A new disk's data is whatever the file has there, decrypted.
  */
 #include "block/drivers/luks_priv.h"
 
@@ -56,7 +56,9 @@ static int64_t luks_length(BlockNode *node)
     Luks *l = block_node_state(node);
     uint64_t all = block_size(l->file);
 
-    return all > l->luks.payload ? (int64_t)((all - l->luks.payload) & ~(uint64_t)(BLOCK_SECTOR - 1)) : 0;
+    return all > l->luks.payload
+               ? (int64_t)((all - l->luks.payload) & ~(uint64_t)(BLOCK_SECTOR - 1))
+               : 0;
 }
 
 static void luks_limits(BlockNode *node, BlockLimits *limits)
@@ -66,20 +68,22 @@ static void luks_limits(BlockNode *node, BlockLimits *limits)
     limits->can_discard = limits->quick_zero = limits->zero_init = false;
 }
 
-static int luks_do_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+static int luks_do_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                        int iovcnt)
 {
     Luks *l = block_node_state(node);
 
-    return luks_read(l->file, l->cipher, l->luks.payload + offset, offset / CRYPTO_SECTOR, bytes, iov, iovcnt);
+    return luks_read(l->file, l->cipher, l->luks.payload + offset, offset / CRYPTO_SECTOR, bytes,
+                     iov, iovcnt);
 }
 
-static int luks_do_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                         unsigned flags)
+static int luks_do_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                         int iovcnt, unsigned flags)
 {
     Luks *l = block_node_state(node);
 
-    return luks_write(l->file, l->cipher, l->luks.payload + offset, offset / CRYPTO_SECTOR, bytes, iov, iovcnt,
-                      flags & BLOCK_FUA);
+    return luks_write(l->file, l->cipher, l->luks.payload + offset, offset / CRYPTO_SECTOR, bytes,
+                      iov, iovcnt, flags & BLOCK_FUA);
 }
 
 static bool luks_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError **error)
@@ -122,19 +126,24 @@ static const char *const preallocations[] = { "off", "falloc", "full", NULL };
 
 static const BlockProp create_props[] = {
     LUKS_CREATE_PROPS("", Wanted, luks, "ID of the secret that provides the keyslot passphrase"),
-    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted, extent_size_hint),
-      .help = "Extent size hint for the image file, 0 to disable" },
-    { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Wanted, nocow),
+    { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted,
+      extent_size_hint),
+      .below = true, .help = "Extent size hint for the image file, 0 to disable" },
+    { .name = "nocow", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Wanted, nocow), .below = true,
       .help = "Turn off copy-on-write (valid only on btrfs)" },
-    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Wanted, preallocation), .def = "off",
-      .names = preallocations, .help = "Preallocation mode (allowed values: off, falloc, full)" },
-    { .name = "size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted, size), .help = "Virtual disk size" },
+    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Wanted, preallocation),
+      .def = "off",
+      .below = true, .names = preallocations,
+      .help = "Preallocation mode (allowed values: off, falloc, full)" },
+    { .name = "size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Wanted, size),
+      .help = "Virtual disk size" },
     { 0 }
 };
 
 static bool make(BlockGraph *graph, const char *name, const Wanted *w, GError **error)
 {
-    static const BlockPrealloc how[] = { BLOCK_PREALLOC_OFF, BLOCK_PREALLOC_FALLOC, BLOCK_PREALLOC_FULL };
+    static const BlockPrealloc how[] = { BLOCK_PREALLOC_OFF, BLOCK_PREALLOC_FALLOC,
+                                         BLOCK_PREALLOC_FULL };
     CryptoLuks luks;
     CryptoPass pass;
 
@@ -167,7 +176,8 @@ static bool luks_create(BlockGraph *graph, struct json_object *options, GError *
     return ok;
 }
 
-static bool luks_measure(struct json_object *options, BlockUser *source, BlockMeasure *result, GError **error)
+static bool luks_measure(struct json_object *options, BlockUser *source, BlockMeasure *result,
+                         GError **error)
 {
     Wanted w = { 0 };
     CryptoLuks luks;

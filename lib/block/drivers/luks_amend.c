@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Key slots of an image that is there already: state=active adds the passphrase new-secret, state=inactive
- * erases what old-secret opens or the slot keyslot=. The last slot is erased, and a used one replaced,
- * by force only.
+ * Key slots of an image that is there already: state=active adds the passphrase new-secret,
+ * state=inactive erases what old-secret opens or the slot keyslot=. The last slot is erased, and a
+ * used one replaced, by force only.
  */
 #include "block/drivers/luks_priv.h"
 
@@ -10,9 +10,11 @@
 
 #include <json-c/json.h>
 
-const char *const luks_amend_names[] = { "state", "new-secret", "old-secret", "keyslot", "iter-time", NULL };
-const char *const luks_amend_encrypt_names[] = { "encrypt.state", "encrypt.new-secret", "encrypt.old-secret",
-                                                 "encrypt.keyslot", "encrypt.iter-time", NULL };
+const char *const luks_amend_names[] = { "state",   "new-secret", "old-secret",
+                                         "keyslot", "iter-time",  NULL };
+const char *const luks_amend_encrypt_names[] = { "encrypt.state",      "encrypt.new-secret",
+                                                 "encrypt.old-secret", "encrypt.keyslot",
+                                                 "encrypt.iter-time",  NULL };
 
 typedef struct {
     int state;
@@ -23,7 +25,8 @@ typedef struct {
 static const char *const states[] = { "active", "inactive", NULL };
 
 #define AMEND_PROPS(P) \
-    { .name = P "state", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Change, state), .needed = true, .names = states, \
+    { .name = P "state", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Change, state), \
+      .needed = true, .names = states, \
       .help = "Select new state of affected keyslots (active/inactive)" }, \
     { .name = P "new-secret", .kind = BLOCK_PROP_STRING, .offset = offsetof(Change, new_secret), \
       .help = "New secret to set in the matching keyslots" }, \
@@ -31,7 +34,8 @@ static const char *const states[] = { "active", "inactive", NULL };
       .help = "Select all keyslots that match this password" }, \
     { .name = P "keyslot", .kind = BLOCK_PROP_STRING, .offset = offsetof(Change, keyslot), \
       .help = "Select a single keyslot to modify explicitly" }, \
-    { .name = P "iter-time", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Change, iter_time), .def = "2000", .min = 1, \
+    { .name = P "iter-time", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Change, iter_time), \
+      .def = "2000", .min = 1, \
       .max = LUKS_MAX_ITER_TIME, .help = "Time to spend in PBKDF in milliseconds" }, \
     { 0 }
 
@@ -55,12 +59,13 @@ static bool get_slot(const Change *c, int *slot, GError **error)
 
 static bool secret_of(BlockNode *node, const char *id, CryptoPass *pass, GError **error)
 {
-    pass->data = crypto_secret_text(block_graph_objects(block_node_graph(node)), id, &pass->len, error);
+    pass->data =
+        crypto_secret_text(block_graph_objects(block_node_graph(node)), id, &pass->len, error);
     return pass->data != NULL;
 }
 
-static bool activate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks, const char *secret, const Change *c,
-                     int slot, bool force, GError **error)
+static bool activate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks, const char *secret,
+                     const Change *c, int slot, bool force, GError **error)
 {
     uint8_t key[CRYPTO_MAX_KEY];
     CryptoPass old, new;
@@ -85,8 +90,8 @@ static bool activate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks, 
     return ok;
 }
 
-static bool deactivate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks, const Change *c, int slot,
-                       bool force, GError **error)
+static bool deactivate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks, const Change *c,
+                       int slot, bool force, GError **error)
 {
     bool hit[CRYPTO_LUKS_SLOTS] = { false };
     unsigned hits = 0, active = 0;
@@ -110,19 +115,25 @@ static bool deactivate(BlockNode *node, const CryptoLuksIo *io, CryptoLuks *luks
         hits += hit[n];
     }
     if (!hits)
-        return slot >= 0 ? fail(error, "Given keyslot %d is already erased (inactive), or has another passphrase", slot)
-                         : fail(error, "No keyslots match given (old) password for erase operation");
+        return slot >= 0
+                   ? fail(
+                         error,
+                         "Given keyslot %d is already erased (inactive), or has another passphrase",
+                         slot)
+                   : fail(error, "No keyslots match given (old) password for erase operation");
     if (hits == active && !force)
-        return fail(error, "All the active keyslots would be erased, which will erase all the data in the image "
-                           "irreversibly - refusing operation");
+        return fail(
+            error,
+            "All the active keyslots would be erased, which will erase all the data in the image "
+            "irreversibly - refusing operation");
     for (unsigned n = 0; n < CRYPTO_LUKS_SLOTS; n++)
         if (hit[n] && !crypto_luks_erase_slot(luks, io, n, error))
             return false;
     return true;
 }
 
-bool luks_amend(BlockNode *node, BlockUser *file, uint64_t at, const char *put, const char *secret, CryptoLuks *luks,
-                struct json_object *options, bool force, GError **error)
+bool luks_amend(BlockNode *node, BlockUser *file, uint64_t at, const char *put, const char *secret,
+                CryptoLuks *luks, struct json_object *options, bool force, GError **error)
 {
     const BlockProp *props = *put ? encrypt_props : plain_props;
     LuksArea area = { file, at };

@@ -45,7 +45,8 @@ static void copy_sector(Place *p, uint8_t *sector, bool out)
 }
 
 /* Between the vector at p and buf. */
-static int transform(CryptoCipher *cipher, uint64_t sector, Place *p, uint8_t *buf, size_t bytes, bool encrypt)
+static int transform(CryptoCipher *cipher, uint64_t sector, Place *p, uint8_t *buf, size_t bytes,
+                     bool encrypt)
 {
     int r = 0;
 
@@ -90,8 +91,8 @@ int luks_read(BlockUser *file, CryptoCipher *cipher, uint64_t host, uint64_t sec
     return r;
 }
 
-int luks_write(BlockUser *file, CryptoCipher *cipher, uint64_t host, uint64_t sector, uint64_t bytes,
-               const struct iovec *iov, int iovcnt, unsigned flags)
+int luks_write(BlockUser *file, CryptoCipher *cipher, uint64_t host, uint64_t sector,
+               uint64_t bytes, const struct iovec *iov, int iovcnt, unsigned flags)
 {
     Place p = { iov, iovcnt, 0 };
     void *buf;

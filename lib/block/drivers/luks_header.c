@@ -30,7 +30,8 @@ CryptoLuksIo luks_io(LuksArea *area)
 
 /* ---- making -------------------------------------------------------------- */
 
-static bool passphrase(BlockGraph *graph, const char *prefix, const char *secret, CryptoPass *pass, GError **error)
+static bool passphrase(BlockGraph *graph, const char *prefix, const char *secret, CryptoPass *pass,
+                       GError **error)
 {
     if (!secret)
         return fail_usage(error, "Parameter '%skey-secret' is required for cipher", prefix);
@@ -38,22 +39,25 @@ static bool passphrase(BlockGraph *graph, const char *prefix, const char *secret
     return pass->data != NULL;
 }
 
-bool luks_plan(BlockGraph *graph, const LuksWanted *w, const char *prefix, CryptoLuks *luks, CryptoPass *pass,
-               GError **error)
+bool luks_plan(BlockGraph *graph, const LuksWanted *w, const char *prefix, CryptoLuks *luks,
+               CryptoPass *pass, GError **error)
 {
     uint32_t aes = 16 + 8 * (uint32_t)w->cipher;
 
     if (!passphrase(graph, prefix, w->secret, pass, error))
         return false;
-    *luks = (CryptoLuks){ .kind = { (CryptoMode)w->mode, (CryptoIv)w->ivgen, (CryptoHash)w->iv_hash },
-                          .hash = (CryptoHash)w->hash, .key_len = w->mode == CRYPTO_XTS ? 2 * aes : aes };
+    *luks = (CryptoLuks){ .kind = { (CryptoMode)w->mode, (CryptoIv)w->ivgen,
+                          (CryptoHash)w->iv_hash },
+                          .hash = (CryptoHash)w->hash,
+                          .key_len = w->mode == CRYPTO_XTS ? 2 * aes : aes };
     /* what cannot be is told before there is a file */
     uint8_t probe[CRYPTO_MAX_KEY] = { 1 };
     g_autoptr(CryptoCipher) cipher = crypto_cipher_new(&luks->kind, probe, luks->key_len, error);
     return cipher && crypto_luks_lay_out(luks, error);
 }
 
-bool luks_write_new(BlockUser *file, uint64_t at, CryptoLuks *luks, CryptoPass pass, uint64_t iter_ms, GError **error)
+bool luks_write_new(BlockUser *file, uint64_t at, CryptoLuks *luks, CryptoPass pass,
+                    uint64_t iter_ms, GError **error)
 {
     LuksArea area = { file, at };
     CryptoLuksIo io = luks_io(&area);

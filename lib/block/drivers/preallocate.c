@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preallocate: a file that grows by writes past its end is made longer in large steps, which on many
- * file systems are much cheaper than small ones. It stands between a format and its file. What is
- * there beyond the last write is not shown, and cut off when the node is closed.
+ * preallocate: a file that grows by writes past its end is made longer in large steps, which on
+ * many file systems are much cheaper than small ones. It stands between a format and its file. What
+ * is there beyond the last write is not shown, and cut off when the node is closed.
  */
 #include "block/drivers/filter_priv.h"
 

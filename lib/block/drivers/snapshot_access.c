@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot-access: a copy-before-write node's disk as it was when that was opened. It is not written
- * to; a discard says that a part is done with: nothing is copied for it any more, and it cannot be
- * read again (EACCES), as what is outside the bitmap cannot.
+ * snapshot-access: a copy-before-write node's disk as it was when that was opened. It is not
+ * written to; a discard says that a part is done with: nothing is copied for it any more, and it
+ * cannot be read again (EACCES), as what is outside the bitmap cannot.
  */
 #include "block/drivers/cbw_priv.h"
 

@@ -58,11 +58,13 @@ typedef struct {
 
 #define LIMIT(text, index) \
     { .name = "limits." text, .kind = BLOCK_PROP_SIZE, .max = LARGEST, \
-      .offset = offsetof(Throttle, limits[index].avg), .def = "0", .help = "a second; 0: no limit" }, \
+      .offset = offsetof(Throttle, limits[index].avg), .def = "0", \
+      .help = "a second; 0: no limit" }, \
     { .name = "limits." text "-max", .kind = BLOCK_PROP_SIZE, .max = LARGEST, \
       .offset = offsetof(Throttle, limits[index].max), .def = "0", .help = "in a burst" }, \
     { .name = "limits." text "-max-length", .kind = BLOCK_PROP_NUMBER, .min = 1, .max = 1000000, \
-      .offset = offsetof(Throttle, limits[index].length), .def = "1", .help = "of a burst, seconds" }
+      .offset = offsetof(Throttle, limits[index].length), .def = "1", \
+      .help = "of a burst, seconds" }
 
 static const BlockProp props[] = {
     { .name = "throttle-group", .kind = BLOCK_PROP_STRING,
@@ -410,7 +412,8 @@ static bool throttle_open(BlockNode *node, GError **error)
     if (shared && any_limit(t))
         return fail_usage(error, "throttle-group=%s has its limits already", t->group_name);
     if (!shared && t->group_name && !any_limit(t))
-        return fail_usage(error, "throttle-group=%s: no group is called that, and limits.* give none",
+        return fail_usage(error,
+                          "throttle-group=%s: no group is called that, and limits.* give none",
                           t->group_name);
     if (shared)
         shared->refs++;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying disks. Workers take pieces in order, read (and pack) them at the same time, and write them
- * each in its turn, so that a copy comes out the same whenever it is made; without an order each
- * writes when it is ready. Holes are never read, and zeroes that are long enough are never written.
+ * Copying disks. Workers take pieces in order, read (and pack) them at the same time, and write
+ * them each in its turn, so that a copy comes out the same whenever it is made; without an order
+ * each writes when it is ready. Holes are never read, and zeroes that are long enough are never
+ * written. Out of a pipe workers take what comes, in turn too; the target grows ahead of it, in
+ * large steps.
  */
 #include "block/jobs/jobs.h"
 
 #include "base/error.h"
 #include "block/block_priv.h"
+#include "block/jobs/copy_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,11 +25,14 @@ typedef struct {
     BlockUser *source;
     uint64_t from, to, bytes, ticket; /* offsets in source and target */
     Kind kind;
+    bool last; /* out of a pipe: known to be */
 } Piece;
 
 typedef struct {
     BlockCopy *job;
     uint64_t total, unit; /* unit: of writing */
+    pthread_mutex_t pipe; /* who has it reads the pipe; taken before the lock */
+    bool ended;           /* under pipe: nothing more comes */
     pthread_mutex_t lock;
     pthread_cond_t turned;
     /* under the lock */
@@ -93,7 +99,10 @@ static int next(Copy *c, Piece *p)
         }
         BlockExtent *e = &c->extents[c->i];
         uint64_t n = e->bytes;
-        *p = (Piece){ .source = source, .from = e->offset, .to = c->base + e->offset, .kind = kind_of(c->job, e) };
+        *p = (Piece){ .source = source,
+                      .from = e->offset,
+                      .to = c->base + e->offset,
+                      .kind = kind_of(c->job, e) };
         if (c->job->compress && p->kind == NOTHING) {
             /* of what is skipped, whole units: the rest is packed with what follows */
             uint64_t over = (p->to + n) & (c->unit - 1);
@@ -140,6 +149,52 @@ static int next(Copy *c, Piece *p)
     return 0;
 }
 
+/* Whoever follows progress wants to go on. With the lock. */
+static bool told(Copy *c)
+{
+    const BlockProgress *progress = c->job->progress;
+
+    if (!c->error && progress && progress->at && !progress->at(progress->opaque, c->done, c->total))
+        c->error = -ECANCELED;
+    return !c->error;
+}
+
+static bool going(void *opaque)
+{
+    Copy *c = opaque;
+
+    pthread_mutex_lock(&c->lock);
+    bool go = told(c);
+    pthread_mutex_unlock(&c->lock);
+    return go;
+}
+
+/* As next, out of the pipe and with its bytes in buf. Without a lock. */
+static int next_piped(Copy *c, Piece *p, uint8_t *buf)
+{
+    size_t got = 0;
+
+    pthread_mutex_lock(&c->pipe);
+    int r = c->ended    ? 0
+            : !going(c) ? -ECANCELED
+                        : copy_pipe_read(c->job->from, buf, PIECE, &got, going, c);
+    c->ended = c->ended || r || got < PIECE;
+    if (!r && got) {
+        *p = (Piece){ .to = c->at, .bytes = (got + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR,
+                      .ticket = c->tickets++, .kind = DATA, .last = c->ended };
+        memset(buf + got, 0, p->bytes - got);
+        c->at += p->bytes;
+    }
+    if (r && r != -ECANCELED) {
+        pthread_mutex_lock(&c->lock);
+        c->job->reading = true;
+        c->job->where = c->at + got;
+        pthread_mutex_unlock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->pipe);
+    return r ? r : got > 0;
+}
+
 /* ---- reading --------------------------------------------------------------- */
 
 /* Sector by sector; what cannot be read is zero. */
@@ -160,6 +215,8 @@ static void salvage(Copy *c, const Piece *p, uint8_t *buf)
 
 static int read_piece(Copy *c, const Piece *p, uint8_t *buf)
 {
+    if (c->job->from)
+        return 0;
     int r = block_read(p->source, p->from, buf, p->bytes);
 
     if (r && c->job->salvage) {
@@ -179,7 +236,7 @@ static bool is_zero(const uint8_t *p, uint64_t n)
 /* How far from at on (within p) the data is all zero units, or has none. */
 static uint64_t run(const Copy *c, const Piece *p, const uint8_t *buf, uint64_t at, bool *zero)
 {
-    uint64_t unit = MAX(c->job->sparse, c->unit), end = at;
+    uint64_t unit = MIN(MAX(c->job->sparse, c->unit), PIECE), end = at;
     bool first = true;
 
     *zero = false;
@@ -213,6 +270,45 @@ static int write_plain(Copy *c, const Piece *p, const uint8_t *buf)
     return r;
 }
 
+static int write_out(Copy *c, const Piece *p, uint8_t *buf)
+{
+    BlockPipe *to = c->job->to;
+    int r = 0;
+
+    if (p->kind == ZERO && to->seekable && c->job->sparse)
+        return copy_pipe_skip(to, p->bytes);
+    if (p->kind == ZERO)
+        memset(buf, 0, MIN(PIECE, p->bytes));
+    for (uint64_t at = 0, n; !r && at < p->bytes; at += n) {
+        bool zero = false;
+        n = MIN(PIECE, p->bytes - at);
+        if (to->seekable && p->kind == DATA)
+            n = run(c, p, buf, at, &zero);
+        r = zero ? copy_pipe_skip(to, n)
+                 : copy_pipe_write(to, p->kind == ZERO ? buf : buf + at, n, going, c);
+    }
+    return r;
+}
+
+/* The target as long as the pipe's disk: exactly when its end is known, and meanwhile ahead of it.
+ */
+static int make_room(Copy *c, uint64_t end, bool last)
+{
+    enum { LEAST = 64 << 20 };
+    BlockUser *target = c->job->target;
+
+    if (!c->job->from || !target || end == block_size(target))
+        return 0;
+    if (!c->job->resize)
+        return end > block_size(target) ? -EFBIG : 0;
+    if (!last && end < block_size(target))
+        return 0;
+    if (!last &&
+        block_resize(target, end + MAX(LEAST, end / 8 / PIECE * PIECE), BLOCK_PREALLOC_OFF, NULL))
+        return 0;
+    return block_resize(target, end, BLOCK_PREALLOC_OFF, &c->job->why) ? 0 : -EIO;
+}
+
 /* What packing one unit gave. */
 typedef struct {
     uint32_t len; /* 0: written as it is */
@@ -244,7 +340,8 @@ static void pack_piece(Copy *c, const Piece *p, const uint8_t *buf, uint8_t *pac
     }
 }
 
-static int write_packed(Copy *c, const Piece *p, const uint8_t *buf, const uint8_t *packed, const Unit *units)
+static int write_packed(Copy *c, const Piece *p, const uint8_t *buf, const uint8_t *packed,
+                        const Unit *units)
 {
     BlockUser *target = c->job->target;
     int r = 0;
@@ -272,27 +369,29 @@ static bool my_turn(Copy *c, const Piece *p)
     return go;
 }
 
+/* Waits until what is done may be done, a while at a time. With the lock, so that the others wait
+ * too. */
 static void keep_rate(Copy *c)
 {
+    const double step = 0.1, due = (double)c->done / (double)c->job->rate;
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double gone = (double)(now.tv_sec - c->begin.tv_sec) + (double)(now.tv_nsec - c->begin.tv_nsec) / 1e9;
-    double due = (double)c->done / (double)c->job->rate;
-    if (due > gone)
-        g_usleep((gulong)((due - gone) * 1e6));
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        double left = due - (double)(now.tv_sec - c->begin.tv_sec) -
+                      (double)(now.tv_nsec - c->begin.tv_nsec) / 1e9;
+        if (left <= 0)
+            break;
+        g_usleep((gulong)(MIN(left, step) * 1e6));
+    } while (told(c));
 }
 
 static void over(Copy *c, const Piece *p)
 {
-    const BlockProgress *progress = c->job->progress;
-
     pthread_mutex_lock(&c->lock);
     c->turn++;
     c->done += p->bytes;
-    if (progress && progress->at && !progress->at(progress->opaque, c->done, c->total) && !c->error)
-        c->error = -ECANCELED;
-    if (c->job->rate)
+    if (told(c) && c->job->rate)
         keep_rate(c);
     pthread_cond_broadcast(&c->turned);
     pthread_mutex_unlock(&c->lock);
@@ -312,7 +411,12 @@ static void do_piece(Copy *c, const Piece *p, uint8_t *buf, uint8_t *packed, Uni
     }
     if (!my_turn(c, p))
         return;
-    if (p->kind == ZERO && !c->job->sparse && c->job->target_is_zero) {
+    r = make_room(c, p->to + p->bytes, p->last);
+    if (r)
+        ;
+    else if (c->job->to) {
+        r = write_out(c, p, buf);
+    } else if (p->kind == ZERO && !c->job->sparse && c->job->target_is_zero) {
         memset(buf, 0, PIECE);
         for (uint64_t at = 0, n; !r && at < p->bytes; at += n) {
             n = MIN(PIECE, p->bytes - at);
@@ -331,15 +435,20 @@ static void do_piece(Copy *c, const Piece *p, uint8_t *buf, uint8_t *packed, Uni
 static void *work(void *opaque)
 {
     Copy *c = opaque;
-    uint8_t *buf = aligned_alloc(4096, PIECE), *packed = c->job->compress ? malloc(PIECE + 2 * c->unit) : NULL;
+    uint8_t *buf = aligned_alloc(4096, PIECE),
+            *packed = c->job->compress ? malloc(PIECE + 2 * c->unit) : NULL;
     Unit *units = c->job->compress ? calloc(PIECE / c->unit + 2, sizeof *units) : NULL;
     int r = buf && (!c->job->compress || (packed && units)) ? 1 : -ENOMEM;
 
     while (r > 0) {
         Piece p;
-        pthread_mutex_lock(&c->lock);
-        r = c->error ? 0 : next(c, &p);
-        pthread_mutex_unlock(&c->lock);
+        if (c->job->from) {
+            r = next_piped(c, &p, buf);
+        } else {
+            pthread_mutex_lock(&c->lock);
+            r = c->error ? 0 : next(c, &p);
+            pthread_mutex_unlock(&c->lock);
+        }
         if (r > 0)
             do_piece(c, &p, buf, packed, units);
     }
@@ -353,16 +462,19 @@ static void *work(void *opaque)
 
 int block_copy(BlockCopy *job)
 {
-    Copy c = { .job = job, .lock = PTHREAD_MUTEX_INITIALIZER, .turned = PTHREAD_COND_INITIALIZER };
-    const BlockNode *target = user_node(job->target);
+    Copy c = { .job = job, .pipe = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER,
+               .turned = PTHREAD_COND_INITIALIZER };
+    const BlockNode *target = job->target ? user_node(job->target) : NULL;
     unsigned n = job->workers ? job->workers : CLAMP(2 * g_get_num_processors(), 4, 8), started = 0;
     pthread_t threads[MOST_WORKERS];
 
     for (unsigned i = 0; i < job->n_sources; i++)
         c.total += block_size(job->sources[i]);
-    c.unit = MAX(target->limits.cluster, BLOCK_SECTOR);
-    if (job->compress && (!target->driver->pack || !target->driver->write_packed))
+    c.unit = target ? MAX(target->limits.cluster, BLOCK_SECTOR) : BLOCK_SECTOR;
+    if (job->compress && (!target || !target->driver->pack || !target->driver->write_packed))
         return -ENOTSUP;
+    if (job->from || job->to || job->compress)
+        job->unordered = false;
     clock_gettime(CLOCK_MONOTONIC, &c.begin);
     n = MIN(n, MOST_WORKERS);
     while (started < n && !pthread_create(&threads[started], NULL, work, &c))
@@ -371,5 +483,8 @@ int block_copy(BlockCopy *job)
         work(&c);
     while (started)
         pthread_join(threads[--started], NULL);
-    return c.error ? c.error : block_flush(job->target);
+    job->length = job->from ? c.at : c.total;
+    if (!c.error)
+        c.error = job->to ? copy_pipe_end(job->to) : make_room(&c, job->length, true);
+    return c.error ? c.error : target ? block_flush(job->target) : 0;
 }

@@ -61,10 +61,12 @@ static bool downgrade(Qcow2 *q, GError **error)
     const char *file = block_node_file(q->node);
     Qcow2Header h = q->header;
     const char *why = h.refcount_order != 4 ? "reference counts that do not have 16 bits"
-                      : h.incompatible & QCOW2_DATA_FILE ? "an external data file"
+                      : h.incompatible & QCOW2_DATA_FILE   ? "an external data file"
                       : h.incompatible & QCOW2_EXTENDED_L2 ? "extended L2 entries"
-                      : h.incompatible & QCOW2_COMPRESSION_TYPE ? "a compression type other than zlib"
-                      : h.n_bitmaps || block_bitmap_nth(q->node, 0) ? "bitmaps" : NULL;
+                      : h.incompatible & QCOW2_COMPRESSION_TYPE
+                          ? "a compression type other than zlib"
+                      : h.n_bitmaps || block_bitmap_nth(q->node, 0) ? "bitmaps"
+                                                                    : NULL;
 
     if (why)
         return fail(error, "%s: version 2 has no %s", file, why);
@@ -87,14 +89,17 @@ static bool set_refcount_bits(Qcow2 *q, uint64_t bits, GError **error)
     unsigned order = 0;
 
     if (!bits || bits & (bits - 1) || bits > 64)
-        return fail_usage(error, "Refcount width must be a power of two and may not exceed 64 bits");
+        return fail_usage(error,
+                          "Refcount width must be a power of two and may not exceed 64 bits");
     while (UINT64_C(1) << order < bits)
         order++;
     if (order == q->header.refcount_order)
         return true;
     if (q->header.version < 3)
-        return fail_usage(error, "Different refcount widths than 16 bits require compatibility level 1.1 or above "
-                                 "(use version=v3 or greater)");
+        return fail_usage(
+            error,
+            "Different refcount widths than 16 bits require compatibility level 1.1 or above "
+            "(use version=v3 or greater)");
     int r = qcow2_change_refcount_order(q, order);
     if (r == -EOVERFLOW)
         return fail(error, "%s: some clusters are used too often for reference counts of %u bits",
@@ -118,8 +123,9 @@ static bool set_lazy(Qcow2 *q, const char *text, GError **error)
     if (!on && strcmp(text, "off"))
         return fail_usage(error, "lazy_refcounts=%s: it is on or off", text);
     if (on && h.version < 3)
-        return fail_usage(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
-                                 "(use version=v3 or greater)");
+        return fail_usage(error,
+                          "Lazy refcounts only supported with compatibility level 1.1 and above "
+                          "(use version=v3 or greater)");
     h.compatible = on ? h.compatible | QCOW2_LAZY_REFCOUNTS : h.compatible & ~QCOW2_LAZY_REFCOUNTS;
     if (!on)
         h.incompatible &= ~QCOW2_DIRTY;
@@ -129,13 +135,24 @@ static bool set_lazy(Qcow2 *q, const char *text, GError **error)
 
 bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GError **error)
 {
-    static const char *const known[] = { "backing_file", "backing_fmt", "compat", "lazy_refcounts", "refcount_bits",
-                                         "size", "data_file", "data_file_raw", "encrypt.state",
-                                         "encrypt.new-secret", "encrypt.old-secret", "encrypt.keyslot",
-                                         "encrypt.iter-time", NULL };
+    static const char *const known[] = { "backing_file",
+                                         "backing_fmt",
+                                         "compat",
+                                         "lazy_refcounts",
+                                         "refcount_bits",
+                                         "size",
+                                         "data_file",
+                                         "data_file_raw",
+                                         "encrypt.state",
+                                         "encrypt.new-secret",
+                                         "encrypt.old-secret",
+                                         "encrypt.keyslot",
+                                         "encrypt.iter-time",
+                                         NULL };
     Qcow2 *q = qcow2_of(node);
     const char *compat = given(options, "compat"), *lazy = given(options, "lazy_refcounts");
-    const char *bits = given(options, "refcount_bits"), *size = given(options, "size"), *data = given(options, "data_file");
+    const char *bits = given(options, "refcount_bits"), *size = given(options, "size"),
+               *data = given(options, "data_file");
     const char *backing = given(options, "backing_file"), *format = given(options, "backing_fmt");
     Qcow2Header h = q->header;
 
@@ -143,8 +160,10 @@ bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GErro
         return false;
     if (json_object_object_get_ex(options, "encrypt", NULL)) {
         if (!qcow2_encrypted(q))
-            return fail(error, "%s: Can't amend encryption options - encryption not present", block_node_file(node));
-        if (!luks_amend(node, q->file, h.crypto_offset, "encrypt.", q->key_secret, &q->luks, options, force, error))
+            return fail(error, "%s: Can't amend encryption options - encryption not present",
+                        block_node_file(node));
+        if (!luks_amend(node, q->file, h.crypto_offset, "encrypt.", q->key_secret, &q->luks,
+                        options, force, error))
             return false;
     }
     bool v2 = compat && (!strcmp(compat, "0.10") || !strcmp(compat, "v2"));
@@ -159,7 +178,8 @@ bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GErro
     if (bits && !set_refcount_bits(q, g_ascii_strtoull(bits, NULL, 10), error))
         return false;
     if (data && !(h.incompatible & QCOW2_DATA_FILE))
-        return fail(error, "%s: data_file can only be changed for images that have one", block_node_file(node));
+        return fail(error, "%s: data_file can only be changed for images that have one",
+                    block_node_file(node));
     if (data) {
         g_free(q->header.data_file);
         q->header.data_file = g_strdup(data);
@@ -176,7 +196,8 @@ bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GErro
             return false;
     }
     uint64_t bytes;
-    if (size && !(size_parse(size, &bytes, error) && qcow2_resize(node, bytes, BLOCK_PREALLOC_OFF, error)))
+    if (size &&
+        !(size_parse(size, &bytes, error) && qcow2_resize(node, bytes, BLOCK_PREALLOC_OFF, error)))
         return false;
     return !v2 || q->header.version < 3 || downgrade(q, error);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bitmaps in the image: a directory of them, each with a table of clusters of bits (0: all clear, 1:
- * all set). While an image is open for writing they are marked as in use; who does not get to close it
- * leaves them inconsistent. They are written whole when it is closed.
+ * Bitmaps in the image: a directory of them, each with a table of clusters of bits (0: all clear,
+ * 1: all set). While an image is open for writing they are marked as in use; who does not get to
+ * close it leaves them inconsistent. They are written whole when it is closed.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -66,12 +66,16 @@ static uint64_t parse_one(const uint8_t *p, uint64_t left, Stored *s)
     if (left < HEAD)
         return 0;
     uint32_t name = ld_be16(p + 18), extra = ld_be32(p + 20);
-    *s = (Stored){ .table = ld_be64(p), .entries = ld_be32(p + 8), .flags = ld_be32(p + 12), .shift = p[17] };
-    if (left - HEAD < (uint64_t)name + extra || !name || name > QCOW2_MAX_BITMAP_NAME || p[16] != 1 || s->shift < 9 ||
+    *s = (Stored){ .table = ld_be64(p), .entries = ld_be32(p + 8), .flags = ld_be32(p + 12),
+                   .shift = p[17] };
+    uint64_t whole = round_up(HEAD + (uint64_t)name, 8); /* each is filled up, the last one too */
+    if (whole > left || !name || name > QCOW2_MAX_BITMAP_NAME || p[16] != 1 || s->shift < 9 ||
         s->shift > 31 || extra)
         return 0;
-    s->name = g_strndup((const char *)p + HEAD + extra, name);
-    return round_up(HEAD + (uint64_t)name + extra, 8);
+    if (memchr(p + HEAD, 0, name))
+        return 0;
+    s->name = g_strndup((const char *)p + HEAD, name);
+    return whole;
 }
 
 static bool load_bits(Qcow2 *q, const Stored *s, BlockBitmap *b, GError **error)
@@ -82,10 +86,11 @@ static bool load_bits(Qcow2 *q, const Stored *s, BlockBitmap *b, GError **error)
     int r = block_read(q->file, s->table, table, (uint64_t)s->entries * 8);
 
     for (uint32_t i = 0; !r && i < s->entries; i++) {
-        uint64_t entry = ld_be64(table + 8 * (size_t)i), at = entry & QCOW2_OFFSET, n = MIN(left, q->cluster_size);
+        uint64_t entry = ld_be64(table + 8 * (size_t)i), at = entry & QCOW2_OFFSET,
+                 n = MIN(left, q->cluster_size);
         if (at & (q->cluster_size - 1) || (at && entry & 1))
-            return fail(error, "%s: bitmap '%s': entry %u of its table makes no sense", block_node_file(q->node), s->name,
-                        i);
+            return fail(error, "%s: bitmap '%s': entry %u of its table makes no sense",
+                        block_node_file(q->node), s->name, i);
         if (at)
             r = block_read(q->file, at, out, n);
         else
@@ -109,7 +114,9 @@ static bool load_one(Qcow2 *q, const Stored *s, GError **error)
 
     if ((uint64_t)s->entries * 8 > MAX_TABLE || s->table & (q->cluster_size - 1) ||
         (!in_use && s->entries != entries_of(q, size, s->shift)))
-        return fail(error, "%s: bitmap '%s': its table (%u entries at %#" G_GINT64_MODIFIER "x) makes no sense",
+        return fail(error,
+                    "%s: bitmap '%s': its table (%u entries at %#" G_GINT64_MODIFIER
+                    "x) makes no sense",
                     block_node_file(q->node), s->name, s->entries, s->table);
     /* one that says nothing needs no bits */
     BlockBitmap *b = block_bitmap_new(s->name, UINT32_C(1) << s->shift, in_use ? 0 : size, error);
@@ -136,7 +143,8 @@ static int mark_in_use(Qcow2 *q, uint8_t *directory)
         st_be32(directory + at + 12, s->flags);
         at += round_up(HEAD + strlen(s->name), 8);
     }
-    return block_write(q->file, q->header.bitmaps_offset, directory, q->header.bitmaps_size, BLOCK_FUA);
+    return block_write(q->file, q->header.bitmaps_offset, directory, q->header.bitmaps_size,
+                       BLOCK_FUA);
 }
 
 bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
@@ -150,8 +158,10 @@ bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
     if (!q->header.n_bitmaps)
         return true;
     if (!qcow2_in_file(q, q->header.bitmaps_offset, len))
-        return fail(error, "%s: the bitmap directory at %#" G_GINT64_MODIFIER "x lies past the end of the file", file,
-                    q->header.bitmaps_offset);
+        return fail(error,
+                    "%s: the bitmap directory at %#" G_GINT64_MODIFIER
+                    "x lies past the end of the file",
+                    file, q->header.bitmaps_offset);
     g_autofree uint8_t *directory = g_malloc(MAX(len, 1));
     int r = block_read(q->file, q->header.bitmaps_offset, directory, len);
     if (r)
@@ -160,8 +170,8 @@ bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
         Stored s;
         uint64_t n = parse_one(directory + at, len - at, &s);
         if (!n)
-            return fail(error, "%s: bitmap %u of %u, at %#" G_GINT64_MODIFIER "x, makes no sense", file, i + 1,
-                        q->header.n_bitmaps, q->header.bitmaps_offset + at);
+            return fail(error, "%s: bitmap %u of %u, at %#" G_GINT64_MODIFIER "x, makes no sense",
+                        file, i + 1, q->header.n_bitmaps, q->header.bitmaps_offset + at);
         g_array_append_val(q->bitmaps->stored, s);
         at += n;
         if (!block_node_for_check(q->node) && !load_one(q, &s, error))
@@ -222,7 +232,8 @@ static int store_bits(Qcow2 *q, const BlockBitmap *b, Stored *s)
     if (at < 0)
         return (int)at;
     s->table = (uint64_t)at;
-    return block_write(q->file, s->table, table, round_up((uint64_t)s->entries * 8, q->cluster_size), 0);
+    return block_write(q->file, s->table, table,
+                       round_up((uint64_t)s->entries * 8, q->cluster_size), 0);
 }
 
 /* What a table and its bits take is given up. */
@@ -342,7 +353,8 @@ bool qcow2_bitmaps_resize(Qcow2 *q, uint64_t size, GError **error)
 
     for (unsigned i = 0; (b = block_bitmap_nth(q->node, i)); i++)
         if (b->inconsistent)
-            return fail(error, "%s: bitmap '%s' is inconsistent; remove it first", block_node_file(q->node), b->name);
+            return fail(error, "%s: bitmap '%s' is inconsistent; remove it first",
+                        block_node_file(q->node), b->name);
     for (unsigned i = 0; (b = block_bitmap_nth(q->node, i)); i++)
         if (!block_bitmap_resize(b, size, error))
             return false;
@@ -408,7 +420,8 @@ static bool can_store(BlockNode *node, const char *name, uint32_t granularity, G
         return fail(error, "%s: it is open for reading only", file);
     if (q->bitmaps->stored->len >= QCOW2_MAX_BITMAPS)
         return fail(error, "%s: it has %d bitmaps already", file, QCOW2_MAX_BITMAPS);
-    if (bits_of(qcow2_size(q), (unsigned)__builtin_ctz(granularity)) / 8 > MAX_TABLE / 8 * q->cluster_size)
+    if (bits_of(qcow2_size(q), (unsigned)__builtin_ctz(granularity)) / 8 >
+        MAX_TABLE / 8 * q->cluster_size)
         return fail(error, "%s: too many bits for a granularity of %u", file, granularity);
     return true;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is the image sound? Everything the header leads to is counted, cluster by cluster, and compared with
- * the reference counts on disk. Too high a count is a leak and harmless; too low a one, or an entry
- * that leads nowhere, is damage.
+ * Is the image sound? Everything the header leads to is counted, cluster by cluster, and compared
+ * with the reference counts on disk. Too high a count is a leak and harmless; too low a one, or an
+ * entry that leads nowhere, is damage.
  *
- * Mending. Leaks: the counts are lowered. Counts that are too low or whose blocks are not where they
- * should be: a new set of counts is written behind all that is used, and the header switched to it
- * last. Entries that lead nowhere are cleared, COPIED flags set by the counts.
+ * Mending. Leaks: the counts are lowered. Counts that are too low or whose blocks are not where
+ * they should be: a new set of counts is written behind all that is used, and the header switched
+ * to it last. Entries that lead nowhere are cleared, COPIED flags set by the counts.
  *
  * Memory: one byte a cluster of the file, and a hash table for those used more than 254 times.
  */
@@ -82,10 +82,12 @@ static bool count(Check *c, uint64_t offset, uint64_t bytes, const char *what)
 {
     if (!bytes)
         return true;
-    uint64_t first = offset >> c->q->cluster_bits, end = ((offset + bytes - 1) >> c->q->cluster_bits) + 1;
+    uint64_t first = offset >> c->q->cluster_bits,
+             end = ((offset + bytes - 1) >> c->q->cluster_bits) + 1;
 
     if (offset + bytes < offset || end > c->clusters) {
-        say(c, "ERROR %s at %#" PRIx64 " (%" PRIu64 " bytes) lies past the end of the file", what, offset, bytes);
+        say(c, "ERROR %s at %#" PRIx64 " (%" PRIu64 " bytes) lies past the end of the file", what,
+            offset, bytes);
         c->res->corruptions++;
         return false;
     }
@@ -111,7 +113,8 @@ static void count_entry_stats(Check *c, uint64_t entry, uint64_t at)
 }
 
 /* False: it makes no sense and has been said. */
-static bool check_entry(Check *c, uint64_t l2, unsigned index, uint64_t entry, uint64_t bits, bool active)
+static bool check_entry(Check *c, uint64_t l2, unsigned index, uint64_t entry, uint64_t bits,
+                        bool active)
 {
     Qcow2 *q = c->q;
     uint64_t at = entry & QCOW2_OFFSET, in = at & (q->cluster_size - 1);
@@ -120,8 +123,11 @@ static bool check_entry(Check *c, uint64_t l2, unsigned index, uint64_t entry, u
     if (entry & QCOW2_COMPRESSED) {
         uint32_t bytes;
         if (q->data || entry & QCOW2_COPIED) {
-            say(c, q->data ? "ERROR compressed cluster %" PRIx64 " with data file"
-                           : "ERROR: coffset=%#" PRIx64 ": copied flag must never be set for compressed clusters", entry);
+            say(c,
+                q->data ? "ERROR compressed cluster %" PRIx64 " with data file"
+                        : "ERROR: coffset=%#" PRIx64
+                          ": copied flag must never be set for compressed clusters",
+                entry);
             return false;
         }
         qcow2_packed_place(q, entry, &at, &bytes);
@@ -136,17 +142,24 @@ static bool check_entry(Check *c, uint64_t l2, unsigned index, uint64_t entry, u
         return true;
     }
     if (q->subclusters > 1 && (bits & bits >> 32 & UINT32_MAX)) {
-        say(c, "ERROR offset=%" PRIx64 ": Allocated/zero subclusters overlap, L2 entry %u of %#" PRIx64, at, index, l2);
+        say(c,
+            "ERROR offset=%" PRIx64
+            ": Allocated/zero subclusters overlap, L2 entry %u of %#" PRIx64,
+            at, index, l2);
         return false;
     }
     if (q->subclusters > 1 && !there && bits & UINT32_MAX) {
-        say(c, "ERROR subclusters are marked as allocated, but L2 entry %u of %#" PRIx64 " has no cluster", index, l2);
+        say(c,
+            "ERROR subclusters are marked as allocated, but L2 entry %u of %#" PRIx64
+            " has no cluster",
+            index, l2);
         return false;
     }
     if (!there)
         return true;
     if (in) {
-        say(c, "ERROR offset=%" PRIx64 ": Cluster is not properly aligned; L2 entry corrupted.", at);
+        say(c, "ERROR offset=%" PRIx64 ": Cluster is not properly aligned; L2 entry corrupted.",
+            at);
         return false;
     }
     if (!q->data && !count(c, at, q->cluster_size, "data cluster"))
@@ -162,7 +175,8 @@ static int clear_entry(Check *c, uint64_t l2, unsigned index)
 
     if (!(c->fix & BLOCK_CHECK_FIX_ERRORS))
         return 0;
-    int r = block_write(c->q->file, l2 + (uint64_t)index * c->q->entry_size, nothing, c->q->entry_size, 0);
+    int r = block_write(c->q->file, l2 + (uint64_t)index * c->q->entry_size, nothing,
+                        c->q->entry_size, 0);
     if (!r)
         c->res->corruptions_fixed++;
     return r;
@@ -195,7 +209,8 @@ static int check_l1(Check *c, uint64_t offset, uint64_t *l1, uint32_t entries, b
     g_autofree uint8_t *table = g_malloc(q->cluster_size);
     int r = 0;
 
-    if (entries && !count(c, offset, (uint64_t)entries * 8, active ? "L1 table" : "L1 table of a snapshot"))
+    if (entries &&
+        !count(c, offset, (uint64_t)entries * 8, active ? "L1 table" : "L1 table of a snapshot"))
         return 0;
     for (uint32_t i = 0; !r && i < entries; i++) {
         uint64_t l2 = l1[i] & QCOW2_OFFSET, before = c->res->corruptions;
@@ -232,7 +247,8 @@ static int check_snapshots(Check *c)
     for (unsigned i = 0; i < q->snapshots->len; i++) {
         const Qcow2Snapshot *s = &g_array_index(q->snapshots, Qcow2Snapshot, i);
         g_autofree uint64_t *l1 = g_new0(uint64_t, MAX(s->l1_entries, 1));
-        int r = s->l1_entries ? block_read(q->file, s->l1_offset, l1, (uint64_t)s->l1_entries * 8) : 0;
+        int r =
+            s->l1_entries ? block_read(q->file, s->l1_offset, l1, (uint64_t)s->l1_entries * 8) : 0;
         for (uint32_t k = 0; k < s->l1_entries; k++)
             l1[k] = ld_be64(&l1[k]);
         if (!r)
@@ -256,13 +272,15 @@ static int check_counts_tables(Check *c)
         if (!block)
             continue;
         if (block & QCOW2_REFTABLE_RESERVED || block & (q->cluster_size - 1)) {
-            say(c, "ERROR refcount block %u is not cluster aligned; refcount table entry corrupted", i);
+            say(c, "ERROR refcount block %u is not cluster aligned; refcount table entry corrupted",
+                i);
             c->res->corruptions++;
             c->blocks_wrong = true;
         } else if (!count(c, block, q->cluster_size, "reference count block")) {
             c->blocks_wrong = true;
         } else if (counted(c, block >> q->cluster_bits) != 1) {
-            say(c, "ERROR refcount block %u refcount=%" PRIu64, i, counted(c, block >> q->cluster_bits));
+            say(c, "ERROR refcount block %u refcount=%" PRIu64, i,
+                counted(c, block >> q->cluster_bits));
             c->res->corruptions++;
             c->blocks_wrong = true;
         }
@@ -304,7 +322,8 @@ static int compare(Check *c)
             c->res->end_offset = (i + 1) << q->cluster_bits;
         if (want == have)
             continue;
-        bool leak = have > want, fix = c->fix & (leak ? BLOCK_CHECK_FIX_LEAKS : BLOCK_CHECK_FIX_ERRORS);
+        bool leak = have > want,
+             fix = c->fix & (leak ? BLOCK_CHECK_FIX_LEAKS : BLOCK_CHECK_FIX_ERRORS);
         say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, fix ? "Repairing"
             : leak ? "Leaked" : "ERROR", i, have, want);
         if (leak)
@@ -328,7 +347,8 @@ static int compare(Check *c)
 static int rebuild(Check *c, unsigned order)
 {
     Qcow2 *q = c->q;
-    uint64_t per_block = (q->cluster_size * 8) >> order, most = order == 6 ? INT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
+    uint64_t per_block = (q->cluster_size * 8) >> order,
+             most = order == 6 ? INT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
     uint64_t used = c->res->end_offset >> q->cluster_bits, blocks = 0, table = 1;
     uint64_t old = q->header.reftable_offset, all;
     int r = 0;
@@ -361,7 +381,8 @@ static int rebuild(Check *c, unsigned order)
         r = block_write(q->file, (used + b) << q->cluster_bits, block, q->cluster_size, 0);
     }
     if (!r)
-        r = block_write(q->file, (used + blocks) << q->cluster_bits, entries, table << q->cluster_bits, 0);
+        r = block_write(q->file, (used + blocks) << q->cluster_bits, entries,
+                        table << q->cluster_bits, 0);
     if (!r)
         r = block_flush(q->file);
     /* from the table's place to the width of counts, in one write */
@@ -404,7 +425,8 @@ static int check_flag(Check *c, uint64_t entry, uint64_t at, const char *what)
     if (r || (n == 1) == !!(entry & QCOW2_COPIED))
         return r;
     say(c, "%s OFLAG_COPIED %s: %s_entry=%" PRIx64 " refcount=%" PRIu64,
-        c->fix & BLOCK_CHECK_FIX_ERRORS ? "Repairing" : "ERROR", what, *what == 'd' ? "l2" : "l1", entry, n);
+        c->fix & BLOCK_CHECK_FIX_ERRORS ? "Repairing" : "ERROR", what, *what == 'd' ? "l2" : "l1",
+        entry, n);
     c->res->corruptions++;
     if (c->fix & BLOCK_CHECK_FIX_ERRORS)
         c->res->corruptions_fixed++;
@@ -465,8 +487,8 @@ static int check_all(Check *c)
     return r;
 }
 
-bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result, void (*tell)(void *opaque, const char *line),
-                 void *opaque, GError **error)
+bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result,
+                 void (*tell)(void *opaque, const char *line), void *opaque, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
     Check c = { .q = q, .fix = fix, .res = result, .say = tell, .opaque = opaque,
@@ -475,7 +497,8 @@ bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result, void (*tell)
     *result = (BlockCheck){ .total_clusters = qcow2_clusters(q, q->header.size) };
     c.counts = g_try_malloc0(c.clusters);
     if (!c.counts)
-        return fail(error, "%s: no memory to count %" G_GUINT64_FORMAT " clusters", block_node_file(node), c.clusters);
+        return fail(error, "%s: no memory to count %" G_GUINT64_FORMAT " clusters",
+                    block_node_file(node), c.clusters);
     c.many = g_hash_table_new(NULL, NULL);
     pthread_mutex_lock(&q->lock);
     int r = fix ? 0 : qcow2_flush_tables(q);
@@ -494,14 +517,16 @@ bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result, void (*tell)
     pthread_mutex_unlock(&q->lock);
     g_free(c.counts);
     g_hash_table_unref(c.many);
-    return !r || fail_errno(error, -r, "%s: it cannot be checked to the end", block_node_file(node));
+    return !r ||
+           fail_errno(error, -r, "%s: it cannot be checked to the end", block_node_file(node));
 }
 
 bool qcow2_repair(Qcow2 *q, GError **error)
 {
     BlockCheck result;
 
-    if (!qcow2_check(q->node, BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS, &result, NULL, NULL, error))
+    if (!qcow2_check(q->node, BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS, &result, NULL, NULL,
+                     error))
         return false;
     if (result.corruptions > result.corruptions_fixed)
         return fail(error, "%" G_GUINT64_FORMAT " errors remain",

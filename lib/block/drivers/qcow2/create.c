@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making images, and saying beforehand how large they would get. A new image is a header, a table of
- * reference counts with one block or more, and an empty L1 table; the rest comes as it is written.
+ * Making images, and saying beforehand how large they would get. A new image is a header, a table
+ * of reference counts with one block or more, and an empty L1 table; the rest comes as it is
+ * written.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -30,27 +31,37 @@ const BlockProp qcow2_create_props[] = {
       .help = "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
     { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, FIELD(encrypt_format),
       .help = "Encrypt the image, format choices: 'aes', 'luks'" },
-    LUKS_CREATE_PROPS("encrypt.", Wanted, luks, "ID of secret providing qcow AES key or LUKS passphrase"),
-    { .name = "cluster_size", .kind = BLOCK_PROP_SIZE, FIELD(cluster_size), .def = "65536", .told = true,
+    LUKS_CREATE_PROPS("encrypt.", Wanted, luks,
+                      "ID of secret providing qcow AES key or LUKS passphrase"),
+    { .name = "cluster_size", .kind = BLOCK_PROP_SIZE, FIELD(cluster_size), .def = "65536",
+      .told = true,
       .help = "qcow2 cluster size" },
-    { .name = "extended_l2", .kind = BLOCK_PROP_BOOL, FIELD(extended_l2), .def = "off", .told = true, .help = "Extended L2 tables" },
-    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, FIELD(preallocation), .def = "off", .names = preallocations,
+    { .name = "extended_l2", .kind = BLOCK_PROP_BOOL, FIELD(extended_l2), .def = "off",
+      .told = true, .help = "Extended L2 tables" },
+    { .name = "preallocation", .kind = BLOCK_PROP_ENUM, FIELD(preallocation), .def = "off",
+      .names = preallocations,
       .help = "Preallocation mode (allowed values: off, metadata, falloc, full)" },
-    { .name = "compression_type", .kind = BLOCK_PROP_ENUM, FIELD(compression), .def = "zlib", .told = true, .names = compressions,
+    { .name = "compression_type", .kind = BLOCK_PROP_ENUM, FIELD(compression), .def = "zlib",
+      .told = true, .names = compressions,
       .help = "Compression method used for image cluster compression" },
     { .name = "size", .kind = BLOCK_PROP_SIZE, FIELD(size), .help = "Virtual disk size" },
     { .name = "compat", .kind = BLOCK_PROP_ENUM, FIELD(compat), .def = "1.1", .names = compats,
       .help = "Compatibility level (v2 [0.10] or v3 [1.1])" },
-    { .name = "backing_file", .kind = BLOCK_PROP_STRING, FIELD(backing), .help = "File name of a base image" },
+    { .name = "backing_file", .kind = BLOCK_PROP_STRING, FIELD(backing),
+      .help = "File name of a base image" },
     { .name = "backing_fmt", .kind = BLOCK_PROP_STRING, FIELD(backing_format),
       .help = "Image format of the base image" },
-    { .name = "data_file", .kind = BLOCK_PROP_STRING, FIELD(data_file), .help = "File name of an external data file" },
+    { .name = "data_file", .kind = BLOCK_PROP_STRING, FIELD(data_file),
+      .help = "File name of an external data file" },
     { .name = "data_file_raw", .kind = BLOCK_PROP_BOOL, FIELD(data_file_raw),
       .help = "The external data file must stay valid as a raw image" },
-    { .name = "lazy_refcounts", .kind = BLOCK_PROP_BOOL, FIELD(lazy_refcounts), .def = "off", .told = true, .help = "Postpone refcount updates" },
-    { .name = "refcount_bits", .kind = BLOCK_PROP_NUMBER, FIELD(refcount_bits), .def = "16", .told = true,
+    { .name = "lazy_refcounts", .kind = BLOCK_PROP_BOOL, FIELD(lazy_refcounts), .def = "off",
+      .told = true, .help = "Postpone refcount updates" },
+    { .name = "refcount_bits", .kind = BLOCK_PROP_NUMBER, FIELD(refcount_bits), .def = "16",
+      .told = true,
       .help = "Width of a reference count entry in bits" },
-    { .name = "nocow", .kind = BLOCK_PROP_BOOL, FIELD(nocow), .below = true, .help = "Turn off copy-on-write (valid only on btrfs)" },
+    { .name = "nocow", .kind = BLOCK_PROP_BOOL, FIELD(nocow), .below = true,
+      .help = "Turn off copy-on-write (valid only on btrfs)" },
     { .name = "extent_size_hint", .kind = BLOCK_PROP_SIZE, FIELD(extent_size_hint), .below = true,
       .help = "Extent size hint for the image file, 0 to disable" },
     { 0 }
@@ -71,36 +82,50 @@ static bool check_wanted(Wanted *w, GError **error)
     if (!power_of_two(w->cluster_size) || w->cluster_size < 512 || w->cluster_size > 2 << 20)
         return fail_usage(error, "Cluster size must be a power of two between 512 and 2048k");
     if (w->extended_l2 && w->cluster_size < 16384)
-        return fail_usage(error, "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+        return fail_usage(
+            error,
+            "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
     if (!power_of_two(w->refcount_bits) || w->refcount_bits > 64)
-        return fail_usage(error, "Refcount width must be a power of two and may not exceed 64 bits");
+        return fail_usage(error,
+                          "Refcount width must be a power of two and may not exceed 64 bits");
     if (v2 && w->refcount_bits != 16)
-        return fail_usage(error, "Different refcount widths than 16 bits require compatibility level 1.1 or above "
-                                 "(use version=v3 or greater)");
+        return fail_usage(
+            error,
+            "Different refcount widths than 16 bits require compatibility level 1.1 or above "
+            "(use version=v3 or greater)");
     if (v2 && w->lazy_refcounts)
-        return fail_usage(error, "Lazy refcounts only supported with compatibility level 1.1 and above "
-                                 "(use version=v3 or greater)");
+        return fail_usage(error,
+                          "Lazy refcounts only supported with compatibility level 1.1 and above "
+                          "(use version=v3 or greater)");
     if (v2 && (w->extended_l2 || w->data_file || w->compression))
-        return fail_usage(error, "%s only supported with compatibility level 1.1 and above (use version=v3 or greater)",
-                          w->extended_l2 ? "Extended L2 entries are"
-                          : w->data_file ? "External data files are"
-                                         : "Non-zlib compression type is");
+        return fail_usage(
+            error,
+            "%s only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+            w->extended_l2 ? "Extended L2 entries are"
+            : w->data_file ? "External data files are"
+                           : "Non-zlib compression type is");
     if (w->data_file_raw && w->backing)
         return fail_usage(error, "Backing file and data-file-raw cannot be used at the same time");
     if (w->data_file_raw && !w->data_file)
         return fail_usage(error, "data-file-raw requires data-file");
     if (w->backing && w->preallocation && !w->extended_l2)
-        return fail_usage(error, "Backing file and preallocation can only be used at the same time if extended_l2 is "
-                                 "enabled");
+        return fail_usage(
+            error,
+            "Backing file and preallocation can only be used at the same time if extended_l2 is "
+            "enabled");
     if (w->encryption || (w->encrypt_format && !strcmp(w->encrypt_format, "aes")))
-        return fail_usage(error, "AES encryption of old images is not there (encrypt.format=luks is)");
+        return fail_usage(error,
+                          "AES encryption of old images is not there (encrypt.format=luks is)");
     if (w->encrypt_format && strcmp(w->encrypt_format, "luks"))
-        return fail_usage(error, "Parameter 'format' does not accept value '%s'", w->encrypt_format);
+        return fail_usage(error, "Parameter 'format' does not accept value '%s'",
+                          w->encrypt_format);
     if (w->luks.secret && !w->encrypt_format)
         return fail_usage(error, "Parameter 'encrypt.format' is missing");
     if (v2 && w->encrypt_format && w->preallocation)
-        return fail_usage(error, "Encryption and preallocation only go together with compatibility level 1.1 and above "
-                                 "(use version=v3 or greater)");
+        return fail_usage(
+            error,
+            "Encryption and preallocation only go together with compatibility level 1.1 and above "
+            "(use version=v3 or greater)");
     /* raw data that readers need no tables for: all of it is there */
     if (w->data_file_raw && w->preallocation == BLOCK_PREALLOC_OFF)
         w->preallocation = BLOCK_PREALLOC_METADATA;
@@ -115,7 +140,8 @@ static bool fill_header(const Wanted *w, Qcow2Header *h, GError **error)
         h->cluster_bits++;
     while (UINT64_C(1) << h->refcount_order < w->refcount_bits)
         h->refcount_order++;
-    h->incompatible = (w->compression ? QCOW2_COMPRESSION_TYPE : 0) | (w->data_file ? QCOW2_DATA_FILE : 0) |
+    h->incompatible = (w->compression ? QCOW2_COMPRESSION_TYPE : 0) |
+                      (w->data_file ? QCOW2_DATA_FILE : 0) |
                       (w->extended_l2 ? QCOW2_EXTENDED_L2 : 0);
     h->compatible = w->lazy_refcounts ? QCOW2_LAZY_REFCOUNTS : 0;
     h->autoclear = w->data_file_raw ? QCOW2_AUTO_RAW : 0;
@@ -126,7 +152,8 @@ static bool fill_header(const Wanted *w, Qcow2Header *h, GError **error)
     unsigned l2_bits = h->cluster_bits - (w->extended_l2 ? 4 : 3);
     uint64_t l1 = qcow2_l1_needed(h->size, h->cluster_bits, l2_bits);
     if (w->size > BLOCK_MAX_SIZE || l1 * 8 > QCOW2_MAX_L1)
-        return fail_usage(error, "Image size too large for file format at cluster_size=%" G_GUINT64_FORMAT,
+        return fail_usage(error,
+                          "Image size too large for file format at cluster_size=%" G_GUINT64_FORMAT,
                           w->cluster_size);
     h->l1_entries = (uint32_t)l1;
     return true;
@@ -152,7 +179,8 @@ static uint64_t count_clusters(uint64_t clusters, const Qcow2Header *h, uint64_t
 /* Bytes of tables for an image full of data. */
 static uint64_t table_bytes(const Qcow2Header *h)
 {
-    uint64_t cluster = UINT64_C(1) << h->cluster_bits, entry = h->incompatible & QCOW2_EXTENDED_L2 ? 16 : 8;
+    uint64_t cluster = UINT64_C(1) << h->cluster_bits,
+             entry = h->incompatible & QCOW2_EXTENDED_L2 ? 16 : 8;
     uint64_t data = round_up(h->size, cluster), l2 = round_up(data / cluster * entry, cluster);
     uint64_t l1 = round_up(l2 / cluster * 8, cluster), table;
     uint64_t tables = cluster + l1 + l2 + round_up(h->crypto_length, cluster);
@@ -184,7 +212,8 @@ static bool data_bytes(BlockUser *source, uint64_t cluster, uint64_t *bytes, GEr
     return true;
 }
 
-bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure *result, GError **error)
+bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure *result,
+                   GError **error)
 {
     Wanted w = { 0 };
     Qcow2Header h;
@@ -196,7 +225,8 @@ bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure 
     ok = ok && fill_header(&w, &h, error) &&
          (!source || w.backing || data_bytes(source, w.cluster_size, &bytes, error));
     if (ok && w.encrypt_format) {
-        CryptoLuks luks = { .key_len = (16 + 8 * (uint32_t)w.luks.cipher) * (w.luks.mode == CRYPTO_XTS ? 2 : 1) };
+        CryptoLuks luks = { .key_len = (16 + 8 * (uint32_t)w.luks.cipher) *
+                                       (w.luks.mode == CRYPTO_XTS ? 2 : 1) };
         ok = crypto_luks_lay_out(&luks, error);
         h.crypto_length = luks.payload;
     }
@@ -218,7 +248,8 @@ bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure 
 static bool write_tables(BlockUser *file, const char *name, Qcow2Header *h, GError **error)
 {
     uint64_t crypto = (h->crypto_length + (UINT64_C(1) << h->cluster_bits) - 1) >> h->cluster_bits;
-    uint64_t cluster = UINT64_C(1) << h->cluster_bits, l1 = ((uint64_t)h->l1_entries * 8 + cluster - 1) / cluster, table;
+    uint64_t cluster = UINT64_C(1) << h->cluster_bits,
+             l1 = ((uint64_t)h->l1_entries * 8 + cluster - 1) / cluster, table;
     uint64_t blocks = count_clusters(1 + l1 + crypto, h, &table), at = 1;
     uint64_t used = 1 + table + blocks + l1 + crypto;
 
@@ -226,14 +257,16 @@ static bool write_tables(BlockUser *file, const char *name, Qcow2Header *h, GErr
     h->reftable_clusters = (uint32_t)table;
     h->l1_offset = h->l1_entries || h->size == 0 ? (1 + table + blocks) * cluster : 0;
     h->crypto_offset = crypto ? (used - crypto) * cluster : 0;
-    if (block_size(file) < used * cluster && !block_resize(file, used * cluster, BLOCK_PREALLOC_OFF, error))
+    if (block_size(file) < used * cluster &&
+        !block_resize(file, used * cluster, BLOCK_PREALLOC_OFF, error))
         return false;
     uint8_t *out = g_malloc0((table + blocks) * cluster);
     for (uint64_t i = 0; i < blocks; i++)
         st_be64(out + 8 * i, (at + table + i) * cluster);
     uint64_t per_block = (cluster * 8) >> h->refcount_order;
     for (uint64_t i = 0; i < used; i++)
-        qcow2_refcount_into(out + (table + i / per_block) * cluster, h->refcount_order, i % per_block, 1);
+        qcow2_refcount_into(out + (table + i / per_block) * cluster, h->refcount_order,
+                            i % per_block, 1);
     int r = block_write(file, cluster, out, (table + blocks) * cluster, 0);
     g_free(out);
     if (!r && l1)
@@ -265,11 +298,14 @@ static bool fill_up(BlockGraph *graph, const char *name, const Wanted *w, GError
     struct json_object *options = block_image_options(graph, name, "qcow2", error);
     bool ok = options && (!w->luks.secret ||
                           block_options_set(options, "encrypt.key-secret", w->luks.secret, error));
-    g_autoptr(BlockNode) node = ok ? block_open(graph, options, BLOCK_OPEN_NO_BACKING, error) : NULL;
+    g_autoptr(BlockNode) node =
+        ok ? block_open(graph, options, BLOCK_OPEN_NO_BACKING, error) : NULL;
     json_object_put(options);
     g_autoptr(BlockUser) user =
-        node ? block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error) : NULL;
-    return user && block_resize(user, round_up(w->size, 512), (BlockPrealloc)w->preallocation, error);
+        node ? block_attach(node, &(BlockAttach){ .name = "create", .perm = BLOCK_PERM_RW }, error)
+             : NULL;
+    return user &&
+           block_resize(user, round_up(w->size, 512), (BlockPrealloc)w->preallocation, error);
 }
 
 bool qcow2_create(BlockGraph *graph, struct json_object *options, GError **error)
@@ -296,7 +332,8 @@ bool qcow2_create(BlockGraph *graph, struct json_object *options, GError **error
         if (w.preallocation)
             h.size = h.l1_entries = 0;
         g_autoptr(BlockUser) file = block_make_file(graph, name, error);
-        ok = file && make_data_file(graph, name, &w, error) && write_tables(file, name, &h, error) &&
+        ok = file && make_data_file(graph, name, &w, error) &&
+             write_tables(file, name, &h, error) &&
              (!w.encrypt_format ||
               luks_write_new(file, h.crypto_offset, &luks, pass, w.luks.iter_time, error));
         if (file && !ok) {

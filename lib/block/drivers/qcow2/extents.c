@@ -39,13 +39,15 @@ static void as_extent(const Qcow2 *q, const Piece *p, uint64_t offset, BlockExte
 static int find_preallocated(Qcow2 *q)
 {
     int64_t allocated = block_allocated_size(block_user_node(q->file));
-    uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0, count;
+    uint64_t real = allocated < 0 ? UINT64_MAX / 16 : qcow2_clusters(q, (uint64_t)allocated), n = 0,
+             count;
 
     Qcow2Counts counts = { NULL, 0, 0 };
     int r = 0;
 
     q->preallocated_known = true;
-    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file)); i < end && !r && !q->preallocated; i++) {
+    for (uint64_t i = 0, end = qcow2_clusters(q, block_size(q->file));
+         i < end && !r && !q->preallocated; i++) {
         r = qcow2_counts_at(q, &counts, i, &count);
         n += !r && count;
         q->preallocated = n >= MAX(real * 10 / 9, real + 2);
@@ -59,7 +61,8 @@ static void look_into_file(Qcow2 *q, BlockExtent *e)
 {
     BlockExtent in;
 
-    if (!(e->flags & BLOCK_EXTENT_DATA) || !(e->flags & BLOCK_EXTENT_HOST) || e->host >= block_size(qcow2_data(q)))
+    if (!(e->flags & BLOCK_EXTENT_DATA) || !(e->flags & BLOCK_EXTENT_HOST) ||
+        e->host >= block_size(qcow2_data(q)))
         return;
     uint64_t n = MIN(e->bytes, block_size(qcow2_data(q)) - e->host);
     if (block_extents(qcow2_data(q), e->host, n, 0, &in, 1) != 1)
@@ -70,14 +73,16 @@ static void look_into_file(Qcow2 *q, BlockExtent *e)
         e->bytes = in.bytes;
 }
 
-int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out, unsigned max)
+int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
+                  BlockExtent *out, unsigned max)
 {
     Qcow2 *q = qcow2_of(node);
     unsigned n = 0;
     int r = 0;
 
     pthread_mutex_lock(&q->lock);
-    if (!q->preallocated_known && !q->data && !qcow2_encrypted(q) && !(flags & BLOCK_EXTENTS_ALLOCATION))
+    if (!q->preallocated_known && !q->data && !qcow2_encrypted(q) &&
+        !(flags & BLOCK_EXTENTS_ALLOCATION))
         r = find_preallocated(q);
     for (; !r && n < max && bytes; n++) {
         Piece p;

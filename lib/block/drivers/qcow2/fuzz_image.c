@@ -24,7 +24,8 @@ static BlockNode *open_image(BlockGraph *graph, const char *path, unsigned flags
     json_object_object_add(o, "driver", json_object_new_string("qcow2"));
     json_object_object_add(o, "l2-cache-size", json_object_new_string("256k"));
     json_object_object_add(o, "file", file);
-    BlockNode *node = block_open(graph, o, flags | BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_FLUSH, NULL);
+    BlockNode *node =
+        block_open(graph, o, flags | BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_FLUSH, NULL);
     json_object_put(o);
     return node;
 }
@@ -76,10 +77,13 @@ static void mend(BlockGraph *graph, const char *path)
     g_autoptr(BlockNode) node = open_image(graph, path, BLOCK_OPEN_CHECK);
     BlockCheck first, second;
 
-    if (!node || !block_check(node, BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS, &first, NULL, NULL, NULL))
+    if (!node || !block_check(node, BLOCK_CHECK_FIX_LEAKS | BLOCK_CHECK_FIX_ERRORS, &first, NULL,
+                              NULL, NULL))
         return;
-    /* tables that lie on each other may change as they are mended; without damage, leaks are gone */
-    if (!first.corruptions && first.leaks == first.leaks_fixed && block_check(node, 0, &second, NULL, NULL, NULL))
+    /* tables that lie on each other may change as they are mended; without damage, leaks are gone
+     */
+    if (!first.corruptions && first.leaks == first.leaks_fixed &&
+        block_check(node, 0, &second, NULL, NULL, NULL))
         g_assert_cmpuint(second.leaks + second.corruptions, ==, 0);
 }
 

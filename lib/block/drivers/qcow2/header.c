@@ -38,12 +38,16 @@ static bool check_table(const char *name, const Qcow2Header *h, const char *what
                         uint64_t bytes, uint64_t most, GError **error)
 {
     if (bytes > most)
-        return fail(error, "%s: the %s is too large: %" G_GUINT64_FORMAT " bytes (at most %" G_GUINT64_FORMAT ")",
+        return fail(error,
+                    "%s: the %s is too large: %" G_GUINT64_FORMAT
+                    " bytes (at most %" G_GUINT64_FORMAT ")",
                     name, what, bytes, most);
     if (offset & ((UINT64_C(1) << h->cluster_bits) - 1))
-        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x does not begin at a cluster", name, what, offset);
+        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x does not begin at a cluster",
+                    name, what, offset);
     if (offset > (uint64_t)INT64_MAX - bytes)
-        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x lies past any file's end", name, what, offset);
+        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x lies past any file's end", name,
+                    what, offset);
     return true;
 }
 
@@ -56,7 +60,8 @@ static char *feature_name(const uint8_t *table, uint32_t len, unsigned type, uns
     return g_strdup_printf("bit %u", bit);
 }
 
-static bool check_features(const char *name, const Qcow2Header *h, const uint8_t *table, uint32_t len, GError **error)
+static bool check_features(const char *name, const Qcow2Header *h, const uint8_t *table,
+                           uint32_t len, GError **error)
 {
     uint64_t unknown = h->incompatible & ~QCOW2_INCOMPATIBLE;
     g_autoptr(GString) list = g_string_new(NULL);
@@ -73,7 +78,8 @@ static bool check_features(const char *name, const Qcow2Header *h, const uint8_t
     return fail(error, "%s: it uses features that are not known here: %s", name, list->str);
 }
 
-static bool read_bitmaps_extension(const char *name, Qcow2Header *h, const uint8_t *p, uint32_t len, GError **error)
+static bool read_bitmaps_extension(const char *name, Qcow2Header *h, const uint8_t *p, uint32_t len,
+                                   GError **error)
 {
     if (len != 24)
         return fail(error, "%s: the bitmaps extension has %u bytes, not 24", name, len);
@@ -83,20 +89,22 @@ static bool read_bitmaps_extension(const char *name, Qcow2Header *h, const uint8
     h->bitmaps_size = ld_be64(p + 8);
     h->bitmaps_offset = ld_be64(p + 16);
     if (!h->n_bitmaps || h->n_bitmaps > QCOW2_MAX_BITMAPS)
-        return fail(error, "%s: %u bitmaps (1 to %u are possible)", name, h->n_bitmaps, QCOW2_MAX_BITMAPS);
-    return check_table(name, h, "bitmap directory", h->bitmaps_offset, h->bitmaps_size, QCOW2_MAX_BITMAP_DIRECTORY,
-                       error);
+        return fail(error, "%s: %u bitmaps (1 to %u are possible)", name, h->n_bitmaps,
+                    QCOW2_MAX_BITMAPS);
+    return check_table(name, h, "bitmap directory", h->bitmaps_offset, h->bitmaps_size,
+                       QCOW2_MAX_BITMAP_DIRECTORY, error);
 }
 
-static bool read_extension(const char *name, Qcow2Header *h, uint32_t type, uint32_t len, const uint8_t *p,
-                           GError **error)
+static bool read_extension(const char *name, Qcow2Header *h, uint32_t type, uint32_t len,
+                           const uint8_t *p, GError **error)
 {
     Qcow2Extension kept = { type, len, NULL };
 
     switch (type) {
     case QCOW2_EXT_BACKING_FORMAT:
         if (len > MAX_FORMAT)
-            return fail(error, "%s: the name of the backing format is too long: %u bytes", name, len);
+            return fail(error, "%s: the name of the backing format is too long: %u bytes", name,
+                        len);
         g_free(h->backing_format);
         h->backing_format = g_strndup((const char *)p, len);
         return true;
@@ -111,8 +119,8 @@ static bool read_extension(const char *name, Qcow2Header *h, uint32_t type, uint
             return fail(error, "%s: the encryption extension has %u bytes, not 16", name, len);
         h->crypto_offset = ld_be64(p);
         h->crypto_length = ld_be64(p + 8);
-        return check_table(name, h, "encryption header", h->crypto_offset, h->crypto_length, UINT64_C(64) << 20,
-                           error);
+        return check_table(name, h, "encryption header", h->crypto_offset, h->crypto_length,
+                           UINT64_C(64) << 20, error);
     case QCOW2_EXT_FEATURES:
         return true; /* seen before; written anew */
     default:
@@ -123,8 +131,8 @@ static bool read_extension(const char *name, Qcow2Header *h, uint32_t type, uint
 }
 
 /* Calls for all extensions; first pass: only the feature table, which messages need. */
-static bool walk_extensions(const char *name, Qcow2Header *h, const uint8_t *head, uint64_t end, bool names_only,
-                            GError **error)
+static bool walk_extensions(const char *name, Qcow2Header *h, const uint8_t *head, uint64_t end,
+                            bool names_only, GError **error)
 {
     uint64_t at = h->length;
 
@@ -134,8 +142,10 @@ static bool walk_extensions(const char *name, Qcow2Header *h, const uint8_t *hea
         if (!type)
             break;
         if (len > end - at)
-            return fail(error, "%s: header extension %#x at %" G_GUINT64_FORMAT " reaches past the header's end", name,
-                        type, at - 8);
+            return fail(error,
+                        "%s: header extension %#x at %" G_GUINT64_FORMAT
+                        " reaches past the header's end",
+                        name, type, at - 8);
         if (names_only && type == QCOW2_EXT_FEATURES)
             return check_features(name, h, head + at, len, error);
         if (!names_only && !read_extension(name, h, type, len, head + at, error))
@@ -180,30 +190,36 @@ static bool check_fields(const char *name, const Qcow2Header *h, GError **error)
     if (h->length > cluster)
         return fail(error, "%s: a header of %u bytes does not fit its cluster", name, h->length);
     if (h->refcount_order > 6)
-        return fail(error, "%s: reference counts of 2^%u bits (at most 64 are possible)", name, h->refcount_order);
+        return fail(error, "%s: reference counts of 2^%u bits (at most 64 are possible)", name,
+                    h->refcount_order);
     if (h->size > BLOCK_MAX_SIZE)
         return fail(error, "%s: it is larger than 8 EiB", name);
     if (h->crypt_method > 2)
         return fail(error, "%s: encryption method %u is not known", name, h->crypt_method);
     if (h->n_snapshots > QCOW2_MAX_SNAPSHOTS)
-        return fail(error, "%s: too many snapshots: %u (at most %u)", name, h->n_snapshots, QCOW2_MAX_SNAPSHOTS);
+        return fail(error, "%s: too many snapshots: %u (at most %u)", name, h->n_snapshots,
+                    QCOW2_MAX_SNAPSHOTS);
     if ((h->incompatible & QCOW2_EXTENDED_L2) && h->cluster_bits < 14)
         return fail(error, "%s: extended L2 entries need clusters of 16 KiB or more", name);
-    if (!check_table(name, h, "L1 table", h->l1_offset, (uint64_t)h->l1_entries * 8, QCOW2_MAX_L1, error) ||
-        !check_table(name, h, "reference count table", h->reftable_offset, h->reftable_clusters * cluster,
-                     QCOW2_MAX_REFTABLE, error) ||
-        !check_table(name, h, "snapshot table", h->n_snapshots ? h->snapshots_offset : 0, 0, 0, error))
+    if (!check_table(name, h, "L1 table", h->l1_offset, (uint64_t)h->l1_entries * 8, QCOW2_MAX_L1,
+                     error) ||
+        !check_table(name, h, "reference count table", h->reftable_offset,
+                     h->reftable_clusters * cluster, QCOW2_MAX_REFTABLE, error) ||
+        !check_table(name, h, "snapshot table", h->n_snapshots ? h->snapshots_offset : 0, 0, 0,
+                     error))
         return false;
     if (!h->reftable_clusters || !h->reftable_offset)
         return fail(error, "%s: it has no reference count table", name);
     unsigned l2_bits = h->cluster_bits - (h->incompatible & QCOW2_EXTENDED_L2 ? 4 : 3);
     if (qcow2_l1_needed(h->size, h->cluster_bits, l2_bits) > h->l1_entries)
-        return fail(error, "%s: the L1 table is too small: %u entries for %" G_GUINT64_FORMAT " bytes", name,
-                    h->l1_entries, h->size);
+        return fail(error,
+                    "%s: the L1 table is too small: %u entries for %" G_GUINT64_FORMAT " bytes",
+                    name, h->l1_entries, h->size);
     return true;
 }
 
-static bool read_backing(const uint8_t *head, uint64_t len, const char *name, Qcow2Header *h, GError **error)
+static bool read_backing(const uint8_t *head, uint64_t len, const char *name, Qcow2Header *h,
+                         GError **error)
 {
     uint64_t offset = ld_be64(head + 8);
     uint32_t n = ld_be32(head + 16);
@@ -211,7 +227,8 @@ static bool read_backing(const uint8_t *head, uint64_t len, const char *name, Qc
     if (!offset)
         return true;
     if (n > MAX_NAME)
-        return fail(error, "%s: the backing file's name is too long: %u bytes (at most %d)", name, n, MAX_NAME);
+        return fail(error, "%s: the backing file's name is too long: %u bytes (at most %d)", name,
+                    n, MAX_NAME);
     if (offset > len || n > len - offset)
         return fail(error, "%s: the backing file's name lies outside the header's cluster", name);
     h->backing = g_strndup((const char *)head + offset, n);
@@ -226,7 +243,8 @@ bool qcow2_header_read(BlockUser *file, const char *name, Qcow2Header *h, GError
 
     *h = (Qcow2Header){ 0 };
     if (size < QCOW2_V2_HEADER)
-        return fail(error, "%s: too short for a qcow2 image: %" G_GUINT64_FORMAT " bytes", name, size);
+        return fail(error, "%s: too short for a qcow2 image: %" G_GUINT64_FORMAT " bytes", name,
+                    size);
     int r = block_read(file, 0, first, MIN(size, sizeof first));
     if (r)
         return fail_errno(error, -r, "%s: its header", name);
@@ -235,7 +253,8 @@ bool qcow2_header_read(BlockUser *file, const char *name, Qcow2Header *h, GError
     if (!read_fields(first, name, h, error))
         return false;
     if (h->cluster_bits < QCOW2_MIN_CLUSTER_BITS || h->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
-        return fail(error, "%s: clusters of 2^%u bytes (512 bytes to 2 MiB are possible)", name, h->cluster_bits);
+        return fail(error, "%s: clusters of 2^%u bytes (512 bytes to 2 MiB are possible)", name,
+                    h->cluster_bits);
     uint64_t end = MIN(size, UINT64_C(1) << h->cluster_bits);
     head = g_malloc0(MAX(UINT64_C(1) << h->cluster_bits, sizeof first));
     r = block_read(file, 0, head, end);
@@ -261,7 +280,8 @@ bool qcow2_header_read(BlockUser *file, const char *name, Qcow2Header *h, GError
         goto failed;
     }
     if (!walk_extensions(name, h, head, stop, true, error) || !check_fields(name, h, error) ||
-        !walk_extensions(name, h, head, stop, false, error) || !read_backing(head, end, name, h, error))
+        !walk_extensions(name, h, head, stop, false, error) ||
+        !read_backing(head, end, name, h, error))
         goto failed;
     return true;
 failed:
@@ -302,7 +322,8 @@ static void put_extensions(GByteArray *out, const Qcow2Header *h, bool with_name
     uint8_t words[24] = { 0 };
 
     if (h->backing_format)
-        put_extension(out, QCOW2_EXT_BACKING_FORMAT, h->backing_format, (uint32_t)strlen(h->backing_format));
+        put_extension(out, QCOW2_EXT_BACKING_FORMAT, h->backing_format,
+                      (uint32_t)strlen(h->backing_format));
     if (h->data_file)
         put_extension(out, QCOW2_EXT_DATA_FILE, h->data_file, (uint32_t)strlen(h->data_file));
     if (h->crypto_length) {
@@ -343,7 +364,8 @@ uint8_t *qcow2_header_bytes(const Qcow2Header *h, const char *name, GError **err
     if (h->backing)
         g_byte_array_append(out, (const uint8_t *)h->backing, (guint)strlen(h->backing));
     if (out->len > cluster) {
-        fail(error, "%s: the header does not fit a cluster of %" G_GUINT64_FORMAT " bytes", name, cluster);
+        fail(error, "%s: the header does not fit a cluster of %" G_GUINT64_FORMAT " bytes", name,
+             cluster);
         return NULL;
     }
     uint8_t *p = out->data;

@@ -3,9 +3,9 @@
  * Data in and out. What lies in one piece in a file goes there without this driver's knowing (map);
  * here is the rest: tables that must be read first, compressed clusters, and writes that need room.
  *
- * A write that needs room: find or count clusters (lock), fill them with the data and around it with
- * what was there before (no lock, a Flight keeps others off), then let the tables point there (lock).
- * Whatever fails in between leaves the tables as they were.
+ * A write that needs room: find or count clusters (lock), fill them with the data and around it
+ * with what was there before (no lock, a Flight keeps others off), then let the tables point there
+ * (lock). Whatever fails in between leaves the tables as they were.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -16,7 +16,8 @@
 /* ---- vectors ------------------------------------------------------------- */
 
 /* Bytes of iov from skip on into list, at most bytes; the number of parts. list has room. */
-static int cut(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t bytes, struct iovec *list)
+static int cut(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t bytes,
+               struct iovec *list)
 {
     int n = 0;
 
@@ -44,14 +45,15 @@ static void copy_out(const struct iovec *iov, int iovcnt, const uint8_t *from)
 
 /* ---- where things may go on by themselves -------------------------------- */
 
-/* Whether guest data may go to [host, host + bytes): not where tables lie, and if it is there already
- * not behind the file's end. */
+/* Whether guest data may go to [host, host + bytes): not where tables lie, and if it is there
+ * already not behind the file's end. */
 static bool host_is_fair(Qcow2 *q, uint64_t host, uint64_t bytes, bool fresh)
 {
     uint64_t first = host >> q->cluster_bits, end = (host + bytes - 1) >> q->cluster_bits;
     uint64_t l1 = q->header.l1_offset >> q->cluster_bits;
     uint64_t l1_end = l1 + qcow2_clusters(q, (uint64_t)q->l1_entries * 8);
-    uint64_t table = q->header.reftable_offset >> q->cluster_bits, table_end = table + q->header.reftable_clusters;
+    uint64_t table = q->header.reftable_offset >> q->cluster_bits,
+             table_end = table + q->header.reftable_clusters;
 
     if (q->data)
         return true;
@@ -78,7 +80,8 @@ bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, Blo
     if (!qcow2_piece(q, offset, bytes, false, &p)) {
         *map = (BlockMap){ qcow2_data(q), p.host, p.bytes };
         if (op == BLOCK_WRITE) {
-            ok = p.kind == PIECE_DATA && p.copied && !q->broken && host_is_fair(q, p.host, p.bytes, false);
+            ok = p.kind == PIECE_DATA && p.copied && !q->broken &&
+                 host_is_fair(q, p.host, p.bytes, false);
         } else {
             ok = p.kind != PIECE_PACKED;
             if (p.kind == PIECE_HOLE || p.kind == PIECE_HOLE_THERE)
@@ -94,12 +97,14 @@ bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, Blo
 /* ---- reading ------------------------------------------------------------- */
 
 /* Part of a compressed cluster: [in, in + bytes) of it. */
-static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes, const struct iovec *iov, int iovcnt)
+static int read_packed(Qcow2 *q, const Piece *p, uint64_t in, uint64_t bytes,
+                       const struct iovec *iov, int iovcnt)
 {
     uint8_t *packed = malloc(p->packed_bytes), *whole = malloc(q->cluster_size);
     int r = packed && whole ? block_read(q->file, p->host, packed, p->packed_bytes) : -ENOMEM;
 
-    if (!r && !qcow2_unpack(q->header.compression, packed, p->packed_bytes, whole, q->cluster_size))
+    if (!r && !qcow2_unpack(&q->packers, q->header.compression, packed, p->packed_bytes, whole,
+                            q->cluster_size))
         r = -EIO;
     if (!r)
         copy_out(iov, iovcnt, whole + in);
@@ -119,15 +124,18 @@ static int read_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec
 static int write_data(Qcow2 *q, uint64_t host, uint64_t bytes, const struct iovec *iov, int iovcnt)
 {
     if (qcow2_encrypted(q))
-        return luks_write(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt, 0);
+        return luks_write(qcow2_data(q), q->cipher, host, host / CRYPTO_SECTOR, bytes, iov, iovcnt,
+                          0);
     return block_run(qcow2_data(q), BLOCK_WRITE, 0, host, bytes, iov, iovcnt);
 }
 
-static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct iovec *iov, int iovcnt)
+static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct iovec *iov,
+                      int iovcnt)
 {
     switch (p->kind) {
     case PIECE_DATA: return read_data(q, p->host, p->bytes, iov, iovcnt);
-    case PIECE_PACKED: return read_packed(q, p, offset & (q->cluster_size - 1), p->bytes, iov, iovcnt);
+    case PIECE_PACKED:
+        return read_packed(q, p, offset & (q->cluster_size - 1), p->bytes, iov, iovcnt);
     case PIECE_HOLE:
     case PIECE_HOLE_THERE:
         if (q->backing)
@@ -140,7 +148,8 @@ static int read_piece(Qcow2 *q, const Piece *p, uint64_t offset, const struct io
     return 0;
 }
 
-int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+               int iovcnt)
 {
     Qcow2 *q = qcow2_of(node);
     g_autofree struct iovec *list = g_new(struct iovec, iovcnt + 1);
@@ -220,7 +229,8 @@ static bool needs_new(const Piece *p)
 static int count_new(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *n)
 {
     uint64_t first = offset >> q->cluster_bits, last = (offset + bytes - 1) >> q->cluster_bits;
-    uint64_t table_end = (first | (qcow2_l2_entries(q) - 1)) + 1, slice = q->slice_size / q->entry_size;
+    uint64_t table_end = (first | (qcow2_l2_entries(q) - 1)) + 1,
+             slice = q->slice_size / q->entry_size;
 
     last = MIN(last, table_end - 1);
     /* entries of one slice are set at once */
@@ -248,10 +258,13 @@ static int find_host(Qcow2 *q, Room *r)
         return (int)at;
     r->host = (uint64_t)at;
     r->made = true;
-    r->blank = block_advice(q->file).quick_zero && r->host >= block_size(q->file) && !qcow2_encrypted(q);
+    r->blank =
+        block_advice(q->file).quick_zero && r->host >= block_size(q->file) && !qcow2_encrypted(q);
     if (!host_is_fair(q, r->host, r->n << q->cluster_bits, true)) {
         qcow2_refcount_add(q, r->host >> q->cluster_bits, r->n, -1);
-        return qcow2_corrupt(q, "the cluster at %#" G_GINT64_MODIFIER "x holds tables but is counted as free", r->host);
+        return qcow2_corrupt(
+            q, "the cluster at %#" G_GINT64_MODIFIER "x holds tables but is counted as free",
+            r->host);
     }
     return 0;
 }
@@ -272,14 +285,16 @@ static int plan(Qcow2 *q, const Piece *p, uint64_t offset, uint64_t bytes, Room 
     } else {
         r->host = (p->host & ~mask);
         if (!host_is_fair(q, r->host, 1, false))
-            return qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x", offset,
-                                 r->host);
+            return qcow2_corrupt(
+                q, "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x", offset,
+                r->host);
     }
     uint64_t end = (r->first + r->n) << q->cluster_bits;
     r->bytes = MIN(bytes, end - offset);
     /* with parts, only those of clusters without data of their own may stay as they are */
     uint64_t unit = q->cluster_size;
-    if (q->subclusters > 1 && r->n == 1 && (!r->made || !(p->entry & (QCOW2_OFFSET | QCOW2_COMPRESSED))))
+    if (q->subclusters > 1 && r->n == 1 &&
+        (!r->made || !(p->entry & (QCOW2_OFFSET | QCOW2_COMPRESSED))))
         unit = q->subcluster_size;
     r->start = offset & ~(unit - 1);
     r->end = round_up(offset + r->bytes, unit);
@@ -338,7 +353,8 @@ static int fill(Qcow2 *q, const Room *r, const struct iovec *iov, int iovcnt)
 /* The bits of parts [from, to) within a cluster. */
 static uint64_t part_bits(const Qcow2 *q, uint64_t from, uint64_t to)
 {
-    unsigned a = (unsigned)(from / q->subcluster_size), b = (unsigned)((to + q->subcluster_size - 1) / q->subcluster_size);
+    unsigned a = (unsigned)(from / q->subcluster_size),
+             b = (unsigned)((to + q->subcluster_size - 1) / q->subcluster_size);
     uint64_t all = b >= 64 ? UINT64_MAX : (UINT64_C(1) << b) - 1;
 
     return all & ~((UINT64_C(1) << a) - 1);
@@ -355,8 +371,10 @@ static int link_room(Qcow2 *q, const Room *r)
         return ret;
     for (uint64_t i = 0; i < r->n; i++) {
         uint64_t start = (r->first + i) << q->cluster_bits;
-        uint64_t old = qcow2_entry(q, slice, index + (unsigned)i), bits = qcow2_entry_bits(q, slice, index + (unsigned)i);
-        uint64_t from = MAX(r->start, start) - start, to = MIN(r->end, start + q->cluster_size) - start;
+        uint64_t old = qcow2_entry(q, slice, index + (unsigned)i),
+                 bits = qcow2_entry_bits(q, slice, index + (unsigned)i);
+        uint64_t from = MAX(r->start, start) - start,
+                 to = MIN(r->end, start + q->cluster_size) - start;
         uint64_t parts = part_bits(q, from, to);
         bool whole = old & QCOW2_COMPRESSED;
         bits = whole ? parts : (bits & ~(parts << 32)) | parts;
@@ -365,7 +383,8 @@ static int link_room(Qcow2 *q, const Room *r)
             bits = parts << 32;
         else if (r->zero)
             flags |= QCOW2_ZERO;
-        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | flags, bits);
+        qcow2_entry_set(q, slice, index + (unsigned)i, (r->host + (i << q->cluster_bits)) | flags,
+                        bits);
         if (r->made)
             qcow2_free_entry(q, old, false);
     }
@@ -384,8 +403,8 @@ static int mark_dirty(Qcow2 *q)
     return r;
 }
 
-static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                      struct iovec *list, uint64_t skip, uint64_t *done)
+static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                      int iovcnt, struct iovec *list, uint64_t skip, uint64_t *done)
 {
     Piece p;
     Room room;
@@ -400,7 +419,9 @@ static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct io
              await(q, offset >> q->cluster_bits, (offset + bytes - 1) / q->cluster_size + 1));
     bool in_place = !r && p.kind == PIECE_DATA && p.copied;
     if (in_place && !host_is_fair(q, p.host, p.bytes, false))
-        r = qcow2_corrupt(q, "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x", offset, p.host);
+        r = qcow2_corrupt(q,
+                          "offset %#" G_GINT64_MODIFIER "x cannot lie at %#" G_GINT64_MODIFIER "x",
+                          offset, p.host);
     if (!r && !in_place)
         r = plan(q, &p, offset, bytes, &room);
     pthread_mutex_unlock(&q->lock);
@@ -421,8 +442,8 @@ static int write_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const struct io
     return r;
 }
 
-int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                unsigned flags)
+int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                int iovcnt, unsigned flags)
 {
     Qcow2 *q = qcow2_of(node);
     g_autofree struct iovec *list = g_new(struct iovec, iovcnt + 1);
@@ -482,17 +503,18 @@ static int store_packed(Qcow2 *q, uint64_t offset, const uint8_t *packed, size_t
 
 size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void *out)
 {
-    const Qcow2 *q = qcow2_of(node);
+    Qcow2 *q = qcow2_of(node);
 
     if (q->data || qcow2_encrypted(q))
         return 0;
     if (bytes == q->cluster_size)
-        return qcow2_pack(q->header.compression, in, bytes, out, q->cluster_size - 1);
+        return qcow2_pack(&q->packers, q->header.compression, in, bytes, out, q->cluster_size - 1);
     uint8_t *whole = calloc(1, q->cluster_size);
     if (!whole)
         return 0;
     memcpy(whole, in, bytes);
-    size_t len = qcow2_pack(q->header.compression, whole, q->cluster_size, out, q->cluster_size - 1);
+    size_t len = qcow2_pack(&q->packers, q->header.compression, whole, q->cluster_size, out,
+                            q->cluster_size - 1);
     free(whole);
     return len;
 }
@@ -506,14 +528,16 @@ int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, siz
     return store_packed(q, offset, packed, len);
 }
 
-int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes,
+                           const struct iovec *iov, int iovcnt)
 {
     Qcow2 *q = qcow2_of(node);
     uint64_t end = qcow2_size(q);
 
     if (q->data || qcow2_encrypted(q))
         return -ENOTSUP;
-    if (offset & (q->cluster_size - 1) || ((bytes & (q->cluster_size - 1)) && offset + bytes != end))
+    if (offset & (q->cluster_size - 1) ||
+        ((bytes & (q->cluster_size - 1)) && offset + bytes != end))
         return -EINVAL;
     uint8_t *whole = malloc(q->cluster_size), *packed = malloc(q->cluster_size);
     g_autofree struct iovec *list = g_new(struct iovec, iovcnt + 1);
@@ -525,7 +549,8 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, con
         for (int i = 0; i < parts; p += list[i++].iov_len)
             memcpy(p, list[i].iov_base, list[i].iov_len);
         size_t len = qcow2_pack_cluster(node, whole, n, packed);
-        r = len ? store_packed(q, offset + at, packed, len) : qcow2_write(node, offset + at, n, list, parts, 0);
+        r = len ? store_packed(q, offset + at, packed, len)
+                : qcow2_write(node, offset + at, n, list, parts, 0);
     }
     free(whole);
     free(packed);
@@ -572,7 +597,8 @@ int qcow2_unmap(Qcow2 *q, uint64_t first, uint64_t end, bool hidden)
         int r = qcow2_piece(q, c << q->cluster_bits, (end - c) << q->cluster_bits, true, &p);
         if (r)
             return r;
-        bool bare = !(p.entry & (QCOW2_OFFSET | QCOW2_COMPRESSED)) && !(q->data && p.entry & QCOW2_COPIED);
+        bool bare =
+            !(p.entry & (QCOW2_OFFSET | QCOW2_COMPRESSED)) && !(q->data && p.entry & QCOW2_COPIED);
         /* nothing to do for runs of nothing */
         if (p.kind == PIECE_HOLE && bare && (!hidden || !q->backing)) {
             c += MAX(p.bytes >> q->cluster_bits, 1) - 1;
@@ -613,7 +639,8 @@ static int zero_ragged(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags
     bool rest = q->header.version >= 3;
     while (rest && !r && at < end) {
         r = qcow2_piece(q, at, end - at, true, &p);
-        bool zero = p.kind == PIECE_ZERO || p.kind == PIECE_ZERO_THERE || (p.kind == PIECE_HOLE && !q->backing);
+        bool zero = p.kind == PIECE_ZERO || p.kind == PIECE_ZERO_THERE ||
+                    (p.kind == PIECE_HOLE && !q->backing);
         rest = !r && (zero || (at >= offset && at + p.bytes <= offset + bytes));
         at += r ? 0 : p.bytes;
     }
@@ -625,7 +652,8 @@ static int zero_ragged(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags
     if (flags & BLOCK_NO_FALLBACK)
         return -ENOTSUP;
     void *zeroes = calloc(1, bytes);
-    r = zeroes ? qcow2_write(q->node, offset, bytes, &(struct iovec){ zeroes, bytes }, 1, 0) : -ENOMEM;
+    r = zeroes ? qcow2_write(q->node, offset, bytes, &(struct iovec){ zeroes, bytes }, 1, 0)
+               : -ENOMEM;
     free(zeroes);
     return r;
 }
@@ -634,7 +662,8 @@ int qcow2_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
 {
     Qcow2 *q = qcow2_of(node);
     uint64_t mask = q->cluster_size - 1, end = offset + bytes, size = qcow2_size(q);
-    uint64_t first = round_up(offset, q->cluster_size), last = end >= size ? round_up(end, q->cluster_size) : end & ~mask;
+    uint64_t first = round_up(offset, q->cluster_size),
+             last = end >= size ? round_up(end, q->cluster_size) : end & ~mask;
     int r = 0;
 
     if (qcow2_data_is_raw(q))
@@ -668,12 +697,14 @@ int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     Qcow2 *q = qcow2_of(node);
     uint64_t end = offset + bytes;
-    uint64_t first = qcow2_clusters(q, offset), last = end >= qcow2_size(q) ? qcow2_clusters(q, end) : end >> q->cluster_bits;
+    uint64_t first = qcow2_clusters(q, offset),
+             last = end >= qcow2_size(q) ? qcow2_clusters(q, end) : end >> q->cluster_bits;
     if (first >= last)
         return 0;
     if (qcow2_data_is_raw(q))
         return block_zero(q->data, first << q->cluster_bits,
-                          MIN(last << q->cluster_bits, qcow2_size(q)) - (first << q->cluster_bits), BLOCK_MAY_UNMAP);
+                          MIN(last << q->cluster_bits, qcow2_size(q)) - (first << q->cluster_bits),
+                          BLOCK_MAY_UNMAP);
     pthread_mutex_lock(&q->lock);
     while (await(q, first, last))
         ;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From guest offsets to what is there: L1 and L2 tables walked, pieces of one kind that lie in a row
- * joined, tables made or copied before they change. A cluster has one part, or 32 with extended L2
- * entries, whose second word says of each part whether it is data (low half) or zeroes (high half).
- * All with the lock held.
+ * From guest offsets to what is there: L1 and L2 tables walked, pieces of one kind that lie in a
+ * row joined, tables made or copied before they change. A cluster has one part, or 32 with extended
+ * L2 entries, whose second word says of each part whether it is data (low half) or zeroes (high
+ * half). All with the lock held.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -20,7 +20,8 @@ int qcow2_corrupt(Qcow2 *q, const char *fmt, ...)
     va_start(ap, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    block_node_warn(q->node, "%s: the image is corrupt: %s; nothing more is written", block_node_file(q->node), text);
+    block_node_warn(q->node, "%s: the image is corrupt: %s; nothing more is written",
+                    block_node_file(q->node), text);
     if (!block_node_read_only(q->node) && q->header.version >= 3) {
         q->header.incompatible |= QCOW2_CORRUPT;
         qcow2_header_features(q);
@@ -78,7 +79,10 @@ static bool part_kind(const Qcow2 *q, uint64_t entry, uint64_t bits, unsigned su
     bool data = bits >> sub & 1, zero = bits >> (32 + sub) & 1;
     if ((data && zero) || (data && !there))
         return false;
-    *kind = data ? PIECE_DATA : zero ? (there ? PIECE_ZERO_THERE : PIECE_ZERO) : there ? PIECE_HOLE_THERE : PIECE_HOLE;
+    *kind = data    ? PIECE_DATA
+            : zero  ? (there ? PIECE_ZERO_THERE : PIECE_ZERO)
+            : there ? PIECE_HOLE_THERE
+                    : PIECE_HOLE;
     return true;
 }
 
@@ -95,8 +99,8 @@ static bool same_kind(const Piece *p, PieceKind kind, uint64_t host, bool copied
 }
 
 /* Goes on in the slice while the kind stays. */
-static int walk(Qcow2 *q, const Slice *slice, unsigned index, unsigned entries, uint64_t offset, uint64_t bytes,
-                Piece *piece)
+static int walk(Qcow2 *q, const Slice *slice, unsigned index, unsigned entries, uint64_t offset,
+                uint64_t bytes, Piece *piece)
 {
     uint64_t at = offset;
     bool first = true;
@@ -108,10 +112,13 @@ static int walk(Qcow2 *q, const Slice *slice, unsigned index, unsigned entries, 
             PieceKind kind;
             uint64_t step = q->subcluster_size - (at & (q->subcluster_size - 1));
             if (!part_kind(q, entry, bits, (unsigned)(in / q->subcluster_size), &kind))
-                return qcow2_corrupt(q, "the L2 entry %#" G_GINT64_MODIFIER "x for offset %#" G_GINT64_MODIFIER
-                                     "x makes no sense", entry, at);
+                return qcow2_corrupt(q,
+                                     "the L2 entry %#" G_GINT64_MODIFIER
+                                     "x for offset %#" G_GINT64_MODIFIER "x makes no sense",
+                                     entry, at);
             if (first) {
-                *piece = (Piece){ .kind = kind, .host = host + in, .copied = entry & QCOW2_COPIED, .entry = entry,
+                *piece = (Piece){ .kind = kind, .host = host + in, .copied = entry & QCOW2_COPIED,
+                                  .entry = entry,
                                   .bits = bits };
                 if (kind == PIECE_PACKED) {
                     qcow2_packed_place(q, entry, &piece->host, &piece->packed_bytes);
@@ -132,20 +139,24 @@ static int walk(Qcow2 *q, const Slice *slice, unsigned index, unsigned entries, 
 
 int qcow2_piece(Qcow2 *q, uint64_t offset, uint64_t bytes, bool load, Piece *piece)
 {
-    uint64_t l1_index = offset >> (q->cluster_bits + q->l2_bits), reach = q->cluster_size << q->l2_bits;
+    uint64_t l1_index = offset >> (q->cluster_bits + q->l2_bits),
+             reach = q->cluster_size << q->l2_bits;
     uint64_t l2 = l1_index < q->l1_entries ? q->l1[l1_index] & QCOW2_OFFSET : 0;
 
     if (!l2) {
         *piece = (Piece){ .kind = PIECE_HOLE, .bytes = MIN(bytes, reach - (offset & (reach - 1))) };
         /* over neighbours without a table: sparse images are long */
-        while (piece->bytes < bytes && ++l1_index < q->l1_entries && !(q->l1[l1_index] & QCOW2_OFFSET))
+        while (piece->bytes < bytes && ++l1_index < q->l1_entries &&
+               !(q->l1[l1_index] & QCOW2_OFFSET))
             piece->bytes += reach;
         piece->bytes = MIN(piece->bytes, bytes);
         return 0;
     }
     if (l2 & (q->cluster_size - 1))
-        return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
-                             " does not begin at a cluster", l2, l1_index);
+        return qcow2_corrupt(q,
+                             "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
+                             " does not begin at a cluster",
+                             l2, l1_index);
     uint64_t in_table = (offset >> q->cluster_bits & (qcow2_l2_entries(q) - 1)) * q->entry_size;
     uint64_t slice_at = l2 + (in_table & ~(uint64_t)(q->slice_size - 1));
     Slice *slice = qcow2_slice_look(q, slice_at);
@@ -153,8 +164,10 @@ int qcow2_piece(Qcow2 *q, uint64_t offset, uint64_t bytes, bool load, Piece *pie
         return -EAGAIN;
     int r = 0;
     if (!slice && !qcow2_is_metadata(q, l2))
-        return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
-                             " lies past the end of the file", l2, l1_index);
+        return qcow2_corrupt(q,
+                             "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
+                             " lies past the end of the file",
+                             l2, l1_index);
     if (!slice)
         r = qcow2_slice_get(q, SLICE_L2, slice_at, false, &slice);
     else
@@ -221,21 +234,25 @@ int qcow2_l2_for_write(Qcow2 *q, uint64_t offset, Slice **slice, unsigned *index
     if (l1_index >= q->l1_entries)
         return -EFBIG;
     if (q->l1[l1_index] & QCOW2_OFFSET && !qcow2_is_metadata(q, q->l1[l1_index] & QCOW2_OFFSET))
-        return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
-                             " cannot be there", q->l1[l1_index] & QCOW2_OFFSET, l1_index);
+        return qcow2_corrupt(q,
+                             "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %" G_GUINT64_FORMAT
+                             " cannot be there",
+                             q->l1[l1_index] & QCOW2_OFFSET, l1_index);
     if (!(q->l1[l1_index] & QCOW2_OFFSET) || !(q->l1[l1_index] & QCOW2_COPIED))
         r = make_table(q, (uint32_t)l1_index);
     if (r)
         return r;
     uint64_t in_table = (offset >> q->cluster_bits & (qcow2_l2_entries(q) - 1)) * q->entry_size;
     *index = (unsigned)(in_table & (q->slice_size - 1)) / q->entry_size;
-    return qcow2_slice_get(q, SLICE_L2, (q->l1[l1_index] & QCOW2_OFFSET) + (in_table & ~(uint64_t)(q->slice_size - 1)),
-                           false, slice);
+    return qcow2_slice_get(
+        q, SLICE_L2, (q->l1[l1_index] & QCOW2_OFFSET) + (in_table & ~(uint64_t)(q->slice_size - 1)),
+        false, slice);
 }
 
 int qcow2_l1_grow(Qcow2 *q, uint64_t entries)
 {
-    uint64_t clusters = qcow2_clusters(q, entries * 8), old = q->header.l1_offset, old_entries = q->l1_entries;
+    uint64_t clusters = qcow2_clusters(q, entries * 8), old = q->header.l1_offset,
+             old_entries = q->l1_entries;
 
     if (entries <= q->l1_entries)
         return 0;

@@ -18,35 +18,46 @@ static const char *const overlap_words[] = { "none", "constant", "cached", "all"
 static const BlockProp props[] = {
     { .name = "lazy-refcounts", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2, lazy_refcounts),
       .help = "counts are written when the image is closed" },
-    { .name = "pass-discard-request", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2, discard_request),
+    { .name = "pass-discard-request", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2,
+      discard_request),
       .def = "on", .help = "what a guest discards is given back to the file" },
-    { .name = "pass-discard-snapshot", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2, discard_snapshot),
+    { .name = "pass-discard-snapshot", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2,
+      discard_snapshot),
       .def = "on", .help = "what a deleted snapshot held is given back to the file" },
-    { .name = "pass-discard-other", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2, discard_other),
+    { .name = "pass-discard-other", .kind = BLOCK_PROP_BOOL, .offset = offsetof(Qcow2,
+      discard_other),
       .def = "off", .help = "so is all else that becomes free" },
     { .name = "overlap-check", .kind = BLOCK_PROP_ENUM, .offset = offsetof(Qcow2, overlap_check),
-      .def = "cached", .names = overlap_words, .help = "data is never written over tables, whatever is said here" },
+      .def = "cached", .names = overlap_words,
+      .help = "data is never written over tables, whatever is said here" },
     { .name = "cache-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, cache_size),
       .help = "memory for tables, at most" },
     { .name = "l2-cache-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, l2_cache_size),
       .help = "the same" },
-    { .name = "refcount-cache-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, refcount_cache_size),
+    { .name = "refcount-cache-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2,
+      refcount_cache_size),
       .help = "added to it" },
-    { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2, encrypt_format),
+    { .name = "encrypt.format", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2,
+      encrypt_format),
       .help = "luks: how it is encrypted" },
-    { .name = "encrypt.key-secret", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2, key_secret),
+    { .name = "encrypt.key-secret", .kind = BLOCK_PROP_STRING, .offset = offsetof(Qcow2,
+      key_secret),
       .help = "the secret that holds the passphrase" },
-    { .name = "l2-cache-entry-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2, ignored_size),
+    { .name = "l2-cache-entry-size", .kind = BLOCK_PROP_SIZE, .offset = offsetof(Qcow2,
+      ignored_size),
       .help = "accepted" },
-    { .name = "cache-clean-interval", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Qcow2, ignored_size),
+    { .name = "cache-clean-interval", .kind = BLOCK_PROP_NUMBER, .offset = offsetof(Qcow2,
+      ignored_size),
       .help = "accepted" },
     { 0 }
 };
 
 static const BlockChildSlot children[] = {
     { .name = "file", .role = BLOCK_CHILD_FILE, .offset = offsetof(Qcow2, file) },
-    { .name = "data-file", .role = BLOCK_CHILD_DATA, .optional = true, .offset = offsetof(Qcow2, data) },
-    { .name = "backing", .role = BLOCK_CHILD_BACKING, .optional = true, .offset = offsetof(Qcow2, backing) },
+    { .name = "data-file", .role = BLOCK_CHILD_DATA, .optional = true, .offset = offsetof(Qcow2,
+      data) },
+    { .name = "backing", .role = BLOCK_CHILD_BACKING, .optional = true, .offset = offsetof(Qcow2,
+      backing) },
     { 0 }
 };
 
@@ -57,11 +68,12 @@ static int probe(const uint8_t *head, size_t len, const char *file)
 
 /* ---- opening ------------------------------------------------------------- */
 
-static bool load_table(Qcow2 *q, const char *what, uint64_t offset, uint64_t entries, uint64_t **table, GError **error)
+static bool load_table(Qcow2 *q, const char *what, uint64_t offset, uint64_t entries,
+                       uint64_t **table, GError **error)
 {
     if (!qcow2_in_file(q, offset, entries * 8))
-        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x lies past the end of the file", block_node_file(q->node),
-                    what, offset);
+        return fail(error, "%s: the %s at %#" G_GINT64_MODIFIER "x lies past the end of the file",
+                    block_node_file(q->node), what, offset);
     *table = g_new0(uint64_t, MAX(entries, 1));
     int r = entries ? block_read(q->file, offset, *table, entries * 8) : 0;
 
@@ -107,8 +119,11 @@ static void set_up(Qcow2 *q)
     q->pass_discard = q->discard_request;
     q->limbo = g_array_new(FALSE, FALSE, sizeof(Limbo));
     q->metadata = g_hash_table_new(NULL, NULL);
-    uint64_t cache = q->l2_cache_size ? q->l2_cache_size : q->cache_size ? q->cache_size : DEFAULT_CACHE;
+    uint64_t cache = q->l2_cache_size ? q->l2_cache_size
+                     : q->cache_size  ? q->cache_size
+                                      : DEFAULT_CACHE;
     qcow2_slices_init(q, cache + q->refcount_cache_size);
+    qcow2_packers_init(&q->packers);
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->landed, NULL);
 }
@@ -124,6 +139,7 @@ static void tear_down(Qcow2 *q)
     g_clear_pointer(&q->l1, g_free);
     g_clear_pointer(&q->reftable, g_free);
     qcow2_header_clear(&q->header);
+    qcow2_packers_clear(&q->packers);
     pthread_mutex_destroy(&q->lock);
     pthread_cond_destroy(&q->landed);
 }
@@ -139,7 +155,9 @@ static bool check_data_file(Qcow2 *q, GError **error)
     if (wanted && !q->data && q->header.data_file)
         return block_node_open_child(q->node, "data-file", q->header.data_file, NULL, error);
     if (wanted && !q->data)
-        return fail(error, "%s: its data is in another file, whose name it does not say (data-file=)", name);
+        return fail(error,
+                    "%s: its data is in another file, whose name it does not say (data-file=)",
+                    name);
     return true;
 }
 
@@ -153,7 +171,9 @@ static bool check_state(Qcow2 *q, GError **error)
     if (block_node_read_only(q->node) || block_node_for_check(q->node))
         return true;
     if (q->header.incompatible & QCOW2_CORRUPT)
-        return fail(error, "%s: it is marked as corrupt and can only be read (img check -r all mends it)", name);
+        return fail(error,
+                    "%s: it is marked as corrupt and can only be read (img check -r all mends it)",
+                    name);
     return true;
 }
 
@@ -162,14 +182,16 @@ static bool open_encryption(Qcow2 *q, GError **error)
     const char *name = block_node_file(q->node), *format = q->encrypt_format;
 
     if (!qcow2_encrypted(q))
-        return !format || fail(error, "%s: No encryption in image header, but options specified format '%s'", name,
-                               format);
+        return !format ||
+               fail(error, "%s: No encryption in image header, but options specified format '%s'",
+                    name, format);
     if (format && strcmp(format, "luks"))
-        return fail(error, "%s: Header reported 'luks' encryption format but options specify '%s'", name, format);
+        return fail(error, "%s: Header reported 'luks' encryption format but options specify '%s'",
+                    name, format);
     if (!q->header.crypto_length)
         return fail(error, "%s: Missing CRYPTO header for crypt method 2", name);
-    return luks_open_header(q->node, q->file, q->header.crypto_offset, q->header.crypto_length, "encrypt.", q->key_secret,
-                            &q->luks, &q->cipher, error);
+    return luks_open_header(q->node, q->file, q->header.crypto_offset, q->header.crypto_length,
+                            "encrypt.", q->key_secret, &q->luks, &q->cipher, error);
 }
 
 static bool qcow2_open(BlockNode *node, GError **error)
@@ -183,7 +205,8 @@ static bool qcow2_open(BlockNode *node, GError **error)
     set_up(q);
     if (!check_state(q, error) || !check_data_file(q, error) ||
         !load_table(q, "L1 table", q->header.l1_offset, q->l1_entries, &q->l1, error) ||
-        !load_table(q, "reference count table", q->header.reftable_offset, q->reftable_entries, &q->reftable, error) ||
+        !load_table(q, "reference count table", q->header.reftable_offset, q->reftable_entries,
+                    &q->reftable, error) ||
         !qcow2_snapshots_load(q, error) || !open_encryption(q, error))
         goto failed;
     qcow2_note_metadata(q);
@@ -239,7 +262,8 @@ static void qcow2_close(BlockNode *node)
         int r = settle(q);
         pthread_mutex_unlock(&q->lock);
         if (r && !q->broken)
-            block_node_warn(node, "%s: its tables cannot be written: %s", block_node_file(node), g_strerror(-r));
+            block_node_warn(node, "%s: its tables cannot be written: %s", block_node_file(node),
+                            g_strerror(-r));
     }
     tear_down(q);
 }
@@ -306,7 +330,8 @@ static void qcow2_info(BlockNode *node, struct json_object *into)
 
     json_object_object_add(into, "type", json_object_new_string("qcow2"));
     json_object_object_add(data, "compat", json_object_new_string(h->version < 3 ? "0.10" : "1.1"));
-    json_object_object_add(data, "compression-type", json_object_new_string(h->compression ? "zstd" : "zlib"));
+    json_object_object_add(data, "compression-type",
+                           json_object_new_string(h->compression ? "zstd" : "zlib"));
     if (h->version >= 3)
         add_bool(data, "lazy-refcounts", h->compatible & QCOW2_LAZY_REFCOUNTS);
     struct json_object *bitmaps = qcow2_bitmaps_describe(q);
@@ -357,7 +382,8 @@ static bool backing_record(BlockNode *node, const char *name, const char *format
     Qcow2Header h = q->header;
 
     if (name && (q->header.autoclear & QCOW2_AUTO_RAW))
-        return fail(error, "%s: its data file is raw, so it cannot have a backing file", block_node_file(node));
+        return fail(error, "%s: its data file is raw, so it cannot have a backing file",
+                    block_node_file(node));
     h.backing = (char *)(uintptr_t)name;
     h.backing_format = (char *)(uintptr_t)format;
     if (!qcow2_header_write(q->file, block_node_file(node), &h, error))

@@ -128,6 +128,13 @@ typedef struct { /* clusters that await lowering of their count */
     bool discard; /* the file is told when they are free */
 } Limbo;
 
+/* Compressors that nobody uses just now. */
+typedef struct Qcow2Packer Qcow2Packer;
+typedef struct Qcow2Packers {
+    pthread_mutex_t lock;
+    Qcow2Packer *idle;
+} Qcow2Packers;
+
 typedef struct Qcow2 {
     BlockUser *file, *data, *backing; /* data: NULL without an external data file */
     /* options */
@@ -157,6 +164,7 @@ typedef struct Qcow2 {
     uint64_t packed_next;            /* where the next compressed data may go on; 0: nowhere */
     GHashTable *metadata;            /* host clusters of L2 tables and reference count blocks */
     GArray *limbo;                   /* of Limbo, not lowered yet */
+    Qcow2Packers packers;
     unsigned readers;                /* compressed reads that use host offsets without the lock */
     bool preallocated, preallocated_known; /* more clusters are counted than the file has on disk */
     bool pass_discard;               /* of what a user discards */
@@ -206,7 +214,8 @@ static inline bool qcow2_in_file(const Qcow2 *q, uint64_t offset, uint64_t bytes
     return bytes <= end && offset <= end - bytes;
 }
 
-/* Whether data is encrypted: by sectors of the host file, so equal data looks different in each cluster. */
+/* Whether data is encrypted: by sectors of the host file, so equal data looks different in each
+ * cluster. */
 static inline bool qcow2_encrypted(const Qcow2 *q)
 {
     return q->header.crypt_method != 0;
@@ -280,8 +289,8 @@ typedef struct {
 } Qcow2Counts;
 int qcow2_counts_at(Qcow2 *q, Qcow2Counts *counts, uint64_t cluster, uint64_t *count);
 void qcow2_counts_end(Qcow2 *q, Qcow2Counts *counts);
-/* Adds change (of either sign) to the counts of clusters [first, first + n). -EINVAL when one would leave its
- * range. */
+/* Adds change (of either sign) to the counts of clusters [first, first + n). -EINVAL when one would
+ * leave its range. */
 int qcow2_refcount_add(Qcow2 *q, uint64_t first, uint64_t n, int64_t change);
 /* Finds n free clusters in a row (fewer, at least 1, if some) and counts them once: their
  * offset, or -errno. got NULL: n or nothing. */
@@ -340,17 +349,18 @@ int qcow2_corrupt(Qcow2 *q, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- io.c ---------------------------------------------------------------- */
 
-int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt);
-int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                unsigned flags);
-int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
-                           int iovcnt);
+int qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+               int iovcnt);
+int qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                int iovcnt, unsigned flags);
+int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes,
+                           const struct iovec *iov, int iovcnt);
 size_t qcow2_pack_cluster(BlockNode *node, const void *in, uint64_t bytes, void *out);
 int qcow2_write_packed(BlockNode *node, uint64_t offset, const void *packed, size_t len);
 int qcow2_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags);
 int qcow2_discard(BlockNode *node, uint64_t offset, uint64_t bytes);
-int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags, BlockExtent *out,
-                  unsigned max);
+int qcow2_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
+                  BlockExtent *out, unsigned max);
 bool qcow2_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes, BlockMap *map);
 /* Gives up entries for clusters [first, end): without a trace, or (hidden) so that zeroes are read.
  * With the lock. */
@@ -361,10 +371,15 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t *host_
 
 /* ---- pack.c: compressed clusters ----------------------------------------- */
 
-/* Packs a cluster; returns the length, or 0 when it would not get shorter. */
-size_t qcow2_pack(Qcow2Compression how, const void *in, size_t len, void *out, size_t room);
-/* False: not what it should be. */
-bool qcow2_unpack(Qcow2Compression how, const void *in, size_t len, void *out, size_t out_len);
+void qcow2_packers_init(Qcow2Packers *all);
+void qcow2_packers_clear(Qcow2Packers *all);
+/* Packs a cluster; returns the length, or 0 when it would not get shorter, or hardly. Any thread.
+ */
+size_t qcow2_pack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out,
+                  size_t room);
+/* False: not what it should be. Any thread. */
+bool qcow2_unpack(Qcow2Packers *all, Qcow2Compression how, const void *in, size_t len, void *out,
+                  size_t out_len);
 
 /* ---- snapshot.c ---------------------------------------------------------- */
 
@@ -394,15 +409,16 @@ int qcow2_bitmaps_each(Qcow2 *q, Qcow2RangeFn *each, void *opaque);
 
 /* ---- check.c, create.c, resize.c, amend.c -------------------------------- */
 
-bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result, void (*say)(void *opaque, const char *line),
-                 void *opaque, GError **error);
+bool qcow2_check(BlockNode *node, unsigned fix, BlockCheck *result,
+                 void (*say)(void *opaque, const char *line), void *opaque, GError **error);
 /* With the lock not held, node at rest; what opening a dirty image does. */
 bool qcow2_repair(Qcow2 *q, GError **error);
 /* All counts anew, with 2^order bits each; at rest. -EOVERFLOW: one does not fit. */
 int qcow2_change_refcount_order(Qcow2 *q, unsigned order);
 bool qcow2_create(BlockGraph *graph, struct json_object *options, GError **error);
 extern const BlockProp qcow2_create_props[];
-bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure *result, GError **error);
+bool qcow2_measure(struct json_object *options, BlockUser *source, BlockMeasure *result,
+                   GError **error);
 bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError **error);
 bool qcow2_make_empty(BlockNode *node, GError **error);
 bool qcow2_amend(BlockNode *node, struct json_object *options, bool force, GError **error);

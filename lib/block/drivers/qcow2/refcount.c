@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reference counts of host clusters, and what follows from them: which are free. A count has 2^order
- * bits; below 8 bits they lie in a byte from its low end. Clusters that no block covers have count 0.
+ * Reference counts of host clusters, and what follows from them: which are free. A count has
+ * 2^order bits; below 8 bits they lie in a byte from its low end. Clusters that no block covers
+ * have count 0.
  *
  * A missing block is put into the first cluster it covers that is wanted, so it counts itself and
  * nothing else must be looked for. All with the lock held.
@@ -30,7 +31,8 @@ uint64_t qcow2_refcount_in(const uint8_t *block, unsigned order, uint64_t index)
     case 5: return ld_be32(block + 4 * index);
     case 6: return ld_be64(block + 8 * index);
     default:
-        return block[index >> (3 - order)] >> ((index & ((8u >> order) - 1)) << order) & ((1u << (1u << order)) - 1);
+        return block[index >> (3 - order)] >> ((index & ((8u >> order) - 1)) << order) &
+               ((1u << (1u << order)) - 1);
     }
 }
 
@@ -43,7 +45,8 @@ void qcow2_refcount_into(uint8_t *block, unsigned order, uint64_t index, uint64_
     case 6: st_be64(block + 8 * index, count); return;
     default: {
         uint8_t *p = &block[index >> (3 - order)];
-        unsigned shift = (unsigned)(index & ((8u >> order) - 1)) << order, mask = ((1u << (1u << order)) - 1) << shift;
+        unsigned shift = (unsigned)(index & ((8u >> order) - 1)) << order,
+                 mask = ((1u << (1u << order)) - 1) << shift;
         *p = (uint8_t)((*p & ~mask) | (count << shift & mask));
     }
     }
@@ -56,7 +59,8 @@ static uint64_t slice_entries(const Qcow2 *q)
     return (uint64_t)q->slice_size * 8 >> q->header.refcount_order;
 }
 
-/* The slice with the count of cluster, pinned, and the count's index in it; *slice NULL: no block covers it. */
+/* The slice with the count of cluster, pinned, and the count's index in it; *slice NULL: no block
+ * covers it. */
 static int get(Qcow2 *q, uint64_t cluster, Slice **slice, uint64_t *index)
 {
     uint64_t per_block = qcow2_block_entries(q), per_slice = slice_entries(q);
@@ -67,8 +71,10 @@ static int get(Qcow2 *q, uint64_t cluster, Slice **slice, uint64_t *index)
     if (n >= q->reftable_entries || !(block = q->reftable[n]))
         return 0;
     if (!qcow2_is_metadata(q, block))
-        return qcow2_corrupt(q, "reference count block %#" G_GINT64_MODIFIER "x cannot be there", block);
-    return qcow2_slice_get(q, SLICE_REFCOUNT, block + in_block / per_slice * q->slice_size, false, slice);
+        return qcow2_corrupt(q, "reference count block %#" G_GINT64_MODIFIER "x cannot be there",
+                             block);
+    return qcow2_slice_get(q, SLICE_REFCOUNT, block + in_block / per_slice * q->slice_size, false,
+                           slice);
 }
 
 int qcow2_refcount(Qcow2 *q, uint64_t cluster, uint64_t *count)
@@ -120,15 +126,20 @@ static int add_some(Qcow2 *q, uint64_t first, uint64_t n, int64_t change, uint64
     if (r)
         return r;
     if (!slice)
-        return qcow2_corrupt(q, "no reference count block covers the cluster at %#" G_GINT64_MODIFIER "x",
-                             first << q->cluster_bits);
+        return qcow2_corrupt(
+            q, "no reference count block covers the cluster at %#" G_GINT64_MODIFIER "x",
+            first << q->cluster_bits);
     n = MIN(n, slice_entries(q) - index);
     qcow2_slice_dirty(q, slice);
     for (uint64_t i = 0; i < n && !r; i++) {
         uint64_t count = qcow2_refcount_in(slice->data, order, index + i);
         if (change < 0 ? count < (uint64_t)-change : count > most - (uint64_t)change) {
-            r = change > 0 ? -EINVAL : qcow2_corrupt(q, "the cluster at %#" G_GINT64_MODIFIER "x is used more often "
-                                                     "than counted", (first + i) << q->cluster_bits);
+            r = change > 0
+                    ? -EINVAL
+                    : qcow2_corrupt(q,
+                                    "the cluster at %#" G_GINT64_MODIFIER "x is used more often "
+                                    "than counted",
+                                    (first + i) << q->cluster_bits);
             break;
         }
         count += (uint64_t)change;
@@ -161,7 +172,8 @@ int qcow2_refcount_add(Qcow2 *q, uint64_t first, uint64_t n, int64_t change)
 /* A block at cluster, which it covers itself; nothing of the range is used. */
 static int make_block(Qcow2 *q, uint64_t cluster)
 {
-    uint64_t per_block = qcow2_block_entries(q), n = cluster / per_block, offset = cluster << q->cluster_bits;
+    uint64_t per_block = qcow2_block_entries(q), n = cluster / per_block,
+             offset = cluster << q->cluster_bits;
     uint64_t at = cluster % per_block / slice_entries(q);
 
     for (uint64_t i = 0; i < q->cluster_size / q->slice_size; i++) {
@@ -172,7 +184,8 @@ static int make_block(Qcow2 *q, uint64_t cluster)
             return r;
         }
         if (i == at)
-            qcow2_refcount_into(slice->data, q->header.refcount_order, cluster % slice_entries(q), 1);
+            qcow2_refcount_into(slice->data, q->header.refcount_order, cluster % slice_entries(q),
+                                1);
         qcow2_slice_dirty(q, slice);
         qcow2_slice_put(q, slice);
     }
@@ -185,8 +198,8 @@ static int make_block(Qcow2 *q, uint64_t cluster)
 static void count_area(Qcow2 *q, uint8_t *blocks, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++)
-        qcow2_refcount_into(blocks + (i / qcow2_block_entries(q) << q->cluster_bits), q->header.refcount_order,
-                            i % qcow2_block_entries(q), 1);
+        qcow2_refcount_into(blocks + (i / qcow2_block_entries(q) << q->cluster_bits),
+                            q->header.refcount_order, i % qcow2_block_entries(q), 1);
 }
 
 /* A longer table. It and the blocks that count it lie where the old one's reach ends. */
@@ -194,7 +207,8 @@ static int grow(Qcow2 *q)
 {
     uint64_t per_block = qcow2_block_entries(q), per_cluster = q->cluster_size / 8;
     uint64_t first = (uint64_t)q->reftable_entries * per_block, old = q->header.reftable_offset;
-    uint64_t table = qcow2_clusters(q, ((uint64_t)q->reftable_entries * 3 / 2 + 64) * 8), blocks = 1;
+    uint64_t table = qcow2_clusters(q, ((uint64_t)q->reftable_entries * 3 / 2 + 64) * 8),
+             blocks = 1;
     uint32_t old_clusters = q->header.reftable_clusters;
 
     for (;; table++) {
@@ -203,7 +217,8 @@ static int grow(Qcow2 *q)
         if (q->reftable_entries + blocks <= table * per_cluster)
             break;
     }
-    if (table << q->cluster_bits > QCOW2_MAX_REFTABLE || (first + blocks + table) > (UINT64_C(1) << 56 >> q->cluster_bits))
+    if (table << q->cluster_bits > QCOW2_MAX_REFTABLE ||
+        (first + blocks + table) > (UINT64_C(1) << 56 >> q->cluster_bits))
         return -EFBIG;
     int r = qcow2_flush_tables(q);
     if (r)
@@ -243,8 +258,8 @@ static int grow(Qcow2 *q)
 
 /* ---- finding free ones --------------------------------------------------- */
 
-/* Free clusters in a row at cluster, at most n; makes the block that covers them, which may take the
- * first: *at moves on. */
+/* Free clusters in a row at cluster, at most n; makes the block that covers them, which may take
+ * the first: *at moves on. */
 static int free_run(Qcow2 *q, uint64_t *at, uint64_t n, uint64_t *run)
 {
     uint64_t cluster = *at, per_block = qcow2_block_entries(q), found = 0, index;
@@ -365,7 +380,8 @@ int qcow2_alloc_at(Qcow2 *q, uint64_t offset, uint64_t n, uint64_t *got)
 
 int64_t qcow2_alloc_packed(Qcow2 *q, uint32_t bytes)
 {
-    uint64_t at = q->packed_next, room = at ? q->cluster_size - (at & (q->cluster_size - 1)) : 0, count = 0, got = 0;
+    uint64_t at = q->packed_next, room = at ? q->cluster_size - (at & (q->cluster_size - 1)) : 0,
+             count = 0, got = 0;
     int r = 0;
 
     if (at) {
@@ -443,7 +459,8 @@ static void discard_free(Qcow2 *q, const Limbo *l)
         if (!count) {
             run++;
         } else if (run) {
-            block_discard(q->file, (l->cluster + i - run) << q->cluster_bits, run << q->cluster_bits);
+            block_discard(q->file, (l->cluster + i - run) << q->cluster_bits,
+                          run << q->cluster_bits);
             run = 0;
         }
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Other sizes. What is added reads as zeroes, whatever a backing file has there and whatever an
- * earlier, longer disk left in its last cluster; what is cut off is given up for good. Snapshots keep
- * the size they were taken at.
+ * earlier, longer disk left in its last cluster; what is cut off is given up for good. Snapshots
+ * keep the size they were taken at.
  */
 #include "block/drivers/qcow2/qcow2_priv.h"
 
@@ -76,7 +76,8 @@ static int grow(Qcow2 *q, uint64_t size)
     return r;
 }
 
-static bool preallocate(Qcow2 *q, uint64_t old, uint64_t size, BlockPrealloc prealloc, GError **error)
+static bool preallocate(Qcow2 *q, uint64_t old, uint64_t size, BlockPrealloc prealloc,
+                        GError **error)
 {
     const char *name = block_node_file(q->node);
     uint64_t host_end = 0;
@@ -87,7 +88,8 @@ static bool preallocate(Qcow2 *q, uint64_t old, uint64_t size, BlockPrealloc pre
     if (q->data && prealloc != BLOCK_PREALLOC_METADATA)
         return block_resize(q->data, size, prealloc, error);
     if (q->data)
-        return block_size(q->data) >= size || block_resize(q->data, size, BLOCK_PREALLOC_OFF, error);
+        return block_size(q->data) >= size ||
+               block_resize(q->data, size, BLOCK_PREALLOC_OFF, error);
     uint64_t length = block_size(q->file);
     if (prealloc != BLOCK_PREALLOC_METADATA && host_end > length)
         return block_resize(q->file, host_end, prealloc, error);
@@ -107,9 +109,11 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
     if (q->broken)
         return fail(error, "%s: the image is corrupt", name);
     if (qcow2_l1_needed(size, q->cluster_bits, q->l2_bits) * 8 > QCOW2_MAX_L1)
-        return fail(error, "%s: too large for clusters of %" G_GUINT64_FORMAT " bytes", name, q->cluster_size);
+        return fail(error, "%s: too large for clusters of %" G_GUINT64_FORMAT " bytes", name,
+                    q->cluster_size);
     if (prealloc != BLOCK_PREALLOC_OFF && size < old)
-        return fail_usage(error, "%s: there is nothing to preallocate when an image gets smaller", name);
+        return fail_usage(error, "%s: there is nothing to preallocate when an image gets smaller",
+                          name);
     if (!qcow2_bitmaps_resize(q, size, error))
         return false;
     int r = size < old ? shrink(q, size) : size > old ? grow(q, size) : 0;
@@ -117,7 +121,8 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
         return fail_errno(error, -r, "%s: resizing it", name);
     if (qcow2_data_is_raw(q) && !block_resize(q->data, size, BLOCK_PREALLOC_OFF, error))
         return false;
-    return prealloc == BLOCK_PREALLOC_OFF || size <= old || preallocate(q, old, size, prealloc, error);
+    return prealloc == BLOCK_PREALLOC_OFF || size <= old ||
+           preallocate(q, old, size, prealloc, error);
 }
 
 bool qcow2_make_empty(BlockNode *node, GError **error)

@@ -197,7 +197,8 @@ static int write_l1(Qcow2 *q)
 
     for (uint32_t i = 0; i < n; i++)
         st_be64(out + 8 * (size_t)i, q->l1[first + i]);
-    int r = block_write(q->file, q->header.l1_offset + 8 * (uint64_t)first, out, (uint64_t)n * 8, 0);
+    int r =
+        block_write(q->file, q->header.l1_offset + 8 * (uint64_t)first, out, (uint64_t)n * 8, 0);
     if (!r)
         q->l1_dirty = false;
     return r;
@@ -208,7 +209,8 @@ int qcow2_flush_tables(Qcow2 *q)
     bool l2 = any(q, SLICE_L2);
     int r = 0;
 
-    if (!(q->header.incompatible & QCOW2_DIRTY)) { /* else they are mended when it is opened again */
+    if (!(q->header.incompatible &
+          QCOW2_DIRTY)) { /* else they are mended when it is opened again */
         r = write_kind(q, SLICE_REFCOUNT);
         if (!r)
             r = write_reftable(q);

@@ -59,7 +59,9 @@ bool qcow2_snapshots_load(Qcow2 *q, GError **error)
     if (!q->header.n_snapshots)
         return true;
     if (offset >= size)
-        return fail(error, "%s: the snapshot table at %#" G_GINT64_MODIFIER "x lies past the file's end", file, offset);
+        return fail(error,
+                    "%s: the snapshot table at %#" G_GINT64_MODIFIER "x lies past the file's end",
+                    file, offset);
     uint64_t len = MIN(size - offset, QCOW2_MAX_SNAPSHOT_TABLE);
     g_autofree uint8_t *table = g_malloc(len);
     int r = block_read(q->file, offset, table, len);
@@ -69,11 +71,13 @@ bool qcow2_snapshots_load(Qcow2 *q, GError **error)
         Qcow2Snapshot s;
         uint64_t n = at < len ? parse_one(q, table + at, len - at, &s) : 0;
         if (!n)
-            return fail(error, "%s: snapshot %u of %u, at %#" G_GINT64_MODIFIER "x, makes no sense", file, i + 1,
-                        q->header.n_snapshots, offset + at);
+            return fail(error, "%s: snapshot %u of %u, at %#" G_GINT64_MODIFIER "x, makes no sense",
+                        file, i + 1, q->header.n_snapshots, offset + at);
         g_array_append_val(q->snapshots, s);
         if (s.l1_offset & (q->cluster_size - 1) || (uint64_t)s.l1_entries * 8 > QCOW2_MAX_L1)
-            return fail(error, "%s: snapshot %u: its L1 table at %#" G_GINT64_MODIFIER "x (%u entries) makes no sense",
+            return fail(error,
+                        "%s: snapshot %u: its L1 table at %#" G_GINT64_MODIFIER
+                        "x (%u entries) makes no sense",
                         file, i + 1, s.l1_offset, s.l1_entries);
         at += n;
     }
@@ -186,7 +190,8 @@ static int count_slice(Qcow2 *q, Slice *slice, bool active, int change)
         if (!at || q->data)
             continue;
         if (at & (q->cluster_size - 1))
-            return qcow2_corrupt(q, "an L2 entry names %#" G_GINT64_MODIFIER "x, which is no cluster", at);
+            return qcow2_corrupt(
+                q, "an L2 entry names %#" G_GINT64_MODIFIER "x, which is no cluster", at);
         if (change < 0)
             qcow2_free(q, at, q->cluster_size, q->discard_snapshot);
         else if (change)
@@ -210,8 +215,8 @@ int qcow2_count_table(Qcow2 *q, uint64_t *l1, uint32_t entries, bool active, int
         if (!l2)
             continue;
         if (l2 & (q->cluster_size - 1) || (!qcow2_is_metadata(q, l2) && l2 >= block_size(q->file)))
-            return qcow2_corrupt(q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %u cannot be there",
-                                 l2, i);
+            return qcow2_corrupt(
+                q, "the L2 table %#" G_GINT64_MODIFIER "x of L1 entry %u cannot be there", l2, i);
         for (uint64_t at = 0; at < q->cluster_size; at += q->slice_size) {
             Slice *slice;
             r = qcow2_slice_get(q, SLICE_L2, l2 + at, false, &slice);
@@ -246,7 +251,8 @@ int qcow2_count_table(Qcow2 *q, uint64_t *l1, uint32_t entries, bool active, int
 /* Where the machine's state begins. */
 static uint64_t state_offset(const Qcow2 *q)
 {
-    return qcow2_l1_needed(q->header.size, q->cluster_bits, q->l2_bits) << (q->cluster_bits + q->l2_bits);
+    return qcow2_l1_needed(q->header.size, q->cluster_bits, q->l2_bits)
+           << (q->cluster_bits + q->l2_bits);
 }
 
 static int find(const Qcow2 *q, const char *which)
@@ -263,7 +269,8 @@ static int find(const Qcow2 *q, const char *which)
 static bool found(Qcow2 *q, const char *which, int *index, GError **error)
 {
     *index = find(q, which);
-    return *index >= 0 || fail(error, "%s: there is no snapshot '%s'", block_node_file(q->node), which);
+    return *index >= 0 ||
+           fail(error, "%s: there is no snapshot '%s'", block_node_file(q->node), which);
 }
 
 static char *next_id(const Qcow2 *q)
@@ -290,7 +297,8 @@ static int copy_l1(Qcow2 *q, Qcow2Snapshot *s)
         st_be64(out + 8 * (size_t)i, q->l1[i] & ~QCOW2_COPIED);
     int r = block_write(q->file, (uint64_t)at, out, MAX(bytes, 8), 0);
     if (r) {
-        qcow2_refcount_add(q, (uint64_t)at >> q->cluster_bits, MAX(qcow2_clusters(q, bytes), 1), -1);
+        qcow2_refcount_add(q, (uint64_t)at >> q->cluster_bits, MAX(qcow2_clusters(q, bytes), 1),
+                           -1);
         return r;
     }
     s->l1_offset = (uint64_t)at;
@@ -334,14 +342,16 @@ static bool take(BlockNode *node, BlockSnapshot *wanted, GError **error)
         block_snapshot_clear(&s.info);
     }
     /* the machine's state is the snapshot's now */
-    uint64_t first = state_offset(q) >> q->cluster_bits, end = (uint64_t)q->l1_entries << q->l2_bits;
+    uint64_t first = state_offset(q) >> q->cluster_bits,
+             end = (uint64_t)q->l1_entries << q->l2_bits;
     if (!r && first < end)
         r = qcow2_unmap(q, first, end, false);
     pthread_mutex_unlock(&q->lock);
     if (r)
         return fail_errno(error, -r, "%s: no snapshot could be taken", file);
     if (!wanted->id)
-        wanted->id = g_strdup(g_array_index(q->snapshots, Qcow2Snapshot, q->snapshots->len - 1).info.id);
+        wanted->id =
+            g_strdup(g_array_index(q->snapshots, Qcow2Snapshot, q->snapshots->len - 1).info.id);
     return true;
 }
 
@@ -367,7 +377,8 @@ static void l1_all_dirty(Qcow2 *q)
     q->l1_dirty_end = q->l1_entries;
 }
 
-/* With the lock: the active table becomes that of s. The old clusters lose a user when all that is on disk. */
+/* With the lock: the active table becomes that of s. The old clusters lose a user when all that is
+ * on disk. */
 static int go_back(Qcow2 *q, const Qcow2Snapshot *s)
 {
     int r = qcow2_flush_tables(q);
@@ -408,13 +419,15 @@ static bool revert(BlockNode *node, const char *which, GError **error)
     if (q->data)
         return fail(error, "%s: an image with a data file has no snapshots", block_node_file(node));
     const Qcow2Snapshot *s = &g_array_index(q->snapshots, Qcow2Snapshot, i);
-    if (s->info.disk_size != q->header.size && !qcow2_resize(node, s->info.disk_size, BLOCK_PREALLOC_OFF, error))
+    if (s->info.disk_size != q->header.size &&
+        !qcow2_resize(node, s->info.disk_size, BLOCK_PREALLOC_OFF, error))
         return false;
     pthread_mutex_lock(&q->lock);
     int r = q->broken ? -EIO : go_back(q, s);
     pthread_mutex_unlock(&q->lock);
     if (r)
-        return fail_errno(error, -r, "%s: going back to snapshot '%s'", block_node_file(node), which);
+        return fail_errno(error, -r, "%s: going back to snapshot '%s'", block_node_file(node),
+                          which);
     return true;
 }
 
@@ -494,7 +507,8 @@ static bool load(BlockNode *node, const char *which, GError **error)
     }
     pthread_mutex_unlock(&q->lock);
     if (!l1)
-        return fail_errno(error, -r, "%s: the L1 table of snapshot '%s'", block_node_file(node), which);
+        return fail_errno(error, -r, "%s: the L1 table of snapshot '%s'", block_node_file(node),
+                          which);
     return block_node_refresh(node, error);
 }
 
@@ -508,11 +522,13 @@ static uint64_t total(const struct iovec *iov, int iovcnt)
     return n;
 }
 
-/* State comes in any lengths, ciphers work on sectors: between iov and the middle of a buffer of whole
- * ones, of which what is around is read before it is written. */
-static int ragged_state(BlockNode *node, uint64_t at, const struct iovec *iov, int iovcnt, bool write)
+/* State comes in any lengths, ciphers work on sectors: between iov and the middle of a buffer of
+ * whole ones, of which what is around is read before it is written. */
+static int ragged_state(BlockNode *node, uint64_t at, const struct iovec *iov, int iovcnt,
+                        bool write)
 {
-    uint64_t start = at & ~UINT64_C(511), bytes = total(iov, iovcnt), n = round_up(at + bytes, 512) - start;
+    uint64_t start = at & ~UINT64_C(511), bytes = total(iov, iovcnt),
+             n = round_up(at + bytes, 512) - start;
     uint8_t *buf = malloc(n);
 
     if (!buf)
@@ -554,4 +570,5 @@ static int write_state(BlockNode *node, uint64_t offset, const struct iovec *iov
                                    : qcow2_write(node, at, bytes, iov, iovcnt, 0);
 }
 
-const BlockSnapshotOps qcow2_snapshot_ops = { take, revert, drop, list, load, read_state, write_state };
+const BlockSnapshotOps qcow2_snapshot_ops = { take, revert,     drop,       list,
+                                              load, read_state, write_state };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power cuts. The image lies on a disk in memory that, when the power goes, keeps what was flushed and
- * any part of what was written since. Afterwards qemu-img may find leaks but no damage, and each
- * sector must hold what was last flushed or something written after that. TEST_SEED and TEST_OPS
- * (cuts) change the run.
+ * Power cuts. The image lies on a disk in memory that, when the power goes, keeps what was flushed
+ * and any part of what was written since. Afterwards qemu-img may find leaks but no damage, and
+ * each sector must hold what was last flushed or something written after that. TEST_SEED and
+ * TEST_OPS (cuts) change the run.
  */
 #include "base/bytes.h"
 #include "block/driver.h"
@@ -34,7 +34,8 @@ typedef struct {
 /* Drivers find their disk by this: one test at a time. */
 static Memory *disk;
 
-static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt)
+static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                       int iovcnt)
 {
     pthread_mutex_lock(&disk->lock);
     for (int i = 0; i < iovcnt; offset += iov[i].iov_len, i++)
@@ -43,8 +44,8 @@ static int memory_read(BlockNode *node, uint64_t offset, uint64_t bytes, const s
     return 0;
 }
 
-static int memory_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov, int iovcnt,
-                        unsigned flags)
+static int memory_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
+                        int iovcnt, unsigned flags)
 {
     if (offset + bytes > LARGEST)
         return -ENOSPC;
@@ -92,7 +93,8 @@ static bool memory_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc
 }
 
 static const BlockDriver memory_driver = {
-    .name = "memory", .summary = "for this test", .size = 1, .protocol = true, .length = memory_length,
+    .name = "memory", .summary = "for this test", .size = 1, .protocol = true,
+    .length = memory_length,
     .resize = memory_resize, .read = memory_read, .write = memory_write, .flush = memory_flush,
 };
 
@@ -158,7 +160,8 @@ typedef struct {
 static BlockNode *open_node(BlockGraph *graph, const char *driver, unsigned flags)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = g_strdup_printf("driver=%s%s", driver, strcmp(driver, "memory") ? ",file.driver=memory" : "");
+    g_autofree char *text = g_strdup_printf("driver=%s%s", driver,
+                                            strcmp(driver, "memory") ? ",file.driver=memory" : "");
     struct json_object *o = block_options_parse(text, NULL, &error);
     BlockNode *node = block_open(graph, o, flags, &error);
 
@@ -195,7 +198,8 @@ static void switch_off(World *w)
 
 static void save(const World *w)
 {
-    g_assert_true(g_file_set_contents(w->file, (char *)disk->stable, (gssize)disk->stable_size, NULL));
+    g_assert_true(
+        g_file_set_contents(w->file, (char *)disk->stable, (gssize)disk->stable_size, NULL));
 }
 
 /* qemu-img CHECK FILE: its status, and what it said. */
@@ -210,17 +214,20 @@ static int run_check(const World *w, const char *options, char **out)
 }
 
 /*
- * Leaks are no damage. Nor is a COPIED flag that is missing: where the power goes between the count's
- * becoming 1 and the flag's being set, what is written there is copied once for nothing; qemu-img calls
- * it an error, and mends it. With lazy counts, which are wrong until they are mended, all is.
+ * Leaks are no damage. Nor is a COPIED flag that is missing: where the power goes between the
+ * count's becoming 1 and the flag's being set, what is written there is copied once for nothing;
+ * qemu-img calls it an error, and mends it. With lazy counts, which are wrong until they are
+ * mended, all is.
  */
 static void check_image(World *w, bool lazy)
 {
     g_autofree char *out = NULL, *again = NULL;
     int status = run_check(w, "", &out);
 
-    for (char *line = out; line && *line && !lazy; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        const char *entry = g_str_has_prefix(line, "ERROR OFLAG_COPIED") ? strstr(line, "_entry=") : NULL;
+    for (char *line = out; line && *line && !lazy;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        const char *entry =
+            g_str_has_prefix(line, "ERROR OFLAG_COPIED") ? strstr(line, "_entry=") : NULL;
         if (g_str_has_prefix(line, "ERROR") && !(entry && strcspn(entry + 7, " ") < 16))
             g_error("%s", out);
     }
@@ -260,10 +267,12 @@ static void check_data(World *w)
             if (ld_le64(p + i) != s || ld_le64(p + i + 8) != version)
                 g_error("sector %" G_GUINT64_FORMAT " holds no stamp of its own", s);
         bool good = x->wild || (zero ? !x->flushed || x->zero_since
-                                     : version == x->flushed || (version > x->flushed && version <= x->written));
+                                     : version == x->flushed ||
+                                           (version > x->flushed && version <= x->written));
         if (!good)
-            g_error("sector %" G_GUINT64_FORMAT " has version %" G_GUINT64_FORMAT ", not %" G_GUINT64_FORMAT "..%"
-                    G_GUINT64_FORMAT, s, zero ? 0 : version, x->flushed, x->written);
+            g_error("sector %" G_GUINT64_FORMAT " has version %" G_GUINT64_FORMAT
+                    ", not %" G_GUINT64_FORMAT "..%" G_GUINT64_FORMAT,
+                    s, zero ? 0 : version, x->flushed, x->written);
         *x = (Sector){ zero ? 0 : version, zero ? 0 : version, false, false };
     }
     g_free(buf);
@@ -310,8 +319,10 @@ static void step(World *w, uint8_t *buf)
         g_assert_cmpint(block_write(w->user, first * 512, buf, n * 512, 0), ==, 0);
     } else if (op < 70) {
         for (uint64_t s = first; s < first + n; s++)
-            w->sectors[s] = (Sector){ w->sectors[s].flushed, 0, true, w->sectors[s].wild || w->sectors[s].written };
-        g_assert_cmpint(block_zero(w->user, first * 512, n * 512, op & 1 ? BLOCK_MAY_UNMAP : 0), ==, 0);
+            w->sectors[s] = (Sector){ w->sectors[s].flushed, 0, true,
+                                      w->sectors[s].wild || w->sectors[s].written };
+        g_assert_cmpint(block_zero(w->user, first * 512, n * 512, op & 1 ? BLOCK_MAY_UNMAP : 0), ==,
+                        0);
     } else if (op < 76) {
         for (uint64_t s = first; s < first + n; s++)
             w->sectors[s].wild = true;
@@ -345,8 +356,8 @@ static void test_cuts(gconstpointer options)
     w->rand = g_rand_new_with_seed(seed ? (guint32)atoi(seed) : 1);
     w->dir = g_dir_make_tmp("lathe-cut-XXXXXX", NULL);
     w->file = g_build_filename(w->dir, "disk.qcow2", NULL);
-    g_autofree char *make = g_strdup_printf("qemu-img create -q -f qcow2 -o %s %s %u", (const char *)options, w->file,
-                                            SECTORS * 512);
+    g_autofree char *make = g_strdup_printf("qemu-img create -q -f qcow2 -o %s %s %u",
+                                            (const char *)options, w->file, SECTORS * 512);
     g_assert_true(g_spawn_command_line_sync(make, NULL, NULL, &status, NULL) && !status);
     g_assert_true(g_file_get_contents(w->file, &contents, &len, NULL));
     disk_new();
@@ -385,8 +396,10 @@ static void test_cuts(gconstpointer options)
 
 int main(int argc, char **argv)
 {
-    static const char *const kinds[] = { "cluster_size=65536", "cluster_size=4096", "cluster_size=512", "extended_l2=on",
-                                         "lazy_refcounts=on", "refcount_bits=8,cluster_size=1024", "compat=0.10" };
+    static const char *const kinds[] = { "cluster_size=65536", "cluster_size=4096",
+                                         "cluster_size=512",   "extended_l2=on",
+                                         "lazy_refcounts=on",  "refcount_bits=8,cluster_size=1024",
+                                         "compat=0.10" };
 
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {

@@ -44,19 +44,26 @@ static const Kind kinds[] = {
     { .name = "backing-v2", .create = "compat=0.10", .backing = true },
     { .name = "backing-4k", .create = "cluster_size=4k", .backing = true },
     { .name = "backing-subclusters", .create = "extended_l2=on", .backing = true },
-    { .name = "data-file", .create = "data_file=%s.data", .no_snapshots = true, .no_packing = true, .data_file = true },
-    { .name = "data-file-raw", .create = "data_file=%s.data,data_file_raw=on", .no_snapshots = true, .no_packing = true,
+    { .name = "data-file", .create = "data_file=%s.data", .no_snapshots = true, .no_packing = true,
+      .data_file = true },
+    { .name = "data-file-raw", .create = "data_file=%s.data,data_file_raw=on", .no_snapshots = true,
+      .no_packing = true,
       .data_file = true },
 #define LUKS "encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=1"
 #define LUKS_KIND .no_packing = true, .luks = true
     { .name = "luks", .create = LUKS, LUKS_KIND },
     { .name = "luks-v2", .create = LUKS ",compat=0.10", LUKS_KIND },
-    { .name = "luks-512", .create = LUKS ",cluster_size=512,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv", LUKS_KIND },
-    { .name = "luks-backing", .create = LUKS ",cluster_size=4k,encrypt.cipher-alg=aes-128", .backing = true, LUKS_KIND },
+    { .name = "luks-512",
+      .create = LUKS ",cluster_size=512,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv",
+      LUKS_KIND },
+    { .name = "luks-backing", .create = LUKS ",cluster_size=4k,encrypt.cipher-alg=aes-128",
+      .backing = true, LUKS_KIND },
     { .name = "luks-subclusters", .create = LUKS ",extended_l2=on", .backing = true, LUKS_KIND },
     { .name = "luks-metadata", .create = LUKS ",preallocation=metadata", LUKS_KIND },
-    { .name = "luks-subclusters-full", .create = LUKS ",extended_l2=on,preallocation=full", LUKS_KIND },
-    { .name = "luks-data-file", .create = LUKS ",data_file=%s.data", .no_snapshots = true, .data_file = true, LUKS_KIND },
+    { .name = "luks-subclusters-full", .create = LUKS ",extended_l2=on,preallocation=full",
+      LUKS_KIND },
+    { .name = "luks-data-file", .create = LUKS ",data_file=%s.data", .no_snapshots = true,
+      .data_file = true, LUKS_KIND },
 };
 
 /* qemu-img's words for the image. */
@@ -65,7 +72,8 @@ static char *image_words(const Kind *kind, const char *file)
 {
     if (!kind->luks)
         return g_strdup(file);
-    return g_strdup_printf(OBJECT " --image-opts driver=qcow2,encrypt.key-secret=s0,file.filename=%s", file);
+    return g_strdup_printf(
+        OBJECT " --image-opts driver=qcow2,encrypt.key-secret=s0,file.filename=%s", file);
 }
 
 typedef struct {
@@ -385,7 +393,8 @@ static void *write_lane(void *p)
     uint8_t buf[4096];
 
     for (unsigned n = 0; n < 300; n++) {
-        uint64_t piece = (uint64_t)g_rand_int_range(rand, 0, (int)(SIZE / 4096 / l->lanes)) * l->lanes + l->lane;
+        uint64_t piece =
+            (uint64_t)g_rand_int_range(rand, 0, (int)(SIZE / 4096 / l->lanes)) * l->lanes + l->lane;
         uint64_t at = piece * 4096;
         int op = g_rand_int_range(rand, 0, 10);
         if (op < 6) {
