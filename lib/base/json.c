@@ -203,3 +203,31 @@ void json_stream_feed(JsonStream *s, const char *bytes, size_t len)
         take_byte(s, bytes[i++]);
     }
 }
+
+void json_append(GString *out, struct json_object *value)
+{
+    const char *sep = "";
+    switch (json_object_get_type(value)) {
+    case json_type_object:
+        g_string_append_c(out, '{');
+        json_object_object_foreach(value, key, member) {
+            struct json_object *name = json_object_new_string(key);
+            g_string_append_printf(out, "%s%s: ", sep, json_object_to_json_string_ext(name, JSON_C_TO_STRING_NOSLASHESCAPE));
+            json_object_put(name);
+            json_append(out, member);
+            sep = ", ";
+        }
+        g_string_append_c(out, '}');
+        break;
+    case json_type_array:
+        g_string_append_c(out, '[');
+        for (size_t i = 0; i < json_object_array_length(value); i++, sep = ", ") {
+            g_string_append(out, sep);
+            json_append(out, json_object_array_get_idx(value, i));
+        }
+        g_string_append_c(out, ']');
+        break;
+    default:
+        g_string_append(out, json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+}

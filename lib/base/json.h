@@ -29,5 +29,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonStream, json_stream_free)
 void json_stream_feed(JsonStream *s, const char *bytes, size_t len);
 /* Forgets what was begun: a new peer. */
 void json_stream_reset(JsonStream *s);
+/* Appends value in one line as QEMU lays it out: {"a": [1, 2]}. */
+void json_append(GString *out, struct json_object *value);
 /* Whether a value has begun and not ended. */
 bool json_stream_open(const JsonStream *s);
