@@ -73,6 +73,8 @@ serve()
     nbd list -k k.sock >ours
     qemu-nbd -L -k "$PWD/k.sock" >theirs
     diff theirs ours
+    nbd list "$uri" >ours
+    nbd list -k n.sock | diff - ours
     nbd list --json -k n.sock | python3 -c 'import json, sys
 e = json.load(sys.stdin)[0]
 assert e["name"] == "some" and e["size"] == 8 << 20 and "readonly" in e["flags"] and len(e["contexts"]) == 2'

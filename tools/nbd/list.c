@@ -3,17 +3,10 @@
 #include "tool.h"
 
 #include "base/error.h"
-#include "base/socket.h"
-#include "crypto/tls.h"
-#include "nbd/nbd.h"
+#include "block/nbd.h"
 
-#include <errno.h>
 #include <json-c/json.h>
-#include <poll.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { DEADLINE_MS = 30000 };
 
@@ -92,91 +85,35 @@ static void print_all(const Tool *t, const NbdClient *client)
         print_one(e);
 }
 
-/* ---- The conversation ------------------------------------------------------- */
+/* ---- Where ------------------------------------------------------------------- */
 
-typedef struct {
-    const Tool *tool;
-    int fd;
-    CryptoTls *tls;
-    NbdClient *client;
-    const char *host; /* whom the server's certificate is for; NULL: not known */
-} Peer;
-
-static bool send_all(Peer *p, const uint8_t *bytes, size_t len, GError **error)
+/* The server that a URI names; its export does not matter. */
+static SocketAddress *address_of(const char *text, bool *tls, GError **error)
 {
-    while (len) {
-        ssize_t n = p->tls ? crypto_tls_write(p->tls, bytes, len) : send(p->fd, bytes, len, MSG_NOSIGNAL);
-        if (n < 0 && (p->tls || errno != EINTR))
-            return fail_errno(error, p->tls ? (int)-n : errno, "the server went away");
-        if (n > 0) {
-            bytes += n;
-            len -= (size_t)n;
-        }
+    NbdUri uri;
+    SocketAddress *a = NULL;
+    if (nbd_uri_parse(text, &uri, error)) {
+        *tls = uri.tls;
+        g_autofree char *vsock = g_strdup_printf("vsock:%s:%s", uri.host ? uri.host : "", uri.port ? uri.port : "");
+        a = uri.transport == NBD_URI_UNIX    ? socket_address_unix(uri.socket)
+            : uri.transport == NBD_URI_VSOCK ? socket_address_parse(vsock, error)
+                                             : socket_address_inet(uri.host, uri.port);
     }
-    return true;
+    nbd_uri_clear(&uri);
+    return a;
 }
 
-static bool receive(Peer *p, GError **error)
+static SocketAddress *address(const Tool *t, GError **error)
 {
-    struct pollfd pfd = { .fd = p->fd, .events = POLLIN };
-    struct iovec iov[2];
-    nbd_client_buffers(p->client, iov);
-    if (!(p->tls && crypto_tls_pending(p->tls)) && poll(&pfd, 1, DEADLINE_MS) == 0)
-        return fail(error, "the server has not answered for %d seconds", DEADLINE_MS / 1000);
-    ssize_t n = p->tls ? crypto_tls_read(p->tls, iov[0].iov_base, iov[0].iov_len)
-                       : recv(p->fd, iov[0].iov_base, iov[0].iov_len, 0);
-    if (n <= 0)
-        return fail(error, "the server closed the connection");
-    nbd_client_advance(p->client, (size_t)n);
-    return true;
-}
-
-static bool secure(Peer *p, GError **error)
-{
-    const Tool *t = p->tool;
-    const CryptoTlsCreds *creds = crypto_tls_creds(t->objects, t->tls_creds, false, error);
-    CryptoTlsParty party = { .hostname = t->tls_hostname ? t->tls_hostname : p->host };
-    if (!creds || !(p->tls = crypto_tls_new(creds, &party, p->fd, error)))
-        return false;
-    if (!crypto_tls_handshake(p->tls, DEADLINE_MS, error))
-        return false;
-    nbd_client_secured(p->client);
-    return true;
-}
-
-static bool converse(Peer *p, GError **error)
-{
-    for (;;) {
-        NbdReply reply;
-        NbdEvent event = nbd_client_next(p->client, NULL, NULL, &reply);
-        size_t len;
-        const uint8_t *out = nbd_client_output(p->client, &len);
-        if (len && event != NBD_READY) {
-            if (!send_all(p, out, len, error))
-                return false;
-            nbd_client_sent(p->client);
-            if (event == NBD_NEED)
-                continue;
+    bool tls = false;
+    if (t->images->len) {
+        SocketAddress *a = address_of(t->images->pdata[0], &tls, error);
+        if (a && tls && !t->tls_creds) {
+            fail_usage(error, "%s: TLS needs credentials: --object and --tls-creds", (char *)t->images->pdata[0]);
+            g_clear_pointer(&a, socket_address_free);
         }
-        switch (event) {
-        case NBD_READY:
-            send_all(p, out, len, NULL); /* a farewell, to whoever still listens */
-            return true;
-        case NBD_START_TLS:
-            if (!secure(p, error))
-                return false;
-            break;
-        case NBD_BROKEN:
-            return fail(error, "%s", nbd_client_error(p->client));
-        default:
-            if (!receive(p, error))
-                return false;
-        }
+        return a;
     }
-}
-
-static SocketAddress *address(const Tool *t)
-{
     if (t->socket)
         return socket_address_unix(t->socket);
     g_autofree char *port = t->port ? g_strdup(t->port) : g_strdup_printf("%d", NBD_PORT);
@@ -186,19 +123,15 @@ static SocketAddress *address(const Tool *t)
 int list_exports(Tool *t)
 {
     GError *error = NULL;
-    g_autoptr(SocketAddress) a = address(t);
-    Peer p = { .tool = t, .host = t->socket ? NULL : t->bind ? t->bind : "localhost" };
-    p.fd = socket_connect(a, DEADLINE_MS, &error);
-    if (p.fd < 0)
+    BlockNbdPeer peer;
+    g_autoptr(SocketAddress) a = address(t, &error);
+    BlockNbdTarget target = { .address = a, .hostname = t->tls_hostname, .wanted = { .list = true },
+                              .deadline_ms = DEADLINE_MS };
+    if (a && t->tls_creds)
+        target.creds = crypto_tls_creds(t->objects, t->tls_creds, false, &error);
+    if (error || !block_nbd_connect(&target, &peer, &error))
         return tool_error(t, error);
-    p.client = nbd_client_new(&(NbdWanted){ .list = true, .tls = t->tls_creds });
-    int status = NBD_OK;
-    if (converse(&p, &error))
-        print_all(t, p.client);
-    else
-        status = tool_error(t, error);
-    nbd_client_free(p.client);
-    crypto_tls_free(p.tls);
-    close(p.fd);
-    return status;
+    print_all(t, peer.client);
+    block_nbd_close(&peer);
+    return NBD_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/option.h"
 #include "base/size.h"
+#include "nbd/nbd.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ int tool_help(const Tool *tool)
     else
         printf("%s (Lathe) " LATHE_VERSION "\n", n);
     printf("usage: %s [export] [OPTIONS] IMAGE...      serves disk images over NBD\n"
-           "       %s list [OPTIONS]    or -L         shows what a server exports\n"
+           "       %s list [OPTIONS] [URI]  or -L       shows what a server exports\n"
            "       %s -c DEVICE|auto [OPTIONS] IMAGE   makes an image a block device\n"
            "       %s -d DEVICE                        takes it away\n\n", n, n, n, n);
     puts("  -k, --socket=PATH       listen on this Unix socket      -p, --port=PORT  TCP port [10809]\n"
@@ -200,8 +201,11 @@ static int take_what(Tool *t, int option)
 
 static int check_list(Tool *t)
 {
-    if (t->images->len)
+    bool uri = !t->compatible && t->images->len == 1 && nbd_is_uri(t->images->pdata[0]);
+    if (t->images->len && !uri)
         return tool_misused(t, "List mode is incompatible with a file name");
+    if (uri && (t->socket || t->tcp))
+        return tool_misused(t, "a URI goes without -k, -b and -p");
     if (t->export_name || t->description || t->offset || t->depth || t->bitmaps->len)
         return tool_misused(t, "List mode is incompatible with export options");
     if (t->inherited || t->fork || t->run)
