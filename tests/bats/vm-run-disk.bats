@@ -129,6 +129,23 @@ check_rewrite()
     [[ $output != *QQQ* ]]
 }
 
+@test "a disk that an NBD server exports, in the clear and encrypted" {
+    nbd -f raw -k "$PWD/n.sock" --pid-file n.pid --fork disk.img
+    job "$rewrite" -drive "file=nbd+unix:///?socket=$PWD/n.sock,format=raw,if=virtio"
+    kill "$(cat n.pid)"
+    check_rewrite
+    rm disk.img
+    truncate -s 64M disk.img
+    psktool -u guest -p keys.psk 2>/dev/null
+    nbd -f raw -k "$PWD/t.sock" --pid-file t.pid --fork --object "tls-creds-psk,id=t,endpoint=server,dir=$PWD" \
+        --tls-creds t disk.img
+    job "$rewrite" -object "tls-creds-psk,id=c,endpoint=client,dir=$PWD,username=guest" \
+        -blockdev "driver=nbd,node-name=n,server.type=unix,server.path=$PWD/t.sock,tls-creds=c" \
+        -device virtio-blk-device,drive=n
+    kill "$(cat t.pid)"
+    check_rewrite
+}
+
 @test "-blockdev, disks of several devices in order, serial numbers and sizes" {
     truncate -s 1M b.img
     echo second >b.img
