@@ -4,10 +4,16 @@
  * looks like as JSON. All with the nodes concerned at rest (drained from the top down).
  */
 #include "block/block_priv.h"
+#include "block/jobs/jobs.h"
 
 #include "base/error.h"
 
 #include <json-c/json.h>
+
+bool block_node_jobless(const BlockNode *node, GError **error)
+{
+    return !node->job || fail(error, "%s: job %s works on it", block_node_file(node), block_job_info(node->job).id);
+}
 
 /* ---- size ---------------------------------------------------------------- */
 
@@ -43,6 +49,8 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
 {
     BlockNode *node = user_node(user);
 
+    if (!block_node_jobless(node, error))
+        return false;
     if (node->flags & BLOCK_OPEN_READ_ONLY)
         return fail(error, "%s: it is open for reading only", block_node_file(node));
     if (!(user->perm & BLOCK_PERM_RESIZE))
@@ -224,6 +232,43 @@ bool block_node_remove(BlockNode *filter, GError **error)
     block_drain_end(node);
     block_drain_end(filter);
     block_node_unref(filter);
+    return ok;
+}
+
+bool block_node_replace(BlockNode *from, BlockNode *to, GError **error)
+{
+    if (from == to || node_size(from) != node_size(to))
+        return fail(error, "node %s cannot take the place of node %s: their sizes differ", to->name, from->name);
+    block_drain_begin(from);
+    block_drain_begin(to);
+    bool ok = move_all(from, to, to, error);
+    block_drain_end(to);
+    block_drain_end(from);
+    return ok;
+}
+
+bool block_node_set_backing(BlockNode *node, BlockNode *below, GError **error)
+{
+    const BlockChildSlot *slot = node->driver->children;
+
+    while (slot && slot->name && slot->role != BLOCK_CHILD_BACKING)
+        slot++;
+    if (!slot || !slot->name)
+        return fail(error, "%s: images of format %s have no backing file", block_node_file(node), node->driver->name);
+    unsigned n = (unsigned)(slot - node->driver->children);
+    BlockUser *old = block_node_child(node, n), *new = NULL;
+    if (below && is_below(below, node, 0))
+        return fail(error, "node %s is above node %s", below->name, node->name);
+    block_drain_begin(node);
+    bool ok = !below || (new = block_child_attach(node, slot, below, error));
+    if (ok) {
+        node->children->pdata[n] = new;
+        *(BlockUser **)((char *)node->state + slot->offset) = new;
+        if (old)
+            block_user_drop(old);
+        ok = block_node_measure(node, error);
+    }
+    block_drain_end(node);
     return ok;
 }
 

@@ -64,7 +64,7 @@ bool block_snapshot_revert(BlockNode *node, const char *which, GError **error)
 {
     BlockNode *with = need_snapshots(node, error);
 
-    if (!with)
+    if (!with || !block_node_jobless(with, error))
         return false;
     block_drain_begin(with);
     bool ok = with->driver->snapshots->revert(with, which, error);

@@ -8,7 +8,7 @@
  * number from 1 on, which rules may ask for. A request fails with the first active rule that fits
  * its kind and place. Formats tell of no events of their own; rules for those are warned of.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 
