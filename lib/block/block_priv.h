@@ -73,7 +73,8 @@ struct BlockUser {
     BlockNode *parent;          /* NULL: an outside user */
     const BlockChildSlot *slot; /* of parent */
     char *name;
-    unsigned perm, shared;
+    _Atomic unsigned perm; /* requests look at it while others come and go */
+    unsigned shared;
     _Atomic bool writethrough;
     void (*resized)(void *opaque, uint64_t size);
     void *opaque;

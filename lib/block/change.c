@@ -72,6 +72,19 @@ enum {
     CHANGEABLE = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP
 };
 
+/* Nobody writes any more, and all that was written is on disk. */
+static bool flush_for_good(BlockNode *node, GError **error)
+{
+    for (unsigned i = 0; i < node->users->len; i++) {
+        const BlockUser *user = node->users->pdata[i];
+        /* one of a node above follows that node, which is asked first */
+        if (!user->parent && user->perm & (BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE))
+            return fail(error, "%s: %s writes to it", block_node_file(node), user->name);
+    }
+    int r = block_node_io(node, BLOCK_FLUSH, 0, 0, NULL, 0, BLOCK_MAY_WAIT);
+    return !r || fail_errno(error, -r, "%s: flushing it", block_node_file(node));
+}
+
 static bool reopen_one(BlockNode *node, unsigned flags, GError **error)
 {
     unsigned old = node->flags;
@@ -79,19 +92,25 @@ static bool reopen_one(BlockNode *node, unsigned flags, GError **error)
     if (((old ^ flags) & CHANGEABLE) == 0)
         return true;
     block_drain_begin(node);
-    if (!(old & BLOCK_OPEN_READ_ONLY) && (flags & BLOCK_OPEN_READ_ONLY))
-        block_node_io(node, BLOCK_FLUSH, 0, 0, NULL, 0, BLOCK_MAY_WAIT);
-    node->flags = (old & ~(unsigned)CHANGEABLE) | (flags & CHANGEABLE);
-    bool ok = !node->driver->reopen || node->driver->reopen(node, error);
-    if (ok && !(block_perm_update(node, error) && block_node_measure(node, error))) {
-        ok = false;
+    bool closing = !(old & BLOCK_OPEN_READ_ONLY) && flags & BLOCK_OPEN_READ_ONLY;
+    bool opening = old & BLOCK_OPEN_READ_ONLY && !(flags & BLOCK_OPEN_READ_ONLY);
+    bool ok = !closing || flush_for_good(node, error);
+    if (ok) {
+        node->flags = (old & ~(unsigned)CHANGEABLE) | (flags & CHANGEABLE);
+        /* who begins to write may have to mark the image, who ends has to close it: with the right to */
+        ok = (!opening || block_perm_update(node, error)) &&
+             (!node->driver->reopen || node->driver->reopen(node, error));
+        if (ok && !(block_perm_update(node, error) && block_node_measure(node, error))) {
+            ok = false;
+            node->flags = old;
+            if (node->driver->reopen)
+                node->driver->reopen(node, NULL);
+        }
+    }
+    if (!ok) {
         node->flags = old;
-        if (node->driver->reopen)
-            node->driver->reopen(node, NULL);
         block_perm_update(node, NULL);
     }
-    if (!ok)
-        node->flags = old;
     block_drain_end(node);
     return ok;
 }
