@@ -63,7 +63,8 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
     block_drain_begin(node);
     bool ok = node->driver->resize(node, size, prealloc, error);
     block_drain_end(node);
-    return ok && block_node_refresh(node, error);
+    /* one that failed in the middle may have changed it, too */
+    return block_node_refresh(node, ok ? error : NULL) && ok;
 }
 
 /* ---- flags --------------------------------------------------------------- */

@@ -336,13 +336,33 @@ static void test_lanes(gconstpointer p)
     tear_down(&i);
 }
 
+/* ---- zeroes over the border of two clusters, with none of them whole ------ */
+
+static void test_border(gconstpointer p)
+{
+    Image i;
+
+    set_up(&i, p);
+    uint64_t cluster = block_advice(i.user).optimal, half = cluster / 2;
+    g_autofree uint8_t *buf = g_malloc(cluster);
+    memset(buf, 7, cluster);
+    g_assert_cmpint(block_zero(i.user, 0, cluster, 0), ==, 0);
+    g_assert_cmpint(block_write(i.user, cluster, buf, cluster, 0), ==, 0);
+    g_assert_cmpint(block_zero(i.user, half, cluster, 0), ==, 0);
+    memset(i.model, 0, 2 * cluster);
+    memcpy(i.model + cluster + half, buf, half);
+    tear_down(&i);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *steps = g_strdup_printf("/block/qcow2/steps/%s", kinds[i].name);
         g_autofree char *lanes = g_strdup_printf("/block/qcow2/lanes/%s", kinds[i].name);
+        g_autofree char *border = g_strdup_printf("/block/qcow2/border/%s", kinds[i].name);
         g_test_add_data_func(steps, &kinds[i], test_steps);
+        g_test_add_data_func(border, &kinds[i], test_border);
         g_test_add_data_func(lanes, &kinds[i], test_lanes);
     }
     return g_test_run();

@@ -268,7 +268,8 @@ static inline void step_data(World *w, int op)
     int r;
 
     n = MIN(n, m->size - first);
-    world_mark(w, first, n);
+    if (op < 62)
+        world_mark(w, first, n);
     if (op < 40) {
         stamps_write(m->sectors, first, n, ++m->version, w->buf);
         r = block_write(w->user, first * 512, w->buf, n * 512, op ? 0 : BLOCK_FUA);

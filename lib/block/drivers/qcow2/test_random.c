@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process that takes random steps with an image of each kind is killed at a random moment, again and
+ * again. Then what it had flushed is there, snapshots are whole, and what the check finds is harmless and
+ * can be mended, by ours and to qemu-img's satisfaction; every other time the next process goes on
+ * without. Now and then the file fails a request as well. TEST_SEED changes the run, TEST_OPS is kills
+ * for each kind (2); tests/soak/image-random does many.
+ */
+#include "block/drivers/qcow2/test_world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static unsigned env(const char *name, unsigned def)
+{
+    const char *text = g_getenv(name);
+    return text ? (unsigned)atoi(text) : def;
+}
+
+/* In the child: steps until it is killed. */
+static void live(World *w, uint32_t seed, bool fault)
+{
+    g_autofree char *debug = NULL;
+
+    g_rand_set_seed(w->rand, seed);
+    if (fault) {
+        /* one write in the middle of something */
+        g_autoptr(GString) s = g_string_new("{\"inject-error\":[{\"event\":\"write_aio\",\"iotype\":\"write\",\"once\":true,");
+        int n = g_rand_int_range(w->rand, 2, 120);
+        g_string_append_printf(s, "\"errno\":%d,\"state\":%d}],\"set-state\":[", seed & 1 ? EIO : ENOSPC, n);
+        for (int i = 1; i < n; i++)
+            g_string_append_printf(s, "%s{\"event\":\"write_aio\",\"state\":%d,\"new_state\":%d}", i > 1 ? "," : "", i, i + 1);
+        g_string_append(s, "]}");
+        debug = g_string_free(g_steal_pointer(&s), FALSE);
+    }
+    w->faults = fault;
+    if (!world_try_open(w, debug, BLOCK_OPEN_UNMAP, NULL)) {
+        if (!fault)
+            g_error("it cannot be opened");
+        _exit(0);
+    }
+    world_check_size(w);
+    world_check_snapshots(w);
+    for (;;)
+        world_step(w);
+}
+
+static void test_kills(gconstpointer kind)
+{
+    uint64_t steps = 0, flushes = 0;
+    World w;
+
+    world_init(&w, kind, env("TEST_SEED", 1));
+    for (unsigned k = 0, kills = env("TEST_OPS", 2); k < kills; k++) {
+        uint32_t seed = g_rand_int(w.rand);
+        int ms = g_rand_int_range(w.rand, 20, k % 4 ? 150 : 700), status;
+        bool fault = g_rand_int_range(w.rand, 0, 4) == 0;
+        pid_t pid = fork();
+        if (!pid)
+            live(&w, seed, fault);
+        g_usleep((gulong)ms * 1000);
+        kill(pid, SIGKILL);
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) || !fault)
+            g_error("after %" G_GUINT64_FORMAT " steps it ended by itself: status %#x", w.model->steps, (unsigned)status);
+        world_findings(&w);
+        bool first = g_rand_boolean(w.rand);
+        if (first)
+            world_mend(&w);
+        world_check(&w);
+        if (!first && k % 2)
+            world_mend(&w);
+        if (!first && !(k % 2) && world_findings(&w))
+            g_test_message("goes on with leaks");
+    }
+    steps = w.model->steps;
+    flushes = w.model->flushes;
+    g_test_message("%" G_GUINT64_FORMAT " steps, %" G_GUINT64_FORMAT " flushes", steps, flushes);
+    g_assert_cmpuint(steps, >, 0);
+    world_clear(&w);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *path = g_strdup_printf("/block/qcow2/kills/%s", kinds[i].name);
+        g_test_add_data_func(path, &kinds[i], test_kills);
+    }
+    return g_test_run();
+}
