@@ -66,6 +66,9 @@ static int grow(Qcow2 *q, uint64_t size)
         r = qcow2_flush_tables(q);
     uint64_t before = q->header.size;
     q->header.size = size; /* zeroes go there first, the header comes last */
+    /* what is left there of a longer disk, by someone who was stopped while making it shorter */
+    if (!r && !qcow2_data_is_raw(q))
+        r = qcow2_unmap(q, qcow2_clusters(q, old), qcow2_clusters(q, size), false);
     pthread_mutex_unlock(&q->lock);
     if (!r && tail > old)
         r = zero_somehow(q, old, tail);

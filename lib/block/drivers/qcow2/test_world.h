@@ -238,13 +238,21 @@ static inline void world_mend(World *w)
 /* ---- steps ------------------------------------------------------------------------ */
 
 /* Whether a step did what it was to; it may not fail unless faults are about. */
-static inline bool done(World *w, bool ok, GError *error)
+static inline bool done(World *w, bool ok, GError **error)
 {
     if (!ok && !w->faults)
-        g_error("%s", error ? error->message : "failed");
+        g_error("%s", error && *error ? (*error)->message : "failed");
     w->failures += !ok;
-    g_clear_error(&error);
+    if (error)
+        g_clear_error(error);
     return ok;
+}
+
+static inline bool did(World *w, int r)
+{
+    if (r && !w->faults)
+        g_error("%s", g_strerror(-r));
+    return done(w, !r, NULL);
 }
 
 static inline void world_mark(World *w, uint64_t first, uint64_t n)
@@ -285,7 +293,7 @@ static inline void step_data(World *w, int op)
             world_settled(w);
     }
     /* where it failed, no later flush brings it about */
-    if (!done(w, !r, NULL) && op < 55)
+    if (!did(w, r) && op < 55)
         stamps_discard(m->sectors, first, n);
 }
 
@@ -299,7 +307,7 @@ static inline void step_snapshot(World *w)
     if (w->kind->no_snapshots || m->snapshots[i].state == SNAPSHOT_MAYBE)
         return;
     int r = block_flush(w->user);
-    if (!done(w, !r, NULL))
+    if (!did(w, r))
         return;
     world_settled(w);
     if (m->snapshots[i].state == SNAPSHOT_NONE) {
@@ -307,21 +315,21 @@ static inline void step_snapshot(World *w)
         m->snapshots[i].state = SNAPSHOT_MAYBE;
         memcpy(m->snapshots[i].sectors, m->sectors, sizeof m->sectors);
         m->snapshots[i].size = m->size;
-        if (done(w, block_snapshot_take(w->node, &s, &error), error))
+        if (done(w, block_snapshot_take(w->node, &s, &error), &error))
             m->snapshots[i].state = SNAPSHOT_THERE;
         g_free(s.id);
     } else if (g_rand_boolean(w->rand)) {
         m->snapshots[i].state = SNAPSHOT_MAYBE;
-        if (done(w, block_snapshot_drop(w->node, name, &error), error))
+        if (done(w, block_snapshot_drop(w->node, name, &error), &error))
             m->snapshots[i].state = SNAPSHOT_NONE;
     } else if (m->snapshots[i].size == m->size) {
         /* in between it is one or the other, and by sectors nobody wants to know which */
         stamps_discard(m->sectors, 0, WORLD_MOST);
         world_mark(w, 0, WORLD_MOST);
-        if (done(w, block_snapshot_revert(w->node, name, &error), error)) {
+        if (done(w, block_snapshot_revert(w->node, name, &error), &error)) {
             memcpy(m->sectors, m->snapshots[i].sectors, sizeof m->sectors);
             r = block_flush(w->user);
-            done(w, !r, NULL);
+            did(w, r);
         }
     }
 }
@@ -342,8 +350,12 @@ static inline void step_resize(World *w)
 
     if (m->size != m->other_size || (any_snapshot(w) && strstr(w->kind->create, "compat=0.10")))
         return;
+    BlockBitmap *b;
+    for (unsigned i = 0; (b = block_bitmap_nth(w->node, i)); i++)
+        if (block_bitmap_inconsistent(b))
+            return; /* it refuses */
     m->other_size = size;
-    if (!done(w, block_resize(w->user, size * 512, BLOCK_PREALLOC_OFF, &error), error)) {
+    if (!done(w, block_resize(w->user, size * 512, BLOCK_PREALLOC_OFF, &error), &error)) {
         /* it has one size here, and perhaps the other on disk */
         uint64_t now = block_size(w->user) / 512, less = MIN(m->size, size);
         g_assert_true(now == m->size || now == size);
@@ -360,7 +372,7 @@ static inline void step_resize(World *w)
         if (w->marked[i])
             memset(w->marked[i] + less, 0, WORLD_MOST - less);
     int r = block_flush(w->user);
-    if (done(w, !r, NULL))
+    if (did(w, r))
         for (uint64_t s = less; s < WORLD_MOST; s++)
             m->sectors[s] = (Sector){ 0 };
 }
@@ -375,12 +387,12 @@ static inline void step_commit(World *w)
     if (!base || any_snapshot(w) || w->plain)
         return;
     int r = block_flush(w->user);
-    if (!done(w, !r, NULL))
+    if (!did(w, r))
         return;
     world_settled(w);
-    if (done(w, block_commit(w->node, base, NULL, &error), error)) {
+    if (done(w, block_commit(w->node, base, NULL, &error), &error)) {
         error = NULL;
-        done(w, block_make_empty(w->node, &error), error);
+        done(w, block_make_empty(w->node, &error), &error);
     }
 }
 
@@ -395,22 +407,22 @@ static inline void step_rebase(World *w)
     g_autofree char *name = block_backing_name(w->node);
     if (g_rand_boolean(w->rand) && !w->plain) {
         BlockJob *job = block_job_stream(w->node, &(BlockStream){ 0 }, NULL, &error);
-        if (!done(w, job != NULL, error))
+        if (!done(w, job != NULL, &error))
             return;
         block_node_ref(base);
         block_job_start(job);
         error = NULL;
-        bool ok = done(w, block_job_conclude(job, &error), error);
+        bool ok = done(w, block_job_conclude(job, &error), &error);
         block_job_free(job);
         error = NULL;
-        if (ok && done(w, block_backing_record(w->node, "base.raw", "raw", &error), error)) {
+        if (ok && done(w, block_backing_record(w->node, "base.raw", "raw", &error), &error)) {
             error = NULL;
-            done(w, block_node_set_backing(w->node, base, &error), error);
+            done(w, block_node_set_backing(w->node, base, &error), &error);
         }
         block_node_unref(base);
         return;
     }
-    done(w, block_backing_record(w->node, strcmp(name, "base.raw") ? "base.raw" : "./base.raw", "raw", &error), error);
+    done(w, block_backing_record(w->node, strcmp(name, "base.raw") ? "base.raw" : "./base.raw", "raw", &error), &error);
 }
 
 static inline void step_bitmap(World *w)
@@ -425,16 +437,16 @@ static inline void step_bitmap(World *w)
         return;
     if (!b) {
         b = block_bitmap_add(w->node, name, 0, true, &error);
-        if (done(w, b != NULL, error))
+        if (done(w, b != NULL, &error))
             w->marked[i] = g_malloc0(WORLD_MOST);
     } else if (block_bitmap_inconsistent(b) || op == 0) {
-        if (done(w, block_bitmap_remove(w->node, b, &error), error))
+        if (done(w, block_bitmap_remove(w->node, b, &error), &error))
             g_clear_pointer(&w->marked[i], g_free);
     } else if (op == 1) {
-        if (done(w, block_bitmap_clear(b, &error), error) && w->marked[i])
+        if (done(w, block_bitmap_clear(b, &error), &error) && w->marked[i])
             memset(w->marked[i], 0, WORLD_MOST);
     } else if (other && !block_bitmap_inconsistent(other)) {
-        if (done(w, block_bitmap_merge(b, other, &error), error) && w->marked[i])
+        if (done(w, block_bitmap_merge(b, other, &error), &error) && w->marked[i])
             for (unsigned s = 0; w->marked[!i] && s < WORLD_MOST; s++)
                 w->marked[i][s] |= w->marked[!i][s];
     }
