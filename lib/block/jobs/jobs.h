@@ -100,7 +100,8 @@ typedef struct BlockJobInfo {
 } BlockJobInfo;
 
 /* Brings what images below node hold into node, down to base (which stays; NULL: all), then node is
- * based on base. Its recorded name is backing_name, NULL: as the image above base has it. */
+ * based on base. Its recorded name is backing_name, NULL: as the image above base has it. Not for an image
+ * with snapshots inside, as those show what is below, too. */
 typedef struct BlockStream {
     BlockNode *base;
     const char *backing_name;

@@ -141,6 +141,13 @@ BlockJob *block_job_stream(BlockNode *node, const BlockStream *what, const Block
         fail(error, "%s: images of format %s have no backing file", block_node_file(node), node->driver->name);
         return NULL;
     }
+    g_autoptr(GArray) snapshots = block_snapshot_list(node, error);
+    if (!snapshots)
+        return NULL;
+    if (snapshots->len) {
+        fail(error, "%s: its snapshots need what it is based on", block_node_file(node));
+        return NULL;
+    }
     if (what->base && !levels) {
         fail(error, "%s is not below %s", block_node_file(what->base), block_node_file(node));
         return NULL;

@@ -405,7 +405,7 @@ static inline void step_rebase(World *w)
     if (!base)
         return;
     g_autofree char *name = block_backing_name(w->node);
-    if (g_rand_boolean(w->rand) && !w->plain) {
+    if (g_rand_boolean(w->rand) && !w->plain && !any_snapshot(w)) {
         BlockJob *job = block_job_stream(w->node, &(BlockStream){ 0 }, NULL, &error);
         if (!done(w, job != NULL, &error))
             return;
