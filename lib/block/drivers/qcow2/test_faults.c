@@ -11,36 +11,11 @@
 
 enum { QUIET = 6 }; /* so many runs without a failure: all writes had their turn */
 
-typedef struct {
-    const char *event, *type;
-    int error;
-    bool for_ever;
-} Fault;
-
 static const Fault faults[] = {
     { "write_aio", "write", EIO, false },
     { "write_aio", "write", ENOSPC, true },
     { "flush_to_disk", "flush", EIO, false },
 };
-
-static unsigned env(const char *name, unsigned def)
-{
-    const char *text = g_getenv(name);
-    return text ? (unsigned)atoi(text) : def;
-}
-
-/* The nth of them fails: states count them. */
-static char *debug_options(const Fault *f, unsigned n)
-{
-    g_autoptr(GString) s = g_string_new(NULL);
-
-    g_string_printf(s, "{\"inject-error\":[{\"event\":\"%s\",\"iotype\":\"%s\",\"errno\":%d,\"state\":%u,\"once\":%s}],"
-                    "\"set-state\":[", f->event, f->type, f->error, n, f->for_ever ? "false" : "true");
-    for (unsigned i = 1; i < n; i++)
-        g_string_append_printf(s, "%s{\"event\":\"%s\",\"state\":%u,\"new_state\":%u}", i > 1 ? "," : "", f->event, i, i + 1);
-    g_string_append(s, "]}");
-    return g_string_free(g_steal_pointer(&s), FALSE);
-}
 
 typedef struct {
     World world;
@@ -95,7 +70,7 @@ static void fixture_clear(Fixture *f)
 /* Whether something failed. */
 static bool run_with(Fixture *f, const Fault *fault, unsigned n)
 {
-    g_autofree char *debug = debug_options(fault, n);
+    g_autofree char *debug = fault_options(fault, n);
     World *w = &f->world;
 
     g_test_message("%s %d at %u", fault->event, fault->error, n);

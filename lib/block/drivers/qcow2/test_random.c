@@ -4,7 +4,7 @@
  * again. Then what it had flushed is there, snapshots are whole, and what the check finds is harmless and
  * can be mended, by ours and to qemu-img's satisfaction; every other time the next process goes on
  * without. Now and then the file fails a request as well. TEST_SEED changes the run, TEST_OPS is kills
- * for each kind (2); tests/soak/image-random does many.
+ * for each kind (1); tests/soak/image-random does many.
  */
 #include "block/drivers/qcow2/test_world.h"
 
@@ -13,27 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static unsigned env(const char *name, unsigned def)
-{
-    const char *text = g_getenv(name);
-    return text ? (unsigned)atoi(text) : def;
-}
-
 /* In the child: steps until it is killed. */
 static void live(World *w, uint32_t seed, bool fault)
 {
     g_autofree char *debug = NULL;
 
     g_rand_set_seed(w->rand, seed);
-    if (fault) {
-        /* one write in the middle of something */
-        g_autoptr(GString) s = g_string_new("{\"inject-error\":[{\"event\":\"write_aio\",\"iotype\":\"write\",\"once\":true,");
-        int n = g_rand_int_range(w->rand, 2, 120);
-        g_string_append_printf(s, "\"errno\":%d,\"state\":%d}],\"set-state\":[", seed & 1 ? EIO : ENOSPC, n);
-        for (int i = 1; i < n; i++)
-            g_string_append_printf(s, "%s{\"event\":\"write_aio\",\"state\":%d,\"new_state\":%d}", i > 1 ? "," : "", i, i + 1);
-        g_string_append(s, "]}");
-        debug = g_string_free(g_steal_pointer(&s), FALSE);
+    if (fault) { /* one write in the middle of something */
+        const Fault f = { "write_aio", "write", seed & 1 ? EIO : ENOSPC, false };
+        debug = fault_options(&f, (unsigned)g_rand_int_range(w->rand, 2, 120));
     }
     w->faults = fault;
     if (!world_try_open(w, debug, BLOCK_OPEN_UNMAP, NULL)) {
@@ -53,7 +41,7 @@ static void test_kills(gconstpointer kind)
     World w;
 
     world_init(&w, kind, env("TEST_SEED", 1));
-    for (unsigned k = 0, kills = env("TEST_OPS", 2); k < kills; k++) {
+    for (unsigned k = 0, kills = env("TEST_OPS", 1); k < kills; k++) {
         uint32_t seed = g_rand_int(w.rand);
         int ms = g_rand_int_range(w.rand, 20, k % 4 ? 150 : 700), status;
         bool fault = g_rand_int_range(w.rand, 0, 4) == 0;
@@ -64,7 +52,8 @@ static void test_kills(gconstpointer kind)
         kill(pid, SIGKILL);
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
         if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) || !fault)
-            g_error("after %" G_GUINT64_FORMAT " steps it ended by itself: status %#x", w.model->steps, (unsigned)status);
+            g_error("after %" G_GUINT64_FORMAT " steps it ended by itself: status %#x", w.model->steps,
+                    (unsigned)status);
         world_findings(&w);
         bool first = g_rand_boolean(w.rand);
         if (first)

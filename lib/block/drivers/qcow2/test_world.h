@@ -47,6 +47,32 @@ typedef struct {
     uint8_t *marked[WORLD_BITMAPS];
 } World;
 
+static inline unsigned env(const char *name, unsigned def)
+{
+    const char *text = g_getenv(name);
+    return text ? (unsigned)atoi(text) : def;
+}
+
+typedef struct {
+    const char *event, *type; /* blkdebug's event and iotype */
+    int error;
+    bool for_ever;            /* and all after it */
+} Fault;
+
+/* What makes the nth of them fail: states count them. */
+static inline char *fault_options(const Fault *f, unsigned n)
+{
+    GString *s = g_string_new(NULL);
+
+    g_string_printf(s, "{\"inject-error\":[{\"event\":\"%s\",\"iotype\":\"%s\",\"errno\":%d,\"state\":%u,"
+                    "\"once\":%s}],\"set-state\":[", f->event, f->type, f->error, n, f->for_ever ? "false" : "true");
+    for (unsigned i = 1; i < n; i++)
+        g_string_append_printf(s, "%s{\"event\":\"%s\",\"state\":%u,\"new_state\":%u}", i > 1 ? "," : "", f->event,
+                               i, i + 1);
+    g_string_append(s, "]}");
+    return g_string_free(s, FALSE);
+}
+
 static inline void world_init(World *w, const Kind *kind, uint32_t seed)
 {
     *w = (World){ .kind = kind };
@@ -422,7 +448,8 @@ static inline void step_rebase(World *w)
         block_node_unref(base);
         return;
     }
-    done(w, block_backing_record(w->node, strcmp(name, "base.raw") ? "base.raw" : "./base.raw", "raw", &error), &error);
+    const char *other = strcmp(name, "base.raw") ? "base.raw" : "./base.raw";
+    done(w, block_backing_record(w->node, other, "raw", &error), &error);
 }
 
 static inline void step_bitmap(World *w)
