@@ -415,6 +415,16 @@ bool block_job_is_above(const BlockExtent *e, unsigned levels)
     return e->flags & BLOCK_EXTENT_ZERO && e->depth + 1 < levels;
 }
 
+char *block_job_name_from(const BlockNode *node, BlockNode *above, BlockNode *base)
+{
+    g_autofree char *recorded = block_backing_name(above), *here = g_path_get_dirname(block_node_file(node));
+    g_autofree char *there = g_path_get_dirname(block_node_file(above));
+
+    if (recorded && (g_path_is_absolute(recorded) || !strcmp(here, there)))
+        return g_steal_pointer(&recorded);
+    return g_canonicalize_filename(block_node_file(base), NULL);
+}
+
 BlockNode *block_job_filter(BlockNode *node, const char *driver, const char *slot, struct json_object *options,
                             GError **error)
 {

@@ -72,11 +72,18 @@ unsigned block_job_levels(BlockNode *top, const BlockNode *base, BlockNode **abo
 /* Whether reading an extent shows what one of the first levels images has, or that one of those is shorter than
  * the one above it: what would change if they went. */
 bool block_job_is_above(const BlockExtent *e, unsigned levels);
+/* What above, the image right above base, calls it, as it is from where node is. Caller frees. */
+char *block_job_name_from(const BlockNode *node, BlockNode *above, BlockNode *base);
 /* A filter over node: "driver" and what else options has (taken). Not inserted yet. Returns a
  * reference. */
 BlockNode *block_job_filter(BlockNode *node, const char *driver, const char *slot, struct json_object *options,
                             GError **error);
 
+/* mid.c: the image that has node as its backing file, if nobody else uses it. NULL: it is used otherwise, or
+ * several have. */
+BlockNode *block_job_overlay(BlockNode *node);
+BlockJob *block_job_commit_mid(BlockNode *overlay, BlockNode *top, BlockNode *base, const BlockJobOptions *options,
+                               GError **error);
 /* commit.c: base can be written to though parent, right above it, has it as its backing file. */
 bool block_commit_begin(BlockNode *parent, BlockNode *base, GError **error);
 bool block_commit_end(BlockNode *parent, BlockNode *base, unsigned flags, GError **error);

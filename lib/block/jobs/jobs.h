@@ -128,7 +128,8 @@ BlockJob *block_job_mirror(BlockNode *source, BlockNode *target, const BlockMirr
                            const BlockJobOptions *options, GError **error);
 
 /* The same from top, whose users may write, into base below it; completed, they have base, and top
- * and what was between are worth nothing any more. base becomes as large as top. */
+ * and what was between are worth nothing any more. base becomes as large as top. Where top is only the backing
+ * file of another image, that one is based on base when the job ends, which it does by itself. */
 BlockJob *block_job_commit(BlockNode *top, BlockNode *base, const BlockJobOptions *options, GError **error);
 
 /* Copies source as it is now, whatever is written to it meanwhile. Under SYNC_NONE target gets what is

@@ -311,8 +311,11 @@ BlockJob *block_job_commit(BlockNode *top, BlockNode *base, const BlockJobOption
 {
     g_autoptr(GPtrArray) nodes = g_ptr_array_new();
     BlockNode *above = NULL;
+    BlockNode *overlay = block_job_overlay(top);
     unsigned levels = block_job_levels(top, base, &above);
 
+    if (overlay)
+        return block_job_commit_mid(overlay, top, base, options, error);
     if (!levels) {
         fail(error, "%s is not below %s", block_node_file(base), block_node_file(top));
         return NULL;

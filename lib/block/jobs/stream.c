@@ -100,23 +100,12 @@ static const BlockJobKind stream_kind = {
     .name = "stream", .size = sizeof(Stream), .run = stream_run, .conclude = stream_conclude, .clear = stream_clear,
 };
 
-/* What the image above base calls it, from where node is. */
-static char *name_from(const BlockNode *node, BlockNode *above, BlockNode *base)
-{
-    g_autofree char *recorded = block_backing_name(above), *here = g_path_get_dirname(block_node_file(node));
-    g_autofree char *there = g_path_get_dirname(block_node_file(above));
-
-    if (recorded && (g_path_is_absolute(recorded) || !strcmp(here, there)))
-        return g_steal_pointer(&recorded);
-    return g_canonicalize_filename(block_node_file(base), NULL);
-}
-
 static bool begin(Stream *s, BlockNode *above, const char *backing_name, GError **error)
 {
     struct json_object *options = json_object_new_object();
 
     if (s->base) {
-        s->name = backing_name ? g_strdup(backing_name) : name_from(s->node, above, s->base);
+        s->name = backing_name ? g_strdup(backing_name) : block_job_name_from(s->node, above, s->base);
         s->format = block_backing_format(above);
         /* the last that is brought in, if there is one besides the node */
         if (above != s->node)

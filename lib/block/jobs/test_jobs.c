@@ -398,6 +398,35 @@ static void test_mirror(gconstpointer p)
     tear_down(&w);
 }
 
+/* What is between the disk and its base goes into the base, while the disk is written to. */
+static void test_commit_mid(void)
+{
+    g_autoptr(GError) error = NULL;
+    World w;
+
+    set_up(&w);
+    BlockNode *base = below(w.node, 2);
+    guest_start(&w);
+    BlockJob *job = block_job_commit(below(w.node, 1), base, &(BlockJobOptions){ .rate = 40 << 20 }, &error);
+    g_assert_no_error(error);
+    block_job_start(job);
+    guest_does(&w, 100);
+    g_assert_cmpint(block_job_wait(job), ==, BLOCK_JOB_WAITING);
+    conclude(job);
+    g_assert_true(block_backing_node(w.node) == base);
+    g_assert_true(block_node_read_only(base));
+    guest_does(&w, 50);
+    guest_stop(&w);
+    user_is(w.user, w.model);
+    close_disk(&w);
+    g_autofree char *name = recorded(&w, "top.qcow2"), *mid = in(&w, "mid.qcow2"), *file = in(&w, "base.qcow2");
+    g_assert_cmpstr(name, ==, "base.qcow2");
+    g_unlink(mid);
+    run("qemu-img check -q %s", file);
+    image_is(&w, "top.qcow2", w.model);
+    tear_down(&w);
+}
+
 /* The blocking one, of a disk that nobody writes to: zeroes past the end of mid hide what base has there. */
 static void test_commit(void)
 {
@@ -749,7 +778,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/block/jobs/killed/commit", "commit", test_killed);
     g_test_add_data_func("/block/jobs/stream/all", NULL, test_stream);
     g_test_add_data_func("/block/jobs/stream/base", "base", test_stream);
-    g_test_add_func("/block/jobs/commit", test_commit);
+    g_test_add_func("/block/jobs/commit/blocking", test_commit);
+    g_test_add_func("/block/jobs/commit/mid", test_commit_mid);
     for (unsigned i = 0; i < G_N_ELEMENTS(mirrorings); i++) {
         g_autofree char *path = g_strdup_printf("/block/jobs/mirror/%s", mirrorings[i].name);
         g_test_add_data_func(path, &mirrorings[i], test_mirror);
