@@ -54,6 +54,8 @@ static void test_kills(gconstpointer kind)
         if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) || !fault)
             g_error("after %" G_GUINT64_FORMAT " steps it ended by itself: status %#x", w.model->steps,
                     (unsigned)status);
+        g_test_message("kill %u%s after %d ms, %" G_GUINT64_FORMAT " steps", k, fault ? " with a fault" : "", ms,
+                       w.model->steps);
         world_findings(&w);
         bool first = g_rand_boolean(w.rand);
         if (first)

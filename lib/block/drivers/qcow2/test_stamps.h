@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "block/block.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static inline void stamp(uint8_t *p, uint64_t sector, uint64_t version)
 static inline void stamps_write(Sector *sectors, uint64_t first, uint64_t n, uint64_t version, uint8_t *buf)
 {
     for (uint64_t s = 0; s < n; s++) {
-        sectors[first + s].written = sectors[first + s].now = version;
+        sectors[first + s].written = version;
+        sectors[first + s].now = version;
         stamp(buf + s * 512, first + s, version);
     }
 }
@@ -36,8 +38,8 @@ static inline void stamps_write(Sector *sectors, uint64_t first, uint64_t n, uin
 static inline void stamps_zero(Sector *sectors, uint64_t first, uint64_t n)
 {
     for (uint64_t s = first; s < first + n; s++) {
-        sectors[s].now = 0;
         sectors[s].zero_since = true;
+        sectors[s].now = 0;
     }
 }
 
@@ -47,12 +49,26 @@ static inline void stamps_discard(Sector *sectors, uint64_t first, uint64_t n)
         sectors[s].wild = true;
 }
 
+/* The process may be killed in the middle: until all is there, anything may be. */
+static inline void sector_set(Sector *x, Sector value)
+{
+    x->wild = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    x->flushed = value.flushed;
+    x->written = value.written;
+    x->now = value.now;
+    x->zero_since = value.zero_since;
+    atomic_signal_fence(memory_order_seq_cst);
+    x->wild = value.wild;
+}
+
 /* All is flushed. */
 static inline void stamps_settle(Sector *sectors, uint64_t n)
 {
     for (uint64_t s = 0; s < n; s++)
         if (!sectors[s].wild)
-            sectors[s] = (Sector){ .flushed = sectors[s].now, .written = sectors[s].now, .now = sectors[s].now };
+            sector_set(&sectors[s], (Sector){ .flushed = sectors[s].now, .written = sectors[s].now,
+                                              .now = sectors[s].now });
 }
 
 /* What is there is what may be there; it is known from then on. */

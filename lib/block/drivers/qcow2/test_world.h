@@ -353,7 +353,8 @@ static inline void step_snapshot(World *w)
         stamps_discard(m->sectors, 0, WORLD_MOST);
         world_mark(w, 0, WORLD_MOST);
         if (done(w, block_snapshot_revert(w->node, name, &error), &error)) {
-            memcpy(m->sectors, m->snapshots[i].sectors, sizeof m->sectors);
+            for (unsigned s = 0; s < WORLD_MOST; s++)
+                sector_set(&m->sectors[s], m->snapshots[i].sectors[s]);
             r = block_flush(w->user);
             did(w, r);
         }
@@ -392,7 +393,7 @@ static inline void step_resize(World *w)
     }
     uint64_t less = MIN(m->size, size);
     for (uint64_t s = less; s < WORLD_MOST; s++)
-        m->sectors[s] = (Sector){ .wild = m->sectors[s].wild, .zero_since = true };
+        sector_set(&m->sectors[s], (Sector){ .wild = m->sectors[s].wild, .zero_since = true });
     m->size = m->other_size = size;
     for (unsigned i = 0; i < WORLD_BITMAPS; i++) /* what comes is clean */
         if (w->marked[i])
@@ -400,7 +401,7 @@ static inline void step_resize(World *w)
     int r = block_flush(w->user);
     if (did(w, r))
         for (uint64_t s = less; s < WORLD_MOST; s++)
-            m->sectors[s] = (Sector){ 0 };
+            sector_set(&m->sectors[s], (Sector){ 0 });
 }
 
 /* What the image has goes into its base, and out of it. */
