@@ -33,8 +33,7 @@
  * after block_cancel.
  *
  * Not there yet, with its place: formats beyond raw, qcow2 and luks, nbd and further protocols (drivers/,
- * driver.h has the calls), stream, mirror and backup jobs (jobs/, which put a filter under users
- * with block_node_insert), a monitor's command table (a block_commands of its own).
+ * driver.h has the calls). Stream, mirror, commit and backup are jobs: jobs/jobs.h.
  */
 #pragma once
 
@@ -399,6 +398,10 @@ bool block_node_reopen(BlockNode *node, unsigned flags, GError **error);
 bool block_node_insert(BlockNode *node, BlockNode *filter, GError **error);
 /* The reverse: users of filter use node, its child. */
 bool block_node_remove(BlockNode *filter, GError **error);
+/* Users of from use to, of the same size, instead: drained, permissions checked. Not those below to. */
+bool block_node_replace(BlockNode *from, BlockNode *to, GError **error);
+/* Another node, or NULL, is below node as its backing file; nothing is recorded. */
+bool block_node_set_backing(BlockNode *node, BlockNode *below, GError **error);
 
 /* Makes an image: driver's creation options as a tree ("size", "filename", ...). A file that is
  * there is overwritten; a failure leaves none under its name. */

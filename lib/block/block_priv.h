@@ -25,6 +25,7 @@ struct BlockGraph {
     pthread_mutex_t ring_lock; /* of the two below until they are set */
     _Atomic(BlockRing *) ring;
     _Atomic bool no_ring;
+    GPtrArray *jobs;    /* BlockJob, oldest first; not owned */
 };
 
 /* Who may enter, and how many are inside: see gate.c. */
@@ -56,6 +57,7 @@ struct BlockNode {
     GPtrArray *children; /* BlockUser or NULL, by slot */
     GPtrArray *users;    /* BlockUser; not owned */
     unsigned backing_shared; /* what more others may do to the backing file: a job's */
+    struct BlockJob *job;    /* that works on it: no other does, and its size stays */
     GPtrArray *bitmaps;  /* BlockBitmap, owned */
     BlockLimits limits;
     bool tracks;         /* some writes are serialized: all are noted */
@@ -71,7 +73,8 @@ struct BlockUser {
     BlockNode *parent;          /* NULL: an outside user */
     const BlockChildSlot *slot; /* of parent */
     char *name;
-    unsigned perm, shared;
+    _Atomic unsigned perm; /* requests look at it while others come and go */
+    unsigned shared;
     _Atomic bool writethrough;
     void (*resized)(void *opaque, uint64_t size);
     void *opaque;
@@ -186,6 +189,8 @@ bool block_node_adopt(BlockNode *node, unsigned slot, BlockNode *below, GError *
 bool block_open_backing(BlockNode *node, struct json_object *options, GError **error);
 /* Asks the driver for length and limits again. */
 bool block_node_measure(BlockNode *node, GError **error);
+/* change.c: false, naming it, when a job works on node. */
+bool block_node_jobless(const BlockNode *node, GError **error);
 /* Frees what node_free left. */
 void block_node_bury(BlockNode *node);
 char *block_node_new_name(BlockGraph *graph);

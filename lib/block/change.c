@@ -4,10 +4,16 @@
  * looks like as JSON. All with the nodes concerned at rest (drained from the top down).
  */
 #include "block/block_priv.h"
+#include "block/jobs/jobs.h"
 
 #include "base/error.h"
 
 #include <json-c/json.h>
+
+bool block_node_jobless(const BlockNode *node, GError **error)
+{
+    return !node->job || fail(error, "%s: job %s works on it", block_node_file(node), block_job_info(node->job).id);
+}
 
 /* ---- size ---------------------------------------------------------------- */
 
@@ -43,6 +49,8 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
 {
     BlockNode *node = user_node(user);
 
+    if (!block_node_jobless(node, error))
+        return false;
     if (node->flags & BLOCK_OPEN_READ_ONLY)
         return fail(error, "%s: it is open for reading only", block_node_file(node));
     if (!(user->perm & BLOCK_PERM_RESIZE))
@@ -55,7 +63,8 @@ bool block_resize(BlockUser *user, uint64_t size, BlockPrealloc prealloc, GError
     block_drain_begin(node);
     bool ok = node->driver->resize(node, size, prealloc, error);
     block_drain_end(node);
-    return ok && block_node_refresh(node, error);
+    /* one that failed in the middle may have changed it, too */
+    return block_node_refresh(node, ok ? error : NULL) && ok;
 }
 
 /* ---- flags --------------------------------------------------------------- */
@@ -64,6 +73,19 @@ enum {
     CHANGEABLE = BLOCK_OPEN_READ_ONLY | BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH | BLOCK_OPEN_UNMAP
 };
 
+/* Nobody writes any more, and all that was written is on disk. */
+static bool flush_for_good(BlockNode *node, GError **error)
+{
+    for (unsigned i = 0; i < node->users->len; i++) {
+        const BlockUser *user = node->users->pdata[i];
+        /* one of a node above follows that node, which is asked first */
+        if (!user->parent && user->perm & (BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE))
+            return fail(error, "%s: %s writes to it", block_node_file(node), user->name);
+    }
+    int r = block_node_io(node, BLOCK_FLUSH, 0, 0, NULL, 0, BLOCK_MAY_WAIT);
+    return !r || fail_errno(error, -r, "%s: flushing it", block_node_file(node));
+}
+
 static bool reopen_one(BlockNode *node, unsigned flags, GError **error)
 {
     unsigned old = node->flags;
@@ -71,19 +93,25 @@ static bool reopen_one(BlockNode *node, unsigned flags, GError **error)
     if (((old ^ flags) & CHANGEABLE) == 0)
         return true;
     block_drain_begin(node);
-    if (!(old & BLOCK_OPEN_READ_ONLY) && (flags & BLOCK_OPEN_READ_ONLY))
-        block_node_io(node, BLOCK_FLUSH, 0, 0, NULL, 0, BLOCK_MAY_WAIT);
-    node->flags = (old & ~(unsigned)CHANGEABLE) | (flags & CHANGEABLE);
-    bool ok = !node->driver->reopen || node->driver->reopen(node, error);
-    if (ok && !(block_perm_update(node, error) && block_node_measure(node, error))) {
-        ok = false;
+    bool closing = !(old & BLOCK_OPEN_READ_ONLY) && flags & BLOCK_OPEN_READ_ONLY;
+    bool opening = old & BLOCK_OPEN_READ_ONLY && !(flags & BLOCK_OPEN_READ_ONLY);
+    bool ok = !closing || flush_for_good(node, error);
+    if (ok) {
+        node->flags = (old & ~(unsigned)CHANGEABLE) | (flags & CHANGEABLE);
+        /* who begins to write may have to mark the image, who ends has to close it: with the right to */
+        ok = (!opening || block_perm_update(node, error)) &&
+             (!node->driver->reopen || node->driver->reopen(node, error));
+        if (ok && !(block_perm_update(node, error) && block_node_measure(node, error))) {
+            ok = false;
+            node->flags = old;
+            if (node->driver->reopen)
+                node->driver->reopen(node, NULL);
+        }
+    }
+    if (!ok) {
         node->flags = old;
-        if (node->driver->reopen)
-            node->driver->reopen(node, NULL);
         block_perm_update(node, NULL);
     }
-    if (!ok)
-        node->flags = old;
     block_drain_end(node);
     return ok;
 }
@@ -224,6 +252,43 @@ bool block_node_remove(BlockNode *filter, GError **error)
     block_drain_end(node);
     block_drain_end(filter);
     block_node_unref(filter);
+    return ok;
+}
+
+bool block_node_replace(BlockNode *from, BlockNode *to, GError **error)
+{
+    if (from == to || node_size(from) != node_size(to))
+        return fail(error, "node %s cannot take the place of node %s: their sizes differ", to->name, from->name);
+    block_drain_begin(from);
+    block_drain_begin(to);
+    bool ok = move_all(from, to, to, error);
+    block_drain_end(to);
+    block_drain_end(from);
+    return ok;
+}
+
+bool block_node_set_backing(BlockNode *node, BlockNode *below, GError **error)
+{
+    const BlockChildSlot *slot = node->driver->children;
+
+    while (slot && slot->name && slot->role != BLOCK_CHILD_BACKING)
+        slot++;
+    if (!slot || !slot->name)
+        return fail(error, "%s: images of format %s have no backing file", block_node_file(node), node->driver->name);
+    unsigned n = (unsigned)(slot - node->driver->children);
+    BlockUser *old = block_node_child(node, n), *new = NULL;
+    if (below && is_below(below, node, 0))
+        return fail(error, "node %s is above node %s", below->name, node->name);
+    block_drain_begin(node);
+    bool ok = !below || (new = block_child_attach(node, slot, below, error));
+    if (ok) {
+        node->children->pdata[n] = new;
+        *(BlockUser **)((char *)node->state + slot->offset) = new;
+        if (old)
+            block_user_drop(old);
+        ok = block_node_measure(node, error);
+    }
+    block_drain_end(node);
     return ok;
 }
 

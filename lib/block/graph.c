@@ -27,6 +27,7 @@ BlockGraph *block_graph_new(void)
     graph->kept = g_ptr_array_new();
     graph->dead = g_ptr_array_new();
     graph->drivers = g_ptr_array_new();
+    graph->jobs = g_ptr_array_new();
     graph->throttle_groups = json_object_new_object();
     graph->pool = block_pool_new(WORKERS);
     pthread_mutex_init(&graph->ring_lock, NULL);
@@ -48,6 +49,7 @@ void block_graph_free(BlockGraph *graph)
     g_ptr_array_unref(graph->nodes);
     g_ptr_array_unref(graph->kept);
     g_ptr_array_unref(graph->drivers);
+    g_ptr_array_unref(graph->jobs);
     json_object_put(graph->throttle_groups);
     g_free(graph);
 }

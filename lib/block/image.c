@@ -64,12 +64,16 @@ bool block_snapshot_revert(BlockNode *node, const char *which, GError **error)
 {
     BlockNode *with = need_snapshots(node, error);
 
-    if (!with)
+    if (!with || !block_node_jobless(with, error))
         return false;
     block_drain_begin(with);
     bool ok = with->driver->snapshots->revert(with, which, error);
     block_drain_end(with);
-    return ok && block_node_refresh(with, error);
+    if (!ok || !block_node_refresh(with, error))
+        return false;
+    /* anything may have changed: who backs up by a bitmap must not miss it */
+    block_bitmaps_note(with, 0, node_size(with));
+    return true;
 }
 
 bool block_snapshot_drop(BlockNode *node, const char *which, GError **error)

@@ -2,9 +2,11 @@
 /*
  * Commands about disks: info block, info blockstats, info block-jobs, block_resize, blockdev-add
  * and blockdev-del. A disk goes by its id, which is the last word of its user's name ("virtio-blk
- * d0"), or by its node's name. What is not there: removable media (eject, change), snapshots, jobs.
+ * d0"), or by its node's name. What is not there: removable media (eject, change), snapshots, the
+ * commands that make jobs.
  */
 #include "block/block_priv.h"
+#include "block/jobs/jobs.h"
 #include "block/monitor.h"
 
 #include "base/error.h"
@@ -98,7 +100,14 @@ static bool run_blockstats(void *ctx, const MonitorArgs *args, GString *out, GEr
 
 static bool run_block_jobs(void *ctx, const MonitorArgs *args, GString *out, GError **error)
 {
-    g_string_append(out, "No active jobs\n");
+    BlockJob *job;
+    for (unsigned i = 0; (job = block_job_nth(ctx, i)); i++) {
+        BlockJobInfo j = block_job_info(job);
+        g_string_append_printf(out, "%s: %s, %s, %" PRIu64 " of %" PRIu64 " bytes, speed limit %" PRIu64 " bytes/s\n",
+                               j.id, j.kind, block_job_status_name(j.status), j.done, j.total, j.rate);
+    }
+    if (!block_job_nth(ctx, 0))
+        g_string_append(out, "No active jobs\n");
     return true;
 }
 
@@ -134,7 +143,7 @@ static bool run_blockdev_del(void *ctx, const MonitorArgs *args, GString *out, G
 const MonitorCommand block_commands[] = {
     { "info block", NULL, "-n [device]", "disks; with -n all nodes", run_block },
     { "info blockstats", NULL, NULL, "what disks were asked for", run_blockstats },
-    { "info block-jobs", NULL, NULL, "jobs on disks (there are none yet)", run_block_jobs },
+    { "info block-jobs", NULL, NULL, "jobs on disks", run_block_jobs },
     { "block_resize", NULL, "device size", "makes a disk larger or smaller (MiB, or 4G)",
       run_block_resize },
     { "blockdev_add", NULL, "options...", "opens a node as -blockdev does", run_blockdev_add },

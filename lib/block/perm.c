@@ -56,6 +56,18 @@ static void perm_by_role(const BlockNode *node, BlockChildRole role, unsigned pe
         *child_shared = BLOCK_SHARE_ALL;
 }
 
+static void child_perm(BlockNode *node, const BlockChildSlot *slot, unsigned perm, unsigned shared, BlockUser *child)
+{
+    unsigned now = 0, others = BLOCK_SHARE_ALL;
+
+    if (node->driver->child_perm)
+        node->driver->child_perm(node, slot, perm, shared, &now, &others);
+    else
+        perm_by_role(node, slot->role, perm, shared, &now, &others);
+    child->perm = now; /* at once: nothing less in between */
+    child->shared = others;
+}
+
 static bool update_children(BlockNode *node, unsigned perm, unsigned shared, GError **error)
 {
     for (unsigned i = 0; i < node->children->len; i++) {
@@ -65,10 +77,7 @@ static bool update_children(BlockNode *node, unsigned perm, unsigned shared, GEr
             continue;
         old_perm = child->perm;
         old_shared = child->shared;
-        if (node->driver->child_perm)
-            node->driver->child_perm(node, child->slot, perm, shared, &child->perm, &child->shared);
-        else
-            perm_by_role(node, child->slot->role, perm, shared, &child->perm, &child->shared);
+        child_perm(node, child->slot, perm, shared, child);
         if (block_perm_update(user_node(child), error))
             continue;
         child->perm = old_perm;
@@ -162,9 +171,7 @@ BlockUser *block_child_attach(BlockNode *parent, const BlockChildSlot *slot, Blo
 
     user->parent = parent;
     user->slot = slot;
-    perm_by_role(parent, slot->role, 0, BLOCK_SHARE_ALL, &user->perm, &user->shared);
-    if (parent->driver->child_perm)
-        parent->driver->child_perm(parent, slot, 0, BLOCK_SHARE_ALL, &user->perm, &user->shared);
+    child_perm(parent, slot, 0, BLOCK_SHARE_ALL, user);
     return settle(user, node, error);
 }
 

@@ -251,7 +251,7 @@ static void test_read_only(void)
     g_assert_true(block_user_set_perm(user, BLOCK_PERM_RW, BLOCK_SHARE_DEFAULT, &error));
     g_assert_cmpint(block_write(user, 0, buf, 512, 0), ==, 0);
     g_assert_false(block_node_reopen(node, BLOCK_OPEN_READ_ONLY, &error));
-    assert_error(&error, false, "reading only");
+    assert_error(&error, false, "disk.img: d writes to it");
     g_assert_cmpint(block_write(user, 0, buf, 512, 0), ==, 0);
     g_assert_true(block_node_reopen(node, BLOCK_OPEN_DIRECT, &error));
     g_assert_no_error(error);

@@ -9,7 +9,7 @@
  * rule that fits its kind and place. Formats tell of no events of their own; rules for those are
  * warned of.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

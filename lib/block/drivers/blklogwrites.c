@@ -11,7 +11,7 @@
  * All numbers are little endian, sectors are of log-sector-size. The superblock is written with
  * each flush and each log-super-update-interval entries.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/bytes.h"
 #include "base/error.h"

@@ -3,7 +3,7 @@
  * blkverify: a driver beside a raw copy of the same disk. Writes go to both, reads must give the
  * same from both; where they do not, the read fails and the first byte that differs is told.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

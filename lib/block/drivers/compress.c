@@ -3,7 +3,7 @@
  * compress: each write makes compressed clusters of the image below. What covers a part of a
  * cluster is read, changed and written as a whole; such writes are one at a time in a cluster.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

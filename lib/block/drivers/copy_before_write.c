@@ -11,8 +11,8 @@
  * A cluster is locked while it is copied and while the view is read there. A write goes on when
  * nothing in it is todo, so no read of the view from the file can see it.
  */
-#include "block/drivers/cbw_priv.h"
-#include "block/drivers/filter_priv.h"
+#include "block/cbw_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 
@@ -34,7 +34,7 @@ typedef struct {
     uint64_t cluster;
     BlockBitmap *todo, *access;
     FilterRanges ranges;
-    _Atomic bool broken; /* the view is, under break-snapshot */
+    _Atomic int broken; /* -errno: the view is, under break-snapshot */
 } Cbw;
 
 static const BlockProp props[] = {
@@ -119,9 +119,11 @@ static void cbw_child_perm(BlockNode *node, const BlockChildSlot *slot, unsigned
         *child_shared = BLOCK_SHARE_DEFAULT;
         return;
     }
-    /* who wrote past us would change the view */
     *child_perm = perm | BLOCK_PERM_CONSISTENT_READ;
-    *child_shared = shared & ~(unsigned)(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE);
+    *child_shared = shared;
+    /* who wrote past us would change the view; before it is inserted over a disk, all do */
+    if (node->users->len)
+        *child_shared &= ~(unsigned)(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE);
 }
 
 /* ---- copying before a write ---------------------------------------------- */
@@ -172,7 +174,7 @@ static int save(BlockNode *node, uint64_t offset, uint64_t bytes)
     filter_range_take(&c->ranges, node, &range);
     int r = copy_range(c, range.start, range.end);
     if (r && c->on_error == BREAK_SNAPSHOT) {
-        atomic_store(&c->broken, true);
+        atomic_store(&c->broken, r);
         r = 0;
     }
     filter_range_give(&c->ranges, &range);
@@ -227,6 +229,49 @@ uint64_t cbw_cluster(BlockNode *node)
 {
     return ((Cbw *)block_node_state(node))->cluster;
 }
+
+/* ---- for backup ------------------------------------------------------------ */
+
+uint64_t cbw_todo(BlockNode *node, uint64_t offset, uint64_t bytes, bool *todo)
+{
+    return block_bitmap_run(((Cbw *)block_node_state(node))->todo, offset, bytes, todo);
+}
+
+int cbw_save(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    Cbw *c = block_node_state(node);
+    FilterRange range = { .start = offset, .end = offset + bytes };
+
+    filter_range_take(&c->ranges, node, &range);
+    int r = atomic_load(&c->broken);
+    if (!r)
+        r = copy_range(c, range.start, range.end);
+    filter_range_give(&c->ranges, &range);
+    return r;
+}
+
+void cbw_skip(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    Cbw *c = block_node_state(node);
+    FilterRange range = { .start = offset, .end = offset + bytes };
+
+    filter_range_take(&c->ranges, node, &range);
+    block_bitmap_unmark(c->access, offset, bytes);
+    block_bitmap_unmark(c->todo, offset, bytes);
+    filter_range_give(&c->ranges, &range);
+}
+
+int cbw_broken(BlockNode *node)
+{
+    return atomic_load(&((Cbw *)block_node_state(node))->broken);
+}
+
+bool cbw_give_back(BlockNode *node, BlockBitmap *bitmap, GError **error)
+{
+    return block_bitmap_merge(bitmap, ((Cbw *)block_node_state(node))->access, error);
+}
+
+/* ---- the view, read -------------------------------------------------------- */
 
 /* Whether it may be read; a range of it is locked. */
 static int allowed(Cbw *c, uint64_t offset, uint64_t bytes)

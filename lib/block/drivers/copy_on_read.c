@@ -5,7 +5,7 @@
  * kept. A copy and a write to the same bytes wait for each other: a copy must not bring old data
  * back over what was written meanwhile.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 
@@ -109,6 +109,9 @@ static int look(CopyOnRead *c, uint64_t offset, uint64_t *bytes, bool *copy)
     *bytes = e.bytes;
     *copy = e.depth > 0 && (e.flags & BLOCK_EXTENT_ALLOCATED) &&
             (!c->depth || e.depth <= c->depth);
+    /* an image that is shorter than the one above hides what is below by zeroes that none has */
+    if (c->depth && !(e.flags & BLOCK_EXTENT_ALLOCATED) && e.flags & BLOCK_EXTENT_ZERO)
+        *copy = e.depth < c->depth;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What filters share; see filter_priv.h. */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include <string.h>
 

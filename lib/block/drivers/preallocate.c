@@ -4,7 +4,7 @@
  * many file systems are much cheaper than small ones. It stands between a format and its file. What
  * is there beyond the last write is not shown, and cut off when the node is closed.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

@@ -4,7 +4,7 @@
  * vote-threshold of them agree on, or, with read-pattern=fifo, what the first gives that can be
  * read. An operation is good when it is on vote-threshold children.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

@@ -4,7 +4,7 @@
  * written to; a discard says that a part is done with: nothing is copied for it any more, and it
  * cannot be read again (EACCES), as what is outside the bitmap cannot.
  */
-#include "block/drivers/cbw_priv.h"
+#include "block/cbw_priv.h"
 
 #include "base/error.h"
 

@@ -10,7 +10,7 @@
  * Requests wait in order, reads and writes (zeroes and discards too) apart. A thread of the group
  * sends on those that waited; those that need not go on where they are.
  */
-#include "block/drivers/filter_priv.h"
+#include "block/filter_priv.h"
 
 #include "base/error.h"
 

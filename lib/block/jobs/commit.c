@@ -4,10 +4,9 @@
  * the node above it forbids others to write there: both are lifted while the job runs. Data that
  * moves down reads the same from above before and after, so readers may go on.
  */
-#include "block/jobs/jobs.h"
+#include "block/jobs/job_priv.h"
 
 #include "base/error.h"
-#include "block/block_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +42,7 @@ static int copy_all(BlockUser *top, BlockUser *base, unsigned levels, const Bloc
             r = n;
         for (int i = 0; !r && i < n; i++) {
             at = e[i].offset + e[i].bytes;
-            if (e[i].depth < levels && e[i].flags & BLOCK_EXTENT_ALLOCATED)
+            if (block_job_is_above(&e[i], levels))
                 r = copy(top, base, e[i].offset, e[i].bytes, e[i].flags & BLOCK_EXTENT_ZERO, buf);
             if (!r && progress && progress->at && !progress->at(progress->opaque, at, size))
                 r = -ECANCELED;
@@ -53,45 +52,51 @@ static int copy_all(BlockUser *top, BlockUser *base, unsigned levels, const Bloc
     return r ? r : block_flush(base);
 }
 
-/* The node right above base on the way down from top, and how many images there are. */
-static BlockNode *above(BlockNode *top, const BlockNode *base, unsigned *levels)
+bool block_commit_begin(BlockNode *parent, BlockNode *base, GError **error)
 {
-    *levels = 1;
-    for (BlockNode *n = top; n; n = block_backing_node(n), ++*levels)
-        if (block_backing_node(n) == base)
-            return n;
-    return NULL;
+    unsigned flags = base->flags;
+
+    parent->backing_shared = BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
+    if (block_perm_update(parent, error) &&
+        block_node_reopen(base, (flags & ~(unsigned)BLOCK_OPEN_READ_ONLY) | BLOCK_OPEN_UNMAP, error))
+        return true;
+    parent->backing_shared = 0;
+    block_perm_update(parent, NULL);
+    return false;
+}
+
+bool block_commit_end(BlockNode *parent, BlockNode *base, unsigned flags, GError **error)
+{
+    bool ok = block_node_reopen(base, flags, error);
+
+    parent->backing_shared = 0;
+    block_perm_update(parent, NULL);
+    return ok;
 }
 
 bool block_commit(BlockNode *top, BlockNode *base, const BlockProgress *progress, GError **error)
 {
-    unsigned levels, flags = base->flags;
-    BlockNode *parent = above(top, base, &levels);
+    BlockNode *parent = NULL;
+    unsigned levels = block_job_levels(top, base, &parent), flags = base->flags;
     BlockUser *from = NULL, *into = NULL;
     int r = 0;
 
-    if (!parent)
+    if (!levels)
         return fail(error, "%s is not below %s", block_node_file(base), block_node_file(top));
-    parent->backing_shared = BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
-    bool ok = block_perm_update(parent, error) &&
-              block_node_reopen(base, (flags & ~(unsigned)BLOCK_OPEN_READ_ONLY) | BLOCK_OPEN_UNMAP, error);
-    if (ok) {
-        from = block_attach(top, &(BlockAttach){ .name = "commit", .perm = BLOCK_PERM_READ,
-                                                 .shared = BLOCK_SHARE_ALL }, error);
-        into = from ? block_attach(base, &(BlockAttach){ .name = "commit", .perm = BLOCK_PERM_RW,
-                                                         .shared = BLOCK_SHARE_DEFAULT }, error) : NULL;
-        ok = into && (block_size(from) <= block_size(into) ||
-                      block_resize(into, block_size(from), BLOCK_PREALLOC_OFF, error));
-    }
+    if (!block_commit_begin(parent, base, error))
+        return false;
+    from = block_attach(top, &(BlockAttach){ .name = "commit", .perm = BLOCK_PERM_READ,
+                                             .shared = BLOCK_SHARE_ALL }, error);
+    into = from ? block_attach(base, &(BlockAttach){ .name = "commit", .perm = BLOCK_PERM_RW,
+                                                     .shared = BLOCK_SHARE_DEFAULT }, error) : NULL;
+    bool ok = into && (block_size(from) <= block_size(into) ||
+                       block_resize(into, block_size(from), BLOCK_PREALLOC_OFF, error));
     if (ok)
         r = copy_all(from, into, levels, progress);
     block_detach(into);
     block_detach(from);
-    g_autoptr(GError) back = NULL;
-    if (!block_node_reopen(base, flags, &back) && ok && !r)
-        ok = fail(error, "%s", back->message);
-    parent->backing_shared = 0;
-    block_perm_update(parent, NULL);
+    if (!block_commit_end(parent, base, flags, ok && !r ? error : NULL))
+        ok = false;
     if (r)
         return fail_errno(error, -r, "%s: committing to it", block_node_file(base));
     return ok;

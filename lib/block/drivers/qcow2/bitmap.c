@@ -185,6 +185,19 @@ bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
     return !r || fail_errno(error, -r, "%s: its bitmap directory", file);
 }
 
+bool qcow2_bitmaps_claim(Qcow2 *q, GError **error)
+{
+    uint64_t len = q->header.bitmaps_size;
+    g_autofree uint8_t *directory = g_malloc(MAX(len, 1));
+
+    if (!q->header.n_bitmaps)
+        return true;
+    int r = block_read(q->file, q->header.bitmaps_offset, directory, len);
+    if (!r)
+        r = mark_in_use(q, directory);
+    return !r || fail_errno(error, -r, "%s: its bitmap directory", block_node_file(q->node));
+}
+
 /* ---- writing: with the lock ---------------------------------------------- */
 
 static bool all_are(const uint8_t *p, uint64_t n, uint8_t value)

@@ -672,10 +672,10 @@ int qcow2_zero(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
         return -ENOTSUP;
     if (q->header.version < 3 && ((offset | bytes) & mask) && end < size)
         return -ENOTSUP;
-    if (first >= last) /* all in one cluster */
+    if (first > last) /* all in one cluster; where they are equal it reaches over a border */
         return zero_ragged(q, offset, bytes, flags);
     if (offset < first)
-        r = zero_ragged(q, offset, first - offset, flags);
+        r = zero_ragged(q, offset, MIN(first, end) - offset, flags);
     if (!r && last < end)
         r = zero_ragged(q, last, end - last, flags);
     if (r)

@@ -195,13 +195,27 @@ static bool open_encryption(Qcow2 *q, GError **error)
                             "encrypt.", q->key_secret, &q->luks, &q->cipher, error);
 }
 
+/* Before the first write; bitmaps are another matter. */
+static bool begin_writing(Qcow2 *q, GError **error)
+{
+    const uint64_t known = QCOW2_AUTO_BITMAPS | QCOW2_AUTO_RAW;
+
+    if (q->header.incompatible & QCOW2_DIRTY && !qcow2_repair(q, error))
+        return prefix(error, "%s: it was not closed and cannot be mended", block_node_file(q->node));
+    /* features that a writer who does not know them must clear */
+    if (!(q->header.autoclear & ~known))
+        return true;
+    q->header.autoclear &= known;
+    int r = qcow2_header_features(q);
+    return !r || fail_errno(error, -r, "%s: its header", block_node_file(q->node));
+}
+
 static bool qcow2_open(BlockNode *node, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
-    const char *name = block_node_file(node);
 
     q->node = node;
-    if (!qcow2_header_read(q->file, name, &q->header, error))
+    if (!qcow2_header_read(q->file, block_node_file(node), &q->header, error))
         return false;
     set_up(q);
     if (!check_state(q, error) || !check_data_file(q, error) ||
@@ -211,19 +225,8 @@ static bool qcow2_open(BlockNode *node, GError **error)
         !qcow2_snapshots_load(q, error) || !open_encryption(q, error))
         goto failed;
     qcow2_note_metadata(q);
-    if (!block_node_read_only(node) && !block_node_for_check(node)) {
-        if (q->header.incompatible & QCOW2_DIRTY && !qcow2_repair(q, error)) {
-            prefix(error, "%s: it was not closed and cannot be mended", name);
-            goto failed;
-        }
-        /* features that a writer who does not know them must clear */
-        uint64_t known = QCOW2_AUTO_BITMAPS | QCOW2_AUTO_RAW;
-        if (q->header.autoclear & ~known) {
-            q->header.autoclear &= known;
-            qcow2_header_features(q);
-        }
-    }
-    if (!qcow2_bitmaps_load(q, error))
+    q->writing = !block_node_read_only(node) && !block_node_for_check(node);
+    if ((q->writing && !begin_writing(q, error)) || !qcow2_bitmaps_load(q, error))
         goto failed;
     return true;
 failed:
@@ -255,7 +258,7 @@ static void qcow2_close(BlockNode *node)
 {
     Qcow2 *q = qcow2_of(node);
 
-    if (!block_node_read_only(node) && !block_node_for_check(node)) {
+    if (q->writing) {
         g_autoptr(GError) error = NULL;
         if (!qcow2_bitmaps_store(q, &error))
             block_node_warn(node, "%s", error->message);
@@ -273,15 +276,26 @@ static bool qcow2_reopen(BlockNode *node, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
 
-    if (!block_node_read_only(node))
-        return check_state(q, error);
+    bool write = !block_node_read_only(node) && !block_node_for_check(node);
+
+    if (write == q->writing)
+        return true;
+    if (write) {
+        q->writing = check_state(q, error) && begin_writing(q, error) && qcow2_bitmaps_claim(q, error);
+        return q->writing;
+    }
     /* it was flushed, but only a clean image may be left like that */
     if (!qcow2_bitmaps_store(q, error))
         return false;
     pthread_mutex_lock(&q->lock);
-    int r = q->slices.dirty || q->header.incompatible & QCOW2_DIRTY ? settle(q) : 0;
+    int r = settle(q);
     pthread_mutex_unlock(&q->lock);
-    return !r || fail_errno(error, -r, "%s: its tables cannot be written", block_node_file(node));
+    if (r) {
+        qcow2_bitmaps_claim(q, NULL); /* it is written to still */
+        return fail_errno(error, -r, "%s: its tables cannot be written", block_node_file(node));
+    }
+    q->writing = false;
+    return true;
 }
 
 static int64_t qcow2_length(BlockNode *node)

@@ -168,6 +168,7 @@ typedef struct Qcow2 {
     unsigned readers;                /* compressed reads that use host offsets without the lock */
     bool preallocated, preallocated_known; /* more clusters are counted than the file has on disk */
     bool pass_discard;               /* of what a user discards */
+    bool writing;                    /* what the first write needs was done: the image is to be closed */
     bool broken;                     /* metadata is wrong: only reading goes on */
 
     GArray *snapshots;               /* of Qcow2Snapshot */
@@ -395,6 +396,8 @@ int qcow2_count_table(Qcow2 *q, uint64_t *l1, uint32_t entries, bool active, int
 /* ---- bitmap.c ------------------------------------------------------------ */
 
 bool qcow2_bitmaps_load(Qcow2 *q, GError **error);
+/* Marks them as in use, when the image is written to from now on. */
+bool qcow2_bitmaps_claim(Qcow2 *q, GError **error);
 /* Those in memory go to the file. */
 bool qcow2_bitmaps_store(Qcow2 *q, GError **error);
 void qcow2_bitmaps_clear(Qcow2 *q);

@@ -440,7 +440,8 @@ void qcow2_free_entry(Qcow2 *q, uint64_t entry, bool discard)
         qcow2_packed_place(q, entry, &offset, &bytes);
         qcow2_free(q, offset, bytes, discard);
     } else if (q->data) {
-        if (discard && (offset || entry & QCOW2_COPIED))
+        /* the entry may stay on disk a little longer: where holes read as noise the data stays for good */
+        if (discard && !qcow2_encrypted(q) && (offset || entry & QCOW2_COPIED))
             block_discard(q->data, offset, q->cluster_size);
     } else if (offset) {
         qcow2_free(q, offset, q->cluster_size, discard);

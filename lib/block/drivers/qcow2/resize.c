@@ -16,8 +16,13 @@ static int write_size(Qcow2 *q, uint64_t size)
 
     st_be64(field, size);
     int r = block_write(q->file, 24, field, sizeof field, BLOCK_FUA);
-    if (!r)
+    if (!r) {
         q->header.size = size;
+    } else {
+        /* it may have got there nevertheless */
+        st_be64(field, q->header.size);
+        block_write(q->file, 24, field, sizeof field, BLOCK_FUA);
+    }
     return r;
 }
 
@@ -61,6 +66,9 @@ static int grow(Qcow2 *q, uint64_t size)
         r = qcow2_flush_tables(q);
     uint64_t before = q->header.size;
     q->header.size = size; /* zeroes go there first, the header comes last */
+    /* what is left there of a longer disk, by someone who was stopped while making it shorter */
+    if (!r && !qcow2_data_is_raw(q))
+        r = qcow2_unmap(q, qcow2_clusters(q, old), qcow2_clusters(q, size), false);
     pthread_mutex_unlock(&q->lock);
     if (!r && tail > old)
         r = zero_somehow(q, old, tail);
@@ -114,9 +122,12 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
     if (prealloc != BLOCK_PREALLOC_OFF && size < old)
         return fail_usage(error, "%s: there is nothing to preallocate when an image gets smaller",
                           name);
-    if (!qcow2_bitmaps_resize(q, size, error))
+    /* longer ones first, shorter ones last: what they know is not lost should it fail */
+    if (!qcow2_bitmaps_resize(q, MAX(size, old), error))
         return false;
     int r = size < old ? shrink(q, size) : size > old ? grow(q, size) : 0;
+    if (!qcow2_bitmaps_resize(q, q->header.size, r ? NULL : error) && !r)
+        return false;
     if (r)
         return fail_errno(error, -r, "%s: resizing it", name);
     if (qcow2_data_is_raw(q) && !block_resize(q->data, size, BLOCK_PREALLOC_OFF, error))

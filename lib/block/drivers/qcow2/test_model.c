@@ -4,13 +4,9 @@
  * reopening, against a model in memory; afterwards qemu-img must find nothing wrong with the image
  * and read the same from it. TEST_SEED and TEST_OPS change the run.
  */
-#include "block/driver.h"
-#include "crypto/crypto.h"
+#include "block/drivers/qcow2/test_kinds.h"
 
-#include <glib/gstdio.h>
-#include <json-c/json.h>
 #include <pthread.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { MAX_SNAPSHOTS = 6 };
@@ -19,67 +15,9 @@ enum { MAX_SNAPSHOTS = 6 };
 #define ROOM ((uint64_t)8 << 20)
 
 typedef struct {
-    const char *name, *create;
-    bool backing, no_snapshots, no_packing, data_file, luks;
-} Kind;
-
-static const Kind kinds[] = {
-    { .name = "plain", .create = "" },
-    { .name = "v2", .create = "compat=0.10", .no_packing = false },
-    { .name = "512", .create = "cluster_size=512" },
-    { .name = "4k", .create = "cluster_size=4k" },
-    { .name = "2m", .create = "cluster_size=2M" },
-    { .name = "zstd", .create = "compression_type=zstd" },
-    { .name = "lazy", .create = "lazy_refcounts=on" },
-    { .name = "1bit", .create = "refcount_bits=1", .no_snapshots = true },
-    { .name = "2bit", .create = "refcount_bits=2,cluster_size=4k", .no_snapshots = true },
-    { .name = "8bit", .create = "refcount_bits=8,cluster_size=1k" },
-    { .name = "64bit", .create = "refcount_bits=64" },
-    { .name = "subclusters", .create = "extended_l2=on" },
-    { .name = "subclusters-16k", .create = "extended_l2=on,cluster_size=16k" },
-    { .name = "metadata", .create = "preallocation=metadata" },
-    { .name = "falloc", .create = "preallocation=falloc,cluster_size=16k" },
-    { .name = "full", .create = "preallocation=full" },
-    { .name = "backing", .create = "", .backing = true },
-    { .name = "backing-v2", .create = "compat=0.10", .backing = true },
-    { .name = "backing-4k", .create = "cluster_size=4k", .backing = true },
-    { .name = "backing-subclusters", .create = "extended_l2=on", .backing = true },
-    { .name = "data-file", .create = "data_file=%s.data", .no_snapshots = true, .no_packing = true,
-      .data_file = true },
-    { .name = "data-file-raw", .create = "data_file=%s.data,data_file_raw=on", .no_snapshots = true,
-      .no_packing = true,
-      .data_file = true },
-#define LUKS "encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=1"
-#define LUKS_KIND .no_packing = true, .luks = true
-    { .name = "luks", .create = LUKS, LUKS_KIND },
-    { .name = "luks-v2", .create = LUKS ",compat=0.10", LUKS_KIND },
-    { .name = "luks-512",
-      .create = LUKS ",cluster_size=512,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv",
-      LUKS_KIND },
-    { .name = "luks-backing", .create = LUKS ",cluster_size=4k,encrypt.cipher-alg=aes-128",
-      .backing = true, LUKS_KIND },
-    { .name = "luks-subclusters", .create = LUKS ",extended_l2=on", .backing = true, LUKS_KIND },
-    { .name = "luks-metadata", .create = LUKS ",preallocation=metadata", LUKS_KIND },
-    { .name = "luks-subclusters-full", .create = LUKS ",extended_l2=on,preallocation=full",
-      LUKS_KIND },
-    { .name = "luks-data-file", .create = LUKS ",data_file=%s.data", .no_snapshots = true,
-      .data_file = true, LUKS_KIND },
-};
-
-/* qemu-img's words for the image. */
-#define OBJECT "--object secret,id=s0,data=hunter2"
-static char *image_words(const Kind *kind, const char *file)
-{
-    if (!kind->luks)
-        return g_strdup(file);
-    return g_strdup_printf(
-        OBJECT " --image-opts driver=qcow2,encrypt.key-secret=s0,file.filename=%s", file);
-}
-
-typedef struct {
     const Kind *kind;
     char *dir, *file, *base;
-    CryptoObjects *objects;
+    CryptoObjects *secrets;
     BlockGraph *graph;
     BlockNode *node;
     BlockUser *user;
@@ -95,27 +33,12 @@ static uint64_t parse_env(const char *name, uint64_t def)
     return text ? g_ascii_strtoull(text, NULL, 0) : def;
 }
 
-static void run(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-static void run(const char *fmt, ...)
-{
-    va_list ap;
-    int status;
-    g_autofree char *out = NULL, *err = NULL;
-
-    va_start(ap, fmt);
-    g_autofree char *command = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    g_assert_true(g_spawn_command_line_sync(command, &out, &err, &status, NULL));
-    if (status)
-        g_error("%s: status %d\n%s%s", command, status, out, err);
-}
-
 static void image_open(Image *i)
 {
     g_autoptr(GError) error = NULL;
 
     i->graph = block_graph_new();
-    block_graph_set_objects(i->graph, i->objects);
+    block_graph_set_objects(i->graph, i->secrets);
     struct json_object *options = block_image_options(i->graph, i->file, "qcow2", &error);
     g_assert_no_error(error);
     if (i->kind->luks)
@@ -167,34 +90,17 @@ static void image_compare(Image *i)
 
 static void set_up(Image *i, const Kind *kind)
 {
-    g_autoptr(GError) error = NULL;
-
     *i = (Image){ .kind = kind, .size = SIZE, .model = g_malloc0(ROOM) };
     i->dir = g_dir_make_tmp("lathe-qcow2-XXXXXX", NULL);
     i->file = g_build_filename(i->dir, "disk.qcow2", NULL);
     i->base = g_build_filename(i->dir, "base.raw", NULL);
-    g_autoptr(GString) text = g_string_new(kind->create);
-    g_string_replace(text, "%s", i->file, 0);
-    struct json_object *options = block_options_parse(text->str, NULL, &error);
-    g_assert_no_error(error);
-    json_object_object_add(options, "filename", json_object_new_string(i->file));
-    json_object_object_add(options, "size", json_object_new_int64((int64_t)SIZE));
     if (kind->backing) { /* shorter than the image */
         for (uint64_t k = 0; k < BASE; k++)
             i->model[k] = (uint8_t)(k / 5 + k / 4096);
         g_assert_true(g_file_set_contents(i->base, (char *)i->model, BASE, NULL));
-        json_object_object_add(options, "backing_file", json_object_new_string("base.raw"));
-        json_object_object_add(options, "backing_fmt", json_object_new_string("raw"));
     }
-    i->objects = crypto_objects_new();
-    crypto_objects_add(i->objects, "secret,id=s0,data=hunter2", &error);
-    g_assert_no_error(error);
-    BlockGraph *graph = block_graph_new();
-    block_graph_set_objects(graph, i->objects);
-    block_create(graph, "qcow2", options, &error);
-    g_assert_no_error(error);
-    block_graph_free(graph);
-    json_object_put(options);
+    i->secrets = kind_secrets();
+    kind_create(kind, i->file, SIZE, kind->backing ? "base.raw" : NULL, i->secrets);
     image_check(i);
     image_open(i);
 }
@@ -217,7 +123,7 @@ static void tear_down(Image *i)
     image_compare(i);
     if (strstr(i->kind->create, "data_file_raw"))
         data_compare(i);
-    crypto_objects_free(i->objects);
+    crypto_objects_free(i->secrets);
     for (unsigned n = 0; n < MAX_SNAPSHOTS; n++)
         g_free(i->snap[n]);
     g_autofree char *data = g_strdup_printf("%s.data", i->file);
@@ -393,8 +299,7 @@ static void *write_lane(void *p)
     uint8_t buf[4096];
 
     for (unsigned n = 0; n < 300; n++) {
-        uint64_t piece =
-            (uint64_t)g_rand_int_range(rand, 0, (int)(SIZE / 4096 / l->lanes)) * l->lanes + l->lane;
+        uint64_t piece = (uint64_t)g_rand_int_range(rand, 0, (int)(SIZE / 4096 / l->lanes)) * l->lanes + l->lane;
         uint64_t at = piece * 4096;
         int op = g_rand_int_range(rand, 0, 10);
         if (op < 6) {
@@ -431,13 +336,33 @@ static void test_lanes(gconstpointer p)
     tear_down(&i);
 }
 
+/* ---- zeroes over the border of two clusters, with none of them whole ------ */
+
+static void test_border(gconstpointer p)
+{
+    Image i;
+
+    set_up(&i, p);
+    uint64_t cluster = block_advice(i.user).optimal, half = cluster / 2;
+    g_autofree uint8_t *buf = g_malloc(cluster);
+    memset(buf, 7, cluster);
+    g_assert_cmpint(block_zero(i.user, 0, cluster, 0), ==, 0);
+    g_assert_cmpint(block_write(i.user, cluster, buf, cluster, 0), ==, 0);
+    g_assert_cmpint(block_zero(i.user, half, cluster, 0), ==, 0);
+    memset(i.model, 0, 2 * cluster);
+    memcpy(i.model + cluster + half, buf, half);
+    tear_down(&i);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *steps = g_strdup_printf("/block/qcow2/steps/%s", kinds[i].name);
         g_autofree char *lanes = g_strdup_printf("/block/qcow2/lanes/%s", kinds[i].name);
+        g_autofree char *border = g_strdup_printf("/block/qcow2/border/%s", kinds[i].name);
         g_test_add_data_func(steps, &kinds[i], test_steps);
+        g_test_add_data_func(border, &kinds[i], test_border);
         g_test_add_data_func(lanes, &kinds[i], test_lanes);
     }
     return g_test_run();
