@@ -406,8 +406,9 @@ static void debug_close(BlockNode *node)
 }
 
 /* CONFIG:IMAGE */
-static bool debug_parse_name(const char *rest, struct json_object *options, GError **error)
+static bool debug_parse_name(const char *name, struct json_object *options, GError **error)
 {
+    const char *rest = strchr(name, ':') + 1;
     const char *colon = strchr(rest, ':');
     struct json_object *image = json_object_new_object();
 
