@@ -104,6 +104,17 @@ static bool preallocate(Qcow2 *q, uint64_t old, uint64_t size, BlockPrealloc pre
     return host_end <= length || block_resize(q->file, host_end, BLOCK_PREALLOC_OFF, error);
 }
 
+/* The same for a raw data file, which is as long as the disk: what lies behind its end goes first. */
+static bool cut_raw_data(Qcow2 *q, uint64_t old, uint64_t size, GError **error)
+{
+    if (size <= old || !qcow2_data_is_raw(q) || block_size(q->data) <= old)
+        return true;
+    if (!block_resize(q->data, old, BLOCK_PREALLOC_OFF, error))
+        return false;
+    int r = block_flush(q->data);
+    return !r || fail_errno(error, -r, "%s: cutting its data file", block_node_file(q->node));
+}
+
 bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
@@ -123,7 +134,7 @@ bool qcow2_resize(BlockNode *node, uint64_t size, BlockPrealloc prealloc, GError
         return fail_usage(error, "%s: there is nothing to preallocate when an image gets smaller",
                           name);
     /* longer ones first, shorter ones last: what they know is not lost should it fail */
-    if (!qcow2_bitmaps_resize(q, MAX(size, old), error))
+    if (!qcow2_bitmaps_resize(q, MAX(size, old), error) || !cut_raw_data(q, old, size, error))
         return false;
     int r = size < old ? shrink(q, size) : size > old ? grow(q, size) : 0;
     if (!qcow2_bitmaps_resize(q, q->header.size, r ? NULL : error) && !r)
