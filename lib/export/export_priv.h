@@ -67,6 +67,7 @@ struct Connection {
     unsigned in_flight;     /* at lib/block */
     Task *spare;
     unsigned spares;
+    uint64_t kept;          /* bytes of theirs */
     _Atomic(Task *) finished; /* by lib/block, newest first */
     atomic_int poking;        /* threads that are putting one there */
     bool dead;                /* sending has failed */

@@ -13,6 +13,7 @@
 #include <glib/gstdio.h>
 #include <json-c/json.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -245,6 +246,42 @@ static void test_many(void)
     for (unsigned i = 0; i < 255; i++)
         g_assert_true(peer_ask(p, i, i % 50 ? NBD_CMD_WRITE : NBD_CMD_FLUSH, 0, 0, i % 50 ? 4096 : 0, buf));
     g_assert_true(peer_wait(p));
+    peer_free(p);
+    await_connections(&s, 0);
+    setup_clear(&s);
+}
+
+/* KiB of memory that this process has had at most since it was asked to count anew; 0: it cannot be told. */
+static long most_memory(bool anew)
+{
+    if (anew && !g_file_set_contents_full("/proc/self/clear_refs", "5", 1, G_FILE_SET_CONTENTS_NONE, 0, NULL))
+        return 0;
+    g_autofree char *status = NULL;
+    const char *line = g_file_get_contents("/proc/self/status", &status, NULL, NULL) ? strstr(status, "VmHWM:") : NULL;
+    return line ? strtol(line + 6, NULL, 10) : 0;
+}
+
+/* Buffers that are kept for later count, too, when large requests follow on many of middle size. */
+static void test_memory(void)
+{
+    enum { MANY = 64, LARGE = 32 << 20 };
+    Setup s;
+    setup_init(&s, 0);
+    offer(&s, "", "driver=null-co,size=1G,read-zeroes=on,latency-ns=1000000", (ExportDisk){ 0 });
+    Peer *p = come_as(&s, &(NbdWanted){ .name = "", .simple = true });
+    long before = most_memory(true);
+    for (unsigned i = 0; i < MANY; i++)
+        g_assert_true(peer_ask(p, i, NBD_CMD_READ, 0, (uint64_t)i * MIB, MIB, NULL));
+    g_assert_true(peer_wait(p));
+    for (unsigned i = 0; i < 6; i++)
+        g_assert_true(peer_ask(p, i, NBD_CMD_READ, 0, (uint64_t)i * LARGE, LARGE, NULL));
+    g_assert_true(peer_wait(p));
+    long after = most_memory(false);
+    g_test_message("%ld KiB, then %ld", before, after);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    if (before)
+        g_assert_cmpint(after - before, <, (EXPORT_MAX_BYTES >> 10) + 8192);
+#endif
     peer_free(p);
     await_connections(&s, 0);
     setup_clear(&s);
@@ -699,11 +736,13 @@ int main(int argc, char **argv)
     static const NbdWanted simple = { .name = "", .simple = true }, structured = { .name = "" },
                            extended = { .name = "", .extended = true };
     g_test_init(&argc, &argv, NULL);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10); /* what is freed is given back: test_memory counts */
     g_test_add_data_func("/export/requests/simple", &simple, test_requests);
     g_test_add_data_func("/export/requests/structured", &structured, test_requests);
     g_test_add_data_func("/export/requests/extended", &extended, test_requests);
     g_test_add_func("/export/refusals", test_refusals);
     g_test_add_func("/export/many", test_many);
+    g_test_add_func("/export/memory", test_memory);
     g_test_add_func("/export/throttled", test_throttled);
     g_test_add_func("/export/stop", test_stop);
     g_test_add_func("/export/cut", test_cut);
