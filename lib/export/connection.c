@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 static const NbdExport *nth(void *opaque, unsigned i)
 {
@@ -37,6 +38,14 @@ static bool admit(void *opaque, const NbdExport *chosen, char *reason, size_t ro
         return true;
     g_strlcpy(reason, "the export is going away", room);
     return false;
+}
+
+/* Neither a record of TLS that stops halfway nor answers that nobody takes keep a handshake for longer. */
+static void limit_waits(Connection *c, unsigned ms)
+{
+    struct timeval t = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
 static int secure(Connection *c)
@@ -73,8 +82,13 @@ static int more(Connection *c)
         r = export_flush_answers(c);
     if (r)
         return r;
+    /* a TCP socket that is shut down for reading still gives what is in it, megabytes perhaps */
+    if (atomic_load(&c->stopping))
+        return -ESHUTDOWN;
     if (!c->in_flight && !c->deadline)
         return export_receive(c, true);
+    if (c->deadline && g_get_monotonic_time() >= c->deadline)
+        return -ETIMEDOUT; /* who keeps talking has no more time than others */
     r = export_receive(c, false);
     if (r == -EAGAIN)
         r = export_wait(c);
@@ -98,6 +112,7 @@ static int step(Connection *c)
         return secure(c);
     case NBD_READY:
         c->deadline = 0;
+        limit_waits(c, 0);
         return 0;
     case NBD_REQUEST:
         return export_request(c, &request);
@@ -119,6 +134,8 @@ static void say_goodbye(Connection *c)
     if (c->tls)
         crypto_tls_bye(c->tls);
     shutdown(c->fd, SHUT_WR);
+    if (atomic_load(&c->stopping) && !c->dead)
+        export_linger(c);
 }
 
 static void explain(Connection *c, int r)
@@ -127,7 +144,8 @@ static void explain(Connection *c, int r)
         return;
     if (r == -ECONNRESET || r == -EPIPE)
         return; /* gone without a word: many clients do */
-    c->broke = r == -ETIMEDOUT ? g_strdup("it did not choose an export in time") : g_strdup(g_strerror(-r));
+    bool late = r == -ETIMEDOUT || (r == -EAGAIN && c->deadline);
+    c->broke = late ? g_strdup("it did not choose an export in time") : g_strdup(g_strerror(-r));
 }
 
 void *export_connection_run(void *opaque)
@@ -137,6 +155,7 @@ void *export_connection_run(void *opaque)
     NbdOffer offer = { .nth = nth, .find = find, .admit = admit, .opaque = c };
     c->nbd = nbd_server_new(&offer, server->config.creds ? NBD_TLS_REQUIRED : NBD_TLS_NONE);
     c->deadline = g_get_monotonic_time() + server->config.handshake_ms * INT64_C(1000);
+    limit_waits(c, server->config.handshake_ms);
     int r = send_output(c);
     while (!r)
         r = step(c);

@@ -67,6 +67,7 @@ struct Connection {
     unsigned in_flight;     /* at lib/block */
     Task *spare;
     unsigned spares;
+    uint64_t kept;          /* bytes of theirs */
     _Atomic(Task *) finished; /* by lib/block, newest first */
     atomic_int poking;        /* threads that are putting one there */
     bool dead;                /* sending has failed */
@@ -78,13 +79,14 @@ struct Connection {
 
 struct ExportNbd {
     ExportNbdConfig config;
-    GMutex lock;               /* of exports' removed and connections, and of connections' ended */
+    GMutex lock;               /* of exports' removed and connections, of connections' export and ended */
     GPtrArray *exports;        /* of Export; grows and shrinks on the main thread, under lock */
+    unsigned removed;          /* of them; lock */
     GArray *listeners;         /* of Listener */
     Connection *connections;   /* main thread */
     unsigned n_connections;
     uint64_t ever;
-    bool accepting, stopping;
+    bool stopping;
     GSource *reaper;           /* wakes the main thread when a connection ended */
 };
 
@@ -97,6 +99,9 @@ bool export_enter(Connection *c, Export *e);
 /* transport.c: 0, or -errno; -ESHUTDOWN: the peer has closed. wait false: -EAGAIN when nothing is there. */
 int export_receive(Connection *c, bool wait);
 int export_send(Connection *c, struct iovec *iov, int iovcnt);
+/* Of a stop: throws away what still comes until the peer's kernel has all that was sent, for a while; then
+ * the socket may be closed, and reset, without loss of answers. */
+void export_linger(Connection *c);
 /* Until there is something to be read, or finished has something. */
 int export_wait(Connection *c);
 

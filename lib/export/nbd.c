@@ -123,19 +123,31 @@ bool export_enter(Connection *c, Export *e)
         e->connections++;
         c->export = e;
     }
+    if (c->server->removed) /* perhaps it was the last that could still see them */
+        g_source_set_ready_time(c->server->reaper, 0);
     g_mutex_unlock(&c->server->lock);
     return in;
+}
+
+/* Who is in its handshake may have a pointer to any export. */
+static bool some_shake_hands(const ExportNbd *server)
+{
+    for (const Connection *c = server->connections; c; c = c->next)
+        if (!c->export && !c->ended)
+            return true;
+    return false;
 }
 
 /* Frees exports that were removed once nobody uses them. */
 static void drop_removed(ExportNbd *server)
 {
     g_mutex_lock(&server->lock);
-    for (unsigned i = 0; i < server->exports->len;) {
+    bool may = server->removed && !some_shake_hands(server);
+    for (unsigned i = 0; may && i < server->exports->len;) {
         Export *e = server->exports->pdata[i];
-        /* one in its handshake may have a pointer to it */
-        if (e->removed && !e->connections && !server->n_connections) {
+        if (e->removed && !e->connections) {
             g_ptr_array_remove_index(server->exports, i);
+            server->removed--;
             export_free(e);
         } else {
             i++;
@@ -177,17 +189,19 @@ static void reap(ExportNbd *server)
         *at = c->next;
         some = true;
         server->n_connections--;
+        g_mutex_lock(&server->lock);
         if (c->export)
             c->export->connections--;
+        g_mutex_unlock(&server->lock);
         if (c->broke && server->config.say) {
             g_autofree char *line = g_strdup_printf("client %s: %s", c->peer, c->broke);
             server->config.say(server->config.opaque, line);
         }
         connection_free(c);
     }
+    drop_removed(server);
     if (!some)
         return;
-    drop_removed(server);
     watch_listeners(server);
     if (server->config.changed)
         server->config.changed(server->config.opaque, server->n_connections, server->ever);
@@ -334,6 +348,7 @@ bool export_nbd_remove(ExportNbd *server, const char *name, bool hard, GError **
         return fail(error, "there is no export '%s'", name);
     g_mutex_lock(&server->lock);
     e->removed = true;
+    server->removed++;
     g_mutex_unlock(&server->lock);
     end_connections(server, e, hard);
     drop_removed(server);

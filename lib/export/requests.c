@@ -43,16 +43,25 @@ static void task_release(Connection *c, Task *t)
     t->next = c->spare;
     c->spare = t;
     c->spares++;
+    c->kept += t->room;
+}
+
+static Task *take_spare(Connection *c)
+{
+    Task *t = c->spare;
+    if (!t)
+        return NULL;
+    c->spare = t->next;
+    c->spares--;
+    c->kept -= t->room;
+    return t;
 }
 
 void export_free_tasks(Connection *c)
 {
     g_clear_pointer(&c->receiving, task_free);
-    while (c->spare) {
-        Task *t = c->spare;
-        c->spare = t->next;
+    for (Task *t; (t = take_spare(c));)
         task_free(t);
-    }
 }
 
 void export_wait_finished(Connection *c)
@@ -76,6 +85,8 @@ static int make_room(Connection *c, uint64_t bytes)
         if (r)
             return r;
     }
+    while (c->spare && c->held + c->kept + bytes > EXPORT_MAX_BYTES)
+        task_free(take_spare(c));
     return 0;
 }
 
@@ -85,11 +96,8 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
     int r = make_room(c, bytes);
     if (r)
         return r;
-    Task *t = c->spare;
-    if (t) {
-        c->spare = t->next;
-        c->spares--;
-    } else {
+    Task *t = take_spare(c);
+    if (!t) {
         t = g_new0(Task, 1);
         t->connection = c;
     }
@@ -100,10 +108,10 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
         t->room = t->buf ? room : 0;
     }
     t->nbd = *request;
-    t->holds = bytes;
+    t->holds = MAX(bytes, t->room); /* a buffer that was larger than it need be counts as it is */
     t->done = 0;
     c->tasks++;
-    c->held += bytes;
+    c->held += t->holds;
     *task = t;
     return 0;
 }

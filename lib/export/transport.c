@@ -3,9 +3,13 @@
 #include "export/export_priv.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+enum { LINGER_MS = 500 };
 
 static bool readable(int fd)
 {
@@ -83,10 +87,35 @@ int export_send(Connection *c, struct iovec *iov, int iovcnt)
     int r;
     if (c->tls) {
         ssize_t sent = crypto_tls_writev(c->tls, iov, iovcnt);
-        r = sent < 0 ? (int)sent : 0;
+        r = sent < 0 ? (int)sent : crypto_tls_unsent(c->tls) ? -EAGAIN : 0; /* in a handshake: it took too long */
     } else {
         r = send_clear(c, iov, iovcnt);
     }
     c->dead = r;
     return r;
+}
+
+void export_linger(Connection *c)
+{
+    int64_t end = g_get_monotonic_time() + LINGER_MS * 1000;
+    int domain = 0, unsent = 1;
+    socklen_t len = sizeof domain;
+    bool wasted = false;
+    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    if (domain != AF_INET && domain != AF_INET6)
+        return;
+    while (g_get_monotonic_time() < end) {
+        uint8_t waste[4096];
+        if (recv(c->fd, waste, sizeof waste, MSG_DONTWAIT) > 0) {
+            wasted = true;
+            continue;
+        }
+        if (ioctl(c->fd, SIOCOUTQ, &unsent) || !unsent)
+            break;
+        g_usleep(1000);
+    }
+    /* who was still sending may find the window shut, and would look at it for a minute */
+    struct linger reset = { .l_onoff = 1 };
+    if (wasted)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }

@@ -112,9 +112,9 @@ static void show(NbdServer *s, const NbdExport *e)
     s->shown.flags |= NBD_FLAG_HAS_FLAGS | (s->structured ? NBD_FLAG_SEND_DF : 0);
 }
 
-static void choose(NbdServer *s, const NbdExport *e, const char *name)
+static void choose(NbdServer *s, const NbdExport *e)
 {
-    if (!s->context_export || strcmp(s->context_export, name))
+    if (s->context_of != e)
         s->n_contexts = 0;
     show(s, e);
     s->found = e;
@@ -169,7 +169,7 @@ static bool reply_go(NbdServer *s, const uint8_t *p, size_t len, bool go)
         return refuse(s, NBD_ERR_POLICY, "%s", reason);
     reply_infos(s, e, p + 2, ld_be16(p));
     if (go)
-        choose(s, e, name);
+        choose(s, e);
     return acknowledge(s);
 }
 
@@ -185,7 +185,7 @@ static NbdEvent reply_export_name(NbdServer *s, const uint8_t *p, size_t len)
     char reason[200] = "";
     if (s->offer.admit && !s->offer.admit(s->offer.opaque, e, reason, sizeof reason))
         return nbd_server_break(s, "%s", reason);
-    choose(s, e, name);
+    choose(s, e);
     put64(s->out, s->shown.size);
     put16(s->out, s->shown.flags);
     if (!s->no_zeroes) {
@@ -223,7 +223,7 @@ static bool reply_contexts(NbdServer *s, const uint8_t *p, size_t len, bool set)
 {
     if (set) {
         s->n_contexts = 0;
-        g_clear_pointer(&s->context_export, g_free);
+        s->context_of = NULL;
     }
     if (!s->structured)
         return refuse(s, NBD_ERR_INVALID, "structured replies have to be agreed on first");
@@ -255,7 +255,7 @@ static bool reply_contexts(NbdServer *s, const uint8_t *p, size_t len, bool set)
             s->contexts[s->n_contexts++] = (int)i;
     }
     if (set)
-        s->context_export = g_steal_pointer(&name);
+        s->context_of = e;
     return acknowledge(s);
 }
 
@@ -275,7 +275,7 @@ void nbd_server_secured(NbdServer *s)
     s->secured = true;
     s->structured = s->extended = false;
     s->n_contexts = 0;
-    g_clear_pointer(&s->context_export, g_free);
+    s->context_of = NULL;
     s->state = SERVER_OPTION;
 }
 

@@ -31,7 +31,6 @@ void nbd_server_free(NbdServer *s)
         return;
     nbd_input_clear(&s->in);
     g_byte_array_unref(s->out);
-    g_free(s->context_export);
     g_free(s->error);
     g_free(s);
 }

@@ -19,7 +19,7 @@ struct NbdServer {
     const NbdExport *chosen;
     NbdExport shown;           /* what chosen points to: with this connection's flags */
     const NbdExport *found;    /* the offer's */
-    char *context_export;      /* the name that contexts were set for; NULL: none */
+    const NbdExport *context_of; /* whose contexts were set; an export of that name may be another by now */
     int contexts[NBD_MAX_CONTEXTS];
     unsigned n_contexts;
     uint64_t payload;          /* bytes announced by the last request */

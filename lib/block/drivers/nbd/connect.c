@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 typedef struct {
@@ -44,7 +45,8 @@ static bool receive(Handshake *h, GError **error)
     struct pollfd pfd = { .fd = p->fd, .events = POLLIN };
     struct iovec iov[2];
     nbd_client_buffers(p->client, iov);
-    if (!(p->tls && crypto_tls_pending(p->tls)) && poll(&pfd, 1, left_ms(h)) == 0)
+    int left = left_ms(h); /* none: also for one that never stops talking */
+    if (!left || (!(p->tls && crypto_tls_pending(p->tls)) && poll(&pfd, 1, left) == 0))
         return fail(error, "the server has not answered within %d ms", h->target->deadline_ms);
     ssize_t n = p->tls ? crypto_tls_read(p->tls, iov[0].iov_base, iov[0].iov_len)
                        : recv(p->fd, iov[0].iov_base, iov[0].iov_len, 0);
@@ -95,6 +97,14 @@ static bool shake(Handshake *h, GError **error)
     }
 }
 
+/* Nor is a record of TLS waited for that stops halfway. ms 0: as long as it takes. */
+static void limit_waits(int fd, int ms)
+{
+    struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
 bool block_nbd_connect(const BlockNbdTarget *target, BlockNbdPeer *peer, GError **error)
 {
     BlockNbdPeer p = { .fd = -1 };
@@ -105,10 +115,13 @@ bool block_nbd_connect(const BlockNbdTarget *target, BlockNbdPeer *peer, GError 
     if (p.fd < 0)
         return false;
     socket_nodelay(p.fd);
+    if (target->deadline_ms > 0)
+        limit_waits(p.fd, target->deadline_ms);
     NbdWanted wanted = target->wanted;
     wanted.tls = target->creds;
     p.client = nbd_client_new(&wanted);
     if (shake(&h, error)) {
+        limit_waits(p.fd, 0);
         *peer = p;
         return true;
     }

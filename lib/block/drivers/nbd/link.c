@@ -47,7 +47,10 @@ static bool is_same(Nbd *nbd, const NbdClient *client)
     const NbdExport *e = nbd_client_export(client);
     uint32_t id = nbd->context_id;
     bool context = nbd_client_structured(client) && nbd_client_context(client, 0, &id);
-    return e->size == nbd->size && (e->flags & nbd->flags) == nbd->flags && MAX(e->minimum, 1) <= nbd->minimum &&
+    uint32_t maximum = e->maximum ? e->maximum : NBD_MAX_PAYLOAD;
+    return e->size == nbd->size && (e->flags & nbd->flags) == nbd->flags &&
+           !(e->flags & ~nbd->flags & NBD_FLAG_READ_ONLY) && MAX(e->minimum, 1) <= nbd->minimum &&
+           maximum >= MIN(nbd->maximum, NBD_MAX_PAYLOAD) &&
            nbd_client_extended(client) == nbd->extended && context == nbd->has_context && id == nbd->context_id;
 }
 
@@ -144,8 +147,11 @@ static void go_down(NbdLink *link)
 {
     Nbd *nbd = link->nbd;
     g_mutex_lock(&link->lock);
-    link->state = nbd->reconnect_delay ? LINK_LOST : LINK_FAILED;
-    link->give_up = g_get_monotonic_time() + (int64_t)nbd->reconnect_delay * 1000000;
+    int64_t now = g_get_monotonic_time();
+    /* Of a server that comes back and goes again over the same requests, time goes on. */
+    if (link->answered || !link->used || !link->give_up)
+        link->give_up = now + (int64_t)nbd->reconnect_delay * 1000000;
+    link->state = nbd->reconnect_delay && now < link->give_up ? LINK_LOST : LINK_FAILED;
     block_nbd_close(&link->peer);
     link->filling = NULL;
     bool stop = link->stop, failed = link->state == LINK_FAILED;
@@ -157,14 +163,27 @@ static void go_down(NbdLink *link)
                         failed ? "" : "; trying to connect again");
 }
 
+/* An attempt takes no longer than requests wait for it. */
+static int attempt_ms(NbdLink *link)
+{
+    g_mutex_lock(&link->lock);
+    int64_t left = (link->give_up - g_get_monotonic_time()) / 1000;
+    bool lost = link->state == LINK_LOST;
+    g_mutex_unlock(&link->lock);
+    return lost ? (int)CLAMP(left, FIRST_PAUSE_MS, ATTEMPT_MS) : ATTEMPT_MS;
+}
+
 /* Tries until it is there; false: not any more. */
 static bool come_back(NbdLink *link)
 {
     Nbd *nbd = link->nbd;
     int pause = FIRST_PAUSE_MS;
+    if (!link->answered) /* it was here just now, for nothing */
+        pause_for(link, pause);
+    link->answered = false;
     while (!is_stopped(link)) {
         BlockNbdPeer peer;
-        if (reach(nbd, ATTEMPT_MS, &peer, NULL)) {
+        if (reach(nbd, attempt_ms(link), &peer, NULL)) {
             if (is_same(nbd, peer.client)) {
                 come_up(link, &peer);
                 return true;

@@ -240,9 +240,9 @@ static int nbd_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigne
                           .flags = BLOCK_EXTENT_DATA | BLOCK_EXTENT_ALLOCATED | BLOCK_EXTENT_HOST };
     if (!nbd->has_context || flags & BLOCK_EXTENTS_ALLOCATION)
         return 1;
-    uint64_t start = offset & ~(uint64_t)(nbd->minimum - 1), end = MIN(offset + bytes, nbd->size);
-    uint64_t most = nbd->extended ? INT64_MAX : UINT32_MAX & ~(uint64_t)65535;
-    uint64_t ask = MIN(end - start, most);
+    uint64_t unit = nbd->minimum, start = offset & ~(unit - 1), end = MIN(offset + bytes, nbd->size);
+    uint64_t most = (nbd->extended ? INT64_MAX : UINT32_MAX) & ~(uint64_t)(MAX(unit, 65536) - 1);
+    uint64_t ask = MIN(MIN((end + unit - 1) & ~(unit - 1), nbd->size) - start, most);
     NbdStatus status = { .context = nbd->context_id, .extents = g_array_new(false, false, sizeof(NbdExtent)) };
     g_mutex_init(&status.lock);
     g_cond_init(&status.cond);

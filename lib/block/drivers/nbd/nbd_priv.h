@@ -59,9 +59,10 @@ typedef struct {
     unsigned used;
     NbdSlot *queue, **queue_end;
     BlockRequest *waiting, **waiting_end; /* for a slot */
-    int64_t give_up;     /* LOST: when what waits fails; monotonic us */
+    int64_t give_up;     /* LOST: when what waits fails; monotonic us; 0: it was never lost */
 
-    /* the thread's own: where data goes */
+    /* the thread's own: whether this connection answered anything, and where data goes */
+    bool answered;
     NbdSlot *filling;
     uint64_t fill_at, fill_left; /* within the request */
     bool fill_last;

@@ -185,6 +185,7 @@ static int end(NbdLink *link, NbdSlot *s)
                         block_node_file(link->nbd->node), nbd_command_name(s->asked.command));
         return -EPROTO;
     }
+    link->answered = true;
     g_mutex_lock(&link->lock);
     s->used = false;
     link->used--;
