@@ -179,10 +179,7 @@ bool qcow2_bitmaps_load(Qcow2 *q, GError **error)
     }
     if (at != len)
         return fail(error, "%s: the bitmap directory does not end with its last bitmap", file);
-    if (block_node_read_only(q->node) || block_node_for_check(q->node))
-        return true;
-    r = mark_in_use(q, directory);
-    return !r || fail_errno(error, -r, "%s: its bitmap directory", file);
+    return true;
 }
 
 bool qcow2_bitmaps_claim(Qcow2 *q, GError **error)

@@ -195,7 +195,7 @@ static bool open_encryption(Qcow2 *q, GError **error)
                             "encrypt.", q->key_secret, &q->luks, &q->cipher, error);
 }
 
-/* Before the first write; bitmaps are another matter. */
+/* Before the first write. */
 static bool begin_writing(Qcow2 *q, GError **error)
 {
     const uint64_t known = QCOW2_AUTO_BITMAPS | QCOW2_AUTO_RAW;
@@ -226,7 +226,9 @@ static bool qcow2_open(BlockNode *node, GError **error)
         goto failed;
     qcow2_note_metadata(q);
     q->writing = !block_node_read_only(node) && !block_node_for_check(node);
-    if ((q->writing && !begin_writing(q, error)) || !qcow2_bitmaps_load(q, error))
+    /* mending counts what bitmaps take, so they come first; they are in use once that is done */
+    if (!qcow2_bitmaps_load(q, error) ||
+        (q->writing && (!begin_writing(q, error) || !qcow2_bitmaps_claim(q, error))))
         goto failed;
     return true;
 failed:
