@@ -243,3 +243,15 @@ open("top.qcow2", "wb").write(d)'
     [ "$status" = 1 ] && [[ $output == *"in use by qemu-img (pid $pid)"* ]]
     img info -U disk.qcow2
 }
+
+@test "an image with a bitmap that was not closed is mended without losing what the bitmap has" {
+    qemu-img create -q -f qcow2 -o lazy_refcounts=on lazy.qcow2 8M
+    qemu-img bitmap --add -g 512 lazy.qcow2 b0
+    qemu-io -c "write -P 1 0 1M" lazy.qcow2 >/dev/null
+    qemu-io -c "write -P 2 1M 1M" -c abort lazy.qcow2 >/dev/null 2>&1 || true
+    img bitmap --add lazy.qcow2 b1
+    qemu-img check -q lazy.qcow2
+    img bitmap --remove lazy.qcow2 b0
+    qemu-img check -q lazy.qcow2
+    qemu-io -r -c "read -P 1 0 1M" -c "read -P 2 1M 1M" lazy.qcow2 >/dev/null
+}
