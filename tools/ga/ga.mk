@@ -1,0 +1,1 @@
+ga_libs := base agent

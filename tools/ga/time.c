@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "ga.h"
+
+const AgentCommand ga_time_commands[] = { { 0 } };
