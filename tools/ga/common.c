@@ -2,9 +2,13 @@
 /* What several groups of commands need: paths, small files, errors, programs, the log. */
 #include "ga.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_SAID = 4096 }; /* bytes of what a program says that failed */
 
 static char *path_of(const Ga *ga, const char *fmt, va_list ap)
 {
@@ -55,44 +59,44 @@ struct json_object *ga_fail_errno(GError **error, int err, const char *fmt, ...)
     return ga_fail(error, "%s: %s", text, g_strerror(err));
 }
 
+/* What comes from fd until its end. */
+static char *read_all(int fd)
+{
+    GString *text = g_string_new(NULL);
+    char buf[512];
+    ssize_t n;
+    while ((n = read(fd, buf, sizeof buf)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0 && text->len < MOST_SAID)
+            g_string_append_len(text, buf, n);
+    return g_string_free(text, false);
+}
+
+/* Input is short: a pipe takes it at once, whether the program reads it or not. */
 bool ga_run(const char *const *argv, const char *input, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    g_autofree char *said = NULL, *file = NULL;
-    int status = 0, in = -1;
-    /* input by a file without a name: it is short, and no program can block on it */
-    if (input) {
-        in = g_file_open_tmp("ga-XXXXXX", &file, &local);
-        if (in < 0 || !g_file_set_contents(file, input, -1, &local)) {
-            ga_fail(error, "%s: %s", argv[0], local->message);
-            return false;
-        }
-    }
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", true);
     g_autofree char *joined = g_strjoinv(" ", (char **)argv);
-    g_autofree char *script = file ? g_strdup_printf("exec \"$@\" <%s", file) : NULL;
-    GPtrArray *words = g_ptr_array_new();
-    if (script) {
-        g_ptr_array_add(words, (gpointer) "sh");
-        g_ptr_array_add(words, (gpointer) "-c");
-        g_ptr_array_add(words, script);
-        g_ptr_array_add(words, (gpointer) "sh");
-    }
-    for (unsigned i = 0; argv[i]; i++)
-        g_ptr_array_add(words, (gpointer)argv[i]);
-    g_ptr_array_add(words, NULL);
-    bool ok = g_spawn_sync(NULL, (char **)words->pdata, env, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
-                           &said, &status, &local);
-    g_ptr_array_unref(words);
-    if (file) {
-        remove(file);
-        g_close(in, NULL);
-    }
-    if (!ok)
+    int in, err, status = 0;
+    GPid pid;
+    if (!g_spawn_async_with_pipes(NULL, (char **)argv, env,
+                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
+                                  NULL, &pid, &in, NULL, &err, &local)) {
         ga_fail(error, "failed to run %s: %s", joined, local->message);
-    else if (status)
-        ga_fail(error, "%s failed%s%s", joined, said && *said ? ": " : "", said ? g_strstrip(said) : "");
-    return ok && !status;
+        return false;
+    }
+    if (input && write(in, input, strlen(input)) < 0)
+        status = errno; /* it says why it does not want it */
+    close(in);
+    g_autofree char *said = read_all(err);
+    close(err);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!status)
+        return true;
+    g_strstrip(said);
+    ga_fail(error, "%s failed%s%s", joined, *said ? ": " : "", said);
+    return false;
 }
 
 static void write_log(const Ga *ga, const char *level, const char *fmt, va_list ap)
