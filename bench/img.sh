@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# img beside the distribution's qemu-img, nbdcopy and plain cp and dd, in one run: wall-clock seconds,
-# medians, ratios to qemu-img, and the largest resident size (about 13 MiB are the measuring
-# program's own). Files lie in memory unless --dir says
+# img beside the distribution's qemu-img, nbdcopy (with qemu-nbd where there is a format) and plain cp
+# and dd, in one run: wall-clock seconds and the CPU's (user and system), medians, ratios to qemu-img,
+# the largest resident size (about 13 MiB are the measuring program's own), and how the output's size
+# on disk compares. Where others work on the machine the CPU's ratio says more. Files lie in memory unless --dir says
 # otherwise, so that programs are measured and not a disk. What was converted is compared. Everything
 # goes to o/bench-img: table.md, results.tsv. Figures never make it fail; a wrong result does.
 #   --quick        one run of each instead of three       --runs N    N runs of each
@@ -46,7 +47,7 @@ wanted()
     return 1
 }
 
-# one NAME WHO COMMAND...: seconds and resident KiB into results.tsv
+# one NAME WHO COMMAND...: seconds, of the CPU, resident KiB, and KiB of output into results.tsv
 one()
 {
     local name=$1 who=$2 t
@@ -55,14 +56,17 @@ one()
 import os, resource, subprocess, sys, time
 begin = time.monotonic()
 status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(f"{time.monotonic() - begin:.4f} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}")
+wall, use = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{wall:.4f} {use.ru_utime + use.ru_stime:.4f} {use.ru_maxrss}")
 sys.exit(status)
 PY
     ); then
         bad "$who" "$name" "failed" "$*"
-        t="wrong 0"
+        t="wrong 0 0"
     fi
-    printf '%s\t%s\t%s\t%s\n' "$name" "$who" ${t% *} "${t#* }" >>"$out/results.tsv"
+    # shellcheck disable=SC2086
+    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$who" $t "$(stat -c %b out 2>/dev/null || echo 0)" \
+        >>"$out/results.tsv"
 }
 
 # row NAME OURS-COMMAND... -- PREPARE: both, in turn; %T is the tool, prepare runs before each
@@ -93,6 +97,7 @@ other()
     wanted "$name" || return 0
     for ((i = 0; i < runs; i++)); do
         rm -f out
+        eval "${made-}"
         one "$name" "$who" "$@"
     done
 }
@@ -121,7 +126,16 @@ other raw-raw dd dd if=src.raw of=out bs=1M conv=sparse
 if [ -n "$nbdcopy" ]; then
     other raw-raw nbdcopy nbdcopy src.raw out
     other qcow2-raw nbdcopy nbdcopy -- [ qemu-nbd -r -f qcow2 src.qcow2 ] out
+    other zlib-raw nbdcopy nbdcopy -- [ qemu-nbd -r -f qcow2 zlib.qcow2 ] out
+    other zstd-raw nbdcopy nbdcopy -- [ qemu-nbd -r -f qcow2 zstd.qcow2 ] out
+    made='qemu-img create -q -f qcow2 out $(stat -c %s src.raw)'
+    other raw-qcow2 nbdcopy nbdcopy src.raw -- [ qemu-nbd -f qcow2 out ]
+    other qcow2-qcow2 nbdcopy nbdcopy -- [ qemu-nbd -r -f qcow2 src.qcow2 ] [ qemu-nbd -f qcow2 out ]
+    made=
 fi
+# pipes: one has no qemu-img to compare with
+other pipe-raw-qcow2 img sh -c "cat src.raw | $img convert -O qcow2 - out"
+other pipe-qcow2-raw img sh -c "$img convert -O raw src.qcow2 - | cat >out"
 row compare compare -f raw src.raw src.qcow2
 row check check src.qcow2
 
@@ -136,9 +150,9 @@ if wanted sparse || wanted big; then
     row sparse-map map --output=json sparse.qcow2
     row sparse-compare compare -f raw sparse.raw sparse.qcow2
     row sparse-check check sparse.qcow2
-    # tables of a full terabyte, without its data
+    # tables of a full terabyte, without its data: check's memory is per TiB
     if wanted big; then
-        qemu-img create -q -f qcow2 -o preallocation=metadata big.qcow2 200G
+        qemu-img create -q -f qcow2 -o preallocation=metadata big.qcow2 1T
         row big-map map --output=json big.qcow2
         row big-check check big.qcow2
     fi
@@ -163,8 +177,8 @@ cd - >/dev/null || exit 1
 others() { awk -F'\t' '$2 != "ours" && $2 != "peer" && !s[$2]++ { print $2 }' "$out/results.tsv"; }
 value() { awk -F'\t' -v n="$1" -v w="$2" -v c="$3" '$1 == n && $2 == w { print $c }' "$out/results.tsv" | median; }
 {
-    echo "| job | ours, s | qemu-img, s | ours/qemu-img | ours, MiB | qemu-img, MiB | others, s |"
-    echo "|---|---|---|---|---|---|---|"
+    echo "| job | ours, s | qemu-img, s | ours/qemu-img | of the CPU | ours, MiB | qemu-img, MiB | size | others, s |"
+    echo "|---|---|---|---|---|---|---|---|---|"
     for n in $(cut -f1 "$out/results.tsv" | awk '!s[$0]++'); do
         more=
         for w in $(others); do
@@ -172,8 +186,11 @@ value() { awk -F'\t' -v n="$1" -v w="$2" -v c="$3" '$1 == n && $2 == w { print $
             [ -z "$v" ] || [ "$v" = 0 ] || more="$more $w $(printf %.2f "$v")"
         done
         a=$(value "$n" ours 3) b=$(value "$n" peer 3)
-        awk -v n="$n" -v a="$a" -v b="$b" -v x="$(value "$n" ours 4)" -v y="$(value "$n" peer 4)" -v m="${more# }" 'BEGIN {
-            printf "| %s | %.3f | %.3f | %.2f | %d | %d | %s |\n", n, a, b, b ? a / b : 0, x / 1024, y / 1024, m }'
+        awk -v n="$n" -v a="$a" -v b="$b" -v c="$(value "$n" ours 4)" -v d="$(value "$n" peer 4)" -v m="${more# }" \
+            -v x="$(value "$n" ours 5)" -v y="$(value "$n" peer 5)" -v s="$(value "$n" ours 6)" \
+            -v t="$(value "$n" peer 6)" 'BEGIN {
+            printf "| %s | %.3f | %.3f | %.2f | %.2f | %d | %d | %s | %s |\n", n, a, b, b ? a / b : 0, d ? c / d : 0,
+                x / 1024, y / 1024, s && t ? sprintf("%.3f", s / t) : "", m }'
     done
 } | tee "$out/table.md"
 if [ -n "$readme" ]; then

@@ -131,6 +131,21 @@ static bool set_credentials(CryptoTls *t)
                                    t->server ? (void *)c->anon_server : (void *)c->anon_client);
 }
 
+/*
+ * gnutls prefers ciphers with longer keys, and a key that both sides know goes with SHA-256 alone: left to
+ * itself it would then take ChaCha20, at an eighth of the speed that AES-128 has on a processor with
+ * instructions for it. There ChaCha20 comes last, and a server's order counts.
+ */
+static const char *preferred(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul"))
+        return "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CHACHA20-POLY1305:+CHACHA20-POLY1305:"
+               "%SERVER_PRECEDENCE";
+#endif
+    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+}
+
 static bool set_priority(CryptoTls *t, GError **error)
 {
     static const char *const more[] = {
@@ -140,7 +155,7 @@ static bool set_priority(CryptoTls *t, GError **error)
     };
     const char *given = t->creds->priority;
     g_autofree char *text =
-        g_strconcat(given ? given : "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
+        g_strconcat(given ? given : preferred(),
                     more[t->creds->kind], NULL);
     int e = gnutls_priority_set_direct(t->session, text, NULL);
 

@@ -49,8 +49,9 @@ changed()
 # Runs qemu-img with these arguments in w, as PATH has it; what can be seen of it.
 seen()
 {
-    (cd w && eval "qemu-img $1") 2>err
-    echo "status $?"
+    local f status=0
+    (cd w && eval "qemu-img $1") 2>err || status=$?
+    echo "status $status"
     for f in $(changed); do
         echo "changed $f"
         (cd w && /usr/bin/qemu-img info "$f" | sed 1d && /usr/bin/qemu-img convert -O raw "$f" ../flat)

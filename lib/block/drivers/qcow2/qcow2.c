@@ -11,7 +11,8 @@
 #include <json-c/json.h>
 #include <string.h>
 
-enum { DEFAULT_CACHE = 32 << 20 };
+/* A check looks at each table once, in order. */
+enum { DEFAULT_CACHE = 32 << 20, CHECK_CACHE = 1 << 20 };
 
 static const char *const overlap_words[] = { "none", "constant", "cached", "all", NULL };
 
@@ -119,9 +120,9 @@ static void set_up(Qcow2 *q)
     q->pass_discard = q->discard_request;
     q->limbo = g_array_new(FALSE, FALSE, sizeof(Limbo));
     q->metadata = g_hash_table_new(NULL, NULL);
-    uint64_t cache = q->l2_cache_size ? q->l2_cache_size
-                     : q->cache_size  ? q->cache_size
-                                      : DEFAULT_CACHE;
+    uint64_t cache = q->l2_cache_size ? q->l2_cache_size : q->cache_size;
+    if (!cache)
+        cache = block_node_for_check(q->node) ? CHECK_CACHE : DEFAULT_CACHE;
     qcow2_slices_init(q, cache + q->refcount_cache_size);
     qcow2_packers_init(&q->packers);
     pthread_mutex_init(&q->lock, NULL);
