@@ -53,6 +53,7 @@ struct Ga {
     const char *root;         /* in front of /proc, /sys and /etc, for tests; "" */
     GPtrArray *watches;       /* of GaWatch */
     bool quit;
+    bool frozen;              /* file systems are: nothing may be written that could wait for them */
     int status;
     /* what groups of commands keep; each its own, made on first use and freed by its function below */
     struct GaFiles *files;

@@ -73,6 +73,7 @@ int main(int argc, char **argv)
                            .version = "7.0.0" };
     signal(SIGPIPE, SIG_IGN);
     ga.agent = agent_new(&config);
+    agent_set_enabled(ga.agent, "guest-get-devices", false); /* hosts know it of Windows only: --allow has it */
     int status = ga_options(&ga, argc, argv);
     if (status < 0) {
         apply_blocks(&ga);
