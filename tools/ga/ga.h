@@ -42,6 +42,7 @@ typedef struct {
     unsigned freeze_timeout;  /* seconds until file systems thaw by themselves; 0: never */
     bool verbose, daemonize, retry;
     char **block, **allow;    /* names; NULL: not given */
+    int inherited;            /* sockets that a service manager gave us: one or none */
 } GaOptions;
 
 typedef struct GaChannel GaChannel;
@@ -96,10 +97,18 @@ void ga_debug(const Ga *ga, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- main's parts ------------------------------------------------------------------ */
 
+#define GA_PID_FILE "/var/run/qemu-ga.pid"
+enum { GA_MAX_FREEZE = 24 * 3600 };
+
 /* -1: go on; else how to exit. */
 int ga_options(Ga *ga, int argc, char **argv);
 void ga_options_clear(GaOptions *options);
-/* Reads [general] of a key file into options where the command line said nothing. */
+/* Values of options that a key file has, too; names are added to those that are there. */
+bool ga_method(GaOptions *options, const char *word, GError **error);
+const char *ga_method_name(const GaOptions *options);
+bool ga_freeze_timeout(GaOptions *options, const char *text, GError **error);
+void ga_add_names(char ***names, const char *text);
+/* Reads [general] of a key file into options; the command line comes after it. */
 bool ga_config_read(GaOptions *options, const char *file, bool must_exist, GError **error);
 /* The options as a key file, on stdout. */
 void ga_config_print(const GaOptions *options);
