@@ -87,10 +87,11 @@ static struct json_object *get_cpustats(void *opaque, struct json_object *args, 
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; lines[i]; i++) {
         int at = 0;
-        if (sscanf(lines[i], "cpu%" SCNd64 "%n", &cpu, &at) != 1)
+        if (!g_str_has_prefix(lines[i], "cpu") || !g_ascii_isdigit(lines[i][3]) || /* the sum of all has no number */
+            sscanf(lines[i] + 3, "%" SCNd64 "%n", &cpu, &at) != 1)
             continue;
         struct json_object *o = json_object_new_object();
-        const char *p = lines[i] + at;
+        const char *p = lines[i] + 3 + at;
         agent_put_string(o, "type", "linux");
         agent_put_int(o, "cpu", cpu);
         for (unsigned t = 0; t < G_N_ELEMENTS(times); t++) {

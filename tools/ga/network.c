@@ -13,15 +13,28 @@
 
 /* ---- Interfaces -------------------------------------------------------------------- */
 
-static struct json_object *interface(struct json_object *list, const char *name)
+static struct json_object *find(struct json_object *list, const char *name)
 {
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i);
         if (g_str_equal(json_object_get_string(json_object_object_get(o, "name")), name))
             return o;
     }
-    struct json_object *o = json_object_new_object();
+    return NULL;
+}
+
+/* The one of that name, made if need be. An address with a label ("eth0:1") is one of its own on the card of
+ * the other; cards come first. */
+static struct json_object *interface(struct json_object *list, const char *name)
+{
+    g_autofree char *card = g_strndup(name, strcspn(name, ":"));
+    struct json_object *o = find(list, name), *of_card = find(list, card), *hardware;
+    if (o)
+        return o;
+    o = json_object_new_object();
     agent_put_string(o, "name", name);
+    if (of_card && json_object_object_get_ex(of_card, "hardware-address", &hardware))
+        json_object_object_add(o, "hardware-address", json_object_get(hardware));
     json_object_array_add(list, o);
     return o;
 }
@@ -88,15 +101,11 @@ static void put_statistics(struct json_object *list, char *line)
     p = colon + 1;
     for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
         numbers[i] = (int64_t)g_ascii_strtoull(p, &p, 10);
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        struct json_object *o = json_object_array_get_idx(list, i);
-        if (!g_str_equal(json_object_get_string(json_object_object_get(o, "name")), g_strchug(line)))
-            continue;
-        struct json_object *s = json_object_new_object();
-        for (unsigned f = 0; f < G_N_ELEMENTS(fields); f++)
-            agent_put_int(s, fields[f].name, numbers[fields[f].at]);
+    struct json_object *o = find(list, g_strchug(line)), *s = o ? json_object_new_object() : NULL;
+    for (unsigned i = 0; s && i < G_N_ELEMENTS(fields); i++)
+        agent_put_int(s, fields[i].name, numbers[fields[i].at]);
+    if (s)
         json_object_object_add(o, "statistics", s);
-    }
 }
 
 static struct json_object *get_interfaces(void *opaque, struct json_object *args, GError **error)
