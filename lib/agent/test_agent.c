@@ -116,7 +116,7 @@ static void test_enabled(void)
     g_assert_null(strstr(out->str, "ours"));
     agent_set_frozen(a, true);
     check(a, out, "{\"execute\":\"echo\",\"arguments\":{\"text\":\"a\"}}\n",
-          UNKNOWN("Command echo has been disabled: file systems are frozen"));
+          UNKNOWN("Command echo has been disabled: the agent is in frozen state"));
     check(a, out, "{\"execute\":\"guest-ping\"}\n", "{\"return\": {}}");
 }
 

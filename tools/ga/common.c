@@ -101,6 +101,8 @@ bool ga_run(const char *const *argv, const char *input, GError **error)
 
 static void write_log(const Ga *ga, const char *level, const char *fmt, va_list ap)
 {
+    if (ga->frozen)
+        return; /* the log may be on what is frozen */
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     if (!ga->options.log_file) {
         fprintf(stderr, "ga: %s%s\n", level, text);

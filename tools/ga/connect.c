@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SYNC_MS = 10 * 1000, CONNECT_MS = 10 * 1000 };
+enum { SYNC_MS = 10 * 1000, CONNECT_MS = 10 * 1000, LAST_MS = 1000 };
 
 typedef struct {
     const char *program;
@@ -58,7 +58,7 @@ static bool send_all(const Peer *p, const char *bytes, size_t len)
     return true;
 }
 
-/* The next answer, within ms (-1: any time); NULL: none, which has been said. */
+/* The next answer, within ms (-1: any time); NULL: none, which has been said unless it is the last one. */
 static struct json_object *next(Peer *p, int ms)
 {
     char buf[64 << 10];
@@ -67,9 +67,13 @@ static struct json_object *next(Peer *p, int ms)
         int r = poll(&one, 1, ms);
         if (r < 0 && errno == EINTR)
             continue;
+        if (r == 0 && ms == LAST_MS)
+            return NULL;
         if (r == 0)
             return complain(p->program, "no answer within %d seconds", ms / 1000), NULL;
         ssize_t n = r < 0 ? -1 : read(p->fd, buf, sizeof buf);
+        if (n <= 0 && ms == LAST_MS)
+            return NULL;
         if (n <= 0)
             return complain(p->program, "no answer: %s", n ? g_strerror(errno) : "the agent is gone"), NULL;
         json_stream_feed(p->stream, buf, (size_t)n);
@@ -131,8 +135,13 @@ static int talk(Peer *p, const char *command, struct json_object *arguments)
     answer = next(p, -1);
     if (!answer)
         return GA_FAILED;
-    int status = is_sync(answer, id + 1) ? GA_OK : print_answer(answer);
+    if (is_sync(answer, id + 1)) {
+        json_object_put(answer);
+        return GA_OK;
+    }
+    int status = print_answer(answer);
     json_object_put(answer);
+    json_object_put(next(p, LAST_MS)); /* that of the last sync, or whoever comes next would get it */
     return status;
 }
 

@@ -55,6 +55,7 @@ struct Ga {
     GPtrArray *watches;       /* of GaWatch */
     const char *pid_file;     /* ours, to be removed; NULL: none */
     bool quit;
+    bool frozen;              /* file systems are: nothing may be written that could wait for them */
     int status;
     /* what groups of commands keep; each its own, made on first use and freed by its function below */
     struct GaFiles *files;

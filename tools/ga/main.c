@@ -85,6 +85,7 @@ int main(int argc, char **argv)
 #endif
     signal(SIGPIPE, SIG_IGN);
     ga.agent = agent_new(&config);
+    agent_set_enabled(ga.agent, "guest-get-devices", false); /* hosts know it of Windows only: --allow has it */
     status = ga_options(&ga, argc, argv);
     if (status < 0) {
         apply_blocks(&ga);
