@@ -140,8 +140,9 @@ import json, sys, time
 from ga_same import Agent
 a = Agent("ours.sock")
 h = a.get("guest-file-open", {"path": "big"})
-a.socket.sendall(300 * b'{"execute":"guest-file-seek","arguments":{"handle":%d,"offset":0,"whence":0}}'
-                       b'{"execute":"guest-file-read","arguments":{"handle":%d,"count":1000000}}' % (h, h))
+pair = (b'{"execute":"guest-file-seek","arguments":{"handle":%d,"offset":0,"whence":0}}'
+        b'{"execute":"guest-file-read","arguments":{"handle":%d,"count":1000000}}')
+a.socket.sendall(300 * (pair % (h, h)))
 time.sleep(1)
 peak = [int(l.split()[1]) for l in open(f"/proc/{sys.argv[1]}/status") if l.startswith("VmHWM")][0]
 assert peak < 32 << 10, peak
@@ -200,7 +201,7 @@ PY
         socat PTY,link=port,raw,echo=0 UNIX-LISTEN:host.sock 3>&- &
         local relay=$!
         wait_for test -S host.sock
-        timeout 60 ga --connect host.sock guest-ping
+        wait_for timeout 60 ga --connect host.sock guest-ping
         kill "$relay" 2>/dev/null || true
         wait "$relay" || true
         rm -f port host.sock
