@@ -206,6 +206,11 @@ tree()
     echo 0 >"$r/sys/devices/virtual/block/loop0/size"
     printf 'S:x\nE:ID_SERIAL=FROM_UDEV\nE:ID_X=y\n' >"$r/run/udev/data/b8:0"
     echo VSERIAL >"$r$p/0000:00:02.0/0000:01:00.0/virtio0/block/vda/serial"
+    echo USERIAL >"$r$p/0000:00:08.0/usb1/1-1/serial"
+    echo 0000:00:08.0 >"$r$p/0000:00:08.0/usb1/serial"
+    echo NSERIAL >"$r$p/0000:00:07.0/nvme/nvme0/serial"
+    ln -s ../.. "$r$p/0000:00:06.0/ata5/host5/target5:0:0/5:0:0:0/block/sdc/device"
+    printf '\0\200\0\7 SCSI1 ' >"$r$p/0000:00:06.0/ata5/host5/target5:0:0/5:0:0:0/vpd_pg80"
     cat >"$r/proc/self/mountinfo" <<'END'
 20 1 253:0 / / rw,relatime shared:1 - ext4 /dev/mapper/vg-root rw
 21 20 0:19 / /proc rw - proc proc rw
@@ -241,8 +246,9 @@ for name, expected in {
     assert place(name) == expected, (name, place(name), expected)
 assert disks["/dev/vdb"]["address"]["ccw-address"] == {"cssid": 0, "ssid": 0, "subchno": 2, "devno": 0x1a2b}
 assert "ccw-address" not in disks["/dev/vdc"]["address"], disks["/dev/vdc"]
-assert disks["/dev/sda"]["address"]["serial"] == "FROM_UDEV"
-assert disks["/dev/vda"]["address"]["serial"] == "VSERIAL"
+for name, serial in {"sda": "FROM_UDEV", "vda": "VSERIAL", "sdd": "USERIAL", "nvme0n1": "NSERIAL", "sdc": "SCSI1",
+                     "sdb": None}.items():
+    assert disks["/dev/" + name]["address"].get("serial") == serial, (name, disks["/dev/" + name])
 assert disks["/dev/vda1"]["partition"] and disks["/dev/vda1"]["dependencies"] == ["/dev/vda"]
 assert disks["/dev/dm-0"]["alias"] == "/dev/mapper/vg-root" and "address" not in disks["/dev/dm-0"]
 assert disks["/dev/dm-0"]["dependencies"] == ["/dev/sdc", "/dev/vda1"]

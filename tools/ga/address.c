@@ -9,6 +9,8 @@
  */
 #include "sysfs.h"
 
+#include "base/bytes.h"
+
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,25 +121,45 @@ static void put_drive(const Place *p, const char *type, struct json_object *o)
     agent_put_int(o, "unit", unit);
 }
 
-/* The device manager's, or what the kernel itself knows. */
+/* Page 80h of a SCSI disk: the length in bytes 2 and 3, then the number (SPC-4 7.8.15). */
+static char *scsi_serial(const char *path)
+{
+    g_autofree char *file = g_build_filename(path, "device/vpd_pg80", NULL), *page = NULL;
+    gsize len;
+    if (!g_file_get_contents(file, &page, &len, NULL) || len < 4 || page[1] != (char)0x80)
+        return NULL;
+    char *serial = g_strstrip(g_strndup(page + 4, MIN(len - 4, ld_be16(page + 2))));
+    if (!*serial)
+        g_clear_pointer(&serial, g_free);
+    return serial;
+}
+
+/* The kernel's, of the disk or of what it is in: an NVMe controller, a USB device (but not a USB bus). */
+static char *sysfs_serial(const char *path)
+{
+    g_autofree char *folder = g_strdup(path);
+    for (char *slash = folder + strlen(folder); slash; *slash = 0, slash = strrchr(folder, '/')) {
+        g_autofree char *file = g_build_filename(folder, "serial", NULL), *text = NULL;
+        g_autofree char *name = g_path_get_basename(folder);
+        if (g_str_has_prefix(name, "usb") || g_str_equal(name, "devices"))
+            break;
+        if (g_file_get_contents(file, &text, NULL, NULL) && *g_strstrip(text))
+            return g_steal_pointer(&text);
+    }
+    return scsi_serial(path);
+}
+
+/* The device manager's is what other programs know a disk by. */
 static char *serial_of(const Ga *ga, const char *path)
 {
-    static const char *const files[] = { "serial", "device/serial", "../serial", "../device/serial" };
-    g_autofree char *dev_file = g_build_filename(path, "dev", NULL);
-    g_autofree char *number = NULL;
+    g_autofree char *dev_file = g_build_filename(path, "dev", NULL), *number = NULL;
     if (g_file_get_contents(dev_file, &number, NULL, NULL)) {
         g_autofree char *db = ga_read(ga, "/run/udev/data/b%s", g_strstrip(number));
         const char *at = db ? strstr(db, "E:ID_SERIAL=") : NULL;
         if (at)
             return g_strndup(at + 12, strcspn(at + 12, "\n"));
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *file = g_build_filename(path, files[i], NULL);
-        g_autofree char *text = NULL;
-        if (g_file_get_contents(file, &text, NULL, NULL) && *g_strstrip(text))
-            return g_steal_pointer(&text);
-    }
-    return NULL;
+    return sysfs_serial(path);
 }
 
 struct json_object *ga_disk_address(const Ga *ga, const char *path)

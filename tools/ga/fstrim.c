@@ -35,8 +35,9 @@ static struct json_object *fstrim(void *opaque, struct json_object *args, GError
     if (!mounts)
         return NULL;
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-    for (unsigned i = 0; i < mounts->len; i++) {
-        const GaMount *m = mounts->pdata[i];
+    /* the oldest name first: what there was to trim is said of that one */
+    for (unsigned i = mounts->len; i > 0; i--) {
+        const GaMount *m = mounts->pdata[i - 1];
         struct json_object *one = json_object_new_object();
         agent_put_string(one, "path", m->dir);
         trim(m->dir, (uint64_t)agent_int(args, "minimum", 0), one);
