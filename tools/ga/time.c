@@ -30,12 +30,21 @@ static bool chip_has_local_time(const Ga *ga)
     return g_strv_length(lines) >= 3 && g_str_equal(g_strstrip(lines[2]), "LOCAL");
 }
 
+static const char *const chips[] = { "/dev/rtc", "/dev/rtc0", "/dev/misc/rtc" };
+
+static bool chip_is_absent(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(chips); i++)
+        if (!access(chips[i], F_OK))
+            return false;
+    return true;
+}
+
 static int open_chip(int flags, GError **error)
 {
-    static const char *const names[] = { "/dev/rtc", "/dev/rtc0", "/dev/misc/rtc" };
     int fd = -1;
-    for (unsigned i = 0; fd < 0 && i < G_N_ELEMENTS(names); i++)
-        fd = open(names[i], flags | O_CLOEXEC);
+    for (unsigned i = 0; fd < 0 && i < G_N_ELEMENTS(chips); i++)
+        fd = open(chips[i], flags | O_CLOEXEC);
     if (fd < 0)
         ga_fail_errno(error, errno, "failed to open the hardware clock");
     return fd;
@@ -89,8 +98,14 @@ static struct json_object *set_time(void *opaque, struct json_object *args, GErr
         return NULL;
     if (clock_settime(CLOCK_REALTIME, &t))
         return ga_fail_errno(error, errno, "Failed to set time to guest");
-    if (given && !write_chip(opaque, t.tv_sec, error))
-        return NULL;
+    g_autoptr(GError) local = NULL;
+    if (given && !write_chip(opaque, t.tv_sec, &local)) {
+        if (!chip_is_absent()) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        ga_debug(opaque, "%s", local->message); /* a machine without one: there is nothing to keep right */
+    }
     return agent_nothing();
 }
 
