@@ -348,6 +348,95 @@ a.get('guest-ssh-add-authorized-keys', {'username': 'u', 'keys': ['only'], 'rese
     [ "$(nobody ls -A "$r/home/u/.ssh")" = authorized_keys ]
 }
 
+# fake NAME...: programs that write down how they were called, and what they were given
+fake()
+{
+    local name
+    mkdir -p "$dir/bin"
+    for name; do
+        printf '#!/bin/sh\necho "$(basename "$0") $*" >>%s/calls\n[ -t 0 ] || cat >>%s/calls\n%s\n' "$dir" "$dir" \
+            "${FAKE_END-}" >"$dir/bin/$name"
+        chmod 755 "$dir/bin/$name"
+    done
+    export PATH=$dir/bin:$PATH
+}
+
+# calls: what they wrote, once there is something
+calls()
+{
+    wait_for test -s "$dir/calls"
+    cat "$dir/calls"
+    rm -f "$dir/calls"
+}
+
+@test "machines are shut down and sent to sleep by the programs there are" {
+    tree
+    mkdir -p "$dir/root/sys/power" "$dir/root/run/systemd/system"
+    echo 'freeze mem disk' >"$dir/root/sys/power/state"
+    echo 'platform [suspend] shutdown' >"$dir/root/sys/power/disk"
+    fake shutdown systemctl
+    export GA_ROOT=$dir/root
+    start "$dir/ga" ours
+    send()
+    {
+        /usr/bin/python3 - "$dir" "$@" <<'PY'
+import json, sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+a.send(sys.argv[2], json.loads(sys.argv[3]))
+assert a.get("guest-ping") == {}  # it is the next answer: the other has none
+PY
+    }
+    send guest-shutdown '{}'
+    [ "$(calls)" = "shutdown -h -P +0 hypervisor initiated shutdown" ]
+    send guest-shutdown '{"mode": "halt"}'
+    [ "$(calls)" = "shutdown -h -H +0 hypervisor initiated shutdown" ]
+    send guest-shutdown '{"mode": "reboot"}'
+    [ "$(calls)" = "shutdown -r +0 hypervisor initiated shutdown" ]
+    send guest-suspend-ram '{}'
+    [ "$(calls)" = "systemctl suspend" ]
+    send guest-suspend-disk '{}'
+    [ "$(calls)" = "systemctl hibernate" ]
+    send guest-suspend-hybrid '{}'
+    [ "$(calls)" = "systemctl hybrid-sleep" ]
+    rm -r "$dir/root/run/systemd/system"
+    chmod 666 "$dir/root/sys/power"/*
+    send guest-suspend-hybrid '{}'
+    [ "$(head -c 7 "$dir/root/sys/power/disk") $(head -c 4 "$dir/root/sys/power/state")" = "suspend disk" ]
+}
+
+@test "passwords are given to chpasswd, and what it says is told" {
+    fake chpasswd
+    start "$dir/ga" ours
+    ask() { "$dir/ga" --connect "$dir/ours.sock" "$@"; }
+    ask guest-set-user-password '{"username": "ada", "password": "cMOkOnM=", "crypted": false}'
+    [ "$(calls)" = "$(printf 'chpasswd \nada:p\303\244:s')" ]
+    ask guest-set-user-password '{"username": "ada", "password": "JDYkeA==", "crypted": true}'
+    [ "$(calls)" = "$(printf 'chpasswd -e\nada:$6$x')" ]
+    FAKE_END='echo it is too short >&2; exit 1' fake chpasswd
+    run ask guest-set-user-password '{"username": "ada", "password": "YQ==", "crypted": false}'
+    [ "$status" = 1 ]
+    [[ $output == *"child process has failed to set user password"*"it is too short"* ]]
+    [[ $output != *"ada:a"* ]]
+}
+
+@test "a hook that fails keeps file systems from being frozen" {
+    printf '#!/bin/sh\necho "$1" >>%s/hooks\nexit 3\n' "$dir" >"$dir/hook"
+    chmod 755 "$dir/hook"
+    nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
+    pids=$!
+    wait_for test -S "$dir/ours.sock"
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+assert a.error("guest-fsfreeze-freeze")["desc"].startswith("fsfreeze hook has failed")
+assert a.get("guest-fsfreeze-status") == "thawed"
+a.get("guest-get-time")
+PY
+    [ "$(cat "$dir/hooks")" = freeze ]
+}
+
 @test "a network of its own is told as qemu-ga tells it" {
     [ "$(id -u)" = 0 ] || skip "needs root for a network namespace"
     [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"

@@ -26,12 +26,13 @@ static char *find_program(const char *name)
     return path;
 }
 
-typedef struct { const char *mode, *flag, *program, *action; } Mode;
+/* shutdown(8) of sysvinit takes -P and -H for details of -h, and without it goes to single-user mode. */
+typedef struct { const char *mode, *flags[2], *program; } Mode;
 
 static const Mode modes[] = {
-    { "powerdown", "-P", "poweroff", "poweroff" },
-    { "halt", "-H", "halt", "halt" },
-    { "reboot", "-r", "reboot", "reboot" },
+    { "powerdown", { "-h", "-P" }, "poweroff" },
+    { "halt", { "-h", "-H" }, "halt" },
+    { "reboot", { "-r", NULL }, "reboot" },
 };
 
 static struct json_object *shutdown_machine(void *opaque, struct json_object *args, GError **error)
@@ -45,10 +46,11 @@ static struct json_object *shutdown_machine(void *opaque, struct json_object *ar
         return ga_fail(error, "mode is invalid (valid values are: halt|powerdown|reboot");
     g_autofree char *shutdown = find_program("shutdown"), *systemctl = find_program("systemctl"),
                     *other = find_program(m->program);
-    const char *const by_shutdown[] = { shutdown, m->flag, "+0", REASON, NULL };
-    const char *const by_systemd[] = { systemctl, m->action, NULL };
+    const char *const by_shutdown[] = { shutdown, m->flags[0], m->flags[1], "+0", REASON, NULL };
+    const char *const reboot_by_shutdown[] = { shutdown, "-r", "+0", REASON, NULL };
+    const char *const by_systemd[] = { systemctl, m->program, NULL };
     const char *const by_other[] = { other, NULL };
-    const char *const *argv = shutdown ? by_shutdown : systemctl ? by_systemd : by_other;
+    const char *const *argv = shutdown ? m->flags[1] ? by_shutdown : reboot_by_shutdown : systemctl ? by_systemd : by_other;
     if (!argv[0])
         return ga_fail(error, "there is no program to shut down with");
     ga_log(opaque, "%s: %s", argv[0], mode);
