@@ -190,7 +190,7 @@ uint8_t *agent_base64(struct json_object *args, const char *name, size_t *len, G
     bool good = text && length <= MAX_BASE64 && length % 4 == 0 &&
                 strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == length - pad;
     if (!good) {
-        agent_fail(error, "Invalid base64 in parameter '%s'", name);
+        agent_fail(error, "Base64 data contains invalid characters");
         return NULL;
     }
     uint8_t *bytes = length ? g_base64_decode(text, &n) : g_malloc0(1);

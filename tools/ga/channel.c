@@ -37,6 +37,7 @@ struct GaChannel {
     GaWatch *doors;    /* one for each of them */
     GaWatch peer;      /* an epoll with fd in it */
     int fd;            /* the peer's; -1: none */
+    bool port;         /* it is a port of virtio, whose end means that the host is not there now */
     GaWatch again;     /* the time to look for a device */
     int wait;          /* ms for the next time */
     char *wrong;       /* what was said last of a device that cannot be opened */
@@ -140,7 +141,7 @@ static int read_in(GaChannel *c)
     c->len = (size_t)n;
     if (n)
         return 1;
-    if (!c->listening && c->ga->options.method == GA_VIRTIO_SERIAL) {
+    if (c->port) {
         host_absent(c);
         return 0;
     }
@@ -274,6 +275,7 @@ static bool open_device(GaChannel *c, GError **error)
     if (err)
         return err == EPERM ? fail(error, "%s is neither a port nor a line", o->path) :
                               fail_errno(error, err, "%s", o->path);
+    c->port = o->method == GA_VIRTIO_SERIAL && !isatty(fd);
     ga_debug(c->ga, "%s is open", o->path);
     return true;
 }

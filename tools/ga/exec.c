@@ -34,10 +34,10 @@ static struct GaExecs *execs_of(Ga *ga)
 /* Programs that run are not ended with us, as those of qemu-ga are not. */
 void ga_execs_free(Ga *ga, struct GaExecs *e)
 {
-    if (!e)
-        return;
-    g_ptr_array_unref(e->all);
+    if (e)
+        g_ptr_array_unref(e->all);
     g_free(e);
+    ga_process_forget(ga);
 }
 
 static size_t size_of(const GaProcess *p)

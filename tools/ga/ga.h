@@ -53,6 +53,7 @@ struct Ga {
     GaChannel *channel;
     const char *root;         /* in front of /proc, /sys and /etc, for tests; "" */
     GPtrArray *watches;       /* of GaWatch */
+    const char *pid_file;     /* ours, to be removed; NULL: none */
     bool quit;
     bool frozen;              /* file systems are: nothing may be written that could wait for them */
     int status;
@@ -115,6 +116,9 @@ void ga_config_print(const GaOptions *options);
 /* Opens the way to the host; with retry, or a device that is not there yet, it goes on trying. */
 bool ga_channel_open(Ga *ga, GError **error);
 void ga_channel_close(Ga *ga);
+/* Writes the file with our process ID and, with that option, goes on in a child. Once the channel is open. */
+bool ga_daemonize(Ga *ga, GError **error);
+void ga_daemon_end(Ga *ga);
 /* The reply of an agent: bytes for the host. */
 void ga_channel_send(void *opaque, const char *bytes, size_t len);
 /* ga --connect: one command to the agent at that socket, its answer on stdout. */

@@ -3,11 +3,15 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+enum { BIG = 128 << 10 };
 
 static const AgentCommand *const tables[] = {
 #define GA_COMMANDS(group) ga_##group##_commands,
@@ -50,7 +54,7 @@ static int serve(Ga *ga)
     if (signals.fd >= 0)
         ga_watch_add(ga, &signals);
     ga_freeze_restore(ga);
-    if (!ga_channel_open(ga, &error)) {
+    if (!ga_channel_open(ga, &error) || !ga_daemonize(ga, &error)) {
         fprintf(stderr, "ga: %s\n", error->message);
         ga->status = GA_FAILED;
     }
@@ -61,6 +65,7 @@ static int serve(Ga *ga)
         }
     ga_freeze_free(ga, ga->freeze);
     ga_channel_close(ga);
+    ga_daemon_end(ga);
     ga_watch_remove(ga, &signals);
     close(signals.fd);
     return ga->status;
@@ -68,13 +73,20 @@ static int serve(Ga *ga)
 
 int main(int argc, char **argv)
 {
+    int status;
     Ga ga = { .watches = g_ptr_array_new(), .root = g_getenv("GA_ROOT") };
     AgentConfig config = { .reply = ga_channel_send, .reply_opaque = &ga, .tables = tables, .opaque = &ga,
                            .version = "7.0.0" };
+    while ((status = open("/dev/null", O_RDWR)) >= 0 && status < 3)
+        ; /* what we open is none of 0, 1 and 2 */
+    close(status);
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, BIG); /* and stays: what is big goes back to the system when it is freed */
+#endif
     signal(SIGPIPE, SIG_IGN);
     ga.agent = agent_new(&config);
     agent_set_enabled(ga.agent, "guest-get-devices", false); /* hosts know it of Windows only: --allow has it */
-    int status = ga_options(&ga, argc, argv);
+    status = ga_options(&ga, argc, argv);
     if (status < 0) {
         apply_blocks(&ga);
         status = serve(&ga);

@@ -245,6 +245,16 @@ static int take_inherited(const Line *line)
     return -1;
 }
 
+/* The agent may leave the folder that it was started in. */
+static void make_absolute(char **file)
+{
+    if (!*file || g_path_is_absolute(*file))
+        return;
+    char *text = g_canonicalize_filename(*file, NULL);
+    g_free(*file);
+    *file = text;
+}
+
 /* What is not given, and what does not go together. */
 static int complete(const Line *line)
 {
@@ -256,8 +266,11 @@ static int complete(const Line *line)
         return misused(line, "%s needs a path (-p)", methods[o->method]);
     if (!o->path)
         set(&o->path, o->method == GA_ISA_SERIAL ? "/dev/ttyS0" : "/dev/virtio-ports/org.qemu.guest_agent.0");
-    if (o->daemonize && !g_path_is_absolute(o->state_dir))
-        return misused(line, "the state folder '%s' is no absolute path", o->state_dir);
+    if (o->method != GA_VSOCK_LISTEN && *o->path)
+        make_absolute(&o->path);
+    char **files[] = { &o->log_file, &o->pid_file, &o->state_dir, &o->freeze_hook };
+    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++)
+        make_absolute(files[i]);
     return -1;
 }
 

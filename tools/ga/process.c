@@ -266,6 +266,17 @@ void ga_process_free(GaProcess *p)
     g_free(p);
 }
 
+void ga_process_forget(Ga *ga)
+{
+    for (unsigned i = ga->watches->len; i--;) {
+        GaWatch *w = ga->watches->pdata[i];
+        if (w->ready != on_orphan_end)
+            continue;
+        end_watch(ga, w);
+        g_free(w);
+    }
+}
+
 size_t ga_process_unread(const GaProcess *p)
 {
     return p->in.bytes->len - p->in.at;

@@ -48,6 +48,8 @@ typedef struct {
 GaProcess *ga_process_start(Ga *ga, const GaProgram *program, GError **error);
 /* Forgets it: pipes are closed, and a program that goes on is reaped later. */
 void ga_process_free(GaProcess *p);
+/* The main loop has ended: nobody reaps any more. */
+void ga_process_forget(Ga *ga);
 
 /* What is in the input's buffer and not written. */
 size_t ga_process_unread(const GaProcess *p);
