@@ -307,6 +307,29 @@ assert a.error("guest-suspend-disk")["desc"] == "the requested suspend mode is n
 PY
 }
 
+@test "devices are told to who allows it" {
+    tree
+    r=$dir/root
+    for d in 0000:00:01.1 0000:00:06.0 0000:00:05.0; do
+        mkdir -p "$r/sys/bus/pci/devices"
+        ln -s "$r/sys/devices/pci0000:00/$d" "$r/sys/bus/pci/devices/$d"
+        echo 0x8086 >"$r/sys/devices/pci0000:00/$d/vendor"
+        echo 0x7010 >"$r/sys/devices/pci0000:00/$d/device"
+    done
+    GA_ROOT=$r nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" --allow=guest-get-devices \
+        2>"$dir/log" >/dev/null 3>&- &
+    pids=$!
+    wait_for test -S "$dir/ours.sock"
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+pci = {"type": "pci", "vendor-id": 0x8086, "device-id": 0x7010}
+devices = sorted(a.get("guest-get-devices"), key=lambda d: d["driver-name"])
+assert devices == [{"driver-name": "ahci", "id": pci}, {"driver-name": "ata_piix", "id": pci}], devices
+PY
+}
+
 @test "keys of ssh are added once and removed, and other lines stay" {
     tree
     r=$dir/root

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a disk sits: GuestDiskAddress out of its place in /sys/devices, which spells the way from the host bridge
- * to the disk. bus, target and unit are what libvirt calls so in <address type='drive'>, since hosts look for
- * their disks by them:
- *   virtio-scsi ...   bus and target of the SCSI address, unit the LUN (of a sym53c8xx: unit the target)
+ * Where a disk sits: GuestDiskAddress out of its place in /sys/devices, which spells the way
+ * from the host bridge to the disk. bus, target and unit are what libvirt calls so in <address
+ * type='drive'>, since hosts look for their disks by them:
+ *   virtio-scsi ...   bus and target of the SCSI address, unit the LUN (of a sym53c8xx: unit the
+ *                     target)
  *   ide               bus the channel of the controller, unit the drive on it
  *   sata              unit the port of the controller
  */
@@ -100,7 +101,8 @@ static const char *bus_type(const Place *p)
         return g_str_equal(driver, "ata_piix") || g_str_has_prefix(driver, "pata_") ||
                g_str_equal(driver, "ata_generic") ? "ide" : "sata";
     if (p->scsi)
-        return g_str_has_prefix(driver, "megaraid") ? "raid" : g_str_equal(driver, "mptsas") ? "sas" : "scsi";
+        return g_str_has_prefix(driver, "megaraid") ? "raid" : g_str_equal(driver, "mptsas") ?
+            "sas" : "scsi";
     return p->virtio ? "virtio" : "unknown";
 }
 
@@ -134,7 +136,8 @@ static char *scsi_serial(const char *path)
     return serial;
 }
 
-/* The kernel's, of the disk or of what it is in: an NVMe controller, a USB device (but not a USB bus). */
+/* The kernel's, of the disk or of what it is in: an NVMe controller, a USB device (but not a USB
+ * bus). */
 static char *sysfs_serial(const char *path)
 {
     g_autofree char *folder = g_strdup(path);
@@ -203,7 +206,8 @@ static void add_addresses(const Ga *ga, const char *path, struct json_object *li
     g_autofree char *slaves = g_build_filename(path, "slaves", NULL);
     g_autoptr(GPtrArray) names = ga_names(slaves);
     for (unsigned i = 0; depth < DEEP && names && i < names->len; i++) {
-        g_autofree char *link = g_build_filename(slaves + strlen(ga->root ? ga->root : ""), names->pdata[i], NULL);
+        g_autofree char *link = g_build_filename(slaves + strlen(ga->root ? ga->root : ""),
+                                                 names->pdata[i], NULL);
         g_autofree char *slave = ga_block_path(ga, link);
         if (slave)
             add_addresses(ga, slave, list, depth + 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The time: the system's and the clock chip's (rtc(4)), by ioctl: hwclock is not in every system any more. The
- * third line of /etc/adjtime says whether the chip has local time (adjtime_config(5)). */
+/* The time: the system's and the clock chip's (rtc(4)), by ioctl: hwclock is not in every system
+ * any more. The third line of /etc/adjtime says whether the chip has local time
+ * (adjtime_config(5)). */
 #include "sysfs.h"
 
 #include <errno.h>
@@ -58,8 +59,10 @@ static bool read_chip(const Ga *ga, time_t *t, GError **error)
         return false;
     int err = ioctl(fd, RTC_RD_TIME, &c) ? errno : 0;
     close(fd);
-    struct tm tm = { .tm_sec = c.tm_sec, .tm_min = c.tm_min, .tm_hour = c.tm_hour, .tm_mday = c.tm_mday,
-                     .tm_mon = c.tm_mon, .tm_year = c.tm_year, .tm_isdst = -1 };
+    struct tm tm = {
+        .tm_sec = c.tm_sec, .tm_min = c.tm_min, .tm_hour = c.tm_hour,
+        .tm_mday = c.tm_mday, .tm_mon = c.tm_mon, .tm_year = c.tm_year, .tm_isdst = -1,
+    };
     if (err)
         ga_fail_errno(error, err, "failed to read the hardware clock");
     else
@@ -77,8 +80,10 @@ static bool write_chip(const Ga *ga, time_t t, GError **error)
         localtime_r(&t, &tm);
     else
         gmtime_r(&t, &tm);
-    struct rtc_time c = { .tm_sec = tm.tm_sec, .tm_min = tm.tm_min, .tm_hour = tm.tm_hour, .tm_mday = tm.tm_mday,
-                          .tm_mon = tm.tm_mon, .tm_year = tm.tm_year };
+    struct rtc_time c = {
+        .tm_sec = tm.tm_sec, .tm_min = tm.tm_min, .tm_hour = tm.tm_hour,
+        .tm_mday = tm.tm_mday, .tm_mon = tm.tm_mon, .tm_year = tm.tm_year,
+    };
     int err = ioctl(fd, RTC_SET_TIME, &c) ? errno : 0;
     close(fd);
     if (err)
@@ -104,7 +109,8 @@ static struct json_object *set_time(void *opaque, struct json_object *args, GErr
             g_propagate_error(error, g_steal_pointer(&local));
             return NULL;
         }
-        ga_debug(opaque, "%s", local->message); /* a machine without one: there is nothing to keep right */
+        /* a machine without one: there is nothing to keep right */
+        ga_debug(opaque, "%s", local->message);
     }
     return agent_nothing();
 }
