@@ -4,7 +4,8 @@
 
 #include <glib.h>
 
-static void check(unsigned major, unsigned minor, unsigned build, bool server, const char *version, const char *id)
+static void check(unsigned major, unsigned minor, unsigned build, bool server, const char *version,
+                  const char *id)
 {
     const AgentWindows *w = agent_windows(major, minor, build, server);
     g_assert_nonnull(w);

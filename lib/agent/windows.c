@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows' versions, by Microsoft's "Operating System Version" page; since 10.0 only the build tells releases
- * apart. Of one number the latest stands first. */
+/* Windows' versions, by Microsoft's "Operating System Version" page; since 10.0 only the build
+ * tells releases apart. Of one number the latest stands first. */
 #include "agent/windows.h"
 
 #include <glib.h>
@@ -29,7 +29,8 @@ const AgentWindows *agent_windows(unsigned major, unsigned minor, unsigned build
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(versions); i++) {
         const AgentWindows *v = &versions[i];
-        if (v->major == major && v->minor == minor && v->server == server && build >= v->first_build)
+        if (v->major == major && v->minor == minor && v->server == server &&
+            build >= v->first_build)
             return v;
     }
     return NULL;

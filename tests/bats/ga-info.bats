@@ -206,6 +206,11 @@ tree()
     echo 0 >"$r/sys/devices/virtual/block/loop0/size"
     printf 'S:x\nE:ID_SERIAL=FROM_UDEV\nE:ID_X=y\n' >"$r/run/udev/data/b8:0"
     echo VSERIAL >"$r$p/0000:00:02.0/0000:01:00.0/virtio0/block/vda/serial"
+    echo USERIAL >"$r$p/0000:00:08.0/usb1/1-1/serial"
+    echo 0000:00:08.0 >"$r$p/0000:00:08.0/usb1/serial"
+    echo NSERIAL >"$r$p/0000:00:07.0/nvme/nvme0/serial"
+    ln -s ../.. "$r$p/0000:00:06.0/ata5/host5/target5:0:0/5:0:0:0/block/sdc/device"
+    printf '\0\200\0\7 SCSI1 ' >"$r$p/0000:00:06.0/ata5/host5/target5:0:0/5:0:0:0/vpd_pg80"
     cat >"$r/proc/self/mountinfo" <<'END'
 20 1 253:0 / / rw,relatime shared:1 - ext4 /dev/mapper/vg-root rw
 21 20 0:19 / /proc rw - proc proc rw
@@ -241,8 +246,9 @@ for name, expected in {
     assert place(name) == expected, (name, place(name), expected)
 assert disks["/dev/vdb"]["address"]["ccw-address"] == {"cssid": 0, "ssid": 0, "subchno": 2, "devno": 0x1a2b}
 assert "ccw-address" not in disks["/dev/vdc"]["address"], disks["/dev/vdc"]
-assert disks["/dev/sda"]["address"]["serial"] == "FROM_UDEV"
-assert disks["/dev/vda"]["address"]["serial"] == "VSERIAL"
+for name, serial in {"sda": "FROM_UDEV", "vda": "VSERIAL", "sdd": "USERIAL", "nvme0n1": "NSERIAL", "sdc": "SCSI1",
+                     "sdb": None}.items():
+    assert disks["/dev/" + name]["address"].get("serial") == serial, (name, disks["/dev/" + name])
 assert disks["/dev/vda1"]["partition"] and disks["/dev/vda1"]["dependencies"] == ["/dev/vda"]
 assert disks["/dev/dm-0"]["alias"] == "/dev/mapper/vg-root" and "address" not in disks["/dev/dm-0"]
 assert disks["/dev/dm-0"]["dependencies"] == ["/dev/sdc", "/dev/vda1"]
@@ -301,6 +307,29 @@ assert a.error("guest-suspend-disk")["desc"] == "the requested suspend mode is n
 PY
 }
 
+@test "devices are told to who allows it" {
+    tree
+    r=$dir/root
+    for d in 0000:00:01.1 0000:00:06.0 0000:00:05.0; do
+        mkdir -p "$r/sys/bus/pci/devices"
+        ln -s "$r/sys/devices/pci0000:00/$d" "$r/sys/bus/pci/devices/$d"
+        echo 0x8086 >"$r/sys/devices/pci0000:00/$d/vendor"
+        echo 0x7010 >"$r/sys/devices/pci0000:00/$d/device"
+    done
+    GA_ROOT=$r nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" --allow=guest-get-devices \
+        2>"$dir/log" >/dev/null 3>&- &
+    pids=$!
+    wait_for test -S "$dir/ours.sock"
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+pci = {"type": "pci", "vendor-id": 0x8086, "device-id": 0x7010}
+devices = sorted(a.get("guest-get-devices"), key=lambda d: d["driver-name"])
+assert devices == [{"driver-name": "ahci", "id": pci}, {"driver-name": "ata_piix", "id": pci}], devices
+PY
+}
+
 @test "keys of ssh are added once and removed, and other lines stay" {
     tree
     r=$dir/root
@@ -340,6 +369,95 @@ a = Agent('$dir/ours.sock')
 a.get('guest-ssh-add-authorized-keys', {'username': 'u', 'keys': ['only'], 'reset': True})"
     [ "$(nobody cat "$r/home/u/.ssh/authorized_keys")" = only ]
     [ "$(nobody ls -A "$r/home/u/.ssh")" = authorized_keys ]
+}
+
+# fake NAME...: programs that write down how they were called, and what they were given
+fake()
+{
+    local name
+    mkdir -p "$dir/bin"
+    for name; do
+        printf '#!/bin/sh\necho "$(basename "$0") $*" >>%s/calls\n[ -t 0 ] || cat >>%s/calls\n%s\n' "$dir" "$dir" \
+            "${FAKE_END-}" >"$dir/bin/$name"
+        chmod 755 "$dir/bin/$name"
+    done
+    export PATH=$dir/bin:$PATH
+}
+
+# calls: what they wrote, once there is something
+calls()
+{
+    wait_for test -s "$dir/calls"
+    cat "$dir/calls"
+    rm -f "$dir/calls"
+}
+
+@test "machines are shut down and sent to sleep by the programs there are" {
+    tree
+    mkdir -p "$dir/root/sys/power" "$dir/root/run/systemd/system"
+    echo 'freeze mem disk' >"$dir/root/sys/power/state"
+    echo 'platform [suspend] shutdown' >"$dir/root/sys/power/disk"
+    fake shutdown systemctl
+    export GA_ROOT=$dir/root
+    start "$dir/ga" ours
+    send()
+    {
+        /usr/bin/python3 - "$dir" "$@" <<'PY'
+import json, sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+a.send(sys.argv[2], json.loads(sys.argv[3]))
+assert a.get("guest-ping") == {}  # it is the next answer: the other has none
+PY
+    }
+    send guest-shutdown '{}'
+    [ "$(calls)" = "shutdown -h -P +0 hypervisor initiated shutdown" ]
+    send guest-shutdown '{"mode": "halt"}'
+    [ "$(calls)" = "shutdown -h -H +0 hypervisor initiated shutdown" ]
+    send guest-shutdown '{"mode": "reboot"}'
+    [ "$(calls)" = "shutdown -r +0 hypervisor initiated shutdown" ]
+    send guest-suspend-ram '{}'
+    [ "$(calls)" = "systemctl suspend" ]
+    send guest-suspend-disk '{}'
+    [ "$(calls)" = "systemctl hibernate" ]
+    send guest-suspend-hybrid '{}'
+    [ "$(calls)" = "systemctl hybrid-sleep" ]
+    rm -r "$dir/root/run/systemd/system"
+    chmod 666 "$dir/root/sys/power"/*
+    send guest-suspend-hybrid '{}'
+    [ "$(head -c 7 "$dir/root/sys/power/disk") $(head -c 4 "$dir/root/sys/power/state")" = "suspend disk" ]
+}
+
+@test "passwords are given to chpasswd, and what it says is told" {
+    fake chpasswd
+    start "$dir/ga" ours
+    ask() { "$dir/ga" --connect "$dir/ours.sock" "$@"; }
+    ask guest-set-user-password '{"username": "ada", "password": "cMOkOnM=", "crypted": false}'
+    [ "$(calls)" = "$(printf 'chpasswd \nada:p\303\244:s')" ]
+    ask guest-set-user-password '{"username": "ada", "password": "JDYkeA==", "crypted": true}'
+    [ "$(calls)" = "$(printf 'chpasswd -e\nada:$6$x')" ]
+    FAKE_END='echo it is too short >&2; exit 1' fake chpasswd
+    run ask guest-set-user-password '{"username": "ada", "password": "YQ==", "crypted": false}'
+    [ "$status" = 1 ]
+    [[ $output == *"child process has failed to set user password"*"it is too short"* ]]
+    [[ $output != *"ada:a"* ]]
+}
+
+@test "a hook that fails keeps file systems from being frozen" {
+    printf '#!/bin/sh\necho "$1" >>%s/hooks\nexit 3\n' "$dir" >"$dir/hook"
+    chmod 755 "$dir/hook"
+    nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
+    pids=$!
+    wait_for test -S "$dir/ours.sock"
+    /usr/bin/python3 - "$dir" <<'PY'
+import sys
+from ga_same import Agent
+a = Agent(sys.argv[1] + "/ours.sock")
+assert a.error("guest-fsfreeze-freeze")["desc"].startswith("fsfreeze hook has failed")
+assert a.get("guest-fsfreeze-status") == "thawed"
+a.get("guest-get-time")
+PY
+    [ "$(cat "$dir/hooks")" = freeze ]
 }
 
 @test "a network of its own is told as qemu-ga tells it" {

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a disk sits: GuestDiskAddress out of its place in /sys/devices, which spells the way from the host bridge
- * to the disk. bus, target and unit are what libvirt calls so in <address type='drive'>, since hosts look for
- * their disks by them:
- *   virtio-scsi ...   bus and target of the SCSI address, unit the LUN (of a sym53c8xx: unit the target)
+ * Where a disk sits: GuestDiskAddress out of its place in /sys/devices, which spells the way
+ * from the host bridge to the disk. bus, target and unit are what libvirt calls so in <address
+ * type='drive'>, since hosts look for their disks by them:
+ *   virtio-scsi ...   bus and target of the SCSI address, unit the LUN (of a sym53c8xx: unit the
+ *                     target)
  *   ide               bus the channel of the controller, unit the drive on it
  *   sata              unit the port of the controller
  */
 #include "sysfs.h"
+
+#include "base/bytes.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -98,7 +101,8 @@ static const char *bus_type(const Place *p)
         return g_str_equal(driver, "ata_piix") || g_str_has_prefix(driver, "pata_") ||
                g_str_equal(driver, "ata_generic") ? "ide" : "sata";
     if (p->scsi)
-        return g_str_has_prefix(driver, "megaraid") ? "raid" : g_str_equal(driver, "mptsas") ? "sas" : "scsi";
+        return g_str_has_prefix(driver, "megaraid") ? "raid" : g_str_equal(driver, "mptsas") ?
+            "sas" : "scsi";
     return p->virtio ? "virtio" : "unknown";
 }
 
@@ -119,25 +123,46 @@ static void put_drive(const Place *p, const char *type, struct json_object *o)
     agent_put_int(o, "unit", unit);
 }
 
-/* The device manager's, or what the kernel itself knows. */
+/* Page 80h of a SCSI disk: the length in bytes 2 and 3, then the number (SPC-4 7.8.15). */
+static char *scsi_serial(const char *path)
+{
+    g_autofree char *file = g_build_filename(path, "device/vpd_pg80", NULL), *page = NULL;
+    gsize len;
+    if (!g_file_get_contents(file, &page, &len, NULL) || len < 4 || page[1] != (char)0x80)
+        return NULL;
+    char *serial = g_strstrip(g_strndup(page + 4, MIN(len - 4, ld_be16(page + 2))));
+    if (!*serial)
+        g_clear_pointer(&serial, g_free);
+    return serial;
+}
+
+/* The kernel's, of the disk or of what it is in: an NVMe controller, a USB device (but not a USB
+ * bus). */
+static char *sysfs_serial(const char *path)
+{
+    g_autofree char *folder = g_strdup(path);
+    for (char *slash = folder + strlen(folder); slash; *slash = 0, slash = strrchr(folder, '/')) {
+        g_autofree char *file = g_build_filename(folder, "serial", NULL), *text = NULL;
+        g_autofree char *name = g_path_get_basename(folder);
+        if (g_str_has_prefix(name, "usb") || g_str_equal(name, "devices"))
+            break;
+        if (g_file_get_contents(file, &text, NULL, NULL) && *g_strstrip(text))
+            return g_steal_pointer(&text);
+    }
+    return scsi_serial(path);
+}
+
+/* The device manager's is what other programs know a disk by. */
 static char *serial_of(const Ga *ga, const char *path)
 {
-    static const char *const files[] = { "serial", "device/serial", "../serial", "../device/serial" };
-    g_autofree char *dev_file = g_build_filename(path, "dev", NULL);
-    g_autofree char *number = NULL;
+    g_autofree char *dev_file = g_build_filename(path, "dev", NULL), *number = NULL;
     if (g_file_get_contents(dev_file, &number, NULL, NULL)) {
         g_autofree char *db = ga_read(ga, "/run/udev/data/b%s", g_strstrip(number));
         const char *at = db ? strstr(db, "E:ID_SERIAL=") : NULL;
         if (at)
             return g_strndup(at + 12, strcspn(at + 12, "\n"));
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *file = g_build_filename(path, files[i], NULL);
-        g_autofree char *text = NULL;
-        if (g_file_get_contents(file, &text, NULL, NULL) && *g_strstrip(text))
-            return g_steal_pointer(&text);
-    }
-    return NULL;
+    return sysfs_serial(path);
 }
 
 struct json_object *ga_disk_address(const Ga *ga, const char *path)
@@ -181,7 +206,8 @@ static void add_addresses(const Ga *ga, const char *path, struct json_object *li
     g_autofree char *slaves = g_build_filename(path, "slaves", NULL);
     g_autoptr(GPtrArray) names = ga_names(slaves);
     for (unsigned i = 0; depth < DEEP && names && i < names->len; i++) {
-        g_autofree char *link = g_build_filename(slaves + strlen(ga->root ? ga->root : ""), names->pdata[i], NULL);
+        g_autofree char *link = g_build_filename(slaves + strlen(ga->root ? ga->root : ""),
+                                                 names->pdata[i], NULL);
         g_autofree char *slave = ga_block_path(ga, link);
         if (slave)
             add_addresses(ga, slave, list, depth + 1);

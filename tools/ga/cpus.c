@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Processors: /sys/devices/system/cpu/cpuN/online (Documentation/core-api/cpu_hotplug.rst), times in /proc/stat,
- * the load in /proc/loadavg (proc(5)). */
+/* Processors: /sys/devices/system/cpu/cpuN/online (Documentation/core-api/cpu_hotplug.rst),
+ * times in /proc/stat, the load in /proc/loadavg (proc(5)). */
 #include "sysfs.h"
 
 #include <errno.h>
@@ -55,7 +55,8 @@ static bool set_vcpu(const Ga *ga, int64_t id, bool online, GError **error)
     return done;
 }
 
-/* The number of those done up to the first that could not be; an error only if that is the first. */
+/* The number of those done up to the first that could not be; an error only if that is the
+ * first. */
 static struct json_object *set_vcpus(void *opaque, struct json_object *args, GError **error)
 {
     struct json_object *list = agent_list(args, "vcpus");
@@ -63,7 +64,8 @@ static struct json_object *set_vcpus(void *opaque, struct json_object *args, GEr
     size_t n = json_object_array_length(list), done = 0;
     while (done < n) {
         struct json_object *one = json_object_array_get_idx(list, done);
-        if (!set_vcpu(opaque, agent_int(one, "logical-id", 0), agent_bool(one, "online", true), &local))
+        if (!set_vcpu(opaque, agent_int(one, "logical-id", 0), agent_bool(one, "online", true),
+                      &local))
             break;
         done++;
     }
@@ -74,8 +76,9 @@ static struct json_object *set_vcpus(void *opaque, struct json_object *args, GEr
     return json_object_new_int64((int64_t)done);
 }
 
-static const char *const times[] = { "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest",
-                                     "guestnice" };
+static const char *const times[] = {
+    "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guestnice",
+};
 
 static struct json_object *get_cpustats(void *opaque, struct json_object *args, GError **error)
 {
@@ -87,7 +90,8 @@ static struct json_object *get_cpustats(void *opaque, struct json_object *args, 
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; lines[i]; i++) {
         int at = 0;
-        if (!g_str_has_prefix(lines[i], "cpu") || !g_ascii_isdigit(lines[i][3]) || /* the sum of all has no number */
+        /* the sum of all has no number */
+        if (!g_str_has_prefix(lines[i], "cpu") || !g_ascii_isdigit(lines[i][3]) ||
             sscanf(lines[i] + 3, "%" SCNd64 "%n", &cpu, &at) != 1)
             continue;
         struct json_object *o = json_object_new_object();
@@ -124,13 +128,15 @@ static const AgentArg vcpu[] = {
     { .name = "logical-id", .type = AGENT_INT }, { .name = "online", .type = AGENT_BOOL },
     { .name = "can-offline", .type = AGENT_BOOL, .optional = true }, { 0 }
 };
-static const AgentArg set_args[] = { { .name = "vcpus", .type = AGENT_OBJECTS, .members = vcpu }, { 0 } };
+static const AgentArg set_args[] = { { .name = "vcpus", .type = AGENT_OBJECTS, .members = vcpu },
+                                     { 0 } };
 
 const AgentCommand ga_cpus_commands[] = {
     { .name = "guest-get-vcpus", .run = get_vcpus },
     { .name = "guest-set-vcpus", .args = set_args, .run = set_vcpus },
     { .name = "guest-get-cpustats", .run = get_cpustats },
-    /* in guest-info, though 7.2 has it not: hosts look for it there, by the name it has since 9.2 */
+    /* in guest-info, though 7.2 has it not: hosts look for it there, by the name it has since
+     * 9.2 */
     { .name = "guest-get-load", .run = get_load },
     { 0 }
 };

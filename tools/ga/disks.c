@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Disks: /sys/block and the folders of parts and parents in it (guest-get-disks), /proc/diskstats by
- * Documentation/admin-guide/iostats.rst (guest-get-diskstats). */
+/* Disks: /sys/block and the folders of parts and parents in it (guest-get-disks),
+ * /proc/diskstats by Documentation/admin-guide/iostats.rst (guest-get-diskstats). */
 #include "sysfs.h"
 
 #include <json-c/json.h>
@@ -73,9 +73,11 @@ static struct json_object *get_disks(void *opaque, struct json_object *args, GEr
 
 /* In the file's order; kernels before 4.18 and 5.5 have fewer. */
 static const char *const stats[] = {
-    "read-ios", "read-merges", "read-sectors", "read-ticks", "write-ios", "write-merges", "write-sectors",
-    "write-ticks", "ios-pgr", "total-ticks", "weight-ticks", "discard-ios", "discard-merges", "discard-sectors",
-    "discard-ticks", "flush-ios", "flush-ticks",
+    "read-ios",     "read-merges",    "read-sectors",    "read-ticks",
+    "write-ios",    "write-merges",   "write-sectors",   "write-ticks",
+    "ios-pgr",      "total-ticks",    "weight-ticks",
+    "discard-ios",  "discard-merges", "discard-sectors", "discard-ticks",
+    "flush-ios",    "flush-ticks",
 };
 
 static void add_stats(const char *line, struct json_object *list)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Freezing file systems: FIFREEZE and FITHAW of linux/fs.h, with the hook before and after. A file system that is
- * frozen is kept open, so it can be thawed under whatever name, and whoever mounts over it.
+ * Freezing file systems: FIFREEZE and FITHAW of linux/fs.h, with the hook before and after. A
+ * file system that is frozen is kept open, so it can be thawed under whatever name, and whoever
+ * mounts over it.
  *
- * What makes sure that a machine is never left frozen: a time after which it thaws by itself (--freeze-timeout),
- * the end of the agent, and a file in the state folder, by which the next agent knows of it after a crash. Since
- * that file and the log may be on what is frozen, the first is written before and removed after, and the
- * log is silent meanwhile (Ga.frozen).
+ * What makes sure that a machine is never left frozen: a time after which it thaws by itself
+ * (--freeze-timeout), the end of the agent, and a file in the state folder, by which the next
+ * agent knows of it after a crash. Since that file and the log may be on what is frozen, the
+ * first is written before and removed after, and the log is silent meanwhile (Ga.frozen).
  */
 #include "sysfs.h"
 
@@ -37,7 +38,8 @@ static struct GaFreeze *state(Ga *ga)
 /* qemu-ga's name: each knows what the other left. */
 static char *state_file(const Ga *ga)
 {
-    return g_build_filename(ga->options.state_dir ? ga->options.state_dir : "/var/run", "qga.state.isfrozen", NULL);
+    return g_build_filename(ga->options.state_dir ? ga->options.state_dir : "/var/run",
+                            "qga.state.isfrozen", NULL);
 }
 
 static bool run_hook(Ga *ga, const char *what, GError **error)
@@ -127,8 +129,8 @@ static void start_timer(Ga *ga)
     struct GaFreeze *f = state(ga);
     if (!ga->options.freeze_timeout)
         return;
-    f->timer = (GaWatch){ .fd = -1, .ready = too_long,
-                          .due = g_get_monotonic_time() + (int64_t)ga->options.freeze_timeout * G_USEC_PER_SEC };
+    int64_t long_us = (int64_t)ga->options.freeze_timeout * G_USEC_PER_SEC;
+    f->timer = (GaWatch){ .fd = -1, .ready = too_long, .due = g_get_monotonic_time() + long_us };
     ga_watch_add(ga, &f->timer);
 }
 
@@ -137,18 +139,20 @@ static struct json_object *thaw(void *opaque, struct json_object *args, GError *
     Ga *ga = opaque;
     unsigned n = thaw_all(ga);
     int64_t ago = g_get_monotonic_time() - state(ga)->by_itself;
-    /* The host believes that nothing was written while it copied, which is not so: it is told once. */
+    /* The host believes that nothing was written while it copied, which is not so: it is told
+     * once. */
     if (state(ga)->by_itself) {
         state(ga)->by_itself = 0;
-        return ga_fail(error, "file systems were thawed %" PRId64 " s ago already, after the freeze timeout of %u s",
-                       ago / G_USEC_PER_SEC, ga->options.freeze_timeout);
+        return ga_fail(error, "file systems were thawed %" PRId64 " s ago already, after the freeze"
+                       " timeout of %u s", ago / G_USEC_PER_SEC, ga->options.freeze_timeout);
     }
     return run_hook(ga, "thaw", error) ? json_object_new_int64(n) : NULL;
 }
 
 /* ---- Freezing ------------------------------------------------------------------------ */
 
-/* File systems that cannot, and such as are frozen already (by another of their names), are passed over. */
+/* File systems that cannot, and such as are frozen already (by another of their names), are
+ * passed over. */
 static bool freeze_one(Ga *ga, const GaMount *m, GError **error)
 {
     int fd = open(m->dir, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -253,7 +257,8 @@ void ga_freeze_restore(Ga *ga)
     start_timer(ga);
 }
 
-static const AgentArg list_args[] = { { .name = "mountpoints", .type = AGENT_STRINGS, .optional = true }, { 0 } };
+static const AgentArg list_args[] = { { .name = "mountpoints", .type = AGENT_STRINGS,
+                                        .optional = true }, { 0 } };
 
 const AgentCommand ga_freeze_commands[] = {
     { .name = "guest-fsfreeze-status", .run = status, .frozen = true },

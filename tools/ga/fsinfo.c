@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* guest-get-fsinfo: file systems on disks, by /proc/self/mountinfo, statvfs() and /sys/dev/block. */
+/* guest-get-fsinfo: file systems on disks, by /proc/self/mountinfo, statvfs() and
+ * /sys/dev/block. */
 #include "sysfs.h"
 
 #include <json-c/json.h>
 #include <sys/statvfs.h>
 
-/* total-bytes is what there is for users, since free space below it is what they can have: the reserve of root is
- * only in total-bytes-privileged. */
+/* total-bytes is what there is for users, since free space below it is what they can have: the
+ * reserve of root is only in total-bytes-privileged. */
 static void put_usage(struct json_object *o, const char *dir)
 {
     struct statvfs v;
@@ -45,4 +46,5 @@ static struct json_object *get_fsinfo(void *opaque, struct json_object *args, GE
     return list;
 }
 
-const AgentCommand ga_fsinfo_commands[] = { { .name = "guest-get-fsinfo", .run = get_fsinfo }, { 0 } };
+const AgentCommand ga_fsinfo_commands[] = { { .name = "guest-get-fsinfo", .run = get_fsinfo },
+                                            { 0 } };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* guest-fstrim: FITRIM (linux/fs.h) on each file system on a disk. Under each of its names, as hosts expect of
- * qemu-ga. */
+/* guest-fstrim: FITRIM (linux/fs.h) on each file system on a disk. Under each of its names, as
+ * hosts expect of qemu-ga. */
 #include "sysfs.h"
 
 #include <errno.h>
@@ -16,10 +16,11 @@ static void trim(const char *dir, uint64_t minimum, struct json_object *o)
     g_autofree char *text = NULL;
     int fd = open(dir, O_RDONLY | O_CLOEXEC);
     int err = fd < 0 ? errno : ioctl(fd, FITRIM, &range) ? errno : 0;
+    const char *what = fd < 0 ? "open" : "trim";
     if (err == ENOTTY || err == EOPNOTSUPP)
         agent_put_string(o, "error", "trim not supported");
     else if (err)
-        agent_put_string(o, "error", text = g_strdup_printf("failed to %s: %s", fd < 0 ? "open" : "trim",
+        agent_put_string(o, "error", text = g_strdup_printf("failed to %s: %s", what,
                                                             g_strerror(err)));
     else
         agent_put_int(o, "trimmed", (int64_t)range.len);
@@ -35,8 +36,9 @@ static struct json_object *fstrim(void *opaque, struct json_object *args, GError
     if (!mounts)
         return NULL;
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-    for (unsigned i = 0; i < mounts->len; i++) {
-        const GaMount *m = mounts->pdata[i];
+    /* the oldest name first: what there was to trim is said of that one */
+    for (unsigned i = mounts->len; i > 0; i--) {
+        const GaMount *m = mounts->pdata[i - 1];
         struct json_object *one = json_object_new_object();
         agent_put_string(one, "path", m->dir);
         trim(m->dir, (uint64_t)agent_int(args, "minimum", 0), one);
@@ -46,6 +48,8 @@ static struct json_object *fstrim(void *opaque, struct json_object *args, GError
     return o;
 }
 
-static const AgentArg args[] = { { .name = "minimum", .type = AGENT_INT, .optional = true }, { 0 } };
+static const AgentArg args[] = { { .name = "minimum", .type = AGENT_INT, .optional = true },
+                                 { 0 } };
 
-const AgentCommand ga_fstrim_commands[] = { { .name = "guest-fstrim", .args = args, .run = fstrim }, { 0 } };
+const AgentCommand ga_fstrim_commands[] = { { .name = "guest-fstrim", .args = args,
+                                              .run = fstrim }, { 0 } };

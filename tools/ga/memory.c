@@ -29,7 +29,9 @@ static struct json_object *get_blocks(void *opaque, struct json_object *args, GE
         struct json_object *o = json_object_new_object();
         agent_put_int(o, "phys-index", block);
         agent_put_bool(o, "online", is_online(ga, block));
-        agent_put_bool(o, "can-offline", ga_read_number(ga, 10, 0, MEMORY "/memory%" PRId64 "/removable", block) == 1);
+        agent_put_bool(o, "can-offline",
+                       ga_read_number(ga, 10, 0, MEMORY "/memory%" PRId64 "/removable",
+                                      block) == 1);
         json_object_array_add(list, o);
     }
     return list;
@@ -76,7 +78,8 @@ static struct json_object *set_blocks(void *opaque, struct json_object *args, GE
         int64_t block = agent_int(one, "phys-index", 0);
         int err;
         agent_put_int(o, "phys-index", block);
-        agent_put_string(o, "response", set_block(opaque, block, agent_bool(one, "online", true), &err));
+        agent_put_string(o, "response", set_block(opaque, block, agent_bool(one, "online", true),
+                                                  &err));
         if (err)
             agent_put_int(o, "error-code", err);
         json_object_array_add(results, o);
@@ -88,7 +91,8 @@ static const AgentArg block_args[] = {
     { .name = "phys-index", .type = AGENT_INT }, { .name = "online", .type = AGENT_BOOL },
     { .name = "can-offline", .type = AGENT_BOOL, .optional = true }, { 0 }
 };
-static const AgentArg set_args[] = { { .name = "mem-blks", .type = AGENT_OBJECTS, .members = block_args }, { 0 } };
+static const AgentArg set_args[] = { { .name = "mem-blks", .type = AGENT_OBJECTS,
+                                       .members = block_args }, { 0 } };
 
 const AgentCommand ga_memory_commands[] = {
     { .name = "guest-get-memory-blocks", .run = get_blocks },

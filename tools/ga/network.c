@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The network: getifaddrs(3) and /proc/net/dev (guest-network-get-interfaces), /proc/net/route and ipv6_route of
- * proc(5) (guest-network-get-route). */
+/* The network: getifaddrs(3) and /proc/net/dev (guest-network-get-interfaces), /proc/net/route
+ * and ipv6_route of proc(5) (guest-network-get-route). */
 #include "sysfs.h"
 
 #include <arpa/inet.h>
@@ -23,8 +23,8 @@ static struct json_object *find(struct json_object *list, const char *name)
     return NULL;
 }
 
-/* The one of that name, made if need be. An address with a label ("eth0:1") is one of its own on the card of
- * the other; cards come first. */
+/* The one of that name, made if need be. An address with a label ("eth0:1") is one of its own on
+ * the card of the other; cards come first. */
 static struct json_object *interface(struct json_object *list, const char *name)
 {
     g_autofree char *card = g_strndup(name, strcspn(name, ":"));
@@ -66,7 +66,8 @@ static void put_hardware(struct json_object *o, const struct sockaddr_ll *ll)
     const unsigned char *a = ll->sll_addr;
     if (ll->sll_halen != 6)
         return;
-    g_autofree char *text = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5]);
+    g_autofree char *text = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2],
+                                            a[3], a[4], a[5]);
     agent_put_string(o, "hardware-address", text);
 }
 
@@ -140,8 +141,9 @@ static void add_ipv4(struct json_object *list, const char *line)
     uint32_t destination, gateway, flags, mask;
     int64_t refcnt, use, metric, mtu, window, irtt;
     char name[64];
-    if (sscanf(line, "%63s %x %x %x %" SCNd64 " %" SCNd64 " %" SCNd64 " %x %" SCNd64 " %" SCNd64 " %" SCNd64, name,
-               &destination, &gateway, &flags, &refcnt, &use, &metric, &mask, &mtu, &window, &irtt) != 11)
+    if (sscanf(line, "%63s %x %x %x %" SCNd64 " %" SCNd64 " %" SCNd64 " %x %" SCNd64 " %" SCNd64
+               " %" SCNd64, name, &destination, &gateway, &flags, &refcnt, &use, &metric, &mask,
+               &mtu, &window, &irtt) != 11)
         return;
     struct json_object *o = json_object_new_object();
     agent_put_string(o, "iface", name);
@@ -164,7 +166,8 @@ static void put_ipv6(struct json_object *o, const char *name, const char *hex)
     char text[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
     for (unsigned i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)(g_ascii_xdigit_value(hex[2 * i]) << 4 | g_ascii_xdigit_value(hex[2 * i + 1]));
+        bytes[i] = (uint8_t)(g_ascii_xdigit_value(hex[2 * i]) << 4 |
+                             g_ascii_xdigit_value(hex[2 * i + 1]));
     inet_ntop(AF_INET6, bytes, text, sizeof text);
     agent_put_string(o, name, text);
 }
@@ -174,14 +177,16 @@ static bool is_hex(const char *text)
     return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
 }
 
-/* "DESTINATION LENGTH SOURCE LENGTH NEXTHOP METRIC REFCNT USE FLAGS IFACE", all in hex. Lengths are strings, as
- * QEMU's schema has them. */
+/* "DESTINATION LENGTH SOURCE LENGTH NEXTHOP METRIC REFCNT USE FLAGS IFACE", all in hex. Lengths
+ * are strings, as QEMU's schema has them. */
 static void add_ipv6(struct json_object *list, const char *line)
 {
     char destination[33], source[33], hop[33], name[64], dst_bits[12], src_bits[12];
     unsigned dst_len, src_len, metric, refcnt, use, flags;
-    if (sscanf(line, "%32s %x %32s %x %32s %x %x %x %x %63s", destination, &dst_len, source, &src_len, hop, &metric,
-               &refcnt, &use, &flags, name) != 10 || !is_hex(destination) || !is_hex(source) || !is_hex(hop))
+    if (sscanf(line, "%32s %x %32s %x %32s %x %x %x %x %63s", destination, &dst_len, source,
+               &src_len, hop, &metric, &refcnt, &use, &flags, name) != 10)
+        return;
+    if (!is_hex(destination) || !is_hex(source) || !is_hex(hop))
         return;
     struct json_object *o = json_object_new_object();
     g_snprintf(dst_bits, sizeof dst_bits, "%u", dst_len);
@@ -200,7 +205,8 @@ static void add_ipv6(struct json_object *list, const char *line)
     json_object_array_add(list, o);
 }
 
-static bool add_routes(const Ga *ga, const char *file, void (*add)(struct json_object *, const char *),
+static bool add_routes(const Ga *ga, const char *file,
+                       void (*add)(struct json_object *, const char *),
                        struct json_object *list)
 {
     g_autofree char *text = ga_read(ga, "%s", file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* guest-get-osinfo: uname(2) and os-release(5). guest-get-devices, which other systems' agents have, lists PCI
- * functions by /sys/bus/pci. */
+/* guest-get-osinfo: uname(2) and os-release(5). guest-get-devices, which other systems' agents
+ * have, lists PCI functions by /sys/bus/pci. */
 #include "sysfs.h"
 
 #include <json-c/json.h>
@@ -20,7 +20,8 @@ static void put_release(struct json_object *o, char *line)
     *equals = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
         /* values are quoted as a shell's */
-        g_autofree char *value = g_str_equal(keys[i].key, line) ? g_shell_unquote(equals + 1, NULL) : NULL;
+        g_autofree char *value = g_str_equal(keys[i].key, line) ?
+            g_shell_unquote(equals + 1, NULL) : NULL;
         if (value && *value)
             agent_put_string(o, keys[i].name, value);
     }
@@ -52,12 +53,15 @@ static struct json_object *get_devices(void *opaque, struct json_object *args, G
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; names && i < names->len; i++) {
         const char *name = names->pdata[i];
-        g_autofree char *link = g_build_filename(folder, name, "driver", NULL), *driver = ga_link_name(link);
+        g_autofree char *link = g_build_filename(folder, name, "driver", NULL),
+            *driver = ga_link_name(link);
         struct json_object *o = json_object_new_object(), *id = json_object_new_object();
         if (driver) {
             agent_put_string(id, "type", "pci");
-            agent_put_int(id, "vendor-id", ga_read_number(ga, 16, 0, "/sys/bus/pci/devices/%s/vendor", name));
-            agent_put_int(id, "device-id", ga_read_number(ga, 16, 0, "/sys/bus/pci/devices/%s/device", name));
+            agent_put_int(id, "vendor-id",
+                          ga_read_number(ga, 16, 0, "/sys/bus/pci/devices/%s/vendor", name));
+            agent_put_int(id, "device-id",
+                          ga_read_number(ga, 16, 0, "/sys/bus/pci/devices/%s/device", name));
             agent_put_string(o, "driver-name", driver);
             json_object_object_add(o, "id", id);
             json_object_array_add(list, o);

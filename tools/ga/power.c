@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shutting down and sleeping, by the programs of the system, since only they end services in order: shutdown(8), or
- * else systemd's or the ones of small systems; to sleep, systemd's, pm-utils', or /sys/power
- * (Documentation/admin-guide/pm/sleep-states.rst).
+ * Shutting down and sleeping, by the programs of the system, since only they end services in
+ * order: shutdown(8), or else systemd's or the ones of small systems; to sleep, systemd's,
+ * pm-utils', or /sys/power (Documentation/admin-guide/pm/sleep-states.rst).
  */
 #include "sysfs.h"
 
@@ -26,12 +26,14 @@ static char *find_program(const char *name)
     return path;
 }
 
-typedef struct { const char *mode, *flag, *program, *action; } Mode;
+/* shutdown(8) of sysvinit takes -P and -H for details of -h, and without it goes to single-user
+ * mode. */
+typedef struct { const char *mode, *flags[2], *program; } Mode;
 
 static const Mode modes[] = {
-    { "powerdown", "-P", "poweroff", "poweroff" },
-    { "halt", "-H", "halt", "halt" },
-    { "reboot", "-r", "reboot", "reboot" },
+    { "powerdown", { "-h", "-P" }, "poweroff" },
+    { "halt", { "-h", "-H" }, "halt" },
+    { "reboot", { "-r", NULL }, "reboot" },
 };
 
 static struct json_object *shutdown_machine(void *opaque, struct json_object *args, GError **error)
@@ -45,10 +47,12 @@ static struct json_object *shutdown_machine(void *opaque, struct json_object *ar
         return ga_fail(error, "mode is invalid (valid values are: halt|powerdown|reboot");
     g_autofree char *shutdown = find_program("shutdown"), *systemctl = find_program("systemctl"),
                     *other = find_program(m->program);
-    const char *const by_shutdown[] = { shutdown, m->flag, "+0", REASON, NULL };
-    const char *const by_systemd[] = { systemctl, m->action, NULL };
+    const char *const by_shutdown[] = { shutdown, m->flags[0], m->flags[1], "+0", REASON, NULL };
+    const char *const reboot_by_shutdown[] = { shutdown, "-r", "+0", REASON, NULL };
+    const char *const by_systemd[] = { systemctl, m->program, NULL };
     const char *const by_other[] = { other, NULL };
-    const char *const *argv = shutdown ? by_shutdown : systemctl ? by_systemd : by_other;
+    const char *const *argv = shutdown ? m->flags[1] ? by_shutdown : reboot_by_shutdown :
+        systemctl ? by_systemd : by_other;
     if (!argv[0])
         return ga_fail(error, "there is no program to shut down with");
     ga_log(opaque, "%s: %s", argv[0], mode);
@@ -82,7 +86,8 @@ static bool write_power(const Ga *ga, const char *file, const char *word, GError
     return done;
 }
 
-/* It returns when the machine is awake again. A hibernation needs swap: only the kernel can say that there is none. */
+/* It returns when the machine is awake again. A hibernation needs swap: only the kernel can say
+ * that there is none. */
 static struct json_object *sleep_machine(const Ga *ga, const Sleep *s, GError **error)
 {
     g_autofree char *systemctl = find_program("systemctl"), *pm = find_program(s->pm);
@@ -92,7 +97,8 @@ static struct json_object *sleep_machine(const Ga *ga, const Sleep *s, GError **
         return ga_fail(error, "the requested suspend mode is not supported by the guest");
     bool done = systemctl && !access(systemd, F_OK) ? ga_run(by_systemd, NULL, error) :
                 pm ? ga_run(by_pm, NULL, error) :
-                (!s->disk || write_power(ga, "disk", s->disk, error)) && write_power(ga, "state", s->state, error);
+                (!s->disk || write_power(ga, "disk", s->disk, error)) &&
+                    write_power(ga, "state", s->state, error);
     return done ? agent_nothing() : NULL;
 }
 
@@ -111,7 +117,8 @@ static struct json_object *suspend_hybrid(void *opaque, struct json_object *args
     return sleep_machine(opaque, &to_both, error);
 }
 
-static const AgentArg shutdown_args[] = { { .name = "mode", .type = AGENT_STRING, .optional = true }, { 0 } };
+static const AgentArg shutdown_args[] = { { .name = "mode", .type = AGENT_STRING,
+                                            .optional = true }, { 0 } };
 
 const AgentCommand ga_power_commands[] = {
     { .name = "guest-shutdown", .args = shutdown_args, .run = shutdown_machine, .silent = true },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Health of an NVMe disk: the SMART / Health Information log page (NVM Express Base 5.16.1.3), by the kernel's
- * passthrough of admin commands. Numbers of 128 bits come in halves. */
+/* Health of an NVMe disk: the SMART / Health Information log page (NVM Express Base 5.16.1.3),
+ * by the kernel's passthrough of admin commands. Numbers of 128 bits come in halves. */
 #include "sysfs.h"
 
 #include "base/bytes.h"
@@ -42,7 +42,8 @@ void ga_put_smart(struct json_object *o, const char *device)
     agent_put_int(s, "available-spare-threshold", log[4]);
     agent_put_int(s, "percentage-used", log[5]);
     for (unsigned i = 0; i < G_N_ELEMENTS(wide); i++) {
-        g_autofree char *lo = g_strconcat(wide[i].name, "-lo", NULL), *hi = g_strconcat(wide[i].name, "-hi", NULL);
+        g_autofree char *lo = g_strconcat(wide[i].name, "-lo", NULL),
+            *hi = g_strconcat(wide[i].name, "-hi", NULL);
         json_object_object_add(s, lo, json_object_new_uint64(ld_le64(log + wide[i].at)));
         json_object_object_add(s, hi, json_object_new_uint64(ld_le64(log + wide[i].at + 8)));
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ~/.ssh/authorized_keys (sshd(8)). A user's home is the user's to arrange, links included: so all is done with the
- * user's own rights, and the file is exchanged as a whole.
+ * ~/.ssh/authorized_keys (sshd(8)). A user's home is the user's to arrange, links included: so
+ * all is done with the user's own rights, and the file is exchanged as a whole.
  */
 #include "sysfs.h"
 
@@ -59,7 +59,8 @@ static bool home_find(const Ga *ga, const char *user, Home *h, GError **error)
 
 static void home_leave(Home *h)
 {
-    if (h->other && (seteuid(h->our_uid) || setegid(h->our_gid) || setgroups((size_t)h->n_groups, h->groups)))
+    if (h->other && (seteuid(h->our_uid) || setegid(h->our_gid) ||
+                     setgroups((size_t)h->n_groups, h->groups)))
         abort(); /* with rights that are not ours there is no going on */
     g_free(h->groups);
     g_free(h->folder);
@@ -103,7 +104,8 @@ static char **read_keys(const Home *h, GError **error)
         close(fd);
     if (!err)
         return g_strsplit(text->str, "\n", -1);
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "failed to read '%s': %s", h->file, g_strerror(err));
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "failed to read '%s': %s",
+                h->file, g_strerror(err));
     return NULL;
 }
 
@@ -122,7 +124,8 @@ static bool write_keys(const Home *h, GPtrArray *keys, GError **error)
         ga_fail_errno(error, errno, "failed to write in '%s'", h->folder);
         return false;
     }
-    bool done = write(fd, text->str, text->len) == (ssize_t)text->len && !fsync(fd) && !rename(made, h->file);
+    bool done = write(fd, text->str, text->len) == (ssize_t)text->len && !fsync(fd) &&
+        !rename(made, h->file);
     if (!done) {
         ga_fail_errno(error, errno, "failed to write '%s'", h->file);
         unlink(made);
@@ -188,7 +191,8 @@ static struct json_object *change(const Ga *ga, struct json_object *args, bool a
     Home h = { 0 };
     g_autoptr(GError) local = NULL;
     g_auto(GStrv) keys = agent_strings(args, "keys");
-    if ((add && !check_keys(keys, error)) || !home_find(ga, agent_string(args, "username"), &h, error))
+    if ((add && !check_keys(keys, error)) ||
+        !home_find(ga, agent_string(args, "username"), &h, error))
         return NULL;
     bool done = home_enter(&h, error);
     bool reset = add && agent_bool(args, "reset", false);

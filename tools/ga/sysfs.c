@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading /sys and /proc: proc(5) for mountinfo, the kernel's Documentation/admin-guide/sysfs-rules.rst. */
+/* Reading /sys and /proc: proc(5) for mountinfo, the kernel's
+ * Documentation/admin-guide/sysfs-rules.rst. */
 #include "sysfs.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ GArray *ga_numbered(const Ga *ga, const char *prefix, const char *folder)
     GArray *numbers = g_array_new(false, false, sizeof(int64_t));
     for (unsigned i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
-        if (!g_str_has_prefix(name, prefix) || !name[skip] || name[skip + strspn(name + skip, "0123456789")])
+        if (!g_str_has_prefix(name, prefix) || !name[skip] ||
+            name[skip + strspn(name + skip, "0123456789")])
             continue;
         int64_t n = g_ascii_strtoll(name + skip, NULL, 10);
         g_array_append_val(numbers, n);
@@ -77,8 +79,8 @@ static void mount_free(void *opaque)
     g_free(m);
 }
 
-/* File systems with several disks have a number of their own in mountinfo: the disk that is named is what they are
- * known by. */
+/* File systems with several disks have a number of their own in mountinfo: the disk that is
+ * named is what they are known by. */
 static bool real_numbers(GaMount *m)
 {
     struct stat st;
@@ -101,7 +103,8 @@ static GaMount *parse_mount(const char *line)
     GaMount *m = g_new0(GaMount, 1);
     while (dash < n && !g_str_equal(words[dash], "-"))
         dash++;
-    if (dash + 2 < n && sscanf(words[2], "%u:%u", &m->major, &m->minor) == 2 && words[dash + 2][0] == '/') {
+    if (dash + 2 < n && sscanf(words[2], "%u:%u", &m->major, &m->minor) == 2 &&
+        words[dash + 2][0] == '/') {
         m->device = g_strcompress(words[dash + 2]); /* blanks are octal */
         m->dir = g_strcompress(words[4]);
         m->type = g_strdup(words[dash + 1]);

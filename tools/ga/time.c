@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The time: the system's and the clock chip's (rtc(4)), by ioctl: hwclock is not in every system any more. The
- * third line of /etc/adjtime says whether the chip has local time (adjtime_config(5)). */
+/* The time: the system's and the clock chip's (rtc(4)), by ioctl: hwclock is not in every system
+ * any more. The third line of /etc/adjtime says whether the chip has local time
+ * (adjtime_config(5)). */
 #include "sysfs.h"
 
 #include <errno.h>
@@ -30,12 +31,21 @@ static bool chip_has_local_time(const Ga *ga)
     return g_strv_length(lines) >= 3 && g_str_equal(g_strstrip(lines[2]), "LOCAL");
 }
 
+static const char *const chips[] = { "/dev/rtc", "/dev/rtc0", "/dev/misc/rtc" };
+
+static bool chip_is_absent(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(chips); i++)
+        if (!access(chips[i], F_OK))
+            return false;
+    return true;
+}
+
 static int open_chip(int flags, GError **error)
 {
-    static const char *const names[] = { "/dev/rtc", "/dev/rtc0", "/dev/misc/rtc" };
     int fd = -1;
-    for (unsigned i = 0; fd < 0 && i < G_N_ELEMENTS(names); i++)
-        fd = open(names[i], flags | O_CLOEXEC);
+    for (unsigned i = 0; fd < 0 && i < G_N_ELEMENTS(chips); i++)
+        fd = open(chips[i], flags | O_CLOEXEC);
     if (fd < 0)
         ga_fail_errno(error, errno, "failed to open the hardware clock");
     return fd;
@@ -49,8 +59,10 @@ static bool read_chip(const Ga *ga, time_t *t, GError **error)
         return false;
     int err = ioctl(fd, RTC_RD_TIME, &c) ? errno : 0;
     close(fd);
-    struct tm tm = { .tm_sec = c.tm_sec, .tm_min = c.tm_min, .tm_hour = c.tm_hour, .tm_mday = c.tm_mday,
-                     .tm_mon = c.tm_mon, .tm_year = c.tm_year, .tm_isdst = -1 };
+    struct tm tm = {
+        .tm_sec = c.tm_sec, .tm_min = c.tm_min, .tm_hour = c.tm_hour,
+        .tm_mday = c.tm_mday, .tm_mon = c.tm_mon, .tm_year = c.tm_year, .tm_isdst = -1,
+    };
     if (err)
         ga_fail_errno(error, err, "failed to read the hardware clock");
     else
@@ -68,8 +80,10 @@ static bool write_chip(const Ga *ga, time_t t, GError **error)
         localtime_r(&t, &tm);
     else
         gmtime_r(&t, &tm);
-    struct rtc_time c = { .tm_sec = tm.tm_sec, .tm_min = tm.tm_min, .tm_hour = tm.tm_hour, .tm_mday = tm.tm_mday,
-                          .tm_mon = tm.tm_mon, .tm_year = tm.tm_year };
+    struct rtc_time c = {
+        .tm_sec = tm.tm_sec, .tm_min = tm.tm_min, .tm_hour = tm.tm_hour,
+        .tm_mday = tm.tm_mday, .tm_mon = tm.tm_mon, .tm_year = tm.tm_year,
+    };
     int err = ioctl(fd, RTC_SET_TIME, &c) ? errno : 0;
     close(fd);
     if (err)
@@ -89,8 +103,15 @@ static struct json_object *set_time(void *opaque, struct json_object *args, GErr
         return NULL;
     if (clock_settime(CLOCK_REALTIME, &t))
         return ga_fail_errno(error, errno, "Failed to set time to guest");
-    if (given && !write_chip(opaque, t.tv_sec, error))
-        return NULL;
+    g_autoptr(GError) local = NULL;
+    if (given && !write_chip(opaque, t.tv_sec, &local)) {
+        if (!chip_is_absent()) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        /* a machine without one: there is nothing to keep right */
+        ga_debug(opaque, "%s", local->message);
+    }
     return agent_nothing();
 }
 

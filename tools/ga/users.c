@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is logged in (utmp(5); where there is none any more, the sessions of systemd-logind), names of the host and
- * its timezone, passwords by chpasswd(8). */
+/* Who is logged in (utmp(5); where there is none any more, the sessions of systemd-logind),
+ * names of the host and its timezone, passwords by chpasswd(8). */
 #include "sysfs.h"
 
 #include <json-c/json.h>
@@ -105,11 +105,14 @@ static struct json_object *set_password(void *opaque, struct json_object *args, 
     if (strpbrk(user, ":\n"))
         return ga_fail(error, "forbidden characters in username");
     g_autofree char *input = g_strdup_printf("%s:%.*s\n", user, (int)len, password);
-    const char *const argv[] = { "chpasswd", agent_bool(args, "crypted", false) ? "-e" : NULL, NULL };
+    const char *const argv[] = { "chpasswd", agent_bool(args, "crypted", false) ? "-e" : NULL,
+                                 NULL };
     bool done = ga_run(argv, input, &local);
     explicit_bzero(input, strlen(input));
     explicit_bzero(password, len);
-    return done ? agent_nothing() : ga_fail(error, "child process has failed to set user password: %s", local->message);
+    if (done)
+        return agent_nothing();
+    return ga_fail(error, "child process has failed to set user password: %s", local->message);
 }
 
 static const AgentArg password_args[] = {
