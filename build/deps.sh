@@ -7,7 +7,7 @@ build  gcc libc6-dev make pkg-config libglib2.0-dev libjson-c-dev libfdt-dev zli
 build  liburing-dev libslirp-dev libseccomp-dev libgnutls28-dev nettle-dev
 test   bats mandoc bsdextrautils device-tree-compiler cpio gzip xz-utils debian-archive-keyring
 test   libmpfr-dev socat procps e2fsprogs cryptsetup-bin
-test   qemu-utils python3 openssh-client passt openssl zstd
+test   qemu-utils qemu-guest-agent python3 openssh-client passt openssl zstd
 test   nbdkit libnbd-bin python3-libnbd gnutls-bin
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 test   gcc-aarch64-linux-gnu libc6-dev-arm64-cross

@@ -67,7 +67,7 @@ static const AgentCommand *find_enabled(const Agent *a, const char *name, GError
     }
     if (!e->enabled || (a->frozen && !e->command->frozen)) {
         g_set_error(error, agent_error_quark(), AGENT_ERROR_COMMAND_NOT_FOUND, "Command %s has been disabled%s",
-                    name, e->enabled ? ": file systems are frozen" : "");
+                    name, e->enabled ? ": the agent is in frozen state" : "");
         return NULL;
     }
     return e->command;

@@ -25,6 +25,7 @@ typedef enum {
     AGENT_BOOL,
     AGENT_STRING,
     AGENT_WORD,   /* a string out of words */
+    AGENT_INT_OR_WORD, AGENT_BOOL_OR_WORD, /* agent_is_word tells which was given */
     AGENT_STRINGS, /* a list of strings */
     AGENT_OBJECTS, /* a list of objects of members */
 } AgentType;
@@ -33,7 +34,8 @@ typedef struct AgentArg {
     const char *name; /* NULL ends a table */
     AgentType type;
     bool optional;
-    const char *const *words;       /* of AGENT_WORD; NULL at the end */
+    const char *const *words;       /* of the kinds with words; NULL at the end */
+    const char *either;             /* of AGENT_..._OR_WORD: what to call it in errors */
     const struct AgentArg *members; /* of AGENT_OBJECTS */
 } AgentArg;
 
@@ -64,6 +66,8 @@ bool agent_bool(struct json_object *args, const char *name, bool def);
 const char *agent_string(struct json_object *args, const char *name);
 /* The index in the argument's words. */
 int agent_word(struct json_object *args, const char *name, const char *const *words, int def);
+/* Of AGENT_..._OR_WORD: it is given, as a word. */
+bool agent_is_word(struct json_object *args, const char *name);
 /* NULL: not given. */
 struct json_object *agent_list(struct json_object *args, const char *name);
 /* A NULL-terminated copy of a list of strings; empty when not given. */

@@ -24,13 +24,32 @@ static bool wrong_type(const char *where, const char *name, const char *expected
     return agent_fail(error, "Invalid parameter type for '%s%s', expected: %s", where, name, expected);
 }
 
+/* What does not fit 64 bits with a sign is not one: json-c would cut it. */
+static bool is_int64(struct json_object *value)
+{
+    return json_object_is_type(value, json_type_int) && !(json_object_get_uint64(value) > INT64_MAX &&
+                                                          json_object_get_int64(value) > 0);
+}
+
 static bool check_word(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
 {
     const char *text = json_object_get_string(value);
-    for (unsigned i = 0; arg->words[i]; i++)
+    bool cut = strlen(text) != (size_t)json_object_get_string_len(value);
+    for (unsigned i = 0; arg->words[i] && !cut; i++)
         if (!strcmp(arg->words[i], text))
             return true;
     return agent_fail(error, "Parameter '%s%s' does not accept value '%s'", where, arg->name, text);
+}
+
+static bool check_either(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
+{
+    bool is_int = arg->type == AGENT_INT_OR_WORD;
+    if (json_object_is_type(value, json_type_string))
+        return check_word(arg, value, where, error);
+    if (is_int ? is_int64(value) : json_object_is_type(value, json_type_boolean))
+        return true;
+    bool number = json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double);
+    return wrong_type(where, arg->name, is_int && number ? "integer" : arg->either, error);
 }
 
 static bool check_list(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
@@ -56,13 +75,6 @@ static bool check_list(const AgentArg *arg, struct json_object *value, const cha
     return true;
 }
 
-/* What does not fit 64 bits with a sign is not one: json-c would cut it. */
-static bool is_int64(struct json_object *value)
-{
-    return json_object_is_type(value, json_type_int) && !(json_object_get_uint64(value) > INT64_MAX &&
-                                                          json_object_get_int64(value) > 0);
-}
-
 static bool check_one(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
 {
     switch (arg->type) {
@@ -77,6 +89,9 @@ static bool check_one(const AgentArg *arg, struct json_object *value, const char
         if (strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value))
             return agent_fail(error, "Parameter '%s%s' holds a NUL", where, arg->name);
         return arg->type == AGENT_STRING || check_word(arg, value, where, error);
+    case AGENT_INT_OR_WORD:
+    case AGENT_BOOL_OR_WORD:
+        return check_either(arg, value, where, error);
     default:
         return check_list(arg, value, where, error);
     }
@@ -136,6 +151,11 @@ const char *agent_string(struct json_object *args, const char *name)
     return value ? json_object_get_string(value) : NULL;
 }
 
+bool agent_is_word(struct json_object *args, const char *name)
+{
+    return json_object_is_type(get(args, name), json_type_string);
+}
+
 int agent_word(struct json_object *args, const char *name, const char *const *words, int def)
 {
     const char *text = agent_string(args, name);
@@ -170,7 +190,7 @@ uint8_t *agent_base64(struct json_object *args, const char *name, size_t *len, G
     bool good = text && length <= MAX_BASE64 && length % 4 == 0 &&
                 strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == length - pad;
     if (!good) {
-        agent_fail(error, "Invalid base64 in parameter '%s'", name);
+        agent_fail(error, "Base64 data contains invalid characters");
         return NULL;
     }
     uint8_t *bytes = length ? g_base64_decode(text, &n) : g_malloc0(1);

@@ -47,6 +47,8 @@ static void forget(JsonStream *s)
     if (s->text->len > KEPT) {
         g_byte_array_unref(s->text);
         s->text = g_byte_array_new();
+        json_tokener_free(s->tokener); /* it keeps the longest string it has seen */
+        s->tokener = json_tokener_new_ex(JSON_MAX_DEPTH + 1);
     }
     g_byte_array_set_size(s->text, 0);
     s->depth = s->parts = 0;
