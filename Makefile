@@ -182,14 +182,20 @@ exec_prefix ?= $(prefix)
 bindir ?= $(exec_prefix)/bin
 datarootdir ?= $(prefix)/share
 mandir ?= $(datarootdir)/man
+unitdir ?= $(prefix)/lib/systemd/system
+udevdir ?= $(prefix)/lib/udev/rules.d
 # other program's name:our tool
-compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img qemu-nbd:nbd
+compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img qemu-nbd:nbd qemu-ga:ga
 put = $(if $(2),$(INSTALL) -d '$(DESTDIR)$(3)' && $(INSTALL) -m $(1) $(2) '$(DESTDIR)$(3)/',:)
-install: $(tool_programs) ## install tools, man pages and completions (DESTDIR, PREFIX)
+install: $(tool_programs) ## install tools, man pages, completions and units (DESTDIR, PREFIX)
 	$(call put,755,$(tool_programs),$(bindir))
 	$(call put,644,$(wildcard man/*.1),$(mandir)/man1)
 	$(call put,644,$(wildcard completion/bash/*),$(datarootdir)/bash-completion/completions)
 	$(call put,644,$(wildcard completion/zsh/_*),$(datarootdir)/zsh/site-functions)
+	$(call put,644,$(wildcard share/*.rules),$(udevdir))
+	$(INSTALL) -d '$(DESTDIR)$(unitdir)'
+	for u in $(patsubst share/%.in,%,$(wildcard share/*.service.in)); do \
+	    sed 's,@bindir@,$(bindir),' share/$$u.in >'$(DESTDIR)$(unitdir)/'$$u || exit 1; done
 install-compat: install ## also install links under the names that scripts expect
 	$(foreach c,$(compat),$(if $(filter $(lastword $(subst :, ,$(c))),$(tools)),\
 	    ln -sf $(lastword $(subst :, ,$(c))) '$(DESTDIR)$(bindir)/$(firstword $(subst :, ,$(c)))';)) :
@@ -201,7 +207,7 @@ distclean:
 	rm -rf o
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' Makefile
-	@echo '  MODE=rel|dbg|asan|tsan|fuzz picks o/MODE; STATIC=1 makes vm-user one static file; V=1 shows commands; WERROR=no keeps warnings warnings'
+	@echo '  MODE=rel|dbg|asan|tsan|fuzz picks o/MODE; STATIC=1 makes vm-user and ga static files; V=1 shows commands; WERROR=no keeps warnings warnings'
 
 ifeq (,$(filter help layers floors clean distclean dist check list,$(MAKECMDGOALS)))
 -include $(shell find $(o) -name '*.d' 2>/dev/null)

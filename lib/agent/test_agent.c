@@ -11,6 +11,8 @@ static const AgentArg args[] = {
     { .name = "text", .type = AGENT_STRING }, { .name = "flag", .type = AGENT_BOOL, .optional = true },
     { .name = "how", .type = AGENT_WORD, .words = words, .optional = true },
     { .name = "list", .type = AGENT_STRINGS, .optional = true },
+    { .name = "step", .type = AGENT_INT_OR_WORD, .words = words, .either = "Step", .optional = true },
+    { .name = "keep", .type = AGENT_BOOL_OR_WORD, .words = words, .either = "Keep", .optional = true },
     { .name = "all", .type = AGENT_OBJECTS, .members = members, .optional = true }, { 0 }
 };
 
@@ -21,6 +23,8 @@ static struct json_object *echo(void *opaque, struct json_object *a, GError **er
     agent_put_string(o, "text", agent_string(a, "text"));
     agent_put_int(o, "how", agent_word(a, "how", words, -1));
     agent_put_int(o, "n", g_strv_length(list));
+    if (agent_has(a, "step") || agent_has(a, "keep"))
+        agent_put_bool(o, "word", agent_is_word(a, agent_has(a, "step") ? "step" : "keep"));
     return o;
 }
 
@@ -103,6 +107,28 @@ static void test_mistakes(void)
     check(a, out, "x\n", ERROR("JSON parse error, invalid keyword 'x'"));
 }
 
+static void test_either(void)
+{
+    static const struct { const char *given, *expected; } cases[] = {
+        { "\"step\":2", "{\"return\": {\"text\": \"a\", \"how\": -1, \"n\": 0, \"word\": false}}" },
+        { "\"step\":\"fast\"", "{\"return\": {\"text\": \"a\", \"how\": -1, \"n\": 0, \"word\": true}}" },
+        { "\"keep\":true", "{\"return\": {\"text\": \"a\", \"how\": -1, \"n\": 0, \"word\": false}}" },
+        { "\"keep\":\"slow\"", "{\"return\": {\"text\": \"a\", \"how\": -1, \"n\": 0, \"word\": true}}" },
+        { "\"step\":1.5", ERROR("Invalid parameter type for 'step', expected: integer") },
+        { "\"step\":true", ERROR("Invalid parameter type for 'step', expected: Step") },
+        { "\"step\":\"x\"", ERROR("Parameter 'step' does not accept value 'x'") },
+        { "\"keep\":1", ERROR("Invalid parameter type for 'keep', expected: Keep") },
+        { "\"keep\":\"slow\\u0000\"", ERROR("Parameter 'keep' does not accept value 'slow'") },
+    };
+    g_autoptr(GString) out = g_string_new("");
+    g_autoptr(Agent) a = agent(out);
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *request = g_strdup_printf("{\"execute\":\"echo\",\"arguments\":{\"text\":\"a\",%s}}\n",
+                                                   cases[i].given);
+        check(a, out, request, cases[i].expected);
+    }
+}
+
 static void test_enabled(void)
 {
     g_autoptr(GString) out = g_string_new("");
@@ -125,6 +151,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/agent/requests", test_requests);
     g_test_add_func("/agent/mistakes", test_mistakes);
+    g_test_add_func("/agent/either", test_either);
     g_test_add_func("/agent/enabled", test_enabled);
     return g_test_run();
 }

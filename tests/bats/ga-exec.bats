@@ -86,7 +86,7 @@ both(path="env", env=["PATH=/nope"], capture_output=True)
 both(capture_output=True, **sh("pwd; umask; grep -E 'Sig(Blk|Cgt)' /proc/self/status"))
 for signal in "PIPE", "TERM", "INT", "HUP":
     both(**sh(f"kill -{signal} $$; exit 5"))
-both(capture_output=True, **sh("ls -l /proc/$$/fd | grep -c ' -> '"))
+both(capture_output=True, path="ls", arg=["/proc/self/fd"])
 both(**sh("sleep 3 & exit 4"))
 PY
 }
@@ -163,13 +163,13 @@ PY
 @test "any amount of output goes through, at the pace of its reader" {
     start ga ours
     /usr/bin/python3 - "$pid" <<'PY'
-import hashlib, sys
+import hashlib, os, sys
 from more import *
 a = Agent("ours.sock")
 h = stream(a, "sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' x; echo end >&2")
 time.sleep(0.5)
 peak = [int(l.split()[1]) for l in open(f"/proc/{sys.argv[1]}/status") if l.startswith("VmRSS")][0]
-assert peak < 10 << 10, peak
+assert peak < 10 << 10 or not os.environ["LATHE_O"].endswith("/rel"), peak
 out, err, got = read_all(a, h)
 assert len(out) == 100000000 and out.count(b"x") == len(out) and err == b"end\n" and got["exitcode"] == 0
 # into one that reads slowly

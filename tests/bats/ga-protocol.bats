@@ -120,7 +120,7 @@ PY
 @test "a request that never ends is refused at 64 MiB, and memory goes back" {
     start ga ours
     /usr/bin/python3 - "$pid" <<'PY'
-import json, sys
+import os, sys
 from ga_same import Agent
 a = Agent("ours.sock")
 a.socket.sendall(b'{"execute":"' + b'x' * (66 << 20) + b'"}\n')
@@ -128,7 +128,7 @@ error = a.answer()["error"]
 assert error == {"class": "GenericError", "desc": "JSON token size limit exceeded"}, error
 assert a.get("guest-ping") == {}
 rss = [int(l.split()[1]) for l in open(f"/proc/{sys.argv[1]}/status") if l.startswith("VmRSS")][0]
-assert rss < 16 << 10, rss
+assert rss < 16 << 10 or not os.environ["LATHE_O"].endswith("/rel"), rss
 PY
 }
 
@@ -136,7 +136,7 @@ PY
     start ga ours
     head -c 1000000 /dev/urandom >big
     /usr/bin/python3 - "$pid" <<'PY'
-import json, sys, time
+import os, sys, time
 from ga_same import Agent
 a = Agent("ours.sock")
 h = a.get("guest-file-open", {"path": "big"})
@@ -145,7 +145,7 @@ pair = (b'{"execute":"guest-file-seek","arguments":{"handle":%d,"offset":0,"when
 a.socket.sendall(300 * (pair % (h, h)))
 time.sleep(1)
 peak = [int(l.split()[1]) for l in open(f"/proc/{sys.argv[1]}/status") if l.startswith("VmHWM")][0]
-assert peak < 32 << 10, peak
+assert peak < 32 << 10 or not os.environ["LATHE_O"].endswith("/rel"), peak
 for i in range(300):
     a.answer()
     assert a.answer()["return"]["count"] == 1000000
@@ -309,9 +309,37 @@ PY
 }
 
 @test "it starts in no time and is small" {
+    [[ $LATHE_O == */rel ]] || skip "sanitizers take time and memory"
     start ga ours
     ga --connect ours.sock guest-ping
     local rss
     rss=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")
-    [ "$rss" -lt 6144 ] || [ -n "${LATHE_DEBUG_BUILD:-}" ]
+    echo "$rss kB"
+    [ "$rss" -lt 6144 ]
+    # the fastest of some, as the machine may be busy: from its start to its first answer
+    /usr/bin/python3 - <<'PY'
+import os, socket, subprocess, time
+best = 1
+for i in range(20):
+    here, there = socket.socketpair()
+    name = socket.socket(socket.AF_UNIX)
+    name.bind(f"s{i}")
+    name.listen(1)
+    c = socket.socket(socket.AF_UNIX)
+    c.connect(f"s{i}")
+    c.sendall(b'{"execute":"guest-ping"}\n')
+    def give():
+        os.dup2(name.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+    begin = time.monotonic()
+    p = subprocess.Popen(["sh", "-c", f"LISTEN_PID=$$ LISTEN_FDS=1 exec ga -t {os.getcwd()}"],
+                         preexec_fn=give, close_fds=False)
+    assert c.recv(100) == b'{"return": {}}\n'
+    best = min(best, time.monotonic() - begin)
+    p.terminate()
+    p.wait()
+print(f"{best * 1000:.1f} ms with a shell before it")
+assert best < 0.02, best
+PY
 }

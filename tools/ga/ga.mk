@@ -1,1 +1,2 @@
 ga_libs := base agent
+ga_static := yes

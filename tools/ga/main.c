@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BIG = 128 << 10 };
+enum { BIG = 128 << 10, OLD_MOST = 1024 };
 
 static const AgentCommand *const tables[] = {
 #define GA_COMMANDS(group) ga_##group##_commands,
@@ -71,15 +72,26 @@ static int serve(Ga *ga)
     return ga->status;
 }
 
+/* What we open is none of 0, 1 and 2; and what we were given beyond these is not for programs that we start. */
+static void settle_descriptors(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd < 3)
+        ;
+    close(fd);
+    if (syscall(SYS_close_range, 3, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) == 0)
+        return;
+    for (fd = 3; fd < OLD_MOST; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC); /* a kernel before 5.11 */
+}
+
 int main(int argc, char **argv)
 {
     int status;
     Ga ga = { .watches = g_ptr_array_new(), .root = g_getenv("GA_ROOT") };
     AgentConfig config = { .reply = ga_channel_send, .reply_opaque = &ga, .tables = tables, .opaque = &ga,
                            .version = "7.0.0" };
-    while ((status = open("/dev/null", O_RDWR)) >= 0 && status < 3)
-        ; /* what we open is none of 0, 1 and 2 */
-    close(status);
+    settle_descriptors();
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, BIG); /* and stays: what is big goes back to the system when it is freed */
 #endif
