@@ -194,17 +194,21 @@ static int spawn(const GaProgram *g, const char *file, const Ends *e, pid_t *pid
 {
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t files;
-    sigset_t none, all;
+    /* what we ignore, or whoever started us may have ignored */
+    static const int plain[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD, SIGTSTP };
+    sigset_t none, defaults;
     unsigned n = g->args ? g_strv_length(g->args) : 0;
     g_autofree char **argv = g_new0(char *, n + 2);
     argv[0] = (char *)g->path;
     for (unsigned i = 0; i < n; i++)
         argv[i + 1] = g->args[i];
     sigemptyset(&none);
-    sigfillset(&all);
+    sigemptyset(&defaults);
+    for (unsigned i = 0; i < G_N_ELEMENTS(plain); i++)
+        sigaddset(&defaults, plain[i]);
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setsigdefault(&attr, &defaults);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     posix_spawn_file_actions_init(&files);
     int out = e->out[1] >= 0 ? e->out[1] : e->null;
