@@ -444,7 +444,9 @@ PY
 }
 
 @test "a hook that fails keeps file systems from being frozen" {
-    printf '#!/bin/sh\necho "$1" >>%s/hooks\nexit 3\n' "$dir" >"$dir/hook"
+    # what it leaves running keeps nobody waiting
+    printf '#!/bin/sh\necho "$1" >>%s/hooks\nsleep 3000 &\necho $! >%s/left\nsleep 1\necho no room >&2\nexit 3\n' \
+        "$dir" "$dir" >"$dir/hook"
     chmod 755 "$dir/hook"
     nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
     pids=$!
@@ -453,10 +455,13 @@ PY
 import sys
 from ga_same import Agent
 a = Agent(sys.argv[1] + "/ours.sock")
-assert a.error("guest-fsfreeze-freeze")["desc"].startswith("fsfreeze hook has failed")
+error = a.error("guest-fsfreeze-freeze")["desc"]
+assert error.startswith("fsfreeze hook has failed") and error.endswith("no room"), error
 assert a.get("guest-fsfreeze-status") == "thawed"
 a.get("guest-get-time")
 PY
+    kill "$(cat "$dir/left")" # and it is not the one that blocks signals
+    wait_for sh -c "! kill -0 $(cat "$dir/left")"
     [ "$(cat "$dir/hooks")" = freeze ]
 }
 

@@ -3,12 +3,14 @@
 #include "ga.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_SAID = 4096 }; /* bytes of what a program says that failed */
+enum { MOST_SAID = 4096, ASK_MS = 50 }; /* bytes of what a program says that failed */
 
 static char *path_of(const Ga *ga, const char *fmt, va_list ap)
 {
@@ -59,16 +61,36 @@ struct json_object *ga_fail_errno(GError **error, int err, const char *fmt, ...)
     return ga_fail(error, "%s: %s", text, g_strerror(err));
 }
 
-/* What comes from fd until its end. */
-static char *read_all(int fd)
+/* What it says, until it ends, and how it ended. What it leaves running may keep fd open, so
+ * that there is no end of file: then it is asked now and then whether it has ended itself. */
+static char *hear_out(int fd, GPid pid, int *status)
 {
     GString *text = g_string_new(NULL);
+    struct pollfd p = { .fd = fd, .events = POLLIN };
     char buf[512];
-    ssize_t n;
-    while ((n = read(fd, buf, sizeof buf)) > 0 || (n < 0 && errno == EINTR))
+    bool ended = false;
+    for (;;) {
+        int ready = poll(&p, 1, ended ? 0 : ASK_MS);
+        ssize_t n = ready > 0 ? read(fd, buf, sizeof buf) : -1;
         if (n > 0 && text->len < MOST_SAID)
             g_string_append_len(text, buf, n);
+        if (n == 0 || (ready == 0 && ended))
+            break;
+        if (ready == 0)
+            ended = waitpid(pid, status, WNOHANG) == pid;
+    }
+    while (!ended && waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
     return g_string_free(text, false);
+}
+
+/* Signals that we take by descriptor are blocked: what is started, and what that starts, is to
+ * end by them. */
+static void unblock_signals(void *opaque)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Input is short: a pipe takes it at once, whether the program reads it or not. */
@@ -80,18 +102,17 @@ bool ga_run(const char *const *argv, const char *input, GError **error)
     int in, err, status = 0;
     GPid pid;
     if (!g_spawn_async_with_pipes(NULL, (char **)argv, env,
-                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
-                                  NULL, &pid, &in, NULL, &err, &local)) {
+                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                  G_SPAWN_STDOUT_TO_DEV_NULL,
+                                  unblock_signals, NULL, &pid, &in, NULL, &err, &local)) {
         ga_fail(error, "failed to run %s: %s", joined, local->message);
         return false;
     }
     if (input && write(in, input, strlen(input)) < 0)
         status = errno; /* it says why it does not want it */
     close(in);
-    g_autofree char *said = read_all(err);
+    g_autofree char *said = hear_out(err, pid, &status);
     close(err);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
     if (!status)
         return true;
     g_strstrip(said);
