@@ -25,3 +25,10 @@ while True:
         pass
 print(port)'
 }
+
+# listens PATH: somebody listens on that Unix socket; its file is there a little earlier
+listens()
+{
+    [ -S "$1" ] && awk -v path="$1" '$4 == "00010000" && ($NF == path || substr($NF, length($NF) - length(path)) == "/" path) { found = 1 }
+        END { exit !found }' /proc/net/unix
+}

@@ -53,7 +53,7 @@ start()
     "$1" -m unix-listen -p "$PWD/$2.sock" -t "$PWD/$2" >"$2.log" 2>&1 3>&- &
     pid=$!
     pids="$pids $pid"
-    wait_for test -S "$2.sock"
+    wait_for listens "$2.sock"
 }
 
 @test "programs get what qemu-ga gives them, and are told of as it does" {

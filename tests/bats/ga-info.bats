@@ -39,7 +39,7 @@ start()
     mkdir -m 777 "$dir/$2"
     nobody "$1" -m unix-listen -p "$dir/$2.sock" -t "$dir/$2" 2>"$dir/$2.log" >/dev/null 3>&- &
     pids="$pids $!"
-    wait_for test -S "$dir/$2.sock"
+    wait_for listens "$dir/$2.sock"
 }
 
 both()
@@ -148,7 +148,7 @@ PY
     chmod 666 "$dir/ours/qga.state.isfrozen"
     nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir/ours" --freeze-timeout=3 2>"$dir/log" >/dev/null 3>&- &
     pids=$!
-    wait_for test -S "$dir/ours.sock"
+    wait_for listens "$dir/ours.sock"
     /usr/bin/python3 - "$dir" <<'PY'
 import os, sys, time
 from ga_same import Agent
@@ -319,7 +319,7 @@ PY
     GA_ROOT=$r nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" --allow=guest-get-devices \
         2>"$dir/log" >/dev/null 3>&- &
     pids=$!
-    wait_for test -S "$dir/ours.sock"
+    wait_for listens "$dir/ours.sock"
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent
@@ -450,7 +450,7 @@ PY
     chmod 755 "$dir/hook"
     nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
     pids=$!
-    wait_for test -S "$dir/ours.sock"
+    wait_for listens "$dir/ours.sock"
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent

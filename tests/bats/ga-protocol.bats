@@ -29,7 +29,7 @@ start()
     "$program" -m unix-listen -p "$PWD/$name.sock" -t "$PWD/$name" "$@" >"$name.log" 2>&1 3>&- &
     pid=$!
     pids="$pids $pid"
-    wait_for test -S "$name.sock"
+    wait_for listens "$name.sock"
 }
 
 both()
@@ -200,7 +200,7 @@ PY
     for _ in 1 2; do
         socat PTY,link=port,raw,echo=0 UNIX-LISTEN:host.sock 3>&- &
         local relay=$!
-        wait_for test -S host.sock
+        wait_for listens host.sock
         wait_for timeout 60 ga --connect host.sock guest-ping
         kill "$relay" 2>/dev/null || true
         wait "$relay" || true

@@ -19,7 +19,7 @@ teardown()
 @test "clients that lie, stall or vanish harm nobody" {
     nbd -f raw -k n.sock --handshake-limit=2 d.raw 2>err >/dev/null &
     echo $! >n.pid
-    wait_for test -S n.sock
+    wait_for listens n.sock
     /usr/bin/python3 - n.sock "$!" <<'PY'
 import nbd, os, socket, struct, sys, time
 path, pid = sys.argv[1], int(sys.argv[2])
@@ -143,7 +143,7 @@ PY
     rm -f l.sock
     python3 liar.py "$1" "$2" &
     echo $! >l.pid
-    wait_for test -S l.sock
+    wait_for listens l.sock
 }
 
 @test "servers that lie about data, extents or sizes end in a clear error" {

@@ -154,7 +154,7 @@ os.execvp("nbd", ["nbd", "-k", "y.sock", "d.qcow2"])'
     qemu-nbd --help | grep -q selinux
     qemu-nbd -k "$PWD/q.sock" -r -f qcow2 d.qcow2 &
     local pid=$!
-    wait_for test -S q.sock
+    wait_for listens q.sock
     nbdinfo --size "nbd+unix:///?socket=$PWD/q.sock"
     wait $pid
     run qemu-nbd -k q.sock d.qcow2
