@@ -37,6 +37,7 @@ struct GaChannel {
     GaWatch *doors;    /* one for each of them */
     GaWatch peer;      /* an epoll with fd in it */
     int fd;            /* the peer's; -1: none */
+    bool heard;        /* something was read since a host was last absent */
     bool port;         /* it is a port of virtio, whose end means that the host is not there now */
     GaWatch again;     /* the time to look for a device */
     int wait;          /* ms for the next time */
@@ -124,9 +125,15 @@ static void feed(GaChannel *c)
     c->busy = false;
 }
 
-/* The end of what is read, from a virtio port: there is no host at the moment. */
+/* The end of what is read, from a virtio port: there is no host at the moment. But data may overtake the
+ * news of a host that came, which goes another way in the kernel: after data, one such end means nothing,
+ * or the new host's first answer were lost. */
 static void host_absent(GaChannel *c)
 {
+    if (c->heard) {
+        c->heard = false;
+        return;
+    }
     agent_reset(c->ga->agent);
     empty(c);
 }
@@ -139,6 +146,7 @@ static int read_in(GaChannel *c)
         return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -errno;
     c->at = 0;
     c->len = (size_t)n;
+    c->heard |= n > 0;
     if (n)
         return 1;
     if (c->port) {
