@@ -24,20 +24,20 @@ teardown()
     rm -rf "$dir"
 }
 
+# what makes a command run as nobody; in front of one in the background, whose $! is then its own
+as=()
+[ "$(id -u)" != 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+
 nobody()
 {
-    if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
-    else
-        "$@"
-    fi
+    "${as[@]}" "$@"
 }
 
 # start PROGRAM NAME: an agent at $dir/NAME.sock
 start()
 {
     mkdir -m 777 "$dir/$2"
-    nobody "$1" -m unix-listen -p "$dir/$2.sock" -t "$dir/$2" 2>"$dir/$2.log" >/dev/null 3>&- &
+    "${as[@]}" "$1" -m unix-listen -p "$dir/$2.sock" -t "$dir/$2" 2>"$dir/$2.log" >/dev/null 3>&- &
     pids="$pids $!"
     wait_for listens "$dir/$2.sock"
 }
@@ -146,7 +146,7 @@ PY
     mkdir -m 777 "$dir/ours"
     touch "$dir/ours/qga.state.isfrozen"
     chmod 666 "$dir/ours/qga.state.isfrozen"
-    nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir/ours" --freeze-timeout=3 2>"$dir/log" >/dev/null 3>&- &
+    "${as[@]}" "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir/ours" --freeze-timeout=3 2>"$dir/log" >/dev/null 3>&- &
     pids=$!
     wait_for listens "$dir/ours.sock"
     /usr/bin/python3 - "$dir" <<'PY'
@@ -316,7 +316,7 @@ PY
         echo 0x8086 >"$r/sys/devices/pci0000:00/$d/vendor"
         echo 0x7010 >"$r/sys/devices/pci0000:00/$d/device"
     done
-    GA_ROOT=$r nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" --allow=guest-get-devices \
+    GA_ROOT=$r "${as[@]}" "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" --allow=guest-get-devices \
         2>"$dir/log" >/dev/null 3>&- &
     pids=$!
     wait_for listens "$dir/ours.sock"
@@ -448,7 +448,7 @@ PY
     printf '#!/bin/sh\necho "$1" >>%s/hooks\nsleep 3000 &\necho $! >%s/left\nsleep 1\necho no room >&2\nexit 3\n' \
         "$dir" "$dir" >"$dir/hook"
     chmod 755 "$dir/hook"
-    nobody "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
+    "${as[@]}" "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir" -F"$dir/hook" 2>"$dir/log" >/dev/null 3>&- &
     pids=$!
     wait_for listens "$dir/ours.sock"
     /usr/bin/python3 - "$dir" <<'PY'
