@@ -121,7 +121,10 @@ int main(int argc, char **argv)
         img.objects = crypto_objects_new();
         block_graph_set_objects(img.graph, img.objects);
         block_graph_on_warning(img.graph, on_warning, &img);
-        int status = verbs[i].run(&img, (int)g_strv_length(words), words);
+        unsigned n = g_strv_length(words);
+        /* verbs put other words in their place */
+        g_autofree char **given = g_memdup2(words, (n + 1) * sizeof *words);
+        int status = verbs[i].run(&img, (int)n, given);
         block_graph_free(img.graph);
         crypto_objects_free(img.objects);
         if (fflush(stdout) || ferror(stdout)) {
