@@ -189,6 +189,10 @@ value() { awk -F'\t' -v n="$1" -v w="$2" -v c="$3" '$1 == n && $2 == w { print $
         awk -v n="$n" -v a="$a" -v b="$b" -v c="$(value "$n" ours 4)" -v d="$(value "$n" peer 4)" -v m="${more# }" \
             -v x="$(value "$n" ours 5)" -v y="$(value "$n" peer 5)" -v s="$(value "$n" ours 6)" \
             -v t="$(value "$n" peer 6)" 'BEGIN {
+            if (a == 0 && b == 0) { # no such thing with qemu-img
+                printf "| %s | - | - | - | - | - | - |  | %s |\n", n, m
+                exit
+            }
             printf "| %s | %.3f | %.3f | %.2f | %.2f | %d | %d | %s | %s |\n", n, a, b, b ? a / b : 0, d ? c / d : 0,
                 x / 1024, y / 1024, s && t ? sprintf("%.3f", s / t) : "", m }'
     done
