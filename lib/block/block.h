@@ -265,6 +265,8 @@ typedef enum {
     BLOCK_SERIALIZE = 1 << 5,
     /* write: qcow2's compressed clusters; -ENOTSUP when the node has none */
     BLOCK_COMPRESS = 1 << 6,
+    /* On a worker, though it could be done at once: the calling thread has other things to do. */
+    BLOCK_ELSEWHERE = 1 << 7,
 } BlockRequestFlags;
 
 enum { BLOCK_FRAMES = 6 };

@@ -184,6 +184,10 @@ static int to_driver(BlockNode *node, BlockRequest *req, bool zeroes)
 {
     const BlockDriver *d = node->driver;
 
+    if (req->how & BLOCK_ELSEWHERE && has_blocking(d, req->op)) {
+        block_request_push(req, STAGE_BLOCKING);
+        return BLOCK_PENDING;
+    }
     if (d->submit && !((req->how & BLOCK_MAY_WAIT) && has_blocking(d, req->op)) && !zeroes &&
         block_node_fits(node, req->op, req->at, req->bytes, req->iov, req->iovcnt)) {
         if (d->cancel)

@@ -18,6 +18,8 @@ enum {
     KEPT_ROOM = 1 << 20,
     CACHE_STEP = 1 << 20,   /* read at a time for NBD_CMD_CACHE */
     HOLE_WORTH = 4096,      /* zeroes, from so many on, are told and not sent */
+    LONG = 128 << 10,       /* worth another thread */
+    PIECE = 256 << 10,      /* of a long read: the peer takes one while the next is read */
 };
 
 /* ---- Tasks ----------------------------------------------------------------- */
@@ -210,6 +212,9 @@ static bool next_step(Connection *c, Task *t)
         /* alone, so nobody waits behind it */
         bool alone = !c->in_flight && !nbd_server_has_more(c->nbd);
         unsigned flags = BLOCK_MAY_STALL | (alone ? BLOCK_MAY_WAIT : 0);
+        /* one of several long ones on another processor, while this one moves the bytes of the others */
+        if (!alone && !c->in_flight && r->length >= LONG)
+            flags = BLOCK_ELSEWHERE;
         bool read = r->command == NBD_CMD_READ;
         if (first && left)
             describe(t, read ? BLOCK_READ : BLOCK_WRITE, flags | (read ? 0 : fua), r->offset, r->length);
@@ -290,6 +295,35 @@ int export_collect(Connection *c)
     return r;
 }
 
+/* A long read that nobody waits behind, in pieces, each sent while the peer takes the one before. */
+static int read_in_pieces(Connection *c, Task *t)
+{
+    const NbdRequest *r = &t->nbd;
+    int err = 0, sent = export_flush_answers(c);
+    for (uint64_t at = 0; !err && !sent && at < r->length; at += PIECE) {
+        uint64_t n = MIN(r->length - at, PIECE);
+        bool last = at + n == r->length;
+        err = block_read(c->export->user, r->offset + at, t->buf, n);
+        if (err)
+            break;
+        struct iovec iov[2] = { { t->head, 0 }, { t->buf, (size_t)n } };
+        bool hole = is_zero(t->buf, (size_t)n);
+        iov[0].iov_len = hole ? nbd_server_put_hole(c->nbd, r, r->offset + at, n, last, t->head)
+                              : nbd_server_put_data(c->nbd, r, r->offset + at, n, last, t->head);
+        sent = export_send(c, iov, hole ? 1 : 2);
+    }
+    if (err)
+        return answer_end(c, t, -err, g_strerror(-err));
+    task_release(c, t);
+    return sent;
+}
+
+static bool wants_pieces(const Connection *c, const NbdRequest *r)
+{
+    return r->command == NBD_CMD_READ && r->length >= 2 * PIECE && nbd_server_structured(c->nbd) &&
+           !(r->flags & NBD_CMD_FLAG_DF) && !c->in_flight && !nbd_server_has_more(c->nbd);
+}
+
 /* ---- What the peer says ---------------------------------------------------- */
 
 int export_request(Connection *c, const NbdRequest *request)
@@ -316,7 +350,7 @@ int export_request(Connection *c, const NbdRequest *request)
         err = export_status(c, t);
         return err ? answer_end(c, t, err, g_strerror(err)) : answer(c, t);
     }
-    return run(c, t);
+    return wants_pieces(c, request) ? read_in_pieces(c, t) : run(c, t);
 }
 
 int export_payload(Connection *c)

@@ -11,6 +11,8 @@
 
 enum { LINGER_MS = 500 };
 
+enum { WHOLE = 32 << 10 };
+
 static bool readable(int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -19,10 +21,12 @@ static bool readable(int fd)
 
 static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
 {
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+    /* the rest of a long payload in one go: what follows it comes by itself */
+    bool whole = wait && n > 1 && iov[0].iov_len >= WHOLE;
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = whole ? 1 : (size_t)n };
     ssize_t got;
     do
-        got = recvmsg(c->fd, &msg, wait ? 0 : MSG_DONTWAIT);
+        got = recvmsg(c->fd, &msg, whole ? MSG_WAITALL : wait ? 0 : MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     return got < 0 ? -errno : got;
 }
