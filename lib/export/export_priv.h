@@ -71,6 +71,7 @@ struct Connection {
     _Atomic(Task *) finished; /* by lib/block, newest first */
     atomic_int poking;        /* threads that are putting one there */
     bool dead;                /* sending has failed */
+    unsigned looks_in_vain, looks_skipped; /* for bytes before going to sleep */
 
     Task *ready[EXPORT_BATCH]; /* answers to be sent */
     unsigned n_ready;

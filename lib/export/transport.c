@@ -3,6 +3,7 @@
 #include "export/export_priv.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,7 +12,7 @@
 
 enum { LINGER_MS = 500 };
 
-enum { WHOLE = 32 << 10 };
+enum { WHOLE = 32 << 10, LOOK_US = 50, MOST_SKIPPED = 100 };
 
 static bool readable(int fd)
 {
@@ -31,11 +32,36 @@ static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
     return got < 0 ? -errno : got;
 }
 
+/*
+ * A peer that waits for each answer sends the next request at once, and going to sleep and being woken
+ * would take longer than that: so it is looked for a little while. Who does not find anything several times
+ * looks less often.
+ */
+static void comes_soon(Connection *c)
+{
+    if (c->looks_skipped < c->looks_in_vain) {
+        c->looks_skipped++;
+        return;
+    }
+    c->looks_skipped = 0;
+    int64_t end = g_get_monotonic_time() + LOOK_US;
+    do {
+        if (readable(c->fd)) {
+            c->looks_in_vain = 0;
+            return;
+        }
+        sched_yield();
+    } while (g_get_monotonic_time() < end);
+    c->looks_in_vain = MIN(2 * c->looks_in_vain + 1, MOST_SKIPPED);
+}
+
 int export_receive(Connection *c, bool wait)
 {
     struct iovec iov[2];
     int n = nbd_server_buffers(c->nbd, iov);
     ssize_t got;
+    if (wait && !(c->tls && crypto_tls_pending(c->tls)))
+        comes_soon(c);
     if (!c->tls)
         got = receive_clear(c, iov, n, wait);
     else if (!wait && !crypto_tls_pending(c->tls) && !readable(c->fd))

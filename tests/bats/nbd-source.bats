@@ -115,7 +115,7 @@ stop() { kill "$(cat "$1.pid")"; wait_for test ! -e "/proc/$(cat "$1.pid")"; rm 
     img convert --image-opts -O raw "driver=raw,file.driver=nbd,file.path=$sock,file.open-timeout=60" out.raw
     cmp d.raw out.raw
     wait
-    img bench -c 20000 -d 8 -s 4k --image-opts \
+    img bench -c 400000 -d 8 -s 4k --image-opts \
         "driver=raw,file.driver=nbd,file.path=$sock,file.reconnect-delay=60" >bench.out 2>bench.err &
     local pid=$! i
     for i in 1 2 3; do
@@ -125,7 +125,7 @@ stop() { kill "$(cat "$1.pid")"; wait_for test ! -e "/proc/$(cat "$1.pid")"; rm 
     done
     wait $pid
     grep -q "trying to connect again" bench.err
-    img bench -c 200000 -d 8 -s 4k --image-opts "driver=raw,file.driver=nbd,file.path=$sock" >bench.out 2>bench.err &
+    img bench -c 4000000 -d 8 -s 4k --image-opts "driver=raw,file.driver=nbd,file.path=$sock" >bench.out 2>bench.err &
     pid=$!
     sleep 0.5
     stop s
