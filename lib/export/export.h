@@ -40,7 +40,6 @@ typedef struct {
     const CryptoAuthz *authz;    /* who may come in by TLS; NULL: all */
     unsigned connections;        /* at once; the next waits to be accepted. 0: EXPORT_MAX_CONNECTIONS */
     unsigned handshake_ms;       /* until a client must have chosen its export; 0: the default */
-    bool simple;                 /* offer no structured replies, for tests of old ways */
     /* Connections now, and those there ever were. NULL: nobody is told. */
     void (*changed)(void *opaque, unsigned connections, uint64_t ever);
     /* A line for the log: who broke off, and why. NULL: it is not said. */

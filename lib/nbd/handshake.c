@@ -117,7 +117,6 @@ static void choose(NbdServer *s, const NbdExport *e)
     if (s->context_of != e)
         s->n_contexts = 0;
     show(s, e);
-    s->found = e;
     s->chosen = &s->shown;
     s->state = SERVER_REQUESTS;
 }
