@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes from a client, in pieces of any length: the server's end neither fails nor waits for ever,
  * and takes no request that does not lie in the export. */
-#include "nbd/nbd.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "nbd/fuzz_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,17 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (event == NBD_END || event == NBD_BROKEN) {
             break;
         } else if (event == NBD_NEED && !out) {
-            size_t n = 0, left = MIN(piece, size - at);
+            size_t left = MIN(piece, size - at);
             if (!left)
                 break;
             int count = nbd_server_buffers(s, iov);
-            for (int i = 0; i < count; i++) {
-                size_t len = MIN(iov[i].iov_len, left - n);
-                memcpy(iov[i].iov_base, data + at + n, len);
-                n += len;
-            }
-            if (!n)
-                abort();
+            size_t n = fuzz_feed(data + at, left, iov, count);
             at += n;
             nbd_server_advance(s, n);
         }
