@@ -68,6 +68,8 @@ struct Connection {
     unsigned tasks;         /* in use */
     uint64_t held;          /* bytes of them */
     unsigned in_flight;     /* at lib/block */
+    uint8_t *warm;          /* a buffer of nobody */
+    size_t warm_room;
     Task *spare;
     unsigned spares;
     uint64_t kept;          /* bytes of theirs */
