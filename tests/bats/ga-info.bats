@@ -5,48 +5,21 @@
 # what changes a machine is in tests/soak/ga-vm.
 
 load common
+load ga
 
 setup()
 {
-    # where nobody can go
-    dir=$(mktemp -d)
-    chmod 777 "$dir"
-    cp "$LATHE_O/ga" "$dir/ga"
-    chmod 755 "$dir/ga"
-    export PYTHONPATH=$BATS_TEST_DIRNAME
-    pids=
+    ga_as_nobody
 }
 
 teardown()
 {
-    # shellcheck disable=SC2086
-    [ -z "$pids" ] || kill $pids 2>/dev/null || true
-    rm -rf "$dir"
+    ga_gone
 }
-
-# what makes a command run as nobody; in front of one in the background, whose $! is then its own
-as=()
-[ "$(id -u)" != 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
 nobody()
 {
     "${as[@]}" "$@"
-}
-
-# start PROGRAM NAME: an agent at $dir/NAME.sock
-start()
-{
-    mkdir -m 777 "$dir/$2"
-    "${as[@]}" "$1" -m unix-listen -p "$dir/$2.sock" -t "$dir/$2" 2>"$dir/$2.log" >/dev/null 3>&- &
-    pids="$pids $!"
-    wait_for listens "$dir/$2.sock"
-}
-
-both()
-{
-    [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"
-    start "$dir/ga" ours
-    start /usr/sbin/qemu-ga theirs
 }
 
 @test "what there is is told as qemu-ga tells it" {
@@ -125,7 +98,7 @@ PY
 
 @test "who may not change the machine is told so" {
     [ "$(id -u)" != 0 ] || command -v setpriv >/dev/null || skip "no setpriv"
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys, time
 from ga_same import Agent
@@ -146,9 +119,7 @@ PY
     mkdir -m 777 "$dir/ours"
     touch "$dir/ours/qga.state.isfrozen"
     chmod 666 "$dir/ours/qga.state.isfrozen"
-    "${as[@]}" "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir/ours" --freeze-timeout=3 2>"$dir/log" >/dev/null 3>&- &
-    pids=$!
-    wait_for listens "$dir/ours.sock"
+    start "$ga" ours --freeze-timeout=3
     /usr/bin/python3 - "$dir" <<'PY'
 import os, sys, time
 from ga_same import Agent
@@ -224,7 +195,7 @@ END
 @test "disks of all kinds are told by their places" {
     tree
     export GA_ROOT=$dir/root
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent
@@ -278,7 +249,7 @@ PY
     printf 'UID=1\nUSER=ada\nCLASS=user\nREALTIME=1600000000000000\n' >"$r/run/systemd/sessions/2"
     printf 'UID=2\nUSER=gdm\nCLASS=greeter\nREALTIME=1600000000000000\n' >"$r/run/systemd/sessions/3"
     export GA_ROOT=$r
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent
@@ -337,7 +308,7 @@ PY
     echo "u:x:$id:$id::/home/u:/bin/sh" >"$r/etc/passwd"
     chmod 777 "$r/home/u"
     export GA_ROOT=$r
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import os, stat, sys
 from ga_same import Agent
@@ -399,7 +370,7 @@ calls()
     echo 'platform [suspend] shutdown' >"$dir/root/sys/power/disk"
     fake shutdown systemctl
     export GA_ROOT=$dir/root
-    start "$dir/ga" ours
+    start "$ga" ours
     send()
     {
         /usr/bin/python3 - "$dir" "$@" <<'PY'
@@ -430,7 +401,7 @@ PY
 
 @test "passwords are given to chpasswd, and what it says is told" {
     fake chpasswd
-    start "$dir/ga" ours
+    start "$ga" ours
     ask() { "$dir/ga" --connect "$dir/ours.sock" "$@"; }
     ask guest-set-user-password '{"username": "ada", "password": "cMOkOnM=", "crypted": false}'
     [ "$(calls)" = "$(printf 'chpasswd \nada:p\303\244:s')" ]
