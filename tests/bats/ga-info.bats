@@ -238,6 +238,8 @@ PY
     printf 'Iface\tDestination\nens3\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t1400\t0\t0\nbroken\n' >"$r/proc/net/route"
     printf '20010db8000000000000000000000000 20 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000002 00000003     ens3\nzz 20\n' \
         >"$r/proc/net/ipv6_route"
+    printf '00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 80200200       lo\n' \
+        >>"$r/proc/net/ipv6_route"
     printf 'cpu  9 9 9 9\ncpu0 100 1 2 3 4 5 6\nintr 5\n' >"$r/proc/stat"
     mkdir -p "$r/sys/devices/system/cpu"/{cpu0,cpu1,cpu10,cpu2,cpufreq} "$r/sys/devices/system/memory"/{memory7,memory32}
     echo 0 >"$r/sys/devices/system/cpu/cpu10/online"
@@ -258,11 +260,12 @@ o = a.get("guest-get-osinfo")
 assert {k: v for k, v in o.items() if not k.startswith("kernel") and k != "machine"} == \
     {"name": 'Alma "Linux"', "id": "alma", "variant-id": "server", "version-id": "9.1"}, o
 assert a.get("guest-get-load") == {"load1m": 0.5, "load5m": 1.25, "load15m": 12.0}
-r4, r6 = a.get("guest-network-get-route")
+r4, r6, none = a.get("guest-network-get-route")
 assert r4 == {"iface": "ens3", "destination": "192.168.1.0", "gateway": "0.0.0.0", "mask": "255.255.255.0", "metric": 100,
               "flags": 1, "refcnt": 0, "use": 0, "mtu": 1400, "window": 0, "irtt": 0, "version": 4}, r4
 assert r6 == {"iface": "ens3", "destination": "2001:db8::", "desprefixlen": "32", "source": "::", "srcprefixlen": "0",
               "nexthop": "fe80::1", "metric": 1024, "refcnt": 1, "use": 2, "flags": 3, "version": 6}, r6
+assert none["metric"] == -1 and none["flags"] == 0x80200200, none
 import os
 ms = 1000 // os.sysconf("SC_CLK_TCK")
 assert a.get("guest-get-cpustats") == [{"type": "linux", "cpu": 0, "user": 100 * ms, "nice": ms, "system": 2 * ms,
