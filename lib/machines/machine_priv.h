@@ -104,6 +104,16 @@ bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GE
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
 
+/* ---- fdt.c */
+/* The whole tree of the board or of boot->dtb, with the boot properties. */
+GBytes *machine_tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,
+                           GError **error);
+/* Whether the tree has random seeds. */
+bool machine_seeds(const Machine *m);
+void machine_fdt_rng_seed(const Machine *m, Fdt *tree, const char *path);
+/* Memory, a node for each of NUMA, and the distances between these. */
+void machine_fdt_memory(const Machine *m, Fdt *tree);
+
 /* ---- numa.c: completes the nodes and checks them against the rest; may be called again */
 bool machine_numa_check(MachineOptions *options, GError **error);
 

@@ -170,7 +170,7 @@ static void fdt_flash(const Machine *m, Fdt *tree)
     fdt_tree_u32(tree, path, "bank-width", 4);
 }
 
-static void virt_fdt(const Machine *m, Fdt *tree)
+static void virt_fdt(const Machine *m, const MachineBoot *boot G_GNUC_UNUSED, Fdt *tree)
 {
     unsigned harts = m->options->smp.cpus;
     g_autofree uint32_t *intc = g_new(uint32_t, harts);
