@@ -60,7 +60,7 @@ static bool features(Options *options, const char *model, bool is64, unsigned ve
         return fail_usage(error, "'aarch64' feature cannot be disabled unless KVM is enabled and "
                                  "32-bit EL1 is supported");
     if (cpu->address_bits == 52 && (!is64 || !lpa2 || version < LPA2_SINCE))
-        cpu->address_bits = is64 ? 48 : 40;
+        cpu->address_bits = is64 ? 48 : 32; /* the board takes a 32-bit max for one without LPAE */
     return true;
 }
 

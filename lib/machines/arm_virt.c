@@ -18,6 +18,7 @@
 /* Boards with less memory than this have their high regions where they always were. */
 #define HIGH_FLOOR (256 * GIB)
 #define MAX_CPUS 512
+#define MAX_CPUS_OF_OLD 255 /* before virt-3.0 */
 #define GICV2_CPUS 8
 #define REDIST_CPUS 123 /* that the first region of redistributors has room for */
 
@@ -84,6 +85,10 @@ static bool read_gic(const Machine *m, ArmVirt *v, GError **error)
     static const char *const values[] = {"2", "3", "4", "max", "host", NULL};
     const char *value = machine_prop(m, "gic-version");
     unsigned cpus = m->options->smp.maxcpus;
+    if (v->version < 300 && cpus > MAX_CPUS_OF_OLD)
+        return fail_usage(error,
+                          "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %d", cpus,
+                          machine_options_name(m->options), MAX_CPUS_OF_OLD);
     if (!one_of(m, "gic-version", values, "2, 3, 4, host, max", error))
         return false;
     if (strcmp(value, "host") == 0)
@@ -169,11 +174,13 @@ static bool read_switches(const Machine *m, ArmVirt *v, GError **error)
     return true;
 }
 
-bool arm_virt_read(const Machine *m, ArmVirt *v, GError **error)
+bool arm_virt_read(const Machine *m, const MachineBoot *boot, ArmVirt *v, GError **error)
 {
+    bool is64 = strcmp(m->options->isa, "aarch64") == 0;
+    bool firmware = m->flash[0] || (boot && boot->mode == MACHINE_FIRMWARE_FILE);
     *v = (ArmVirt){.version = machine_version(m)};
-    return arm_cpu_parse(m->cpus.model, strcmp(m->options->isa, "aarch64") == 0, v->version,
-                         &v->cpu, error) &&
+    v->ged = firmware && is64 && v->version >= 402 && strcmp(machine_prop(m, "acpi"), "off") != 0;
+    return arm_cpu_parse(m->cpus.model, is64, v->version, &v->cpu, error) &&
            read_gic(m, v, error) && read_switches(m, v, error) && read_memory(m, v, error);
 }
 
@@ -219,7 +226,7 @@ static bool set_pcie(Machine *m, const ArmVirt *v, GError **error)
 static bool virt_build(Machine *m, GError **error)
 {
     ArmVirt v;
-    if (!arm_virt_read(m, &v, error) || !set_pcie(m, &v, error))
+    if (!arm_virt_read(m, NULL, &v, error) || !set_pcie(m, &v, error))
         return false;
     fw_cfg_mmio_set_table(machine_device(m, "fw-cfg"), m->fw_cfg);
     Device *gic = machine_device(m, v.gic == 2 ? "gic" : "gicv3");
@@ -338,6 +345,8 @@ const MachineType arm_virt_type = {
     .clusters = true,
     .sockets_before = 602,
     .numa = true,
+    .numa_for_slots = true,
+    .short_addresses = true,
     .numa_mem_before = 501,
     .cpu_node = virt_cpu_node,
     .cpu_ids = virt_cpu_ids,

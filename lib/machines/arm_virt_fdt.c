@@ -86,11 +86,12 @@ static void fdt_cpus(const Tree *t)
     fdt_tree_u32(t->tree, "/cpus", "#address-cells", 1);
     fdt_tree_u32(t->tree, "/cpus", "#size-cells", 0);
     for (unsigned n = 0; n < cpus; n++) {
-        g_autofree char *path = g_strdup_printf("/cpus/cpu@%x", n);
+        uint64_t mpidr = arm_virt_mpidr(&t->v, n);
+        g_autofree char *path = g_strdup_printf("/cpus/cpu@%" PRIx64, mpidr);
         fdt_tree_node(t->tree, path);
         fdt_tree_string(t->tree, path, "device_type", "cpu");
         fdt_tree_string(t->tree, path, "compatible", t->v.cpu.compatible);
-        fdt_tree_u32(t->tree, path, "reg", (uint32_t)arm_virt_mpidr(&t->v, n));
+        fdt_tree_u32(t->tree, path, "reg", (uint32_t)mpidr);
         if (cpus > 1)
             fdt_tree_string(t->tree, path, "enable-method", "psci");
         if (o->numa->count)
@@ -212,12 +213,14 @@ static void fdt_gpios(const Tree *t, const char *path, uint32_t chip, uint32_t l
 static void fdt_keys(const Tree *t)
 {
     enum { KEY_POWER = 116 }; /* linux/input-event-codes.h */
-    fdt_tree_node(t->tree, "/gpio-keys");
-    fdt_tree_string(t->tree, "/gpio-keys", "compatible", "gpio-keys");
-    fdt_tree_node(t->tree, "/gpio-keys/poweroff");
-    fdt_tree_string(t->tree, "/gpio-keys/poweroff", "label", "GPIO Key Poweroff");
-    fdt_tree_u32(t->tree, "/gpio-keys/poweroff", "linux,code", KEY_POWER);
-    fdt_gpios(t, "/gpio-keys/poweroff", t->gpio, 3);
+    if (!t->v.ged) {
+        fdt_tree_node(t->tree, "/gpio-keys");
+        fdt_tree_string(t->tree, "/gpio-keys", "compatible", "gpio-keys");
+        fdt_tree_node(t->tree, "/gpio-keys/poweroff");
+        fdt_tree_string(t->tree, "/gpio-keys/poweroff", "label", "GPIO Key Poweroff");
+        fdt_tree_u32(t->tree, "/gpio-keys/poweroff", "linux,code", KEY_POWER);
+        fdt_gpios(t, "/gpio-keys/poweroff", t->gpio, 3);
+    }
     if (!machine_device(t->m, "secure-gpio"))
         return;
     static const char *const outputs[] = {"gpio-poweroff", "gpio-restart"};
@@ -241,7 +244,7 @@ static void fdt_devices(const Tree *t)
     for (guint i = 0; i < t->m->devices->len; i++) {
         const MachineDevice *md = &g_array_index(t->m->devices, MachineDevice, i);
         const MachineMap *row = md->row;
-        if (g_str_has_prefix(row->id, "pflash"))
+        if (g_str_has_prefix(row->id, "pflash") || (t->v.ged && g_str_equal(row->id, "gpio")))
             continue;
         bool is_gic = g_str_equal(row->id, gic);
         bool frame = g_str_equal(row->id, "v2m") || g_str_equal(row->id, "its");
@@ -275,7 +278,7 @@ static void fdt_devices(const Tree *t)
 void arm_virt_fdt(const Machine *m, const MachineBoot *boot, Fdt *tree)
 {
     Tree t = {.m = m, .tree = tree};
-    if (!arm_virt_read(m, &t.v, NULL))
+    if (!arm_virt_read(m, boot, &t.v, NULL))
         g_assert_not_reached(); /* the board's build has refused it */
     t.gic = fdt_tree_phandle_new(tree);
     t.clock = fdt_tree_phandle_new(tree);

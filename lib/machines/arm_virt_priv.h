@@ -10,6 +10,7 @@ typedef struct {
     unsigned gic; /* 2 or 3 */
     bool its;     /* of a GICv3 */
     bool secure, virtualization, iommu, mte, acpi, ras;
+    bool ged;           /* firmware reads ACPI's tables, and the power button is told by them */
     bool topology;      /* cpu-map is told */
     unsigned cluster;   /* CPUs that share MPIDR's Aff1 and above */
     bool second_redist; /* a second region of redistributors is needed */
@@ -18,8 +19,8 @@ typedef struct {
     uint64_t device_memory_base, device_memory_size; /* for memory that is added while it runs */
 } ArmVirt;
 
-/* What the machine's options mean. Checked by the board's build: cannot fail after it. */
-bool arm_virt_read(const Machine *m, ArmVirt *v, GError **error);
+/* What the machine's options mean. Checked by the board's build: cannot fail after it. boot may be NULL. */
+bool arm_virt_read(const Machine *m, const MachineBoot *boot, ArmVirt *v, GError **error);
 /* MPIDR's affinity fields of CPU n. */
 uint64_t arm_virt_mpidr(const ArmVirt *v, unsigned n);
 /* In arm_virt_fdt.c. */

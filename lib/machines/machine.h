@@ -113,6 +113,10 @@ typedef struct {
     void *opaque;
 } MachineCpus;
 
+/* Fills in what the "key=value" lines of GuestIsa.describe say. The strings live as long as the result
+   (g_hash_table_unref). */
+GHashTable *machine_cpus_read(MachineCpus *cpus, const char *text);
+
 /* ---- Boot ---------------------------------------------------------------- */
 
 typedef enum {
@@ -190,6 +194,7 @@ struct MachineType {
     uint64_t ram_min, ram_limit, ram_default; /* bytes */
     bool is_default; /* of its ISAs */
     bool no_seeds;   /* the tree has no random seeds */
+    bool short_addresses; /* of the initial RAM disk in the tree: one cell */
     /* It can be described (machine_fdt and the like) but not run: nothing of it has registers, or
        there is no CPU for it. machine_start refuses it. */
     bool description;
@@ -197,6 +202,7 @@ struct MachineType {
     /* Versions below this make sockets of CPUs that -smp says no more of, others cores. */
     unsigned sockets_before;
     bool numa; /* -numa is known */
+    bool numa_for_slots; /* memory that can be added makes all of it one node, if -numa says nothing */
     unsigned numa_mem_before; /* versions below this take -numa node,mem= */
     /* The node of a CPU that -numa says nothing of, where it says nothing of any. NULL: an equal share
        of CPUs to each, in order. */

@@ -578,6 +578,11 @@ static bool complete_distances(MachineNuma *numa, GError **error)
 bool machine_numa_check(MachineOptions *o, GError **error)
 {
     MachineNuma *numa = o->numa;
+    if (!numa->count && o->type->numa_for_slots && o->ram_slots) {
+        numa->nodes[0].declared = numa->nodes[0].has_ram = true;
+        numa->nodes[0].ram = o->ram_size;
+        numa->count = 1;
+    }
     if (!numa->count)
         return true;
     for (unsigned i = 0; i < numa->count; i++)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares device trees property by property: dtb_same.py A.dtb B.dtb [--except PATTERN]...
 
-Order makes no difference, phandles are replaced by the paths they stand for, random seeds are left out.
+Order makes no difference, CPUs are numbered by their reg (names of QEMU's are decimal), phandles are replaced by the paths they stand for, random seeds are left out.
 PATTERN is "PATH PROPERTY" or "PATH", with * for anything: what is known to differ. Prints the
 differences, "< " in A alone and "> " in B alone; status 1 if there are any."""
 
@@ -44,9 +44,20 @@ def parse(path):
             return tree
 
 
+def rename_cpus(tree):
+    cpus = [p for p, props in tree.items() if props.get("device_type") == b"cpu\0"]
+    cpus.sort(key=lambda p: tree[p]["reg"])
+    names = {p: f"/cpus/cpu#{i}" for i, p in enumerate(cpus)}
+
+    def new(path):
+        head = "/".join(path.split("/")[:3])
+        return names[head] + path[len(head):] if head in names else path
+
+    return {new(path): props for path, props in tree.items()}
+
+
 def lines(tree):
     paths = {props["phandle"]: path for path, props in tree.items() if "phandle" in props}
-    cells_of = {props["phandle"]: props for props in tree.values() if "phandle" in props}
     out = set()
     for path, props in tree.items():
         out.add(path)
@@ -65,14 +76,13 @@ def lines(tree):
             text = " ".join("&" + paths.get(w, "nothing") if i in where else w.hex()
                             for i, w in enumerate(words))
             out.add(f"{path} {name} {text}".rstrip())
-    del cells_of
     return out
 
 
 def main():
     files = sys.argv[1:3]
     known = [sys.argv[i + 1] for i, a in enumerate(sys.argv) if a == "--except"]
-    a, b = (lines(parse(f)) for f in files)
+    a, b = (lines(rename_cpus(parse(f))) for f in files)
 
     def excused(line):
         words = line.split(" ")
