@@ -137,8 +137,9 @@ static bool read_memory(const Machine *m, ArmVirt *v, GError **error)
     bool redist = high_region(&base, 64 * MIB, machine_prop_on(m, "highmem-redists"), compact,
                               bits, &v->redist2_base);
     bool ecam = high_region(&base, 256 * MIB,
-                            machine_prop_on(m, "highmem-ecam") && v->version >= 300, compact, bits,
-                            &v->ecam_base);
+                            machine_prop_on(m, "highmem-ecam") && v->version >= 300 &&
+                                (!o->firmware || strcmp(o->isa, "aarch64") == 0),
+                            compact, bits, &v->ecam_base);
     v->ecam_size = 256 * MIB;
     if (!ecam) {
         v->ecam_base = machine_row(m, "pcie")->addr;
@@ -174,12 +175,11 @@ static bool read_switches(const Machine *m, ArmVirt *v, GError **error)
     return true;
 }
 
-bool arm_virt_read(const Machine *m, const MachineBoot *boot, ArmVirt *v, GError **error)
+bool arm_virt_read(const Machine *m, ArmVirt *v, GError **error)
 {
     bool is64 = strcmp(m->options->isa, "aarch64") == 0;
-    bool firmware = m->flash[0] || (boot && boot->mode == MACHINE_FIRMWARE_FILE);
     *v = (ArmVirt){.version = machine_version(m)};
-    v->ged = firmware && is64 && v->version >= 402 && strcmp(machine_prop(m, "acpi"), "off") != 0;
+    v->ged = m->options->firmware && is64 && v->version >= 402 && strcmp(machine_prop(m, "acpi"), "off") != 0;
     return arm_cpu_parse(m->cpus.model, is64, v->version, &v->cpu, error) &&
            read_gic(m, v, error) && read_switches(m, v, error) && read_memory(m, v, error);
 }
@@ -226,7 +226,7 @@ static bool set_pcie(Machine *m, const ArmVirt *v, GError **error)
 static bool virt_build(Machine *m, GError **error)
 {
     ArmVirt v;
-    if (!arm_virt_read(m, NULL, &v, error) || !set_pcie(m, &v, error))
+    if (!arm_virt_read(m, &v, error) || !set_pcie(m, &v, error))
         return false;
     fw_cfg_mmio_set_table(machine_device(m, "fw-cfg"), m->fw_cfg);
     Device *gic = machine_device(m, v.gic == 2 ? "gic" : "gicv3");

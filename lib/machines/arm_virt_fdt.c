@@ -278,7 +278,7 @@ static void fdt_devices(const Tree *t)
 void arm_virt_fdt(const Machine *m, const MachineBoot *boot, Fdt *tree)
 {
     Tree t = {.m = m, .tree = tree};
-    if (!arm_virt_read(m, boot, &t.v, NULL))
+    if (!arm_virt_read(m, &t.v, NULL))
         g_assert_not_reached(); /* the board's build has refused it */
     t.gic = fdt_tree_phandle_new(tree);
     t.clock = fdt_tree_phandle_new(tree);

@@ -19,8 +19,8 @@ typedef struct {
     uint64_t device_memory_base, device_memory_size; /* for memory that is added while it runs */
 } ArmVirt;
 
-/* What the machine's options mean. Checked by the board's build: cannot fail after it. boot may be NULL. */
-bool arm_virt_read(const Machine *m, const MachineBoot *boot, ArmVirt *v, GError **error);
+/* What the machine's options mean. Checked by the board's build: cannot fail after it. */
+bool arm_virt_read(const Machine *m, ArmVirt *v, GError **error);
 /* MPIDR's affinity fields of CPU n. */
 uint64_t arm_virt_mpidr(const ArmVirt *v, unsigned n);
 /* In arm_virt_fdt.c. */

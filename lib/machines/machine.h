@@ -39,6 +39,7 @@ typedef struct {
     uint64_t ram_max;    /* bytes; ram_size unless maxmem= says more */
     unsigned ram_slots;
     GHashTable *props;   /* of -M: char * to char *, those of the board only */
+    bool firmware;       /* -bios names some, or a flash will have it: boards may differ by it */
     char *dumpdtb;       /* -M dumpdtb=FILE, or NULL */
     char *accel;         /* -M accel=NAME, or NULL */
     MachineNuma *numa;   /* -numa and -object memory-backend-*; never NULL */

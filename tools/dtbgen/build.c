@@ -104,6 +104,7 @@ static bool parse_machine(Build *b, const Dtbgen *d, GError **error)
     for (guint i = 0; i < d->machine->len; i++)
         if (!machine_options_parse_machine(b->options, b->arch, d->machine->pdata[i], error))
             return false;
+    b->options->firmware = b->firmware != NULL;
     g_autofree const MachineType **types = machine_types(b->arch);
     if (!b->options->type && !types[1])
         b->options->type = types[0];

@@ -60,6 +60,7 @@ static bool parse_machine(Run *r, GError **error)
             return false;
     }
     choose_board(r);
+    r->options->firmware = r->software.firmware != NULL;
     if (!check_runs(r, error))
         return false;
     for (guint i = 0; i < o->smp->len; i++) {
