@@ -115,6 +115,7 @@ typedef struct {
     bool msi_parent;          /* msi is a property of the host alone, without a map of requesters */
     const uint32_t *sources;  /* of an interrupt controller: phandles of what it sends to */
     size_t source_count;
+    uint32_t child;           /* of an interrupt domain: the one that it passes all on to */
     bool has_node;            /* node is the NUMA node it belongs to */
     uint32_t node;
 } DeviceFdt;

@@ -346,7 +346,6 @@ const MachineType arm_virt_type = {
     .sockets_before = 602,
     .numa = true,
     .numa_for_slots = true,
-    .short_addresses = true,
     .numa_mem_before = 501,
     .cpu_node = virt_cpu_node,
     .cpu_ids = virt_cpu_ids,

@@ -80,9 +80,10 @@ static Fdt *tree_base(const Machine *m, const MachineBoot *boot, GError **error)
     return tree;
 }
 
-static void fdt_address(const Machine *m, Fdt *tree, const char *name, uint64_t value)
+/* The binding takes one cell or two, and old readers one where that is enough. */
+static void fdt_address(Fdt *tree, const char *name, uint64_t value)
 {
-    if (m->type->short_addresses && value <= UINT32_MAX)
+    if (value <= UINT32_MAX)
         fdt_tree_u32(tree, "/chosen", name, (uint32_t)value);
     else
         fdt_tree_u64(tree, "/chosen", name, value);
@@ -100,8 +101,8 @@ GBytes *machine_tree_build(Machine *m, const MachineBoot *boot, const MachineEnt
     if (boot && boot->append && boot->append[0])
         fdt_tree_string(tree, "/chosen", "bootargs", boot->append);
     if (entry->initrd_end) {
-        fdt_address(m, tree, "linux,initrd-start", entry->initrd_start);
-        fdt_address(m, tree, "linux,initrd-end", entry->initrd_end);
+        fdt_address(tree, "linux,initrd-start", entry->initrd_start);
+        fdt_address(tree, "linux,initrd-end", entry->initrd_end);
     }
     return fdt_tree_finish_with_room(tree, TREE_ROOM, error);
 }

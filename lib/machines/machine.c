@@ -141,14 +141,17 @@ Device *machine_device(const Machine *m, const char *id)
     return NULL;
 }
 
+void machine_connect_irq(const MachineDevice *md, Device *controller)
+{
+    for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
+        device_connect(md->device, (unsigned)n, device_input(controller, md->row->irq + n));
+}
+
 void machine_connect_irqs(Machine *m, const char *controller)
 {
     Device *intc = machine_device(m, controller);
-    for (guint i = 0; i < m->devices->len; i++) {
-        MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
-        for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
-            device_connect(md->device, (unsigned)n, device_input(intc, md->row->irq + n));
-    }
+    for (guint i = 0; i < m->devices->len; i++)
+        machine_connect_irq(&g_array_index(m->devices, MachineDevice, i), intc);
 }
 
 static char *range_text(const MachineRange *r)

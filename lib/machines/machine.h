@@ -195,7 +195,6 @@ struct MachineType {
     uint64_t ram_min, ram_limit, ram_default; /* bytes */
     bool is_default; /* of its ISAs */
     bool no_seeds;   /* the tree has no random seeds */
-    bool short_addresses; /* of the initial RAM disk in the tree: one cell */
     /* It can be described (machine_fdt and the like) but not run: nothing of it has registers, or
        there is no CPU for it. machine_start refuses it. */
     bool description;
@@ -204,7 +203,7 @@ struct MachineType {
     unsigned sockets_before;
     bool numa; /* -numa is known */
     bool numa_for_slots; /* memory that can be added makes all of it one node, if -numa says nothing */
-    unsigned numa_mem_before; /* versions below this take -numa node,mem= */
+    unsigned numa_mem_before; /* versions below this take -numa node,mem=; UINT_MAX: all */
     /* The node of a CPU that -numa says nothing of, where it says nothing of any. NULL: an equal share
        of CPUs to each, in order. */
     unsigned (*cpu_node)(const MachineOptions *options, unsigned cpu);

@@ -126,6 +126,8 @@ const char *machine_prop(const Machine *m, const char *name);
 bool machine_prop_on(const Machine *m, const char *name);
 /* The line of a CPU, or one that leads nowhere. */
 BusIrq machine_cpu_line(const Machine *m, unsigned cpu, MachineCpuLine line);
+/* Connects the outputs that a row says to inputs of the controller. */
+void machine_connect_irq(const MachineDevice *md, Device *controller);
 /* Connects output 0 of each device with an irq in the map to that input of the controller. */
 void machine_connect_irqs(Machine *m, const char *controller);
 

@@ -156,7 +156,6 @@ const MachineType or1k_sim_type = {
     .is_default = true,
     .description = true,
     .no_seeds = true,
-    .short_addresses = true,
     .present = sim_present,
     .build = sim_build,
     .fdt = sim_fdt,

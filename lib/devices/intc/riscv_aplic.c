@@ -9,7 +9,6 @@
 typedef struct {
     Device dev;
     uint32_t wires;
-    uint32_t child; /* phandle of the domain that all wires are delegated to; 0: none */
 } Aplic;
 
 static void aplic_fdt(const Device *dev, const DeviceFdt *ctx)
@@ -24,9 +23,9 @@ static void aplic_fdt(const Device *dev, const DeviceFdt *ctx)
         fdt_tree_u32(ctx->tree, path, "msi-parent", ctx->msi);
     else
         fdt_tree_cells(ctx->tree, path, "interrupts-extended", ctx->sources, ctx->source_count);
-    if (a->child) {
-        const uint32_t all[] = {a->child, 1, a->wires};
-        fdt_tree_u32(ctx->tree, path, "riscv,children", a->child);
+    if (ctx->child) {
+        const uint32_t all[] = {ctx->child, 1, a->wires};
+        fdt_tree_u32(ctx->tree, path, "riscv,children", ctx->child);
         fdt_tree_cells(ctx->tree, path, "riscv,delegate", all, G_N_ELEMENTS(all));
     }
 }
@@ -34,8 +33,6 @@ static void aplic_fdt(const Device *dev, const DeviceFdt *ctx)
 static const DeviceProp aplic_props[] = {
     {.name = "num-irqs", .kind = DEVICE_U32, .offset = offsetof(Aplic, wires), .def = "96",
      .min = 1, .max = 1023, .help = "wired interrupts"},
-    {.name = "child", .kind = DEVICE_U32, .offset = offsetof(Aplic, child),
-     .help = "phandle of the domain that all of them are delegated to"},
     {.name = NULL},
 };
 
