@@ -580,16 +580,20 @@ static bool complete_distances(MachineNuma *numa, GError **error)
 bool machine_numa_check(MachineOptions *o, GError **error)
 {
     MachineNuma *numa = o->numa;
-    if (!numa->count && o->type->numa_for_slots && o->ram_slots) {
+    if (!numa->count && o->type->numa_for_slots && o->ram_slots &&
+        machine_options_version(o) >= o->type->numa_for_slots) {
         numa->nodes[0].declared = numa->nodes[0].has_ram = true;
         numa->nodes[0].ram = o->ram_size;
         numa->count = 1;
     }
     if (!numa->count)
         return true;
-    for (unsigned i = 0; i < numa->count; i++)
-        if (!numa->nodes[i].declared)
-            return fail_usage(error, "numa: Node ID missing: %u", i);
+    unsigned highest = MACHINE_NUMA_NODES;
+    while (!numa->nodes[highest - 1].declared)
+        highest--;
+    for (unsigned i = highest; i > 0; i--)
+        if (!numa->nodes[i - 1].declared)
+            return fail_usage(error, "numa: Node ID missing: %u", i - 1);
     if (!complete_ram(o, error))
         return false;
     complete_cpus(o);
