@@ -120,6 +120,7 @@ static struct json_object *status(void *opaque, struct json_object *args, GError
             p = e->all->pdata[i];
     if (!p)
         return ga_fail(error, "Invalid parameter 'pid'");
+    ga_process_look(p);
     struct json_object *o = json_object_new_object();
     bool done = ga_process_done(p);
     agent_put_bool(o, "exited", done);

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10, LOOK = 100 * 1000 /* us */ };
+enum { CHUNK = 64 << 10, LOOK = 100 * 1000 /* us */, ASKED = 1 /* ms */ };
 
 #define USUAL_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -301,6 +301,28 @@ void ga_process_took(GaProcess *p)
         ga_watch_add(p->ga, &p->out.watch);
     if (p->err.watch.fd >= 0)
         ga_watch_add(p->ga, &p->err.watch);
+}
+
+static void read_all(GaProcess *p, GaPipe *pipe)
+{
+    unsigned had;
+    if (pipe->watch.fd < 0)
+        return;
+    do {
+        had = pipe->bytes->len;
+        on_output(p->ga, &pipe->watch, POLLIN);
+    } while (pipe->watch.fd >= 0 && pipe->bytes->len != had);
+}
+
+void ga_process_look(GaProcess *p)
+{
+    struct pollfd end = { .fd = p->end.fd, .events = POLLIN };
+    if (!p->ended && (end.fd < 0 || poll(&end, 1, ASKED) > 0))
+        on_end(p->ga, &p->end, 0);
+    if (!p->ended)
+        return;
+    read_all(p, &p->out);
+    read_all(p, &p->err);
 }
 
 bool ga_process_done(const GaProcess *p)

@@ -57,4 +57,7 @@ void ga_process_write(GaProcess *p, const void *bytes, size_t len, bool last);
 /* Room was made in what is held: reading goes on. */
 void ga_process_took(GaProcess *p);
 /* It has ended and its captured outputs are closed. */
+/* Sees now what the main loop would see later, and waits a moment for the program's end: who asks whether it
+ * has ended asks again at once if not, and keeps the processor from it. Not with hold. */
+void ga_process_look(GaProcess *p);
 bool ga_process_done(const GaProcess *p);
