@@ -167,6 +167,8 @@ END
     [[ $output == *"which machine?"* ]]
     run -2 dtbgen -M nosuch
     [[ $output == *"unsupported machine type 'nosuch'"* ]]
+    run -2 dtbgen -M virt-6.2
+    [[ $output == *"several ISAs have machine 'virt-6.2': give --arch ("*"aarch64"* ]]
     run -2 dtbgen --arch z80 -M virt
     [[ $output == *"there is no machine for it (there are: "*"aarch64"* ]]
     run -2 dtbgen -M virt --smpp 2

@@ -69,6 +69,8 @@ static bool choose_arch(Build *b, const Dtbgen *d, GError **error)
     b->arch = d->arch ? d->arch
               : b->kernel && b->kernel->id.arch ? b->kernel->id.arch
               : board ? machine_isa_of_board(board) : NULL;
+    if (!b->arch && board && machine_type_find(NULL, board))
+        return fail_usage(error, "several ISAs have machine '%s': give --arch (%s)", board, names);
     if (!b->arch && board)
         return fail_usage(error, "unsupported machine type '%s' (-M help lists them)", board);
     if (!b->arch)
