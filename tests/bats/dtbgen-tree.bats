@@ -59,6 +59,20 @@ END
     [ "$(fdtget -t x t.dtb /new x)" = "$(fdtget -t x t.dtb /cpus phandle)" ]
 }
 
+@test "nodes and properties can be taken away" {
+    dtbgen base.dtb -o t.dtb --delete /intc@8000000 --delete '/chosen stdout-path' --set '/new x=<1>' --delete '/new x'
+    cp base.dtb want.dtb
+    fdtput -r want.dtb /intc@8000000
+    fdtput -d want.dtb /chosen stdout-path
+    fdtput -c want.dtb /new
+    python3 "$BATS_TEST_DIRNAME/dtb_same.py" t.dtb want.dtb
+    run -2 dtbgen base.dtb --delete /nothing
+    [ "$output" = "dtbgen: --delete: '/nothing': there is no node /nothing" ]
+    run -2 dtbgen base.dtb --delete '/chosen nothing'
+    [ "$output" = "dtbgen: --delete: '/chosen nothing': /chosen has no property 'nothing'" ]
+    run -2 dtbgen base.dtb --delete /
+}
+
 @test "settings that make no sense are refused with the place" {
     while IFS='|' read -r text want; do
         run -2 dtbgen base.dtb -o t.dtb --set "$text"
@@ -167,6 +181,8 @@ END
     [[ $output == *"which machine?"* ]]
     run -2 dtbgen -M nosuch
     [[ $output == *"unsupported machine type 'nosuch'"* ]]
+    run -2 dtbgen -M virt-6.2
+    [[ $output == *"several ISAs have machine 'virt-6.2': give --arch ("*"aarch64"* ]]
     run -2 dtbgen --arch z80 -M virt
     [[ $output == *"there is no machine for it (there are: "*"aarch64"* ]]
     run -2 dtbgen -M virt --smpp 2
