@@ -44,6 +44,34 @@ const MachineType *machine_type_find(const char *isa, const char *name)
     return NULL;
 }
 
+const char **machine_isas(void)
+{
+    GPtrArray *names = g_ptr_array_new();
+    for (const MachineType *const *type = all_types; *type; type++)
+        for (const char *const *isa = (*type)->isas; *isa; isa++)
+            if (!g_ptr_array_find_with_equal_func(names, *isa, g_str_equal, NULL))
+                g_ptr_array_add(names, (gpointer)*isa);
+    g_ptr_array_add(names, NULL);
+    return (const char **)g_ptr_array_free(names, FALSE);
+}
+
+const char *machine_isa_of_board(const char *name)
+{
+    g_autofree const char **isas = machine_isas();
+    const char *running = NULL, *described = NULL;
+    unsigned run = 0, describe = 0;
+    for (const char **isa = isas; *isa; isa++) {
+        const MachineType *type = machine_type_find(*isa, name);
+        if (!type)
+            continue;
+        if (type->description)
+            describe++, described = *isa;
+        else
+            run++, running = *isa;
+    }
+    return run == 1 ? running : run == 0 && describe == 1 ? described : NULL;
+}
+
 char *machine_help(const char *isa)
 {
     GString *text = g_string_new("Supported machines are:\n");
@@ -73,6 +101,11 @@ const MachineMap *machine_row(const Machine *m, const char *id)
         if (strcmp(row->id, id) == 0)
             return row;
     g_assert_not_reached();
+}
+
+unsigned machine_version(const Machine *m)
+{
+    return machine_options_version(m->options);
 }
 
 const char *machine_prop(const Machine *m, const char *name)
@@ -182,6 +215,7 @@ static MachineOptions *options_copy(const MachineOptions *o)
     MachineOptions *copy = g_memdup2(o, sizeof *o);
     copy->dumpdtb = g_strdup(o->dumpdtb);
     copy->accel = g_strdup(o->accel);
+    copy->numa = machine_numa_copy(o->numa);
     copy->props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GHashTableIter iter;
     gpointer key, value;
@@ -220,6 +254,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->type = options->type;
     m->options = options_copy(options);
     m->cpus = *cpus;
+    m->cpus.model = g_strdup(cpus->model);
     m->cpus.isa = g_strdup(cpus->isa);
     m->cpus.mmu_type = g_strdup(cpus->mmu_type);
     m->cpus.compatible = g_strdup(cpus->compatible ? cpus->compatible : "riscv");
@@ -254,6 +289,7 @@ void machine_free(Machine *m)
     fw_cfg_free(m->fw_cfg);
     machine_loaders_clear(m);
     bus_space_free(m->space);
+    g_free((char *)m->cpus.model);
     g_free((char *)m->cpus.isa);
     g_free((char *)m->cpus.mmu_type);
     g_free((char *)m->cpus.compatible);
@@ -278,6 +314,14 @@ bool machine_start(Machine *m,
 {
     if (m->started)
         return fail(error, "the machine has been started already");
+    if (m->type->description)
+        return fail(error, "machine '%s' does not run yet", m->type->name);
+    for (guint i = 0; i < m->options->numa->backends->len; i++) {
+        const MachineMemoryBackend *b = m->options->numa->backends->pdata[i];
+        if (b->path)
+            return fail(error, "-object memory-backend-file,id=%s: memory from files is not there yet",
+                        b->id);
+    }
     if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
     m->env = (DeviceEnv){.space = m->space, .clock = m->clock, .power = power, .opaque = opaque,

@@ -104,6 +104,11 @@ bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GE
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
 
+/* ---- numa.c: completes the nodes and checks them against the rest; may be called again */
+bool machine_numa_check(MachineOptions *options, GError **error);
+
+/* As machine_options_version. */
+unsigned machine_version(const Machine *m);
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);
 /* A property of -M, or its default. */

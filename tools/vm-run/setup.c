@@ -28,21 +28,51 @@ static uint32_t cpu_prop_u32(const Run *r, const char *name)
 /* An ISA with just one board needs no -M, but under names that promise otherwise. */
 static void choose_board(Run *r)
 {
-    g_autofree const MachineType **types = machine_types(r->isa->name);
+    g_autofree const MachineType **types = machine_types(r->arch);
     if (!r->options->type && !r->o->called_arch && types[0] && !types[1])
         r->options->type = types[0];
+}
+
+/* A board that is only described has a tree and nothing else. */
+static bool check_runs(Run *r, GError **error)
+{
+    const MachineType *type = r->options->type;
+    if (type && type->description && !r->options->dumpdtb)
+        return fail(error,
+                    "machine '%s' (%s) can be described by dtbgen and acpigen, but does not run yet",
+                    type->name, r->arch);
+    r->isa = type && type->description ? NULL : guest_isa_by_name(r->arch);
+    return true;
+}
+
+/* What the board's memory consists of. */
+static bool parse_numa(Run *r, GError **error)
+{
+    const RunOptions *o = r->o;
+    for (guint i = 0; i < o->object->len; i++) {
+        if (machine_options_is_memory_object(o->object->pdata[i]) &&
+            !machine_options_parse_memory_object(r->options, o->object->pdata[i], error))
+            return false;
+    }
+    for (guint i = 0; i < o->numa->len; i++) {
+        if (!machine_options_parse_numa(r->options, o->numa->pdata[i], error))
+            return false;
+    }
+    return true;
 }
 
 static bool parse_machine(Run *r, GError **error)
 {
     const RunOptions *o = r->o;
-    if (!(r->options = machine_options_new(r->isa->name, error)))
+    if (!(r->options = machine_options_new(r->arch, error)))
         return false;
     for (guint i = 0; i < o->machine->len; i++) {
-        if (!machine_options_parse_machine(r->options, r->isa->name, o->machine->pdata[i], error))
+        if (!machine_options_parse_machine(r->options, r->arch, o->machine->pdata[i], error))
             return false;
     }
     choose_board(r);
+    if (!check_runs(r, error))
+        return false;
     for (guint i = 0; i < o->smp->len; i++) {
         if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
             return false;
@@ -54,14 +84,24 @@ static bool parse_machine(Run *r, GError **error)
         if (!machine_options_parse_memory(r->options, o->memory->pdata[i], error))
             return false;
     }
-    if (!machine_options_check(r->options, error))
+    if (!parse_numa(r, error) || !machine_options_check(r->options, error))
         return false;
     const char *accel = o->accel ? o->accel : r->options->accel;
     return !accel || cpu_accel_parse(&r->accel, accel, error);
 }
 
+static bool make_described(Run *r, GError **error)
+{
+    const MachineCpus cpus = { .model = r->o->cpu };
+    r->clock = bus_clock_new_manual();
+    r->machine = machine_new(r->options, &cpus, r->clock, error);
+    return r->machine != NULL;
+}
+
 static bool make_machine(Run *r, GError **error)
 {
+    if (!r->isa)
+        return make_described(r, error);
     g_autoptr(GString) props = g_string_new(NULL);
     r->cpus = cpu_group_new(r->isa, r->options->smp.cpus, r->o->cpu, &r->accel, error);
     if (!r->cpus)
@@ -76,6 +116,7 @@ static bool make_machine(Run *r, GError **error)
                                  g_strdup(equals + 1));
     }
     MachineCpus cpus = {
+        .model = r->o->cpu,
         .isa = cpu_prop(r, "riscv,isa"),
         .mmu_type = cpu_prop(r, "mmu-type"),
         .compatible = cpu_prop(r, "compatible"),
@@ -96,7 +137,7 @@ bool setup_machine(Run *r, GError **error)
         return false;
     if ((r->o->exec || r->o->root) && !(r->exec = exec_new(r->o, &r->software, error)))
         return false;
-    return (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
+    return (r->arch = software_arch(&r->software, r->o, error)) && parse_machine(r, error) &&
            make_machine(r, error);
 }
 
@@ -153,7 +194,8 @@ static bool add_devices(Run *r, GError **error)
             return false;
     }
     for (guint i = 0; i < o->object->len; i++) { /* disks may need secrets */
-        if (!machine_add_object(m, o->object->pdata[i], error))
+        if (!machine_options_is_memory_object(o->object->pdata[i]) &&
+            !machine_add_object(m, o->object->pdata[i], error))
             return false;
     }
     for (guint i = 0; i < o->blockdev->len; i++) {
