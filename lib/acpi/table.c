@@ -153,6 +153,12 @@ void acpi_set32(AcpiTable *t, size_t at, uint32_t value)
     st_le32(t->bytes->data + at, value);
 }
 
+uint32_t acpi_get32(const AcpiTable *t, size_t at)
+{
+    g_assert(at + 4 <= t->bytes->len);
+    return ld_le32(t->bytes->data + at);
+}
+
 void acpi_pointer(AcpiTable *t, size_t at, uint8_t size, const char *file)
 {
     g_assert(at + size <= t->bytes->len);

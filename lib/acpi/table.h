@@ -49,6 +49,7 @@ size_t acpi_size(const AcpiTable *t);
 /* Changes what is there. */
 void acpi_set16(AcpiTable *t, size_t at, uint16_t value);
 void acpi_set32(AcpiTable *t, size_t at, uint32_t value);
+uint32_t acpi_get32(const AcpiTable *t, size_t at);
 
 /* The size bytes at that offset, which hold value, will have the address of file added. */
 void acpi_pointer(AcpiTable *t, size_t at, uint8_t size, const char *file);

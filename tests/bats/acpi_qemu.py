@@ -179,7 +179,7 @@ def main():
     directory, qemu, *options = sys.argv[1:]
     os.makedirs(os.path.join(directory, 'fw'), exist_ok=True)
     arm = 'aarch64' in qemu
-    q = Qtest([qemu, '-accel', 'tcg', '-S', '-display', 'none'] + options)
+    q = Qtest([qemu, '-accel', os.environ.get('ACCEL', 'tcg'), '-S', '-display', 'none'] + options)
     if not arm and 'NO_SETUP' not in os.environ:
         setup_x86(q)
     mmio = 0x9020000 if arm else 0xfef00000 + 0 if 'microvm' in ' '.join(options) and \
