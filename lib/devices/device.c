@@ -500,6 +500,12 @@ void device_fdt(const Device *dev, const DeviceFdt *ctx)
         dev->type->fdt(dev, ctx);
 }
 
+void device_acpi(const Device *dev, const DeviceAcpi *ctx)
+{
+    if (dev->type->acpi)
+        dev->type->acpi(dev, ctx);
+}
+
 char *device_fdt_node(const Device *dev, const DeviceFdt *ctx, const char *name, uint64_t reg_size)
 {
     uint64_t base = device_base(dev, 0);

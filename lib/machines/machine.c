@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The list of boards, and what all of them share: devices from the map, the boot properties of the
    device tree, the placing of images, reset. */
-#include "machines/machine_priv.h"
+#include "machines/acpi_priv.h"
 
 #include "base/error.h"
 
@@ -281,6 +281,7 @@ void machine_free(Machine *m)
     machine_eject_clear(m);
     machine_added_clear(m);
     machine_globals_clear(m);
+    machine_acpi_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);

@@ -41,6 +41,11 @@ struct Machine {
     GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 
+    GPtrArray *acpi_user;  /* GBytes: tables of -acpitable; NULL: none */
+    SmbiosOptions *smbios; /* NULL: none were given */
+    uint8_t uuid[16];
+    bool has_uuid;
+
     DeviceEnv env;      /* of all devices, once started */
     unsigned anonymous; /* devices without an id so far */
     void (*io_error)(void *opaque, Device *dev, bool write, int error);
