@@ -74,7 +74,8 @@ static void cpu_object(const Machine *m, Aml *a, unsigned cpu)
     if (cpu) /* the first stays */
         aml_asl(a, "Method (_EJ0, 1) { CEJ0 (%u) }", cpu);
     aml_asl(a, "Method (_OST, 3) { COST (%u, Arg0, Arg1) }", cpu);
-    if (m->options->numa->count)
+    /* memory that comes later makes a node of what there is */
+    if (m->options->numa->count || m->options->ram_slots)
         aml_name_int(a, "_PXM", machine_numa_cpu_node(m->options->numa, cpu));
     aml_end(a);
 }

@@ -117,10 +117,10 @@ static bool memory_of(const Machine *m, X86Memory *mem, GError **error)
         uint64_t low = m->options->ram_size >= 0xb0000000 ? 0x80000000 : 0xb0000000;
         if (given)
             low = MIN(low, given);
-        x86_memory(m, low, low, 32 * GIB, mem);
+        x86_memory(m, low, low, machine_version(m) < 211 ? 0 : 32 * GIB, mem);
     } else {
         uint64_t split = given ? given : 0xe0000000;
-        x86_memory(m, split, MIN(split, 0xc0000000), 2 * GIB, mem);
+        x86_memory(m, split, MIN(split, 0xc0000000), machine_version(m) < 211 ? 0 : 2 * GIB, mem);
     }
     return true;
 }
@@ -133,7 +133,7 @@ static bool pc_build(Machine *m, GError **error)
         !device_set(machine_device(m, "isa"), "acpi-pci-hotplug-with-bridge-support", "off", error))
         return false;
     return machine_acpi_props(m, error) && memory_of(m, &mem, error) &&
-           x86_processor_id(m->cpus.model, &id, error) && plug_board(m, error);
+           x86_processor_id(m, &id, error) && plug_board(m, error);
 }
 
 /* Serial and parallel ports without a number get the next. */

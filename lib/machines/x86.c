@@ -74,7 +74,7 @@ bool x86_smbios(Machine *m, const X86Memory *mem, SmbiosMachine *s, SmbiosRange 
     if (mem->high)
         ranges[s->range_count++] = (SmbiosRange){4 * GIB, mem->high};
     return machine_smbios_ep64(m, &s->ep64, error) &&
-           x86_processor_id(m->cpus.model, &s->processor_id, error);
+           x86_processor_id(m, &s->processor_id, error);
 }
 
 /* ---- Memory modules --------------------------------------------------------------------- */

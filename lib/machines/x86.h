@@ -6,8 +6,8 @@
 
 /* ---- x86_cpu.c ----------------------------------------------------------------- */
 
-/* What CPUID leaf 1 of that -cpu text has, EDX << 32 | EAX; text NULL: the default model. */
-bool x86_processor_id(const char *text, uint64_t *id, GError **error);
+/* What CPUID leaf 1 of the machine's CPUs has, EDX << 32 | EAX. */
+bool x86_processor_id(const Machine *m, uint64_t *id, GError **error);
 
 /* ---- x86.c ------------------------------------------------------------------------ */
 

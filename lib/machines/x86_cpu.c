@@ -150,12 +150,16 @@ static bool apply(const char *word, Signature *s, GError **error)
     return true;
 }
 
-bool x86_processor_id(const char *text, uint64_t *id, GError **error)
+bool x86_processor_id(const Machine *m, uint64_t *id, GError **error)
 {
+    enum { OLD_QEMU64 = 0x663 };
+    const char *text = m->cpus.model ? m->cpus.model : "qemu64";
     Signature s;
-    g_auto(GStrv) words = g_strsplit(text ? text : "qemu64", ",", -1);
+    g_auto(GStrv) words = g_strsplit(text, ",", -1);
     if (!words[0] || !find_model(words[0], &s, error))
-        return prefix(error, "-cpu %s", text ? text : "");
+        return prefix(error, "-cpu %s", text);
+    if (!strcmp(words[0], "qemu64") && machine_version(m) <= 600)
+        signature_of(OLD_QEMU64, &s);
     for (char **word = words + 1; *word; word++)
         if (**word && !apply(*word, &s, error))
             return prefix(error, "-cpu %s", text);

@@ -64,29 +64,19 @@ static void add_ram(AcpiTable *t, const X86Memory *mem, uint32_t node, uint64_t 
     }
 }
 
-/* The range of memory modules: those that are there, and gaps for others. */
+/* NVDIMMs that are there, and the whole range for modules, which is the last node's until _PXM of one
+   says otherwise. */
 static void add_modules(AcpiTable *t, const Machine *m, const X86Memory *mem, const GArray *dimms)
 {
     unsigned nodes = MAX(m->options->numa->count, 1);
-    uint64_t end = mem->device_base + mem->device_size, at = mem->device_base;
-    if (!mem->device_size)
-        return;
-    for (;;) {
-        const X86Dimm *next = NULL;
-        for (guint i = 0; i < dimms->len; i++) {
-            const X86Dimm *d = &g_array_index(dimms, X86Dimm, i);
-            if (d->base >= at && (!next || d->base < next->base))
-                next = d;
-        }
-        uint64_t gap_end = next ? next->base : end;
-        if (gap_end > at)
-            acpi_srat_memory(t, at, gap_end - at, nodes - 1, ACPI_MEM_ENABLED | ACPI_MEM_HOTPLUG);
-        if (!next)
-            return;
-        acpi_srat_memory(t, next->base, next->size, next->node,
-                         ACPI_MEM_ENABLED | ACPI_MEM_HOTPLUG | (next->nvdimm ? ACPI_MEM_NONVOLATILE : 0));
-        at = next->base + next->size;
+    for (guint i = 0; i < dimms->len; i++) {
+        const X86Dimm *d = &g_array_index(dimms, X86Dimm, i);
+        if (d->nvdimm)
+            acpi_srat_memory(t, d->base, d->size, d->node, ACPI_MEM_ENABLED | ACPI_MEM_NONVOLATILE);
     }
+    if (mem->device_size)
+        acpi_srat_memory(t, mem->device_base, mem->device_size, nodes - 1,
+                         ACPI_MEM_ENABLED | ACPI_MEM_HOTPLUG);
 }
 
 static AcpiTable *srat(const Machine *m, const X86Memory *mem, const GArray *dimms)
@@ -223,6 +213,8 @@ bool machine_hmat(const Machine *m, AcpiTables *s, GError **error)
     g_autoptr(AcpiTable) t = acpi_hmat();
     for (unsigned n = 0; n < numa->count; n++) {
         unsigned initiator = numa->nodes[n].initiator;
+        if (initiator >= MACHINE_NUMA_NODES && numa->nodes[n].has_cpus)
+            initiator = n;
         bool told = initiator < MACHINE_NUMA_NODES;
         acpi_hmat_node(t, told, told ? initiator : MACHINE_NUMA_NODES, n);
     }

@@ -63,6 +63,7 @@ static const DeviceProp pxb_props[] = {
         .size = sizeof(DescribedBridge),                                                           \
         .props = properties,                                                                       \
         .described = true,                                                                         \
+        .fixed = true,                                                                             \
         .slot = "pci",                                                                             \
         .offers = "pci",                                                                           \
         .bus_name = "%s",                                                                          \
