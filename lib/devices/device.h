@@ -102,6 +102,7 @@ typedef struct {
 typedef struct {
     Aml *aml;         /* open where its objects belong: the function's own Device on PCI, the bus elsewhere */
     const char *path; /* of that scope: "\\_SB.PCI0.S08" */
+    unsigned number;  /* of those of its kind that the board has, from 0 */
     const uint32_t *interrupts;
     size_t interrupt_count;
 } DeviceAcpi;

@@ -98,7 +98,8 @@ static bool fill_header(Options *o, uint8_t *h, GError **error)
 
 static bool user_table(Options *o, GByteArray *out, GError **error)
 {
-    static const uint8_t header[ACPI_HEADER] = "QEMU\0\0\0\0\1\0BOCHSQEMUQEMU\1\0\0\0QEMU\1\0\0\0";
+    static const uint8_t header[ACPI_HEADER] =
+        "QEMU\0\0\0\0\1\0QEMUQEQEMUQEMU\1\0\0\0QEMU\1\0\0";
     const char *data = options_get(o, "data"), *file = options_get(o, "file");
     if (data && file)
         return fail_usage(error, "'-acpitable' requires one of 'data' or 'file'");
@@ -221,6 +222,39 @@ bool machine_smbios_ep64(const Machine *m, bool *ep64, GError **error)
     if (ep64)
         *ep64 = wide;
     return true;
+}
+
+/* Serial and parallel ports without a number get the next. */
+static bool number_ports(Machine *m, const char *type, unsigned most, GError **error)
+{
+    bool used[4] = {false};
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (guint i = 0; i < m->added->len; i++) {
+            Device *dev = g_ptr_array_index(m->added, i);
+            if (strcmp(dev->type->name, type))
+                continue;
+            g_autofree char *text = device_get(dev, device_prop(dev->type, "index", NULL));
+            guint64 n = g_ascii_strtoull(text, NULL, 10);
+            if ((n == UINT32_MAX) != (pass == 1))
+                continue;
+            for (n = pass ? 0 : n; pass && n < most && used[n]; n++)
+                ;
+            if (n >= most)
+                return fail_usage(error, "-device %s: Max. supported number of ISA %s ports is %u.", type,
+                                  strchr(type, '-') + 1, most);
+            if (used[n])
+                return fail_usage(error, "-device %s: port %u is given twice", type, (unsigned)n);
+            used[n] = true;
+            if (!device_set_u64(dev, "index", n, error))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool machine_number_ports(Machine *m, GError **error)
+{
+    return number_ports(m, "isa-serial", 4, error) && number_ports(m, "isa-parallel", 3, error);
 }
 
 /* ---- All --------------------------------------------------------------------------------------- */

@@ -25,6 +25,8 @@ AcpiTables *machine_acpi_begin(const Machine *m, bool xsdt);
 bool machine_acpi_user(const Machine *m, AcpiTables *s, GError **error);
 /* A DSDT or SSDT of what was written. */
 AcpiTable *machine_acpi_aml(const char *signature, uint8_t revision, Aml *aml, GError **error);
+/* Gives serial and parallel ports without a number the next. */
+bool machine_number_ports(Machine *m, GError **error);
 /* _OSC of a PCI host bridge that leaves these bits to the OS. */
 void machine_acpi_osc(Aml *a, unsigned control);
 void machine_acpi_clear(Machine *m);

@@ -35,11 +35,11 @@ static const char *vga_device(const char *kind, GError **error)
     return NULL;
 }
 
-static bool add_ports(Machine *m, const char *driver, int given, bool by_default, const MachineDefaults *d,
+static bool add_ports(Machine *m, const char *driver, int given, unsigned by_default, const MachineDefaults *d,
                       GError **error)
 {
     const char *const names[] = {driver, NULL};
-    int count = given >= 0 ? given : by_default && !d->nodefaults && !has_device(d, names);
+    int count = given >= 0 ? given : d->nodefaults || has_device(d, names) ? 0 : (int)by_default;
     for (int i = 0; i < count; i++)
         if (!machine_add_device(m, driver, error))
             return false;
@@ -62,6 +62,6 @@ bool machine_add_defaults(Machine *m, const MachineDefaults *d, GError **error)
     if (type->default_floppy && !has_device(d, floppies) &&
         !machine_add_device(m, d->nodefaults ? "isa-fdc" : type->default_floppy, error))
         return false;
-    return add_ports(m, "isa-serial", d->serials, type->default_ports, d, error) &&
-           add_ports(m, "isa-parallel", d->parallels, type->default_ports, d, error);
+    return add_ports(m, "isa-serial", d->serials, type->default_serials, d, error) &&
+           add_ports(m, "isa-parallel", d->parallels, type->default_parallels, d, error);
 }

@@ -144,6 +144,17 @@ Device *machine_device(const Machine *m, const char *id)
     return NULL;
 }
 
+void machine_drop_device(Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->devices->len; i++) {
+        MachineDevice md = g_array_index(m->devices, MachineDevice, i);
+        if (strcmp(md.row->id, id))
+            continue;
+        device_free(md.device);
+        g_array_remove_index(m->devices, i--);
+    }
+}
+
 void machine_connect_irqs(Machine *m, const char *controller)
 {
     Device *intc = machine_device(m, controller);

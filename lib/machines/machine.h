@@ -225,7 +225,7 @@ struct MachineType {
     bool (*smbios)(Machine *m, SmbiosMachine *s, SmbiosRange *ranges, GError **error);
     /* Names of devices that it comes with, unless the user wants others: "VGA"; NULL: none. */
     const char *default_vga, *default_nic, *default_floppy;
-    bool default_ports; /* a serial and a parallel one */
+    unsigned default_serials, default_parallels;
     /* Tells the guest that the power button was pressed. NULL: the board has none. */
     void (*power_button)(Machine *m);
 };

@@ -109,6 +109,9 @@ bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GE
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
 
+/* The board does without a device of its map; in build. */
+void machine_drop_device(Machine *m, const char *id);
+
 /* ---- numa.c: completes the nodes and checks them against the rest; may be called again */
 bool machine_numa_check(MachineOptions *options, GError **error);
 

@@ -136,36 +136,6 @@ static bool pc_build(Machine *m, GError **error)
            x86_processor_id(m, &id, error) && plug_board(m, error);
 }
 
-/* Serial and parallel ports without a number get the next. */
-static bool number_ports(Machine *m, const char *type, unsigned most, GError **error)
-{
-    bool used[4] = {false};
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (guint i = 0; i < m->added->len; i++) {
-            Device *dev = g_ptr_array_index(m->added, i);
-            if (strcmp(dev->type->name, type))
-                continue;
-            g_autofree char *text = device_get(dev, device_prop(dev->type, "index", NULL));
-            guint64 n = g_ascii_strtoull(text, NULL, 10);
-            if (pass == 0 && n == UINT32_MAX)
-                continue;
-            if (pass == 1 && n != UINT32_MAX)
-                continue;
-            for (n = pass ? 0 : n; pass && n < most && used[n]; n++)
-                ;
-            if (n >= most)
-                return fail_usage(error, "-device %s: Max. supported number of ISA %s ports is %u.", type,
-                                  strchr(type, '-') + 1, most);
-            if (used[n])
-                return fail_usage(error, "-device %s: port %u is given twice", type, (unsigned)n);
-            used[n] = true;
-            if (!device_set_u64(dev, "index", n, error))
-                return false;
-        }
-    }
-    return true;
-}
-
 /* ---- Tables -------------------------------------------------------------------------------------- */
 
 static AcpiTables *pc_tables(Machine *m, GError **error)
@@ -183,8 +153,7 @@ static AcpiTables *pc_tables(Machine *m, GError **error)
     };
     pc.bridge_hotplug = pc.power->bridge_hotplug;
     pc.root_hotplug = !q35 && pc.power->root_hotplug;
-    if (!memory_of(m, &pc.mem, error) || !number_ports(m, "isa-serial", 4, error) ||
-        !number_ports(m, "isa-parallel", 3, error) || !(pc.dimms = x86_dimms(m, &pc.mem, error)))
+    if (!memory_of(m, &pc.mem, error) || !machine_number_ports(m, error) || !(pc.dimms = x86_dimms(m, &pc.mem, error)))
         return NULL;
     AcpiTables *s = pc_acpi(&pc, error);
     g_array_unref(pc.dimms);
@@ -241,7 +210,7 @@ static const MachineProp pc_props[] = {
     .ram_default = 128 * MIB, .description = true, .dies = true, .sockets_before = 602,            \
     .numa = true, .numa_mem_before = 501, .cpu_node = x86_cpu_node, .cpu_ids = x86_cpu_ids,        \
     .build = pc_build, .acpi = pc_tables, .smbios = pc_smbios, .default_vga = "VGA",               \
-    .default_ports = true
+    .default_serials = 1, .default_parallels = 1
 
 const MachineType q35_type = {
     .name = "q35",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Slots that boards which are only described have beside PCI and ISA: devices with memory of the machine's
-   ("system"), and memory modules ("dimm"). */
+/* Slots that boards which are only described have beside PCI: devices with memory of the machine's
+   ("system"), ISA, and memory modules ("dimm"). */
 #include "devices/device.h"
 
 static bool bus_plug(Device *slot, Device *dev, GError **error)
@@ -20,6 +20,17 @@ const DeviceType described_system_type = {
     .described = true,
     .offers = "system",
     .bus_name = "main-system-bus",
+    .plug = bus_plug,
+    .plugged = bus_plugged,
+};
+
+const DeviceType described_isa_type = {
+    .name = "isa-bus",
+    .summary = "ISA without a bridge",
+    .size = sizeof(Device),
+    .described = true,
+    .offers = "isa",
+    .bus_name = "isa.0",
     .plug = bus_plug,
     .plugged = bus_plugged,
 };
