@@ -347,3 +347,15 @@ void aml_name_eisaid(Aml *a, const char *name, const char *id)
     aml_name(a, name);
     aml_eisaid(a, id);
 }
+
+void aml_name_unicode(Aml *a, const char *name, const char *text)
+{
+    aml_name_buffer(a, name);
+    for (const char *p = text;; p++) {
+        const uint8_t unit[2] = {(uint8_t)*p, 0};
+        aml_bytes(a, unit, sizeof unit);
+        if (!*p)
+            break;
+    }
+    aml_end(a);
+}

@@ -71,6 +71,8 @@ void aml_bytes(Aml *a, const void *data, size_t len);
 void aml_name_int(Aml *a, const char *name, uint64_t value);
 void aml_name_string(Aml *a, const char *name, const char *text);
 void aml_name_eisaid(Aml *a, const char *name, const char *id);
+/* Name (name, Unicode (text)): for people, as _STR is (6.1.10). */
+void aml_name_unicode(Aml *a, const char *name, const char *text);
 
 /* 16 bytes as ToUUID orders them; false when text is none. */
 bool aml_uuid(const char *text, uint8_t out[16]);

@@ -8,19 +8,6 @@ enum { SLOTS = 32, PINS = 4, NO_NODE = 65535 };
 
 /* ---- PCI ----------------------------------------------------------------------------- */
 
-/* _STR is UTF-16 (ACPI 6.4 6.1.10). */
-static void name_unicode(Aml *a, const char *name, const char *text)
-{
-    aml_name_buffer(a, name);
-    for (const char *p = text;; p++) {
-        const uint8_t unit[2] = {(uint8_t)*p, 0};
-        aml_bytes(a, unit, sizeof unit);
-        if (!*p)
-            break;
-    }
-    aml_end(a);
-}
-
 /* Slots take the four links in turn. */
 static void routes(Aml *a)
 {
@@ -74,7 +61,7 @@ static void bridge_names(Aml *a, unsigned bus, const char *about)
     aml_name_int(a, "_SEG", 0);
     aml_name_int(a, "_BBN", bus);
     aml_name_int(a, "_UID", bus);
-    name_unicode(a, "_STR", about);
+    aml_name_unicode(a, "_STR", about);
     aml_name_int(a, "_CCA", 1);
 }
 

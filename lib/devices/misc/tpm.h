@@ -7,7 +7,7 @@
 typedef struct {
     Device dev;
     char *tpmdev;
-    bool version2;
+    bool version2, ppi;
 } Tpm;
 
 extern const DeviceType tpm_tis_type, tpm_crb_type;
