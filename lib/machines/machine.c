@@ -19,9 +19,6 @@ static const MachineType *const all_types[] = {
 };
 #undef MACHINE
 
-/* Free bytes at the end of the tree: U-Boot adds to it where it lies, and keeps its own data behind it. */
-enum { TREE_ROOM = 32768 };
-
 /* ---- Types --------------------------------------------------------------- */
 
 const MachineType **machine_types(const char *isa)
@@ -155,14 +152,17 @@ void machine_drop_device(Machine *m, const char *id)
     }
 }
 
+void machine_connect_irq(const MachineDevice *md, Device *controller)
+{
+    for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
+        device_connect(md->device, (unsigned)n, device_input(controller, md->row->irq + n));
+}
+
 void machine_connect_irqs(Machine *m, const char *controller)
 {
     Device *intc = machine_device(m, controller);
-    for (guint i = 0; i < m->devices->len; i++) {
-        MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
-        for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
-            device_connect(md->device, (unsigned)n, device_input(intc, md->row->irq + n));
-    }
+    for (guint i = 0; i < m->devices->len; i++)
+        machine_connect_irq(&g_array_index(m->devices, MachineDevice, i), intc);
 }
 
 static char *range_text(const MachineRange *r)
@@ -239,7 +239,7 @@ static MachineOptions *options_copy(const MachineOptions *o)
 static bool make_devices(Machine *m, GError **error)
 {
     for (const MachineMap *row = m->type->map; row->id; row++) {
-        if (!row->device)
+        if (!row->device || (m->type->present && !m->type->present(m, row)))
             continue;
         Device *dev = machine_device(m, row->id);
         if (!dev) {
@@ -367,55 +367,13 @@ void machine_retry(Machine *m)
 
 /* ---- Boot ---------------------------------------------------------------- */
 
-static Fdt *tree_base(const Machine *m, const MachineBoot *boot, GError **error)
-{
-    if (boot && boot->dtb) {
-        gsize len;
-        const void *data = g_bytes_get_data(boot->dtb, &len);
-        Fdt *tree = fdt_tree_from_bytes(data, len, error);
-        if (!tree)
-            prefix(error, "%s", boot->dtb_name ? boot->dtb_name : "-dtb");
-        return tree;
-    }
-    Fdt *tree = fdt_tree_new();
-    m->type->fdt(m, tree);
-    return tree;
-}
-
-static GBytes *tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,
-                          GError **error)
-{
-    g_autoptr(Fdt) tree = tree_base(m, boot, error);
-    if (!tree)
-        return NULL;
-    uint8_t seed[32];
-    bus_random(m->clock, seed, sizeof seed);
-    fdt_tree_node(tree, "/chosen");
-    fdt_tree_bytes(tree, "/chosen", "rng-seed", seed, sizeof seed);
-    if (boot && boot->append && boot->append[0])
-        fdt_tree_string(tree, "/chosen", "bootargs", boot->append);
-    if (entry->initrd_end) {
-        fdt_tree_u64(tree, "/chosen", "linux,initrd-start", entry->initrd_start);
-        fdt_tree_u64(tree, "/chosen", "linux,initrd-end", entry->initrd_end);
-    }
-    return fdt_tree_finish_with_room(tree, TREE_ROOM, error);
-}
-
-GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error)
-{
-    MachineEntry entry = {0};
-    if (boot && !m->type->layout(m, boot, &entry, error))
-        return NULL;
-    return tree_build(m, boot, &entry, error);
-}
-
 bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error)
 {
     memset(entry, 0, sizeof *entry);
     m->boot = boot;
     if (!m->type->layout(m, boot, entry, error))
         return false;
-    g_autoptr(GBytes) fdt = tree_build(m, boot, entry, error);
+    g_autoptr(GBytes) fdt = machine_tree_build(m, boot, entry, error);
     if (!fdt || !m->type->place(m, boot, fdt, entry, error))
         return false;
     machine_fw_cfg_boot(m, boot);

@@ -36,12 +36,14 @@ typedef struct {
 
 typedef struct {
     const MachineType *type;
+    const char *isa;     /* that it was made for; "riscv64" */
     const char *version; /* the member of type->versions that was asked for; NULL: none was */
     MachineSmp smp;      /* complete and consistent after machine_options_check */
     uint64_t ram_size;   /* bytes */
     uint64_t ram_max;    /* bytes; ram_size unless maxmem= says more */
     unsigned ram_slots;
     GHashTable *props;   /* of -M: char * to char *, those of the board only */
+    bool firmware;       /* -bios names some, or a flash will have it: boards may differ by it */
     char *dumpdtb;       /* -M dumpdtb=FILE, or NULL */
     char *accel;         /* -M accel=NAME, or NULL */
     MachineNuma *numa;   /* -numa and -object memory-backend-*; never NULL */
@@ -115,6 +117,10 @@ typedef struct {
     BusIrq (*line)(void *opaque, unsigned cpu, MachineCpuLine line);
     void *opaque;
 } MachineCpus;
+
+/* Fills in what the "key=value" lines of GuestIsa.describe say. The strings live as long as the result
+   (g_hash_table_unref). */
+GHashTable *machine_cpus_read(MachineCpus *cpus, const char *text);
 
 /* ---- Boot ---------------------------------------------------------------- */
 
@@ -192,6 +198,7 @@ struct MachineType {
     uint64_t ram_base;
     uint64_t ram_min, ram_limit, ram_default; /* bytes */
     bool is_default; /* of its ISAs */
+    bool no_seeds;   /* the tree has no random seeds */
     /* It can be described (machine_fdt and the like) but not run: nothing of it has registers, or
        there is no CPU for it. machine_start refuses it. */
     bool description;
@@ -199,21 +206,25 @@ struct MachineType {
     /* Versions below this make sockets of CPUs that -smp says no more of, others cores. */
     unsigned sockets_before;
     bool numa; /* -numa is known */
-    unsigned numa_mem_before; /* versions below this take -numa node,mem= */
+    bool numa_for_slots; /* memory that can be added makes all of it one node, if -numa says nothing */
+    unsigned numa_mem_before; /* versions below this take -numa node,mem=; UINT_MAX: all */
     /* The node of a CPU that -numa says nothing of, where it says nothing of any. NULL: an equal share
        of CPUs to each, in order. */
     unsigned (*cpu_node)(const MachineOptions *options, unsigned cpu);
     /* What -numa cpu and tables know a CPU by. *ids comes filled with -1. NULL: core is its number. */
     void (*cpu_ids)(const MachineOptions *options, unsigned cpu, MachineCpuIds *ids);
 
+    /* Whether the machine has the device of a row, by its options and version. NULL: all. */
+    bool (*present)(const Machine *m, const MachineMap *row);
     /* After the map's devices were made: sets their properties and whatever a table cannot say.
        Allocates no RAM. NULL: nothing. */
     bool (*build)(Machine *m, GError **error);
     /* Adds RAM and ROM to the space and connects interrupt lines; the devices start after it. */
     bool (*wire)(Machine *m, GError **error);
-    /* Writes the whole tree but /chosen's boot properties. */
-    void (*fdt)(const Machine *m, Fdt *tree);
-    /* Decides where firmware, kernel and initrd go. */
+    /* Writes the whole tree but /chosen's boot properties and seed. boot may be NULL. NULL: there is no
+       tree. */
+    void (*fdt)(const Machine *m, const MachineBoot *boot, Fdt *tree);
+    /* Decides where firmware, kernel and initrd go. NULL: nowhere that is described. */
     bool (*layout)(const Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error);
     /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
     bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,

@@ -6,6 +6,7 @@
 #include "base/option.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 /* ---- The struct ---------------------------------------------------------- */
@@ -212,7 +213,8 @@ static bool node_memory(MachineOptions *o, MachineNumaNode *node, Options *optio
     if (memdev && others_mem)
         return fail_usage(error, "numa configuration should use either mem= or memdev=, mixing "
                                  "both is not allowed");
-    if (mem && machine_options_version(o) >= o->type->numa_mem_before)
+    if (mem && o->type->numa_mem_before != UINT_MAX &&
+        machine_options_version(o) >= o->type->numa_mem_before)
         return fail_usage(error, "Parameter -numa node,mem is not supported by this machine type");
     if (!options_get_size(options, "mem", UINT64_C(1) << 20, &node->ram, error))
         return false;
@@ -520,8 +522,8 @@ static bool complete_ram(MachineOptions *o, GError **error)
             return fail_usage(error, "the memory of NUMA nodes exceeds 2^64 bytes");
     if (total != o->ram_size)
         return fail_usage(error,
-                          "total memory for NUMA nodes (%#" PRIx64
-                          ") should equal RAM size (%#" PRIx64 ")",
+                          "total memory for NUMA nodes (0x%" PRIx64
+                          ") should equal RAM size (0x%" PRIx64 ")",
                           total, o->ram_size);
     return true;
 }
@@ -578,6 +580,11 @@ static bool complete_distances(MachineNuma *numa, GError **error)
 bool machine_numa_check(MachineOptions *o, GError **error)
 {
     MachineNuma *numa = o->numa;
+    if (!numa->count && o->type->numa_for_slots && o->ram_slots) {
+        numa->nodes[0].declared = numa->nodes[0].has_ram = true;
+        numa->nodes[0].ram = o->ram_size;
+        numa->count = 1;
+    }
     if (!numa->count)
         return true;
     for (unsigned i = 0; i < numa->count; i++)

@@ -71,6 +71,7 @@ MachineOptions *machine_options_new(const char *isa, GError **error)
         return NULL;
     }
     MachineOptions *o = g_new0(MachineOptions, 1);
+    o->isa = g_intern_string(isa);
     for (size_t i = 0; types[i]; i++)
         if (types[i]->is_default)
             o->type = types[i];

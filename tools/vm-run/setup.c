@@ -14,17 +14,6 @@
 #define RISCV_TIMEBASE_HZ 10000000
 #define RISCV_COMMAND_LINE_MAX 1024 /* Linux: COMMAND_LINE_SIZE, with its final NUL */
 
-static const char *cpu_prop(const Run *r, const char *name)
-{
-    return g_hash_table_lookup(r->cpu_props, name);
-}
-
-static uint32_t cpu_prop_u32(const Run *r, const char *name)
-{
-    const char *text = cpu_prop(r, name);
-    return text ? (uint32_t)g_ascii_strtoull(text, NULL, 0) : 0;
-}
-
 /* An ISA with just one board needs no -M, but under names that promise otherwise. */
 static void choose_board(Run *r)
 {
@@ -71,6 +60,7 @@ static bool parse_machine(Run *r, GError **error)
             return false;
     }
     choose_board(r);
+    r->options->firmware = r->software.firmware != NULL;
     if (!check_runs(r, error))
         return false;
     for (guint i = 0; i < o->smp->len; i++) {
@@ -107,24 +97,8 @@ static bool make_machine(Run *r, GError **error)
     if (!r->cpus)
         return false;
     r->isa->describe(cpu_state(cpu_group_cpu(r->cpus, 0)), props);
-    r->cpu_props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_auto(GStrv) lines = g_strsplit(props->str, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        const char *equals = strchr(*line, '=');
-        if (equals)
-            g_hash_table_replace(r->cpu_props, g_strndup(*line, (gsize)(equals - *line)),
-                                 g_strdup(equals + 1));
-    }
-    MachineCpus cpus = {
-        .model = r->o->cpu,
-        .isa = cpu_prop(r, "riscv,isa"),
-        .mmu_type = cpu_prop(r, "mmu-type"),
-        .compatible = cpu_prop(r, "compatible"),
-        .cbom_block_size = cpu_prop_u32(r, "riscv,cbom-block-size"),
-        .cboz_block_size = cpu_prop_u32(r, "riscv,cboz-block-size"),
-        .line = cpus_line,
-        .opaque = r,
-    };
+    MachineCpus cpus = { .model = r->o->cpu, .line = cpus_line, .opaque = r };
+    r->cpu_props = machine_cpus_read(&cpus, props->str);
     r->clock = r->accel.none ? bus_clock_new_manual() : bus_clock_new();
     bus_clock_set_wall(r->clock, r->settings.rtc_ahead, r->settings.rtc_follows);
     r->machine = machine_new(r->options, &cpus, r->clock, error);
