@@ -21,10 +21,10 @@ static void block(AcpiTable *t, uint32_t port, unsigned bytes)
 static void first_part(AcpiTable *t, const AcpiFadt *f)
 {
     acpi_u32(t, f->facs);
-    acpi_u32(t, f->dsdt);
+    acpi_u32(t, f->only_x_dsdt ? 0 : f->dsdt);
     if (f->has_facs)
         acpi_pointer(t, FACS_AT, 4, ACPI_FILE_TABLES);
-    if (f->dsdt)
+    if (!f->only_x_dsdt)
         acpi_pointer(t, DSDT_AT, 4, ACPI_FILE_TABLES);
     acpi_u8(t, f->int_model);
     acpi_u8(t, 0); /* profile: unspecified */

@@ -29,6 +29,7 @@ typedef struct {
     uint8_t revision, minor; /* 1: 116 bytes, 3: 244, 5: 268, 6: 276 */
     bool has_facs;
     uint32_t facs, dsdt; /* offsets in etc/acpi/tables */
+    bool only_x_dsdt;    /* the 32-bit field stays 0 */
     uint8_t int_model;
     uint16_t sci_int;
     uint32_t smi_cmd;

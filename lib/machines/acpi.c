@@ -2,6 +2,8 @@
 /* Tables of a machine: what the user adds, and what all boards share. */
 #include "machines/acpi_priv.h"
 
+#include "devices/pci/described_bridge.h"
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/option.h"
@@ -189,6 +191,28 @@ AcpiTable *machine_acpi_aml(const char *signature, uint8_t revision, Aml *aml, G
     const void *data = g_bytes_get_data(bytes, &len);
     acpi_raw(t, data, len);
     return t;
+}
+
+bool machine_is_pxb(const Device *dev)
+{
+    return dev->type == &pxb_type || dev->type == &pxb_pcie_type;
+}
+
+/* Functions of the root bus and of further host bridges are behind the IOMMU. */
+AcpiTable *machine_viot(const Machine *m, uint16_t bdf)
+{
+    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(AcpiPciRange));
+    AcpiPciRange r = {0, 0, 0xff, 0};
+    g_array_append_val(ranges, r);
+    for (guint i = 0; i < m->added->len; i++) {
+        const Device *dev = g_ptr_array_index(m->added, i);
+        if (!machine_is_pxb(dev))
+            continue;
+        uint16_t bus = (uint16_t)(((const DescribedBridge *)dev)->bus_nr << 8);
+        r = (AcpiPciRange){0, bus, bus | 0xff, bus};
+        g_array_append_val(ranges, r);
+    }
+    return acpi_viot(0, bdf, (const AcpiPciRange *)(const void *)ranges->data, ranges->len);
 }
 
 /* What a host bridge lets the OS do itself (PCI Firmware 3.3 4.5.1). */

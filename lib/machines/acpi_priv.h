@@ -27,6 +27,23 @@ bool machine_acpi_user(const Machine *m, AcpiTables *s, GError **error);
 AcpiTable *machine_acpi_aml(const char *signature, uint8_t revision, Aml *aml, GError **error);
 /* Gives serial and parallel ports without a number the next. */
 bool machine_number_ports(Machine *m, GError **error);
+/* A further host bridge. */
+bool machine_is_pxb(const Device *dev);
+/* VIOT for a virtio-iommu on that place of the root bus. */
+AcpiTable *machine_viot(const Machine *m, uint16_t bdf);
 /* _OSC of a PCI host bridge that leaves these bits to the OS. */
 void machine_acpi_osc(Aml *a, unsigned control);
 void machine_acpi_clear(Machine *m);
+
+/* ---- dimms.c ---- */
+
+/* A memory module with its place. */
+typedef struct {
+    const Device *device;
+    unsigned slot, node;
+    uint64_t base, size;
+    bool nvdimm;
+} MachineDimm;
+/* All modules, sorted by slot (MachineDimm), in a range set aside for them; size 0: there is none. NULL with
+   *error when they do not fit. */
+GArray *machine_dimms(const Machine *m, uint64_t base, uint64_t size, GError **error);

@@ -153,7 +153,7 @@ static AcpiTables *pc_tables(Machine *m, GError **error)
     };
     pc.bridge_hotplug = pc.power->bridge_hotplug;
     pc.root_hotplug = !q35 && pc.power->root_hotplug;
-    if (!memory_of(m, &pc.mem, error) || !machine_number_ports(m, error) || !(pc.dimms = x86_dimms(m, &pc.mem, error)))
+    if (!memory_of(m, &pc.mem, error) || !machine_number_ports(m, error) || !(pc.dimms = machine_dimms(m, pc.mem.device_base, pc.mem.device_size, error)))
         return NULL;
     AcpiTables *s = pc_acpi(&pc, error);
     g_array_unref(pc.dimms);

@@ -203,10 +203,8 @@ static bool iommu_tables(const Pc *pc, AcpiTables *s, GError **error)
         return fail_usage(error, "-device %s: it has to be on the root bus", amd ? "amd-iommu" : "virtio-iommu-pci");
     if (amd)
         acpi_tables_add(s, acpi_ivrs(bdf, 0x40, AMD_IOMMU_BASE, 0x44, list, scopes->len, 0, 0xa0), true);
-    if (virtio) {
-        const AcpiPciRange all = {0, 0, 0xff, 0};
-        acpi_tables_add(s, acpi_viot(0, bdf, &all, 1), true);
-    }
+    if (virtio)
+        acpi_tables_add(s, machine_viot(pc->m, bdf), true);
     return true;
 }
 

@@ -9,7 +9,7 @@ typedef struct {
     Machine *m;
     bool q35;
     X86Memory mem;
-    GArray *dimms; /* X86Dimm */
+    GArray *dimms; /* MachineDimm */
     const ChipsetPower *power;
     uint64_t mcfg;      /* of q35's ECAM window */
     uint16_t gpe0, pci_hotplug, cpu_hotplug; /* ports */

@@ -58,7 +58,6 @@ static void bridge_names(Aml *a, unsigned bus, const char *about)
 {
     aml_name_string(a, "_HID", "PNP0A08");
     aml_name_string(a, "_CID", "PNP0A03");
-    aml_name_int(a, "_SEG", 0);
     aml_name_int(a, "_BBN", bus);
     aml_name_int(a, "_UID", bus);
     aml_name_unicode(a, "_STR", about);
@@ -82,6 +81,7 @@ void acpi_reduced_pci(Aml *a, const ReducedPci *p)
 {
     aml_device(a, "PCI0");
     bridge_names(a, 0, "PCIe 0 Device");
+    aml_name_int(a, "_SEG", 0);
     routes(a);
     links(a, p->irq);
     aml_method(a, "_CBA", 0, false);
@@ -98,7 +98,7 @@ void acpi_reduced_pci(Aml *a, const ReducedPci *p)
     aml_end(a);
 }
 
-void acpi_reduced_pxb(Aml *a, const ReducedPci *p, unsigned bus, unsigned node, bool express)
+void acpi_reduced_pxb(Aml *a, const ReducedPci *p, unsigned bus, unsigned node)
 {
     g_autofree char *name = g_strdup_printf("PC%02X", bus);
     aml_device(a, name);

@@ -15,7 +15,7 @@ typedef struct {
 /* Devices PCI0 and what it needs, into the open scope. */
 void acpi_reduced_pci(Aml *a, const ReducedPci *pci);
 /* A further host bridge, of one bus. */
-void acpi_reduced_pxb(Aml *a, const ReducedPci *pci, unsigned bus, unsigned node, bool express);
+void acpi_reduced_pxb(Aml *a, const ReducedPci *pci, unsigned bus, unsigned node);
 
 enum { ACPI_GED_MEMORY = 1, ACPI_GED_POWER = 2, ACPI_GED_NVDIMM = 4 };
 /* A Generic Event Device (ACPI 6.4 5.6.9): its interrupt, and the register that says what happened. */

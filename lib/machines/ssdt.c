@@ -184,7 +184,7 @@ static AcpiTable *nfit(const Machine *m, const GArray *dimms, GError **error)
     const char *keeps = machine_prop(m, "nvdimm-persistence");
     unsigned capabilities = 0;
     for (guint i = 0; i < dimms->len; i++) {
-        const X86Dimm *d = &g_array_index(dimms, X86Dimm, i);
+        const MachineDimm *d = &g_array_index(dimms, MachineDimm, i);
         if (d->nvdimm)
             acpi_nfit_dimm(t, d->slot, d->base, d->size, d->node, ((const MemoryDevice *)d->device)->unarmed);
     }
@@ -206,7 +206,7 @@ bool acpi_nvdimm_table(const Machine *m, const GArray *dimms, AcpiTables *s, con
     if (!machine_prop_on(m, "nvdimm"))
         return true;
     for (guint i = 0; i < dimms->len; i++)
-        any |= g_array_index(dimms, X86Dimm, i).nvdimm;
+        any |= g_array_index(dimms, MachineDimm, i).nvdimm;
     AcpiTable *table = any ? nfit(m, dimms, error) : NULL;
     if (any && !table)
         return false;

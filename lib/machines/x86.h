@@ -26,21 +26,13 @@ void x86_cpu_ids(const MachineOptions *options, unsigned cpu, MachineCpuIds *ids
 unsigned x86_cpu_node(const MachineOptions *options, unsigned cpu);
 bool x86_smbios(Machine *m, const X86Memory *mem, SmbiosMachine *s, SmbiosRange *ranges, GError **error);
 
-/* A memory module with its place. */
-typedef struct {
-    const Device *device;
-    unsigned slot, node;
-    uint64_t base, size;
-    bool nvdimm;
-} X86Dimm;
-/* All modules, sorted by slot: X86Dimm. NULL with *error when they do not fit. */
-GArray *x86_dimms(const Machine *m, const X86Memory *mem, GError **error);
-
 /* ---- x86_tables.c ------------------------------------------------------------------ */
 
 /* io_apics: of one (24 lines) or two; overrides: those of ISA. */
 AcpiTable *x86_madt(const Machine *m, unsigned io_apics, bool overrides);
 bool x86_affinity(const Machine *m, const X86Memory *mem, const GArray *dimms, AcpiTables *s,
                   GError **error);
+/* SLIT, of any board with NUMA. */
+AcpiTable *machine_slit(const Machine *m);
 /* HMAT, if -M hmat=on; any board with NUMA. */
 bool machine_hmat(const Machine *m, AcpiTables *s, GError **error);

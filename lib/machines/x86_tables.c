@@ -70,7 +70,7 @@ static void add_modules(AcpiTable *t, const Machine *m, const X86Memory *mem, co
 {
     unsigned nodes = MAX(m->options->numa->count, 1);
     for (guint i = 0; i < dimms->len; i++) {
-        const X86Dimm *d = &g_array_index(dimms, X86Dimm, i);
+        const MachineDimm *d = &g_array_index(dimms, MachineDimm, i);
         if (d->nvdimm)
             acpi_srat_memory(t, d->base, d->size, d->node, ACPI_MEM_ENABLED | ACPI_MEM_NONVOLATILE);
     }
@@ -94,8 +94,9 @@ static AcpiTable *srat(const Machine *m, const X86Memory *mem, const GArray *dim
     return t;
 }
 
-static AcpiTable *slit(const MachineNuma *numa)
+AcpiTable *machine_slit(const Machine *m)
 {
+    const MachineNuma *numa = m->options->numa;
     g_autofree uint8_t *distance = g_malloc(numa->count * numa->count);
     for (unsigned i = 0; i < numa->count; i++)
         for (unsigned k = 0; k < numa->count; k++)
@@ -110,7 +111,7 @@ bool x86_affinity(const Machine *m, const X86Memory *mem, const GArray *dimms, A
     if (numa->count || mem->device_size)
         acpi_tables_add(s, srat(m, mem, dimms), true);
     if (numa->has_distances)
-        acpi_tables_add(s, slit(numa), true);
+        acpi_tables_add(s, machine_slit(m), true);
     return machine_hmat(m, s, error);
 }
 

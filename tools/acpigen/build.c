@@ -119,6 +119,7 @@ static MachineOptions *parse_options(const Tool *tool, GError **error)
     }
     if (!parse_all(o, tool->numa, machine_options_parse_numa, error))
         goto failed;
+    o->firmware = true; /* who else would read tables */
     return o;
 failed:
     machine_options_free(o);
