@@ -313,7 +313,7 @@ bool arm_virt_smbios(Machine *m, SmbiosMachine *s, SmbiosRange *ranges, GError *
 {
     s->product = "QEMU Virtual Machine";
     s->ep64 = true;
-    if (machine_version(m) <= 210)
+    if (machine_version(m) <= 211)
         s->version = "1.0";
     return true;
 }
