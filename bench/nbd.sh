@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# nbd beside the distribution's nbdkit and qemu-nbd, and beside what a bare pair of sockets (with TLS: a
+# nbd beside the distribution's nbdkit and qemu-nbd, and beside what a bare pair of such sockets (with TLS: a
 # bare gnutls loop) moves here, in one run: operations a second, medians, as ratios. The disk is a file in
 # memory, a copy for each server, so that servers are measured and not a disk; the client is bench/io/nbdload.c
 # for all. Everything goes to o/bench-nbd: table.md, results.tsv. Figures never make it fail.
@@ -125,7 +125,7 @@ cell()
         for who in $servers $peers bare; do
             local to
             to=$(address "$where" "$who")
-            [ "$who" != bare ] || to=echo
+            [ "$who" != bare ] || to=echo:$([ "$where" = unix ] && echo unix || echo tcp)
             # shellcheck disable=SC2046
             rate=$("$load" "$to" "$@" "$seconds" $([ "$where" != tls ] || echo "$psk") 2>"$out/error") || {
                 bad "$who" "$name" "failed" "$out/error"

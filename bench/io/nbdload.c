@@ -7,8 +7,8 @@
  *   nbdload unix:PATH|tcp:HOST:PORT read|write|randread|randwrite BYTES DEPTH CONNECTIONS SECONDS [PSKFILE]
  *
  * Prints operations a second and MiB a second. With PSKFILE (user:hexkey) it goes over TLS.
- * "echo:BYTES" instead of an address measures a bare pair of sockets: the other end answers each request
- * head with BYTES of data from memory; with PSKFILE that is a bare gnutls loop.
+ * "echo:unix" and "echo:tcp" instead of an address measure a bare pair of such sockets: the other end
+ * answers each request from memory; with PSKFILE that is a bare gnutls loop.
  */
 #include <endian.h>
 #include <errno.h>
@@ -350,11 +350,29 @@ static void *echo(void *opaque)
     }
 }
 
+/* Two connected TCP sockets of this machine. */
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1) ||
+        getsockname(listener, (struct sockaddr *)&at, &len) || connect(fds[0], (struct sockaddr *)&at, len))
+        die("a pair of TCP sockets");
+    fds[1] = accept(listener, NULL, NULL);
+    close(listener);
+    for (int i = 0; i < 2; i++)
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static void open_echo(Conn *c)
 {
     Conn *other = calloc(1, sizeof *other);
     int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+    if (!strcmp(address, "echo:tcp"))
+        tcp_pair(fds);
+    else if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
         die("socketpair");
     c->fd = fds[0];
     other->fd = fds[1];

@@ -247,6 +247,16 @@ typedef struct {
 } BlockAdvice;
 BlockAdvice block_advice(const BlockUser *user);
 
+/* Of a node that is read by nothing but reading a file through the page cache: where its bytes lie, for
+ * sendfile and the like. It holds while block_user_node is node. */
+typedef struct {
+    const BlockNode *node;
+    int fd;          /* the caller's to close; -1: it is no such node */
+    uint64_t offset; /* of the node's first byte */
+} BlockPlain;
+/* Control thread. */
+BlockPlain block_plain(const BlockUser *user);
+
 /* ---- Requests ------------------------------------------------------------ */
 
 typedef enum { BLOCK_READ, BLOCK_WRITE, BLOCK_ZERO, BLOCK_DISCARD, BLOCK_FLUSH } BlockOp;

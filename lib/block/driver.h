@@ -262,6 +262,11 @@ struct BlockDriver {
     int (*extents)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
                    BlockExtent *out, unsigned max);
 
+    /* Where reads find all of the node, whatever the request: *child set, *offset moved by where it
+     * begins there; or the answer is a descriptor (the node's) that is read through the page cache.
+     * -1: neither. Control thread. NULL: neither. */
+    int (*plain)(BlockNode *node, BlockUser **child, uint64_t *offset);
+
     /* ---- I/O, not blocking --------------------------------------------------- */
 
     /* Where a read, write, zero or discard may go on without this node's knowing: true with *map

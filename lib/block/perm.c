@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 
+#include <fcntl.h>
+
 static const char *perm_name(unsigned perm)
 {
     if (perm & BLOCK_PERM_WRITE)
@@ -245,4 +247,21 @@ BlockAdvice block_advice(const BlockUser *user)
         .can_discard = l->can_discard && (node->flags & BLOCK_OPEN_UNMAP),
         .quick_zero = l->quick_zero,
     };
+}
+
+BlockPlain block_plain(const BlockUser *user)
+{
+    BlockPlain plain = { .node = user_node(user), .fd = -1 };
+
+    while (user) {
+        BlockNode *node = user_node(user);
+        user = NULL;
+        if (node->driver->plain) {
+            BlockUser *child = NULL;
+            int fd = node->driver->plain(node, &child, &plain.offset);
+            plain.fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+            user = child;
+        }
+    }
+    return plain;
 }

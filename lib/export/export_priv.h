@@ -2,7 +2,7 @@
 /*
  * The server within its folder: nbd.c has exports, listeners and the life of connections,
  * connection.c one connection's thread, transport.c its bytes, requests.c what is asked of the disk,
- * status.c what block status says.
+ * plain.c long reads of plain files, status.c what block status says.
  */
 #pragma once
 
@@ -21,6 +21,8 @@ typedef struct {
     ExportNbd *server;
     BlockUser *user;
     BlockNode *node;
+    BlockPlain plain;
+    _Atomic bool cache_hidden; /* this kernel does not tell what of plain is in the page cache */
     GPtrArray *contexts;  /* of char *, NULL at the end */
     unsigned first_bitmap; /* index of the first bitmap's context */
     bool depth, removed;
@@ -40,6 +42,7 @@ typedef struct Task {
     uint64_t holds;   /* bytes counted by the connection */
     struct Task *next;
     uint64_t done;    /* of what is done in steps */
+    bool plain;       /* a read whose data are sent from the export's plain file */
     size_t head_len;  /* of the answer's head */
     uint8_t head[NBD_HEAD_ROOM + 256]; /* of the answer, its message included */
     GByteArray *body; /* the answer instead, of block status */
@@ -65,6 +68,8 @@ struct Connection {
     unsigned tasks;         /* in use */
     uint64_t held;          /* bytes of them */
     unsigned in_flight;     /* at lib/block */
+    uint8_t *warm;          /* a buffer of nobody */
+    size_t warm_room;
     Task *spare;
     unsigned spares;
     uint64_t kept;          /* bytes of theirs */
@@ -99,7 +104,8 @@ bool export_enter(Connection *c, Export *e);
 
 /* transport.c: 0, or -errno; -ESHUTDOWN: the peer has closed. wait false: -EAGAIN when nothing is there. */
 int export_receive(Connection *c, bool wait);
-int export_send(Connection *c, struct iovec *iov, int iovcnt);
+/* more: there is more to come at once. */
+int export_send(Connection *c, struct iovec *iov, int iovcnt, bool more);
 /* Of a stop: throws away what still comes until the peer's kernel has all that was sent, for a while; then
  * the socket may be closed, and reset, without loss of answers. */
 void export_linger(Connection *c);
@@ -117,6 +123,11 @@ int export_flush_answers(Connection *c);
 /* Waits for one that lib/block has. */
 void export_wait_finished(Connection *c);
 void export_free_tasks(Connection *c);
+
+/* plain.c */
+/* Whether the read's data can go to the socket as they are; then, behind the answer's head, they do. */
+bool export_reads_plain(const Connection *c, const NbdRequest *request);
+int export_send_plain(Connection *c, uint64_t offset, uint64_t length);
 
 /* status.c: fills task->body, or the errno (positive) to answer. */
 int export_status(Connection *c, Task *task);

@@ -25,6 +25,8 @@ static void watch_listeners(ExportNbd *server);
 
 static void export_free(Export *e)
 {
+    if (e->plain.fd >= 0)
+        close(e->plain.fd);
     block_detach(e->user);
     block_node_unref(e->node);
     g_free((char *)e->wire.name);
@@ -96,6 +98,7 @@ bool export_nbd_add(ExportNbd *server, const ExportDisk *disk, GError **error)
         return fail_usage(error, "there is an export '%s' already", disk->name);
     Export *e = g_new0(Export, 1);
     e->server = server;
+    e->plain.fd = -1;
     e->node = block_node_ref(disk->node);
     e->wire.name = g_strdup(disk->name);
     e->wire.description = g_strdup(disk->description);
@@ -108,6 +111,7 @@ bool export_nbd_add(ExportNbd *server, const ExportDisk *disk, GError **error)
         export_free(e);
         return false;
     }
+    e->plain = block_plain(e->user);
     describe(e, disk);
     g_mutex_lock(&server->lock);
     g_ptr_array_add(server->exports, e);

@@ -62,6 +62,7 @@ static Task *take_spare(Connection *c)
 void export_free_tasks(Connection *c)
 {
     g_clear_pointer(&c->receiving, task_free);
+    g_clear_pointer(&c->warm, free);
     for (Task *t; (t = take_spare(c));)
         task_free(t);
 }
@@ -92,6 +93,17 @@ static int make_room(Connection *c, uint64_t bytes)
     return 0;
 }
 
+/* The buffer of what was written last is the next to be filled: it is in the processor's cache. */
+static void swap_warm(Connection *c, Task *t)
+{
+    uint8_t *buf = t->buf;
+    size_t room = t->room;
+    t->buf = c->warm;
+    t->room = c->warm_room;
+    c->warm = buf;
+    c->warm_room = room;
+}
+
 /* One with room for bytes; its buf is NULL if there is no memory. */
 static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Task **task)
 {
@@ -103,6 +115,8 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
         t = g_new0(Task, 1);
         t->connection = c;
     }
+    if (bytes && c->warm_room >= bytes)
+        swap_warm(c, t);
     if (t->room < bytes) {
         size_t room = MAX((size_t)bytes, 4096);
         free(t->buf);
@@ -112,6 +126,7 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
     t->nbd = *request;
     t->holds = MAX(bytes, t->room); /* a buffer that was larger than it need be counts as it is */
     t->done = 0;
+    t->plain = false;
     c->tasks++;
     c->held += t->holds;
     *task = t;
@@ -123,18 +138,24 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
 int export_flush_answers(Connection *c)
 {
     struct iovec iov[2 * EXPORT_BATCH];
-    int n = 0;
-    for (unsigned i = 0; i < c->n_ready; i++) {
+    int n = 0, r = 0;
+    for (unsigned i = 0; i < c->n_ready && !r; i++) {
         Task *t = c->ready[i];
         if (t->body) {
             iov[n++] = (struct iovec){ t->body->data, t->body->len };
             continue;
         }
         iov[n++] = (struct iovec){ t->head, t->head_len };
-        if (t->iov.iov_len)
+        if (t->plain) {
+            r = export_send(c, iov, n, true);
+            n = 0;
+            r = r ? r : export_send_plain(c, t->nbd.offset, t->nbd.length);
+        } else if (t->iov.iov_len) {
             iov[n++] = t->iov;
+        }
     }
-    int r = n ? export_send(c, iov, n) : 0;
+    if (n && !r)
+        r = export_send(c, iov, n, false);
     for (unsigned i = 0; i < c->n_ready; i++)
         task_release(c, c->ready[i]);
     c->n_ready = 0;
@@ -145,7 +166,7 @@ int export_flush_answers(Connection *c)
 static int answer(Connection *c, Task *t)
 {
     c->ready[c->n_ready++] = t;
-    c->ready_bytes += t->iov.iov_len;
+    c->ready_bytes += t->plain ? t->nbd.length : t->iov.iov_len;
     return c->n_ready == EXPORT_BATCH || c->ready_bytes >= ENOUGH ? export_flush_answers(c) : 0;
 }
 
@@ -209,13 +230,13 @@ static bool next_step(Connection *c, Task *t)
     switch (r->command) {
     case NBD_CMD_READ:
     case NBD_CMD_WRITE: {
+        bool read = r->command == NBD_CMD_READ;
         /* alone, so nobody waits behind it */
         bool alone = !c->in_flight && !nbd_server_has_more(c->nbd);
         unsigned flags = BLOCK_MAY_STALL | (alone ? BLOCK_MAY_WAIT : 0);
         /* one of several long ones on another processor, while this one moves the bytes of the others */
-        if (!alone && !c->in_flight && r->length >= LONG)
+        if (read && !alone && !c->in_flight && r->length >= LONG)
             flags = BLOCK_ELSEWHERE;
-        bool read = r->command == NBD_CMD_READ;
         if (first && left)
             describe(t, read ? BLOCK_READ : BLOCK_WRITE, flags | (read ? 0 : fua), r->offset, r->length);
         t->done = r->length;
@@ -265,7 +286,11 @@ static int run(Connection *c, Task *t)
     }
     if (err)
         return answer_end(c, t, -err, g_strerror(-err));
-    return t->nbd.command == NBD_CMD_READ ? answer_read(c, t) : answer_end(c, t, 0, NULL);
+    if (t->nbd.command == NBD_CMD_READ)
+        return answer_read(c, t);
+    if (t->nbd.command == NBD_CMD_WRITE && t->room <= KEPT_ROOM)
+        swap_warm(c, t);
+    return answer_end(c, t, 0, NULL);
 }
 
 static int go_on(Connection *c, Task *t)
@@ -310,7 +335,7 @@ static int read_in_pieces(Connection *c, Task *t)
         bool hole = is_zero(t->buf, (size_t)n);
         iov[0].iov_len = hole ? nbd_server_put_hole(c->nbd, r, r->offset + at, n, last, t->head)
                               : nbd_server_put_data(c->nbd, r, r->offset + at, n, last, t->head);
-        sent = export_send(c, iov, hole ? 1 : 2);
+        sent = export_send(c, iov, hole ? 1 : 2, false);
     }
     if (err)
         return answer_end(c, t, -err, g_strerror(-err));
@@ -326,12 +351,40 @@ static bool wants_pieces(const Connection *c, const NbdRequest *r)
 
 /* ---- What the peer says ---------------------------------------------------- */
 
+static int take_status(Connection *c, Task *t)
+{
+    t->iov.iov_len = 0;
+    int err = export_status(c, t);
+    return err ? answer_end(c, t, err, g_strerror(err)) : answer(c, t);
+}
+
+static int take_read(Connection *c, Task *t, bool plain)
+{
+    const NbdRequest *r = &t->nbd;
+    if (!plain)
+        return wants_pieces(c, r) ? read_in_pieces(c, t) : run(c, t);
+    t->plain = true;
+    t->head_len = nbd_server_put_data(c->nbd, r, r->offset, r->length, true, t->head);
+    return answer(c, t);
+}
+
+/* Bytes of buffer that a request needs. */
+static uint64_t room_for(const NbdRequest *r, bool plain)
+{
+    switch (r->command) {
+    case NBD_CMD_READ: return plain ? 0 : r->length;
+    case NBD_CMD_WRITE: return r->length;
+    case NBD_CMD_CACHE: return CACHE_STEP;
+    default: return 0;
+    }
+}
+
 int export_request(Connection *c, const NbdRequest *request)
 {
     const char *why;
     int err = nbd_server_check(c->nbd, request, &why);
-    bool data = request->command == NBD_CMD_READ || request->command == NBD_CMD_WRITE;
-    uint64_t bytes = err ? 0 : data ? request->length : request->command == NBD_CMD_CACHE ? CACHE_STEP : 0;
+    bool read = request->command == NBD_CMD_READ, plain = !err && read && export_reads_plain(c, request);
+    uint64_t bytes = err ? 0 : room_for(request, plain);
     Task *t;
     int r = task_new(c, request, bytes, &t);
     if (r)
@@ -345,12 +398,9 @@ int export_request(Connection *c, const NbdRequest *request)
         c->receiving = t;
         return 0;
     }
-    if (request->command == NBD_CMD_BLOCK_STATUS) {
-        t->iov.iov_len = 0;
-        err = export_status(c, t);
-        return err ? answer_end(c, t, err, g_strerror(err)) : answer(c, t);
-    }
-    return wants_pieces(c, request) ? read_in_pieces(c, t) : run(c, t);
+    if (request->command == NBD_CMD_BLOCK_STATUS)
+        return take_status(c, t);
+    return read ? take_read(c, t, plain) : run(c, t);
 }
 
 int export_payload(Connection *c)

@@ -20,18 +20,6 @@ static bool readable(int fd)
     return poll(&p, 1, 0) != 0;
 }
 
-static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
-{
-    /* the rest of a long payload in one go: what follows it comes by itself */
-    bool whole = wait && n > 1 && iov[0].iov_len >= WHOLE;
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = whole ? 1 : (size_t)n };
-    ssize_t got;
-    do
-        got = recvmsg(c->fd, &msg, whole ? MSG_WAITALL : wait ? 0 : MSG_DONTWAIT);
-    while (got < 0 && errno == EINTR);
-    return got < 0 ? -errno : got;
-}
-
 /*
  * A peer that waits for each answer sends the next request at once, and going to sleep and being woken
  * would take longer than that: so it is looked for a little while. Who does not find anything several times
@@ -55,12 +43,33 @@ static void comes_soon(Connection *c)
     c->looks_in_vain = MIN(2 * c->looks_in_vain + 1, MOST_SKIPPED);
 }
 
+static ssize_t receive_some(Connection *c, struct iovec *iov, int n, int flags)
+{
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+    ssize_t got;
+    do
+        got = recvmsg(c->fd, &msg, flags);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
+{
+    ssize_t got = receive_some(c, iov, n, MSG_DONTWAIT);
+    if (got != -EAGAIN || !wait)
+        return got;
+    comes_soon(c);
+    /* the rest of a long payload in one go: what follows it comes by itself */
+    bool whole = n > 1 && iov[0].iov_len >= WHOLE;
+    return receive_some(c, iov, whole ? 1 : n, whole ? MSG_WAITALL : 0);
+}
+
 int export_receive(Connection *c, bool wait)
 {
     struct iovec iov[2];
     int n = nbd_server_buffers(c->nbd, iov);
     ssize_t got;
-    if (wait && !(c->tls && crypto_tls_pending(c->tls)))
+    if (wait && c->tls && !crypto_tls_pending(c->tls))
         comes_soon(c);
     if (!c->tls)
         got = receive_clear(c, iov, n, wait);
@@ -91,11 +100,11 @@ int export_wait(Connection *c)
     return 0;
 }
 
-static int send_clear(Connection *c, struct iovec *iov, int n)
+static int send_clear(Connection *c, struct iovec *iov, int n, bool more)
 {
     while (n) {
         struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
-        ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
@@ -110,7 +119,7 @@ static int send_clear(Connection *c, struct iovec *iov, int n)
     return 0;
 }
 
-int export_send(Connection *c, struct iovec *iov, int iovcnt)
+int export_send(Connection *c, struct iovec *iov, int iovcnt, bool more)
 {
     if (c->dead)
         return -EPIPE;
@@ -119,7 +128,7 @@ int export_send(Connection *c, struct iovec *iov, int iovcnt)
         ssize_t sent = crypto_tls_writev(c->tls, iov, iovcnt);
         r = sent < 0 ? (int)sent : crypto_tls_unsent(c->tls) ? -EAGAIN : 0; /* in a handshake: it took too long */
     } else {
-        r = send_clear(c, iov, iovcnt);
+        r = send_clear(c, iov, iovcnt, more);
     }
     c->dead = r;
     return r;

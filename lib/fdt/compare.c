@@ -112,7 +112,7 @@ static void lint_reg(Lint *l)
     const uint8_t *reg = fdt_tree_get(l->tree, l->path, "reg", &len);
     const char *at = strchr(strrchr(l->path, '/'), '@');
     if (!reg) {
-        if (at)
+        if (at && !fdt_tree_get(l->tree, l->path, "ranges", NULL))
             say(l, "the name has an address, but there is no reg");
         return;
     }
@@ -150,7 +150,9 @@ static bool lint_node(void *opaque, const char *path)
     if (path[1])
         lint_reg(l);
     const char *kind = fdt_tree_get_string(l->tree, path, "device_type");
-    if (g_strcmp0(kind, "cpu") == 0)
+    /* Not all architectures say of what kind it is. */
+    bool named = g_str_has_prefix(path, "/cpus/cpu@") && !strchr(path + strlen("/cpus/cpu@"), '/');
+    if (named || g_strcmp0(kind, "cpu") == 0)
         lint_cpu(l);
     if (g_strcmp0(kind, "memory") == 0)
         l->memories++;

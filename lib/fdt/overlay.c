@@ -9,6 +9,12 @@
 
 #define MERGED_MAX ((size_t)128 << 20)
 
+static bool look_for_overlay(void *opaque, const char *path)
+{
+    *(bool *)opaque |= g_str_has_suffix(path, "/__overlay__");
+    return !*(bool *)opaque;
+}
+
 GBytes *fdt_merge(GBytes *base, GBytes *overlay, GError **error)
 {
     gsize base_len, len;
@@ -21,6 +27,12 @@ GBytes *fdt_merge(GBytes *base, GBytes *overlay, GError **error)
     g_autoptr(Fdt) second = fdt_tree_from_bytes(data, len, error);
     if (!second) {
         prefix(error, "the overlay");
+        return NULL;
+    }
+    bool is_overlay = false;
+    fdt_tree_each(second, look_for_overlay, &is_overlay);
+    if (!is_overlay) {
+        fail(error, "the overlay is none: no part of it is to be merged (dtc -@ and /plugin/ make them)");
         return NULL;
     }
     /* It damages both when it fails, as it does for want of room: symbols grow by where they go. */

@@ -92,7 +92,7 @@ static void fdt_cpus(const Tree *t)
         fdt_tree_string(t->tree, path, "device_type", "cpu");
         fdt_tree_string(t->tree, path, "compatible", t->v.cpu.compatible);
         fdt_tree_u32(t->tree, path, "reg", (uint32_t)mpidr);
-        if (cpus > 1)
+        if (cpus > 1 && !(t->v.secure && o->firmware)) /* which starts them as it likes */
             fdt_tree_string(t->tree, path, "enable-method", "psci");
         if (o->numa->count)
             fdt_tree_u32(t->tree, path, "numa-node-id", machine_numa_cpu_node(o->numa, n));

@@ -73,9 +73,17 @@ char *machine_help(const char *isa)
 {
     GString *text = g_string_new("Supported machines are:\n");
     g_autofree const MachineType **types = machine_types(isa);
-    for (size_t i = 0; types[i]; i++)
-        g_string_append_printf(text, "%-20s %s%s\n", types[i]->name, types[i]->summary,
-                               types[i]->is_default ? " (default)" : "");
+    for (size_t i = 0; types[i]; i++) {
+        const MachineType *t = types[i];
+        g_autofree char *alias = t->versions ? g_strdup_printf(" (alias of %s)", t->versions[0])
+                                             : g_strdup("");
+        g_string_append_printf(text, "%-20s %s%s%s%s\n", t->name, t->summary, alias,
+                               t->description ? " (described, does not run yet)" : "",
+                               t->is_default ? " (default)" : "");
+        for (const char *const *v = t->versions; v && *v; v++)
+            g_string_append_printf(text, "%-20s %s, as of %s\n", *v, t->summary,
+                                   strrchr(*v, '-') + 1);
+    }
     return g_string_free(text, FALSE);
 }
 

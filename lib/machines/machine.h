@@ -206,7 +206,9 @@ struct MachineType {
     /* Versions below this make sockets of CPUs that -smp says no more of, others cores. */
     unsigned sockets_before;
     bool numa; /* -numa is known */
-    bool numa_for_slots; /* memory that can be added makes all of it one node, if -numa says nothing */
+    /* Memory that can be added makes all of it one node, if -numa says nothing, in versions from here
+       on; 0: it does not. */
+    unsigned numa_for_slots;
     unsigned numa_mem_before; /* versions below this take -numa node,mem=; UINT_MAX: all */
     /* The node of a CPU that -numa says nothing of, where it says nothing of any. NULL: an equal share
        of CPUs to each, in order. */

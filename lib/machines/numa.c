@@ -88,6 +88,7 @@ bool machine_options_is_memory_object(const char *text)
            g_str_has_prefix(text, "qom-type=memory-backend-");
 }
 
+/* What only running memory would differ by is checked and no more. */
 static bool backend_props(MachineMemoryBackend *b, Options *options, const char *kind,
                           GError **error)
 {
@@ -101,7 +102,7 @@ static bool backend_props(MachineMemoryBackend *b, Options *options, const char 
     options_get(options, "host-nodes");
     options_get(options, "policy");
     if (!options_get_number(options, "prealloc-threads", 1, UINT32_MAX, &ignored, error) ||
-        !options_get_bool(options, "share", &b->share, error))
+        !options_get_bool(options, "share", &ignored_bool, error))
         return false;
     if (strcmp(kind, "memory-backend-memfd") == 0 &&
         (!options_get_bool(options, "hugetlb", &ignored_bool, error) ||
@@ -114,8 +115,8 @@ static bool backend_props(MachineMemoryBackend *b, Options *options, const char 
     if (!path)
         return false;
     b->path = g_strdup(path);
-    return options_get_size(options, "align", 1, &b->align, error) &&
-           options_get_bool(options, "pmem", &b->pmem, error) &&
+    return options_get_size(options, "align", 1, &ignored, error) &&
+           options_get_bool(options, "pmem", &ignored_bool, error) &&
            options_get_bool(options, "readonly", &ignored_bool, error) &&
            options_get_bool(options, "discard-data", &ignored_bool, error);
 }
@@ -580,16 +581,20 @@ static bool complete_distances(MachineNuma *numa, GError **error)
 bool machine_numa_check(MachineOptions *o, GError **error)
 {
     MachineNuma *numa = o->numa;
-    if (!numa->count && o->type->numa_for_slots && o->ram_slots) {
+    if (!numa->count && o->type->numa_for_slots && o->ram_slots &&
+        machine_options_version(o) >= o->type->numa_for_slots) {
         numa->nodes[0].declared = numa->nodes[0].has_ram = true;
         numa->nodes[0].ram = o->ram_size;
         numa->count = 1;
     }
     if (!numa->count)
         return true;
-    for (unsigned i = 0; i < numa->count; i++)
-        if (!numa->nodes[i].declared)
-            return fail_usage(error, "numa: Node ID missing: %u", i);
+    unsigned highest = MACHINE_NUMA_NODES;
+    while (!numa->nodes[highest - 1].declared)
+        highest--;
+    for (unsigned i = highest; i > 0; i--)
+        if (!numa->nodes[i - 1].declared)
+            return fail_usage(error, "numa: Node ID missing: %u", i - 1);
     if (!complete_ram(o, error))
         return false;
     complete_cpus(o);

@@ -67,9 +67,6 @@ typedef struct {
     char *id;
     uint64_t size;
     char *path; /* of memory-backend-file; NULL: none */
-    bool share;
-    uint64_t align;
-    bool pmem;
     bool used; /* by a node */
 } MachineMemoryBackend;
 

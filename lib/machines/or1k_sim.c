@@ -69,6 +69,7 @@ static void fdt_head(const Machine *m, Fdt *tree, uint32_t pic)
 {
     const uint32_t memory[] = {(uint32_t)m->type->ram_base, (uint32_t)m->options->ram_size};
     fdt_tree_string(tree, "/", "compatible", "opencores,or1ksim");
+    fdt_tree_string(tree, "/", "model", "or1k-sim"); /* the specification asks for one */
     fdt_tree_u32(tree, "/", "#address-cells", 1);
     fdt_tree_u32(tree, "/", "#size-cells", 1);
     fdt_tree_u32(tree, "/", "interrupt-parent", pic);

@@ -265,10 +265,10 @@ static bool virt_place(Machine *m, const MachineBoot *boot, GBytes *fdt, Machine
     return riscv_boot_place(m, boot, fdt, machine_row(m, "mrom")->addr, entry, error);
 }
 
-/* Equal shares; what is left over belongs to the last. */
+/* Equal shares of the CPUs that are there; what is left over belongs to the last. */
 static unsigned virt_cpu_node(const MachineOptions *o, unsigned cpu)
 {
-    unsigned share = MAX(o->smp.maxcpus / o->numa->count, 1u);
+    unsigned share = MAX(o->smp.cpus / o->numa->count, 1u);
     return MIN(cpu / share, o->numa->count - 1);
 }
 

@@ -117,7 +117,8 @@ bool setup_machine(Run *r, GError **error)
 
 bool setup_dump_tree(Run *r, GError **error)
 {
-    const MachineBoot *boot = r->software.kernel ? &r->software.boot : NULL;
+    const Software *s = &r->software;
+    const MachineBoot *boot = s->kernel || s->firmware || s->dtb ? &s->boot : NULL;
     g_autoptr(GBytes) tree = machine_fdt(r->machine, boot, error);
     return tree && g_file_set_contents(r->options->dumpdtb, g_bytes_get_data(tree, NULL),
                                        (gssize)g_bytes_get_size(tree), error);

@@ -309,4 +309,5 @@ const BlockDriver block_file_driver = {
     .flush = posix_flush,
     .extents = file_extents,
     .submit = posix_submit,
+    .plain = posix_plain,
 };

@@ -120,4 +120,5 @@ const BlockDriver block_host_device_driver = {
     .discard = device_discard,
     .flush = posix_flush,
     .submit = posix_submit,
+    .plain = posix_plain,
 };

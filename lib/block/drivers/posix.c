@@ -422,3 +422,10 @@ int posix_submit(BlockNode *node, BlockRequest *req)
         return BLOCK_BLOCKING;
     }
 }
+
+int posix_plain(BlockNode *node, BlockUser **child, uint64_t *offset)
+{
+    PosixFile *p = posix_of(node);
+
+    return p->direct ? -1 : p->fd;
+}

@@ -48,5 +48,6 @@ int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct i
                 int iovcnt, unsigned flags);
 int posix_flush(BlockNode *node);
 int posix_submit(BlockNode *node, BlockRequest *req);
+int posix_plain(BlockNode *node, BlockUser **child, uint64_t *offset);
 /* A change of the file outside write: it needs a flush. end: how far the file reaches now. */
 void posix_note_write(PosixFile *p, uint64_t end);

@@ -84,6 +84,15 @@ static bool raw_map(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes
     return true;
 }
 
+static int raw_plain(BlockNode *node, BlockUser **child, uint64_t *offset)
+{
+    Raw *raw = block_node_state(node);
+
+    *child = raw->file;
+    *offset += raw->offset;
+    return -1;
+}
+
 static int raw_extents(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags,
                        BlockExtent *out, unsigned max)
 {
@@ -137,5 +146,6 @@ const BlockDriver block_raw_driver = {
     .resize = raw_resize,
     .extents = raw_extents,
     .map = raw_map,
+    .plain = raw_plain,
     .measure = raw_measure,
 };
