@@ -108,6 +108,19 @@ static const AcpiStructDef *struct_find(const AcpiStructDef *defs, uint16_t type
     return NULL;
 }
 
+static void see_head(const AcpiReader *r, AcpiStructHead head, const char *name, size_t at)
+{
+    static const struct {
+        uint8_t type_size, len_at, len_size;
+    } heads[] = {[ACPI_STRUCT_8] = {1, 1, 1}, [ACPI_STRUCT_16] = {2, 2, 2}, [ACPI_STRUCT_HMAT] = {2, 4, 4},
+                 [ACPI_STRUCT_VIOT] = {1, 2, 2}, [ACPI_STRUCT_IORT] = {1, 1, 2}, [ACPI_STRUCT_FIXED] = {0, 0, 0}};
+    g_autofree char *type = g_strdup_printf("%s: Type", name), *len = g_strdup_printf("%s: Length", name);
+    if (!heads[head].type_size)
+        return;
+    acpi_see(r, type, ACPI_NUMBER, at, heads[head].type_size);
+    acpi_see(r, len, ACPI_NUMBER, at + heads[head].len_at, heads[head].len_size);
+}
+
 /* How many of that type came before: a number in the name tells them apart. */
 static unsigned count_of(GArray *counts, uint16_t type)
 {
@@ -128,6 +141,7 @@ static void see_structs(const AcpiReader *r, const AcpiTableDef *def, size_t at)
         unsigned n = count_of(counts, h.type);
         g_autofree char *name = s ? g_strdup_printf("%s %u", s->name, n)
                                   : g_strdup_printf("type %u %u", h.type, n);
+        see_head(r, def->head, name, at);
         size_t end = acpi_see_fields(r, name, s ? s->fields : NULL, at + h.fields_at, at + h.len);
         see_rest(r, name, end, at + h.len);
         at += h.len;

@@ -191,6 +191,7 @@ struct DeviceType {
     bool front;
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
     bool described; /* a description only: no registers, for boards that do not run */
+    const char *single; /* a machine has at most one that says this; NULL: any number */
     bool fixed;     /* on a bus that devices come to and leave: this one stays */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */

@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/size.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { TABLE_LIMIT = 4 << 20 };
@@ -283,13 +284,30 @@ bool machine_number_ports(Machine *m, GError **error)
 
 /* ---- All --------------------------------------------------------------------------------------- */
 
+/* Numbers of further host bridges' buses are theirs alone; 0 is the first one's. */
+static bool check_buses(const Machine *m, GError **error)
+{
+    const char *taken[256] = {"pcie.0"};
+    for (guint i = 0; i < m->added->len; i++) {
+        const Device *dev = g_ptr_array_index(m->added, i);
+        if (!machine_is_pxb(dev))
+            continue;
+        uint32_t bus = ((const DescribedBridge *)dev)->bus_nr;
+        if (taken[bus])
+            return fail_usage(error, "-device %s,id=%s: bus %" PRIu32 " is already used by '%s'", dev->type->name,
+                              dev->id, bus, taken[bus]);
+        taken[bus] = dev->id;
+    }
+    return true;
+}
+
 AcpiTables *machine_acpi(Machine *m, GError **error)
 {
     if (!m->type->acpi) {
         fail(error, "machine '%s' has no ACPI tables", m->type->name);
         return NULL;
     }
-    AcpiTables *s = m->type->acpi(m, error);
+    AcpiTables *s = check_buses(m, error) ? m->type->acpi(m, error) : NULL;
     if (s && !acpi_tables_finish(s, error))
         g_clear_pointer(&s, acpi_tables_free);
     return s;

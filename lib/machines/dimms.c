@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { ALIGN = 2 << 20 }; /* large pages of the host */
+
 typedef struct {
     uint64_t base, size;
 } Range;
@@ -81,7 +83,7 @@ static bool dimm_add(const Machine *m, const Range *mem, GArray *dimms, const De
     if (md->label_size >= b->size)
         return fail_usage(error, "the size of '%s' is too small for its labels", md->memdev);
     d.size = b->size - md->label_size;
-    if (!dimm_slot(m, dimms, &d, error) || !dimm_place(mem, dimms, b->align ? b->align : 2 << 20, &d, error))
+    if (!dimm_slot(m, dimms, &d, error) || !dimm_place(mem, dimms, ALIGN, &d, error))
         return false;
     g_array_append_val(dimms, d);
     return true;

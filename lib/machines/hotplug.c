@@ -130,10 +130,11 @@ static void memory_crs(Aml *a, const char *r)
     aml_resources(a, "RNGE");
     aml_qword_memory(a, true, 0, UINT64_MAX - 1);
     aml_end(a);
+    /* by way of a variable, or iasl takes the offsets for those of whole 64-bit fields */
+    aml_asl(a, "Local0 = 14 CreateDWordField (RNGE, Local0, MINL) CreateDWordField (RNGE, Local0 + 4, MINH)"
+               "CreateDWordField (RNGE, Local0 + 8, MAXL) CreateDWordField (RNGE, Local0 + 12, MAXH)"
+               "CreateDWordField (RNGE, Local0 + 24, LENL) CreateDWordField (RNGE, Local0 + 28, LENH)");
     aml_asl(a,
-            "CreateDWordField (RNGE, 14, MINL) CreateDWordField (RNGE, 18, MINH)"
-            "CreateDWordField (RNGE, 22, MAXL) CreateDWordField (RNGE, 26, MAXH)"
-            "CreateDWordField (RNGE, 38, LENL) CreateDWordField (RNGE, 42, LENH)"
             "Acquire (MLCK, 0xFFFF) %s.MSEL = Arg0"
             " MINL = %s.MRBL MINH = %s.MRBH LENL = %s.MRLL LENH = %s.MRLH Release (MLCK)"
             " Local0 = MINL + LENL MAXL = Local0 MAXH = MINH + LENH"

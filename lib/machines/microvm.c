@@ -148,7 +148,7 @@ static AcpiTables *microvm_tables(Machine *m, GError **error)
     return s;
 }
 
-static const char *const microvm_isas[] = {"x86_64", "i386", NULL};
+static const char *const microvm_isas[] = {"x86_64", NULL};
 
 static const MachineProp microvm_props[] = {
     {.name = "x-oem-id", .def = "BOCHS ", .help = "OEM id of ACPI tables, up to 6 characters"},

@@ -167,7 +167,7 @@ static bool pc_smbios(Machine *m, SmbiosMachine *s, SmbiosRange *ranges, GError 
     return memory_of(m, &mem, error) && x86_smbios(m, &mem, s, ranges, error);
 }
 
-static const char *const x86_isas[] = {"x86_64", "i386", NULL};
+static const char *const x86_isas[] = {"x86_64", NULL};
 
 static const char *const q35_versions[] = {
     "pc-q35-7.0", "pc-q35-6.2", "pc-q35-6.1", "pc-q35-6.0", "pc-q35-5.2", "pc-q35-5.1", "pc-q35-5.0",

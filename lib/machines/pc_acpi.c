@@ -191,8 +191,6 @@ static bool iommu_tables(const Pc *pc, AcpiTables *s, GError **error)
     g_autoptr(GArray) scopes = pc_pci_scopes(pc);
     const AcpiScope *list = (const AcpiScope *)(const void *)scopes->data;
     uint16_t bdf;
-    if (!!intel + !!amd + !!virtio > 1)
-        return fail_usage(error, "a machine has one IOMMU; QEMU takes only one device of them, too");
     if (intel) {
         const IntelIommu *v = (const IntelIommu *)intel;
         acpi_tables_add(s, acpi_dmar((uint8_t)v->aw_bits, g_strcmp0(v->intremap, "off") != 0, VTD_BASE, 0,

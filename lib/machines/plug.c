@@ -288,6 +288,12 @@ static bool device_add(Machine *m, Options *options, GError **error)
         return machine_add_loader(m, options, error);
     if (!model_find(m, driver, &model) || (model.type->described && !m->type->description))
         return model_unknown(driver, error);
+    for (guint i = 0; model.type->single && i < m->added->len; i++) {
+        const Device *other = g_ptr_array_index(m->added, i);
+        if (!g_strcmp0(other->type->single, model.type->single))
+            return fail_usage(error, "at most one %s device is permitted, and there is '%s'", model.type->single,
+                              other->type->name);
+    }
     const char *given = options_get(options, "id"), *bus = options_get(options, "bus");
     if (given && machine_device(m, given))
         return fail_usage(error, "Duplicate device ID '%s'", given);

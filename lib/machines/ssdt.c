@@ -17,7 +17,7 @@
 #define VMGENID_ADDRESS_FILE "etc/vmgenid_addr"
 #define NVDIMM_FILE "etc/acpi/nvdimm-mem"
 
-enum { PAGE = 4096, GUID_AT = 40 };
+enum { PAGE = 4096, GUID_AT = 40, NVDIMM_PORT = 0xa18, NVDIMM_REGISTER = 0x9090000 };
 
 /* Name (name, the address of file): 32 bits wide; only while nothing is open. Returns its place. */
 static size_t name_address(Aml *a, const char *name)
@@ -98,9 +98,7 @@ bool acpi_vmgenid(const Machine *m, AcpiTables *s, const char *event, GError **e
 static const char nvdimm_call[] =
     "Method (NCAL, 5, Serialized) {"
     " Local6 = \\MEMA"
-    " OperationRegion (NPIO, %s, 0x%x, 4)"
     " OperationRegion (NRAM, SystemMemory, Local6, 0x1000)"
-    " Field (NPIO, DWordAcc, NoLock, Preserve) { NTFI, 32 }"
     " Field (NRAM, DWordAcc, NoLock, Preserve) { HDLE, 32, REVS, 32, FUNC, 32, FARG, 32672 }"
     " Field (NRAM, DWordAcc, NoLock, Preserve) { RLEN, 32, ODAT, 32736 }"
     " If (Arg4 == 0) { Local0 = ToUUID (\"2f10e7a4-9e91-11e4-89d3-123b93f75cba\") }"
@@ -217,11 +215,9 @@ bool acpi_nvdimm_table(const Machine *m, const GArray *dimms, AcpiTables *s, con
     aml_scope(a, "\\_SB");
     aml_device(a, "NVDR");
     aml_name_string(a, "_HID", "ACPI0012");
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    aml_asl(a, nvdimm_call, event ? "SystemIO" : "SystemMemory", event ? 0xa18u : 0x9090000u);
-#pragma GCC diagnostic pop
-    aml_asl(a, "%s", nvdimm_fit);
+    aml_asl(a, "OperationRegion (NPIO, %s, 0x%x, 4) Field (NPIO, DWordAcc, NoLock, Preserve) { NTFI, 32 }",
+            event ? "SystemIO" : "SystemMemory", event ? NVDIMM_PORT : NVDIMM_REGISTER);
+    aml_asl(a, "%s%s", nvdimm_call, nvdimm_fit);
     for (unsigned i = 0; i < m->options->ram_slots; i++)
         nvdimm_device(a, i);
     aml_end(a);

@@ -83,6 +83,7 @@ static const DeviceProp fdc_props[] = {
 
 const DeviceType isa_fdc_type = {
     .name = "isa-fdc",
+    .single = "floppy controller",
     .summary = "floppy controller of a PC",
     .size = sizeof(IsaFdc),
     .props = fdc_props,

@@ -32,6 +32,7 @@ static const DeviceProp pvpanic_props[] = {
 
 const DeviceType pvpanic_type = {
     .name = "pvpanic",
+    .single = "pvpanic",
     .summary = "port for telling of a guest's panic",
     .size = sizeof(Pvpanic),
     .props = pvpanic_props,

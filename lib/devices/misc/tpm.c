@@ -102,6 +102,7 @@ static const DeviceProp tpm_props[] = {
 
 const DeviceType tpm_tis_type = {
     .name = "tpm-tis",
+    .single = "TPM",
     .summary = "TPM with registers of the TPM Interface Specification",
     .size = sizeof(Tpm),
     .props = tpm_props,
@@ -112,6 +113,7 @@ const DeviceType tpm_tis_type = {
 
 const DeviceType tpm_crb_type = {
     .name = "tpm-crb",
+    .single = "TPM",
     .summary = "TPM with a command-response buffer",
     .size = sizeof(Tpm),
     .props = tpm_props,

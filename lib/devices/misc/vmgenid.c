@@ -10,6 +10,7 @@ static const DeviceProp vmgenid_props[] = {
 
 const DeviceType vmgenid_type = {
     .name = "vmgenid",
+    .single = "vmgenid",
     .summary = "generation id of the virtual machine",
     .size = sizeof(Vmgenid),
     .props = vmgenid_props,

@@ -27,8 +27,8 @@ static const DeviceProp function_props[] = {
     {.name = NULL},
 };
 
-/* kind: "pci", or NULL for parts of a board; stays: it cannot be unplugged. */
-#define FUNCTION(symbol, text, kind, stays, part, about)                                           \
+/* kind: "pci", or NULL for parts of a board; stays: it cannot be unplugged; one: as DeviceType.single. */
+#define FUNCTION_OF(symbol, text, kind, stays, part, one, about)                                   \
     const DeviceType described_##symbol##_type = {                                                 \
         .name = text,                                                                              \
         .summary = about,                                                                          \
@@ -36,10 +36,14 @@ static const DeviceProp function_props[] = {
         .props = function_props,                                                                   \
         .described = true,                                                                         \
         .fixed = stays,                                                                            \
+        .single = one,                                                                             \
         .slot = kind,                                                                              \
         .pci = function_pci,                                                                       \
         .acpi = part,                                                                              \
     }
+
+#define FUNCTION(symbol, text, kind, stays, part, about)                                           \
+    FUNCTION_OF(symbol, text, kind, stays, part, NULL, about)
 
 FUNCTION(mch, "mch", NULL, true, NULL, "memory controller of Q35");
 FUNCTION(i440fx, "i440FX", NULL, true, NULL, "memory controller of 440FX");
@@ -86,5 +90,5 @@ FUNCTION(edu, "edu", "pci", false, NULL, "device for lessons");
 FUNCTION(pci_testdev, "pci-testdev", "pci", false, NULL, "device for tests");
 FUNCTION(pvpanic_pci, "pvpanic-pci", "pci", false, NULL, "function for telling of a guest's panic");
 FUNCTION(vfio_pci, "vfio-pci", "pci", false, NULL, "function of the host");
-FUNCTION(acpi_erst, "acpi-erst", "pci", true, NULL, "store of error records");
-FUNCTION(amd_iommu, "amd-iommu", "pci", true, NULL, "I/O memory management unit of AMD");
+FUNCTION_OF(acpi_erst, "acpi-erst", "pci", true, NULL, "acpi-erst", "store of error records");
+FUNCTION_OF(amd_iommu, "amd-iommu", "pci", true, NULL, "IOMMU", "I/O memory management unit of AMD");

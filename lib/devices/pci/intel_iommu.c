@@ -13,6 +13,7 @@ static const DeviceProp iommu_props[] = {
 
 const DeviceType intel_iommu_type = {
     .name = "intel-iommu",
+    .single = "IOMMU",
     .summary = "I/O memory management unit of Intel",
     .size = sizeof(IntelIommu),
     .props = iommu_props,
