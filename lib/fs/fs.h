@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
