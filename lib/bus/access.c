@@ -187,7 +187,7 @@ void bus_ram_discard(BusSpace *space, uint64_t addr, uint64_t len)
             uint64_t first = align_up(hit.offset, BUS_PAGE_SIZE);
             uint64_t end = align_down(hit.offset + n, BUS_PAGE_SIZE);
             if (ram && first < end &&
-                fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first,
+                fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(r->fd_offset + first),
                           (off_t)(end - first)) == 0)
                 ram_touched(space, r, first, end - first);
             hit_put(&hit);

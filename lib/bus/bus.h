@@ -83,6 +83,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusSpace, bus_space_free)
    base and size are multiples of 4096. Fails with a system error when the host refuses. */
 BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                        BusRamFlags flags, int priority, GError **error);
+/* Memory that somebody else has: size bytes of fd (a memfd, a file) from offset on, both whole pages. fd
+   stays the caller's. The file must not become shorter: what uses the memory then ends by SIGBUS. */
+BusRegion *bus_ram_map(BusSpace *space, const char *name, uint64_t base, uint64_t size, int fd, uint64_t offset,
+                       GError **error);
 /* Guest writes to a ROM go to ops->write with that opaque in place of being ignored (reads stay
    memory; ops->read is not used): a flash chip. ops is borrowed. Before vCPUs run; DMA is still
    ignored. */

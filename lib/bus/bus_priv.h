@@ -19,6 +19,7 @@ struct BusRegion {
     int busy; /* callbacks running; atomic */
     /* RAM */
     int fd;
+    uint64_t fd_offset; /* of the memory in it */
     bool rom;
     uint8_t *host, *flags;
     /* MMIO */

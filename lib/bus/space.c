@@ -14,9 +14,11 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static BusView *view_alloc(size_t count)
@@ -215,32 +217,61 @@ static BusRegion *region_add(BusRegion *r)
     return r;
 }
 
-static void *map_reserved(int fd, uint64_t size)
+static void *map_reserved(int fd, uint64_t offset, uint64_t size)
 {
     int flags = MAP_NORESERVE | (fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset);
     return p == MAP_FAILED ? NULL : p;
+}
+
+static BusRegion *ram_region(BusSpace *space, const char *name, uint64_t base, uint64_t size, int priority,
+                             GError **error)
+{
+    if (!((base | size) & (BUS_PAGE_SIZE - 1)))
+        return region_new(space, name, REGION_RAM, base, size, priority, error);
+    fail(error, "%s: memory must be whole pages of 4 KiB, not %#" PRIx64 " bytes at %#" PRIx64,
+         name, size, base);
+    return NULL;
 }
 
 BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_t size,
                        BusRamFlags flags, int priority, GError **error)
 {
-    if ((base | size) & (BUS_PAGE_SIZE - 1)) {
-        fail(error, "%s: memory must be whole pages of 4 KiB, not %#" PRIx64 " bytes at %#" PRIx64,
-             name, size, base);
-        return NULL;
-    }
-    BusRegion *r = region_new(space, name, REGION_RAM, base, size, priority, error);
+    BusRegion *r = ram_region(space, name, base, size, priority, error);
     if (!r)
         return NULL;
     r->rom = flags & BUS_RAM_ROM;
     r->fd = memfd_create(name, MFD_CLOEXEC);
     bool ok = r->fd >= 0 && size <= INT64_MAX && ftruncate(r->fd, (off_t)size) == 0;
-    ok = ok && (r->host = map_reserved(r->fd, size)) != NULL;
-    ok = ok && (r->flags = map_reserved(-1, size >> BUS_PAGE_BITS)) != NULL;
+    ok = ok && (r->host = map_reserved(r->fd, 0, size)) != NULL;
+    ok = ok && (r->flags = map_reserved(-1, 0, size >> BUS_PAGE_BITS)) != NULL;
     if (!ok) {
         fail_errno(error, size > INT64_MAX ? ENOMEM : errno,
                    "%s: cannot reserve %" PRIu64 " bytes of memory", name, size);
+        region_free(r);
+        return NULL;
+    }
+    return region_add(r);
+}
+
+BusRegion *bus_ram_map(BusSpace *space, const char *name, uint64_t base, uint64_t size, int fd, uint64_t offset,
+                       GError **error)
+{
+    struct stat st;
+    BusRegion *r = ram_region(space, name, base, size, 0, error);
+    if (!r)
+        return NULL;
+    bool fits = !fstat(fd, &st) && offset <= INT64_MAX && size <= INT64_MAX - offset &&
+                offset + size <= (uint64_t)st.st_size;
+    r->fd = fits ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    r->fd_offset = offset;
+    bool ok = r->fd >= 0 && (r->host = map_reserved(r->fd, offset, size)) != NULL;
+    ok = ok && (r->flags = map_reserved(-1, 0, size >> BUS_PAGE_BITS)) != NULL;
+    if (!ok) {
+        if (!fits)
+            fail(error, "%s: the file is shorter than %#" PRIx64 " bytes at %#" PRIx64, name, size, offset);
+        else
+            fail_errno(error, errno, "%s: cannot map %" PRIu64 " bytes of memory", name, size);
         region_free(r);
         return NULL;
     }

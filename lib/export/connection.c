@@ -3,6 +3,7 @@
 #include "export/export_priv.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -171,6 +172,10 @@ static void explain(Connection *c, int r)
 void *export_connection_run(void *opaque)
 {
     Connection *c = opaque;
+    sigset_t pipe; /* sendfile has no MSG_NOSIGNAL */
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     ExportNbd *server = c->server;
     NbdOffer offer = { .nth = nth, .find = find, .admit = admit, .opaque = c };
     c->nbd = nbd_server_new(&offer, server->config.creds ? NBD_TLS_REQUIRED : NBD_TLS_NONE);

@@ -199,6 +199,45 @@ static void test_requests(gconstpointer data)
     setup_clear(&s);
 }
 
+/* Long reads of plain files, whole, a window of one, and one that others cut short meanwhile: zeroes follow. */
+static void test_plain(void)
+{
+    enum { SIZE = MIB + 1000, FROM = 5 * 512 };
+    Setup s;
+    setup_init(&s, 0);
+    g_autofree uint8_t *want = g_malloc0(2 * MIB), *got = g_malloc(2 * MIB);
+    g_autofree char *path = g_build_filename(s.dir, "d", NULL);
+    fill(want, SIZE, 5);
+    g_assert_true(g_file_set_contents(path, (char *)want, SIZE, NULL));
+    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "window", "driver=raw,offset=2560,size=524288,file.driver=file,file.filename=@/d,file.locking=off",
+          (ExportDisk){ 0 });
+    Peer *whole = come(&s, ""), *window = come(&s, "window");
+    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 0, MIB + 1024, got), ==, 0);
+    g_assert_cmpmem(got, MIB + 1024, want, MIB + 1024);
+    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 12345, 77777, got), ==, 0);
+    g_assert_cmpmem(got, 77777, want + 12345, 77777);
+    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 3, 500000, got), ==, 0);
+    g_assert_cmpmem(got, 500000, want + FROM + 3, 500000);
+    /* what was acknowledged is what is read */
+    fill(want + 65536, 65536, 9);
+    g_assert_cmpint(peer_do(whole, NBD_CMD_WRITE, 0, 65536, 65536, want + 65536), ==, 0);
+    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 0, 500000, got), ==, 0);
+    g_assert_cmpmem(got, 500000, want + FROM, 500000);
+    g_assert_cmpint(truncate(path, 300001), ==, 0);
+    memset(want + 300001, 0, 2 * MIB - 300001);
+    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 200000, 800000, got), ==, 0);
+    g_assert_cmpmem(got, 800000, want + 200000, 800000);
+    /* who goes amid its answers harms nobody */
+    for (unsigned i = 0; i < 40; i++)
+        g_assert_true(peer_ask(whole, i, NBD_CMD_READ, 0, 0, 300000, got));
+    peer_free(whole);
+    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 0, 100000, got), ==, 0);
+    peer_free(window);
+    await_connections(&s, 0);
+    setup_clear(&s);
+}
+
 static void test_refusals(void)
 {
     Setup s;
@@ -740,6 +779,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/export/requests/simple", &simple, test_requests);
     g_test_add_data_func("/export/requests/structured", &structured, test_requests);
     g_test_add_data_func("/export/requests/extended", &extended, test_requests);
+    g_test_add_func("/export/plain", test_plain);
     g_test_add_func("/export/refusals", test_refusals);
     g_test_add_func("/export/many", test_many);
     g_test_add_func("/export/memory", test_memory);

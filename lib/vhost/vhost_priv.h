@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages as they are on the wire, and what the files of the back end share. */
+#pragma once
+
+#include "vhost/vhost.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { /* requests of a front end; those that are not listed are refused */
+    VHOST_GET_FEATURES = 1, VHOST_SET_FEATURES, VHOST_SET_OWNER, VHOST_RESET_OWNER, VHOST_SET_MEM_TABLE,
+    VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_VRING_NUM, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE,
+    VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR,
+    VHOST_GET_PROTOCOL_FEATURES, VHOST_SET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM, VHOST_SET_VRING_ENABLE,
+    VHOST_GET_CONFIG = 24, VHOST_SET_CONFIG, VHOST_RESET_DEVICE = 34, VHOST_GET_MAX_MEM_SLOTS = 36,
+    VHOST_ADD_MEM_REG, VHOST_REM_MEM_REG, VHOST_SET_STATUS, VHOST_GET_STATUS,
+};
+
+enum { /* of a message's flags */
+    VHOST_VERSION = 1, VHOST_VERSION_MASK = 3, VHOST_REPLY = 4, VHOST_NEED_REPLY = 8,
+};
+
+enum { /* bits of the protocol features */
+    VHOST_PROTOCOL_MQ = 0, VHOST_PROTOCOL_REPLY_ACK = 3, VHOST_PROTOCOL_CONFIG = 9,
+    VHOST_PROTOCOL_RESET_DEVICE = 13, VHOST_PROTOCOL_MEM_SLOTS = 15, VHOST_PROTOCOL_STATUS = 16,
+};
+
+enum { /* feature bits that are not a device's */
+    VHOST_F_PROTOCOL_FEATURES = 30, VHOST_RING_F_INDIRECT = 28, VHOST_RING_F_EVENT_IDX = 29,
+    VHOST_F_VERSION_1 = 32, VHOST_F_RING_PACKED = 34,
+};
+
+enum {
+    VHOST_MAX_FDS = 8,
+    VHOST_MAX_REGIONS = 8,    /* of a memory table */
+    VHOST_MAX_SLOTS = 509,    /* added one by one */
+    VHOST_MAX_CONFIG = 256,
+    VHOST_NO_FD = 1 << 8,     /* of the word in SET_VRING_KICK and the like */
+};
+
+typedef struct {
+    uint32_t request, flags, size;
+} VhostHead;
+
+typedef struct {
+    uint64_t guest, size, user, offset;
+} VhostRegion;
+
+typedef struct {
+    uint32_t index, flags;
+    uint64_t desc, used, avail, log; /* in the front end's own addresses */
+} VhostAddresses;
+
+typedef struct {
+    uint32_t index, num;
+} VhostState;
+
+typedef struct {
+    uint32_t offset, size, flags;
+    uint8_t data[VHOST_MAX_CONFIG];
+} VhostConfig;
+
+/* One message; the front end's byte order is the host's. */
+typedef struct {
+    VhostHead head;
+    union {
+        uint64_t u64;
+        VhostState state;
+        VhostAddresses addresses;
+        struct {
+            uint32_t count, padding;
+            VhostRegion regions[VHOST_MAX_REGIONS];
+        } memory;
+        struct {
+            uint64_t padding;
+            VhostRegion region;
+        } slot;
+        VhostConfig config;
+        uint8_t bytes[512];
+    } body;
+    int fds[VHOST_MAX_FDS];
+    unsigned fd_count; /* those that are still in fds are closed by vhost_message_clear */
+} VhostMessage;
+
+/* wire.c: 1, 0 at the end of the connection, -errno; -EPROTO when the other end talks nonsense. */
+int vhost_message_receive(int fd, VhostMessage *message);
+int vhost_message_send(int fd, const VhostMessage *message);
+void vhost_message_clear(VhostMessage *message);
+/* The only descriptor, which becomes the caller's; -1: there is none. */
+int vhost_message_take_fd(VhostMessage *message);
+
+typedef struct VhostQueue {
+    VhostBackend *backend;
+    unsigned index;
+    bool addressed, enabled, based;
+    VhostAddresses addresses;
+    uint16_t size, base, base_used;
+    int kick, call, err, stop;   /* eventfds, or -1; stop is ours */
+
+    pthread_t thread;
+    bool running;                /* there is a thread */
+    atomic_bool ending;          /* it is asked to end */
+    pthread_mutex_t lock;        /* of ring and pending */
+    pthread_cond_t idle;
+    Vring ring;
+    unsigned pending;            /* requests not done */
+    VhostRequest *spare;         /* of the queue's thread */
+    unsigned looks_in_vain, looks_skipped;
+} VhostQueue;
+
+typedef struct {
+    VhostRegion at;
+    BusRegion *region;
+} VhostMemory;
+
+struct VhostBackend {
+    VhostDevice device;
+    int fd, stop; /* the connection; an eventfd */
+    uint64_t features, protocol;
+    uint8_t status;
+    BusSpace *space;
+    GArray *memory; /* of VhostMemory */
+    VhostQueue *queues;
+    bool dirty;     /* a queue has run since the last reset */
+};
+
+/* memory.c: false, and *error. All queues are at rest when memory goes. */
+bool vhost_memory_set(VhostBackend *b, VhostMessage *m, GError **error);
+bool vhost_memory_add(VhostBackend *b, VhostMessage *m, GError **error);
+bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error);
+void vhost_memory_clear(VhostBackend *b);
+/* From the front end's address to the guest's. */
+bool vhost_memory_find(const VhostBackend *b, uint64_t user, uint64_t *guest);
+
+/* queue.c: all on the thread of vhost_backend_serve. */
+void vhost_queue_init(VhostQueue *q, VhostBackend *b, unsigned index);
+void vhost_queue_clear(VhostQueue *q);
+/* Starts it if it has all it needs and is enabled; true also when it need not start. */
+bool vhost_queue_start(VhostQueue *q, GError **error);
+/* Ends its thread and waits for its requests. What the ring was at stays in base. */
+void vhost_queue_stop(VhostQueue *q);
