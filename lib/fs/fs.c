@@ -57,9 +57,13 @@ Fs *fs_new(const FsOptions *options, GError **error)
 static void clear(Fs *fs, bool all)
 {
     for (uint32_t i = 0; i < fs->handles.size; i++) {
-        FsHandle *h = fs->handles.items[i];
-        if (h)
-            fs_handle_release(fs, h->id, h->dir);
+        pthread_mutex_lock(&fs->lock);
+        const FsHandle *h = fs->handles.items[i];
+        uint64_t id = h ? h->id : 0;
+        bool dir = h && h->dir;
+        pthread_mutex_unlock(&fs->lock);
+        if (id)
+            fs_handle_release(fs, id, dir);
     }
     pthread_mutex_lock(&fs->lock);
     fs_nodes_clear(fs, all);

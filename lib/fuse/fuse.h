@@ -22,7 +22,7 @@ typedef enum {
     FUSE_CACHE_NEVER,    /* the guest asks each time and keeps no data of files */
     FUSE_CACHE_AUTO,     /* what it knows holds for a second; data until a file is opened again */
     FUSE_CACHE_ALWAYS,   /* only the guest changes the directory */
-    FUSE_CACHE_METADATA, /* names and attributes as AUTO, no data */
+    FUSE_CACHE_METADATA, /* names and attributes as ALWAYS, no data */
 } FuseCache;
 
 /* What is offered; a guest takes what it knows of. The same switches in FsOptions have to agree. */
@@ -54,5 +54,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FuseSession, fuse_session_free)
  */
 size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in, const struct iovec *out,
                            int n_out);
+/* The request may wait for what only another request can bring (a lock): not on the one thread that serves both. */
+bool fuse_may_wait(const struct iovec *in, int n_in);
+/* Requests that wait so now end with EINTR. Any thread. */
+void fuse_session_interrupt(FuseSession *session);
 /* The guest is gone or mounts anew: all handles and nodes are let go. No request may be running. */
 void fuse_session_reset(FuseSession *session);
