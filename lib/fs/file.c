@@ -78,10 +78,10 @@ ssize_t fs_copy_range(Fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, 
 {
     FsHandle *a, *b;
     off_t in = (off_t)from_offset, out = (off_t)to_offset;
-    int e = use_file(fs, from, from_offset, &a);
+    int e = fs_handle_use(fs, from, false, &a);
     if (e)
         return e;
-    e = use_file(fs, to, to_offset, &b);
+    e = fs_handle_use(fs, to, false, &b);
     if (e) {
         fs_handle_done(fs, a);
         return e;

@@ -23,12 +23,12 @@ static uint32_t how_opened(const FuseRequest *r, bool dir)
     }
 }
 
-static int64_t open_answer(FuseRequest *r, int e, uint64_t handle, bool dir)
+static int64_t open_answer(FuseRequest *r, int e, const uint64_t *handle, bool dir)
 {
     struct fuse_open_out *out = fuse_room(r, sizeof *out);
     if (e)
         return e;
-    *out = (struct fuse_open_out){ .fh = handle, .open_flags = how_opened(r, dir) };
+    *out = (struct fuse_open_out){ .fh = *handle, .open_flags = how_opened(r, dir) };
     return sizeof *out;
 }
 
@@ -38,7 +38,7 @@ int64_t fuse_open(FuseRequest *r)
     struct fuse_open_in in;
     memcpy(&in, r->arg, sizeof in);
     bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
-    return open_answer(r, fs_open(r->fs, r->h.nodeid, (int)in.flags, kill, &handle), handle, false);
+    return open_answer(r, fs_open(r->fs, r->h.nodeid, (int)in.flags, kill, &handle), &handle, false);
 }
 
 static int64_t create(FuseRequest *r, bool tmpfile)
@@ -178,7 +178,7 @@ int64_t fuse_copy(FuseRequest *r)
 int64_t fuse_opendir(FuseRequest *r)
 {
     uint64_t handle = 0;
-    return open_answer(r, fs_opendir(r->fs, r->h.nodeid, &handle), handle, true);
+    return open_answer(r, fs_opendir(r->fs, r->h.nodeid, &handle), &handle, true);
 }
 
 int64_t fuse_releasedir(FuseRequest *r)
