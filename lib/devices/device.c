@@ -500,17 +500,61 @@ void device_fdt(const Device *dev, const DeviceFdt *ctx)
         dev->type->fdt(dev, ctx);
 }
 
+void device_fdt_interrupts(const DeviceFdt *ctx, const char *path)
+{
+    uint32_t sense = ctx->edge ? 1 : 4;
+    g_autoptr(GArray) cells = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    for (size_t i = 0; i < ctx->interrupt_count; i++) {
+        const uint32_t words[3] = {0, ctx->interrupts[i], sense};
+        bool gic = ctx->irq_kind == DEVICE_FDT_IRQ_GIC;
+        g_array_append_vals(cells, words + !gic, ctx->irq_kind == DEVICE_FDT_IRQ_NUMBER ? 1 : 2 + gic);
+    }
+    fdt_tree_cells(ctx->tree, path, "interrupts", (const uint32_t *)(void *)cells->data, cells->len);
+}
+
+void device_fdt_common(const DeviceFdt *ctx, const char *path)
+{
+    if (ctx->interrupt_count) {
+        if (!ctx->parent_is_default)
+            fdt_tree_u32(ctx->tree, path, "interrupt-parent", ctx->intc);
+        device_fdt_interrupts(ctx, path);
+    }
+    if (ctx->coherent)
+        fdt_tree_empty(ctx->tree, path, "dma-coherent");
+    if (ctx->secure) {
+        fdt_tree_string(ctx->tree, path, "status", "disabled");
+        fdt_tree_string(ctx->tree, path, "secure-status", "okay");
+    }
+    if (ctx->has_node)
+        fdt_tree_u32(ctx->tree, path, "numa-node-id", ctx->node);
+    if (ctx->phandle)
+        fdt_tree_phandle_set(ctx->tree, path, ctx->phandle);
+}
+
+void device_fdt_primecell(const DeviceFdt *ctx, const char *path, const char *compatible,
+                          const char *first_clock)
+{
+    const uint32_t clocks[2] = {ctx->clock, ctx->clock};
+    fdt_tree_strings(ctx->tree, path, "compatible", compatible, "arm,primecell", NULL);
+    fdt_tree_cells(ctx->tree, path, "clocks", clocks, first_clock ? 2 : 1);
+    if (first_clock)
+        fdt_tree_strings(ctx->tree, path, "clock-names", first_clock, "apb_pclk", NULL);
+    else
+        fdt_tree_string(ctx->tree, path, "clock-names", "apb_pclk");
+}
+
 char *device_fdt_node(const Device *dev, const DeviceFdt *ctx, const char *name, uint64_t reg_size)
 {
     uint64_t base = device_base(dev, 0);
-    char *path = g_strdup_printf("%s/%s@%" PRIx64, ctx->parent, name, base);
+    uint64_t size = ctx->size ? ctx->size : reg_size ? reg_size : dev->type->regions[0].size;
+    char *path = g_strdup_printf("%s/%s@%" PRIx64, ctx->parent, ctx->name ? ctx->name : name, base);
     fdt_tree_node(ctx->tree, path);
-    fdt_tree_reg(ctx->tree, path, base, reg_size ? reg_size : dev->type->regions[0].size);
-    if (ctx->interrupt_count) {
-        fdt_tree_u32(ctx->tree, path, "interrupt-parent", ctx->intc);
-        fdt_tree_cells(ctx->tree, path, "interrupts", ctx->interrupts, ctx->interrupt_count);
+    if (ctx->cells == 1) {
+        const uint32_t reg[] = {(uint32_t)base, (uint32_t)size};
+        fdt_tree_cells(ctx->tree, path, "reg", reg, G_N_ELEMENTS(reg));
+    } else {
+        fdt_tree_reg(ctx->tree, path, base, size);
     }
-    if (ctx->phandle)
-        fdt_tree_phandle_set(ctx->tree, path, ctx->phandle);
+    device_fdt_common(ctx, path);
     return path;
 }

@@ -83,7 +83,14 @@ typedef struct {
     void (*write)(Device *dev, uint64_t offset, uint64_t value, unsigned size);
 } DeviceRegion;
 
-/* Where a device's own node goes, and what it refers to. */
+/* What an interrupt controller's cells say of an interrupt. */
+typedef enum {
+    DEVICE_FDT_IRQ_NUMBER, /* its number */
+    DEVICE_FDT_IRQ_SENSE,  /* and what it is sensitive to: 1 a rising edge, 4 a high level */
+    DEVICE_FDT_IRQ_GIC,    /* before both, 0: shared by all CPUs */
+} DeviceFdtIrq;
+
+/* Where a device's own node goes, and what it refers to. Phandles are 0 where there is none. */
 typedef struct {
     Fdt *tree;
     const char *parent;       /* the path of the bus node: "/soc" */
@@ -94,6 +101,23 @@ typedef struct {
     size_t cpu_count;
     uint32_t phandle;         /* the phandle to give the node, or 0 */
     uint32_t regmap;          /* phandle of the register map a syscon node acts through */
+    const char *name;         /* the node's, where boards differ; NULL: the device's own */
+    uint64_t unit;            /* address in the name of a PCI host's node; 0: its first region's */
+    uint64_t size;            /* of the first region as the board places it; 0: the device's own */
+    unsigned cells;           /* of an address and of a size, 1 or 2; 0: 2 */
+    DeviceFdtIrq irq_kind;
+    bool edge;                /* interrupts come as rising edges; else as high levels */
+    bool parent_is_default;   /* intc is what the tree's root names: not said again */
+    bool coherent;            /* DMA is, and the board says so of each device */
+    bool secure;              /* seen by the secure world only */
+    uint32_t clock;           /* of a PrimeCell's bus */
+    uint32_t msi, iommu;      /* of a PCI host's functions */
+    bool msi_parent;          /* msi is a property of the host alone, without a map of requesters */
+    const uint32_t *sources;  /* of an interrupt controller: phandles of what it sends to */
+    size_t source_count;
+    uint32_t child;           /* of an interrupt domain: the one that it passes all on to */
+    bool has_node;            /* node is the NUMA node it belongs to */
+    uint32_t node;
 } DeviceFdt;
 
 /* Why a guest wants the machine to stop. */
@@ -291,6 +315,13 @@ void device_timer_free(DeviceTimer *timer);
 void device_timer_set(DeviceTimer *timer, int64_t deadline);
 void device_timer_cancel(DeviceTimer *timer);
 
+/* What interrupts, the coherence of DMA, the secure world and NUMA add to a node. */
+void device_fdt_common(const DeviceFdt *ctx, const char *path);
+/* "interrupts" alone: the cells of each as ctx->irq_kind has them. */
+void device_fdt_interrupts(const DeviceFdt *ctx, const char *path);
+/* The clock of an Arm PrimeCell's bus, and its second compatible string. names: of its clocks. */
+void device_fdt_primecell(const DeviceFdt *ctx, const char *path, const char *compatible,
+                          const char *first_clock);
 /* A node "parent/name@base" for region 0 with reg, interrupt-parent and interrupts as ctx has them,
    and the phandle if it has one. Returns its path, newly allocated. reg_size 0: the region's. */
 char *device_fdt_node(const Device *dev, const DeviceFdt *ctx, const char *name,

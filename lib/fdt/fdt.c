@@ -435,3 +435,12 @@ void fdt_tree_each_prop(const Fdt *tree, const char *path,
         f(opaque, prop->name, prop->len ? (const void *)prop->data : "", prop->len);
     }
 }
+
+void fdt_tree_each_reserve(const Fdt *tree, void (*f)(void *opaque, uint64_t addr, uint64_t size),
+                           void *opaque)
+{
+    for (guint i = 0; i < tree->reserves->len; i++) {
+        const Reserve *r = &g_array_index(tree->reserves, Reserve, i);
+        f(opaque, r->addr, r->size);
+    }
+}

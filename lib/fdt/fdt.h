@@ -56,6 +56,33 @@ GBytes *fdt_tree_finish(Fdt *tree, GError **error);
 /* The same with that many bytes of free space at the end: boot loaders add to a tree where it lies. */
 GBytes *fdt_tree_finish_with_room(Fdt *tree, size_t room, GError **error);
 
+/* ---- As text ------------------------------------------------------------- */
+
+/* The tree in source form (dts version 1), which dtc compiles to the same tree; newly allocated. */
+char *fdt_tree_dts(const Fdt *tree);
+/* Sets a property as source form writes it: "/path name=<1 0x2 &{/soc}>", "/path name=\"a\",\"b\"",
+   "/path name=[00 ff]", "/path name" (empty), each with several parts and /bits/; a node whose parent
+   is there is made. Usage errors name the place in the text. */
+bool fdt_tree_set_text(Fdt *tree, const char *text, GError **error);
+/* A value as people read it: strings, cells, bytes, and paths in place of the phandles of properties
+   that are known to have them; newly allocated. */
+char *fdt_tree_value_text(const Fdt *tree, const char *path, const char *name);
+
+/* Calls f for what differs between two trees, in the order of a, then what b alone has: prop NULL: the
+   whole node; text NULL: not there. Order, the numbers of phandles and random seeds make no
+   difference. */
+void fdt_tree_diff(const Fdt *a, const Fdt *b,
+                   void (*f)(void *opaque, const char *path, const char *prop, const char *in_a,
+                             const char *in_b),
+                   void *opaque);
+/* Calls f with a line for each thing that is wrong with a tree on its own: references to nothing,
+   phandles given twice, cells that do not fit, addresses that names do not tell. */
+void fdt_tree_lint(const Fdt *tree, void (*f)(void *opaque, const char *path, const char *line),
+                   void *opaque);
+
+/* base with an overlay (dtc -@) applied; both blobs are checked in full. NULL and *error. */
+GBytes *fdt_merge(GBytes *base, GBytes *overlay, GError **error);
+
 /* ---- Queries ------------------------------------------------------------- */
 
 bool fdt_tree_has(const Fdt *tree, const char *path);
@@ -67,8 +94,13 @@ uint32_t fdt_tree_get_u32(const Fdt *tree, const char *path, const char *name, u
 const char *fdt_tree_get_string(const Fdt *tree, const char *path, const char *name);
 /* The phandle of the node, or 0. */
 uint32_t fdt_tree_get_phandle(const Fdt *tree, const char *path);
+/* The path of the node with that phandle, or NULL. Borrowed. Slow: looks at all nodes. */
+const char *fdt_tree_by_phandle(const Fdt *tree, uint32_t phandle);
 /* Calls f with the path of each node, parents first; stops when f returns false. */
 void fdt_tree_each(const Fdt *tree, bool (*f)(void *opaque, const char *path), void *opaque);
+/* Calls f for each entry of the memory reservation block. */
+void fdt_tree_each_reserve(const Fdt *tree, void (*f)(void *opaque, uint64_t addr, uint64_t size),
+                           void *opaque);
 /* Calls f for each property of the node at path. */
 void fdt_tree_each_prop(const Fdt *tree, const char *path,
                         void (*f)(void *opaque, const char *name, const void *data, size_t len),

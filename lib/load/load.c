@@ -145,6 +145,14 @@ LoadImage *load_image(GBytes *packed, const char *name, GError **error)
     return g_steal_pointer(&image);
 }
 
+LoadImage *load_raw(GBytes *bytes, const char *name)
+{
+    LoadImage *image = g_new0(LoadImage, 1);
+    image->name = g_strdup(name);
+    load_single(image, bytes, g_bytes_get_size(bytes));
+    return image;
+}
+
 LoadImage *load_image_file(const char *path, GError **error)
 {
     g_autoptr(GBytes) bytes = load_read(path, LOAD_MAX, error);

@@ -65,6 +65,8 @@ GBytes *load_unpack(GBytes *bytes, const char *name, GError **error);
 
 /* Unpacks and reads; name is for messages. The segments refer to parts of bytes. */
 LoadImage *load_image(GBytes *bytes, const char *name, GError **error);
+/* The bytes as they are: one segment that is not placed, entered at its start. */
+LoadImage *load_raw(GBytes *bytes, const char *name);
 /* load_read and load_image. */
 LoadImage *load_image_file(const char *path, GError **error);
 void load_image_free(LoadImage *image); /* NULL is fine */

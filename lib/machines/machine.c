@@ -19,9 +19,6 @@ static const MachineType *const all_types[] = {
 };
 #undef MACHINE
 
-/* Free bytes at the end of the tree: U-Boot adds to it where it lies, and keeps its own data behind it. */
-enum { TREE_ROOM = 32768 };
-
 /* ---- Types --------------------------------------------------------------- */
 
 const MachineType **machine_types(const char *isa)
@@ -44,13 +41,49 @@ const MachineType *machine_type_find(const char *isa, const char *name)
     return NULL;
 }
 
+const char **machine_isas(void)
+{
+    GPtrArray *names = g_ptr_array_new();
+    for (const MachineType *const *type = all_types; *type; type++)
+        for (const char *const *isa = (*type)->isas; *isa; isa++)
+            if (!g_ptr_array_find_with_equal_func(names, *isa, g_str_equal, NULL))
+                g_ptr_array_add(names, (gpointer)*isa);
+    g_ptr_array_add(names, NULL);
+    return (const char **)g_ptr_array_free(names, FALSE);
+}
+
+const char *machine_isa_of_board(const char *name)
+{
+    g_autofree const char **isas = machine_isas();
+    const char *running = NULL, *described = NULL;
+    unsigned run = 0, describe = 0;
+    for (const char **isa = isas; *isa; isa++) {
+        const MachineType *type = machine_type_find(*isa, name);
+        if (!type)
+            continue;
+        if (type->description)
+            describe++, described = *isa;
+        else
+            run++, running = *isa;
+    }
+    return run == 1 ? running : run == 0 && describe == 1 ? described : NULL;
+}
+
 char *machine_help(const char *isa)
 {
     GString *text = g_string_new("Supported machines are:\n");
     g_autofree const MachineType **types = machine_types(isa);
-    for (size_t i = 0; types[i]; i++)
-        g_string_append_printf(text, "%-20s %s%s\n", types[i]->name, types[i]->summary,
-                               types[i]->is_default ? " (default)" : "");
+    for (size_t i = 0; types[i]; i++) {
+        const MachineType *t = types[i];
+        g_autofree char *alias = t->versions ? g_strdup_printf(" (alias of %s)", t->versions[0])
+                                             : g_strdup("");
+        g_string_append_printf(text, "%-20s %s%s%s%s\n", t->name, t->summary, alias,
+                               t->description ? " (described, does not run yet)" : "",
+                               t->is_default ? " (default)" : "");
+        for (const char *const *v = t->versions; v && *v; v++)
+            g_string_append_printf(text, "%-20s %s, as of %s\n", *v, t->summary,
+                                   strrchr(*v, '-') + 1);
+    }
     return g_string_free(text, FALSE);
 }
 
@@ -73,6 +106,11 @@ const MachineMap *machine_row(const Machine *m, const char *id)
         if (strcmp(row->id, id) == 0)
             return row;
     g_assert_not_reached();
+}
+
+unsigned machine_version(const Machine *m)
+{
+    return machine_options_version(m->options);
 }
 
 const char *machine_prop(const Machine *m, const char *name)
@@ -111,14 +149,17 @@ Device *machine_device(const Machine *m, const char *id)
     return NULL;
 }
 
+void machine_connect_irq(const MachineDevice *md, Device *controller)
+{
+    for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
+        device_connect(md->device, (unsigned)n, device_input(controller, md->row->irq + n));
+}
+
 void machine_connect_irqs(Machine *m, const char *controller)
 {
     Device *intc = machine_device(m, controller);
-    for (guint i = 0; i < m->devices->len; i++) {
-        MachineDevice *md = &g_array_index(m->devices, MachineDevice, i);
-        for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
-            device_connect(md->device, (unsigned)n, device_input(intc, md->row->irq + n));
-    }
+    for (guint i = 0; i < m->devices->len; i++)
+        machine_connect_irq(&g_array_index(m->devices, MachineDevice, i), intc);
 }
 
 static char *range_text(const MachineRange *r)
@@ -182,6 +223,7 @@ static MachineOptions *options_copy(const MachineOptions *o)
     MachineOptions *copy = g_memdup2(o, sizeof *o);
     copy->dumpdtb = g_strdup(o->dumpdtb);
     copy->accel = g_strdup(o->accel);
+    copy->numa = machine_numa_copy(o->numa);
     copy->props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GHashTableIter iter;
     gpointer key, value;
@@ -194,7 +236,7 @@ static MachineOptions *options_copy(const MachineOptions *o)
 static bool make_devices(Machine *m, GError **error)
 {
     for (const MachineMap *row = m->type->map; row->id; row++) {
-        if (!row->device)
+        if (!row->device || (m->type->present && !m->type->present(m, row)))
             continue;
         Device *dev = machine_device(m, row->id);
         if (!dev) {
@@ -220,6 +262,7 @@ Machine *machine_new(MachineOptions *options, const MachineCpus *cpus, BusClock 
     m->type = options->type;
     m->options = options_copy(options);
     m->cpus = *cpus;
+    m->cpus.model = g_strdup(cpus->model);
     m->cpus.isa = g_strdup(cpus->isa);
     m->cpus.mmu_type = g_strdup(cpus->mmu_type);
     m->cpus.compatible = g_strdup(cpus->compatible ? cpus->compatible : "riscv");
@@ -254,6 +297,7 @@ void machine_free(Machine *m)
     fw_cfg_free(m->fw_cfg);
     machine_loaders_clear(m);
     bus_space_free(m->space);
+    g_free((char *)m->cpus.model);
     g_free((char *)m->cpus.isa);
     g_free((char *)m->cpus.mmu_type);
     g_free((char *)m->cpus.compatible);
@@ -278,6 +322,14 @@ bool machine_start(Machine *m,
 {
     if (m->started)
         return fail(error, "the machine has been started already");
+    if (m->type->description)
+        return fail(error, "machine '%s' does not run yet", m->type->name);
+    for (guint i = 0; i < m->options->numa->backends->len; i++) {
+        const MachineMemoryBackend *b = m->options->numa->backends->pdata[i];
+        if (b->path)
+            return fail(error, "-object memory-backend-file,id=%s: memory from files is not there yet",
+                        b->id);
+    }
     if (!machine_flash_props(m, error) || !m->type->wire(m, error))
         return false;
     m->env = (DeviceEnv){.space = m->space, .clock = m->clock, .power = power, .opaque = opaque,
@@ -311,55 +363,13 @@ void machine_retry(Machine *m)
 
 /* ---- Boot ---------------------------------------------------------------- */
 
-static Fdt *tree_base(const Machine *m, const MachineBoot *boot, GError **error)
-{
-    if (boot && boot->dtb) {
-        gsize len;
-        const void *data = g_bytes_get_data(boot->dtb, &len);
-        Fdt *tree = fdt_tree_from_bytes(data, len, error);
-        if (!tree)
-            prefix(error, "%s", boot->dtb_name ? boot->dtb_name : "-dtb");
-        return tree;
-    }
-    Fdt *tree = fdt_tree_new();
-    m->type->fdt(m, tree);
-    return tree;
-}
-
-static GBytes *tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,
-                          GError **error)
-{
-    g_autoptr(Fdt) tree = tree_base(m, boot, error);
-    if (!tree)
-        return NULL;
-    uint8_t seed[32];
-    bus_random(m->clock, seed, sizeof seed);
-    fdt_tree_node(tree, "/chosen");
-    fdt_tree_bytes(tree, "/chosen", "rng-seed", seed, sizeof seed);
-    if (boot && boot->append && boot->append[0])
-        fdt_tree_string(tree, "/chosen", "bootargs", boot->append);
-    if (entry->initrd_end) {
-        fdt_tree_u64(tree, "/chosen", "linux,initrd-start", entry->initrd_start);
-        fdt_tree_u64(tree, "/chosen", "linux,initrd-end", entry->initrd_end);
-    }
-    return fdt_tree_finish_with_room(tree, TREE_ROOM, error);
-}
-
-GBytes *machine_fdt(Machine *m, const MachineBoot *boot, GError **error)
-{
-    MachineEntry entry = {0};
-    if (boot && !m->type->layout(m, boot, &entry, error))
-        return NULL;
-    return tree_build(m, boot, &entry, error);
-}
-
 bool machine_boot(Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error)
 {
     memset(entry, 0, sizeof *entry);
     m->boot = boot;
     if (!m->type->layout(m, boot, entry, error))
         return false;
-    g_autoptr(GBytes) fdt = tree_build(m, boot, entry, error);
+    g_autoptr(GBytes) fdt = machine_tree_build(m, boot, entry, error);
     if (!fdt || !m->type->place(m, boot, fdt, entry, error))
         return false;
     machine_fw_cfg_boot(m, boot);

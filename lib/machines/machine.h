@@ -18,25 +18,31 @@
 #include "devices/device.h"
 #include "fdt/fdt.h"
 #include "load/load.h"
+#include "machines/numa.h"
 
 typedef struct Machine Machine;
 typedef struct MachineType MachineType;
 
 /* ---- Options ------------------------------------------------------------- */
 
+/* Levels that the board does not have are 1. */
 typedef struct {
-    unsigned cpus, sockets, cores, threads, maxcpus;
+    unsigned cpus, sockets, dies, clusters, cores, threads, maxcpus;
 } MachineSmp;
 
 typedef struct {
     const MachineType *type;
+    const char *isa;     /* that it was made for; "riscv64" */
+    const char *version; /* the member of type->versions that was asked for; NULL: none was */
     MachineSmp smp;      /* complete and consistent after machine_options_check */
     uint64_t ram_size;   /* bytes */
     uint64_t ram_max;    /* bytes; ram_size unless maxmem= says more */
     unsigned ram_slots;
     GHashTable *props;   /* of -M: char * to char *, those of the board only */
+    bool firmware;       /* -bios names some, or a flash will have it: boards may differ by it */
     char *dumpdtb;       /* -M dumpdtb=FILE, or NULL */
     char *accel;         /* -M accel=NAME, or NULL */
+    MachineNuma *numa;   /* -numa and -object memory-backend-*; never NULL */
 } MachineOptions;
 
 /* Options for one guest ISA ("riscv64"), with that ISA's default board if it has one. */
@@ -49,13 +55,30 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MachineOptions, machine_options_free)
 /* "virt,aclint=on", "aclint=on", "type=virt", "dumpdtb=FILE": the board and its properties. */
 bool machine_options_parse_machine(MachineOptions *options, const char *isa, const char *text,
                                    GError **error);
-/* "4", "cpus=4,sockets=,cores=,threads=,maxcpus=". */
+/* "4", "cpus=4,sockets=,dies=,clusters=,cores=,threads=,maxcpus="; after -M, whose board says
+   which levels there are. */
 bool machine_options_parse_smp(MachineOptions *options, const char *text, GError **error);
 /* "512" (MiB), "2G", "size=1G,maxmem=,slots=". */
 bool machine_options_parse_memory(MachineOptions *options, const char *text, GError **error);
+/* "node,nodeid=,cpus=0-3,mem=,memdev=,initiator=", "dist,src=,dst=,val=",
+   "cpu,node-id=,socket-id=,...", "hmat-lb,...", "hmat-cache,...": in order, after -M, -smp, -m and
+   -object. */
+bool machine_options_parse_numa(MachineOptions *options, const char *text, GError **error);
+/* Whether -object's text is of a kind that the next takes: memory-backend-ram, -file, -memfd. */
+bool machine_options_is_memory_object(const char *text);
+bool machine_options_parse_memory_object(MachineOptions *options, const char *text,
+                                         GError **error);
 /* What can be said only when all options are known: CPU count and RAM size against the board.
    machine_new calls this. */
 bool machine_options_check(MachineOptions *options, GError **error);
+
+/* The board's full name, "virt-7.0" for "virt" where that is the newest; borrowed. */
+const char *machine_options_name(const MachineOptions *options);
+/* The number in it, 700 and 602 for instance, so that what differed can differ; UINT_MAX for boards
+   without versions. */
+unsigned machine_options_version(const MachineOptions *options);
+/* What identifies CPU n (of maxcpus) on this board. */
+void machine_options_cpu_ids(const MachineOptions *options, unsigned cpu, MachineCpuIds *ids);
 
 /* "virt   RISC-V VirtIO board" lines, and the properties of one board; newly allocated. */
 char *machine_help(const char *isa);
@@ -74,9 +97,13 @@ typedef enum {
     MACHINE_CPU_LINES,
 } MachineCpuLine;
 
-/* What a board needs to know of its CPUs. Strings borrowed during the call. */
+/* What a board needs to know of its CPUs; all may be absent for a board that is a description only.
+   Strings borrowed during the call. */
 typedef struct {
-    /* For the device tree. */
+    /* As -cpu has it, with its properties: "cortex-a57,pmu=off"; NULL: the board's default. Boards
+       that are descriptions read it themselves. */
+    const char *model;
+    /* RISC-V, for the device tree. */
     const char *isa;      /* "rv64imafdc_zicsr_zifencei" */
     const char *mmu_type; /* "riscv,sv48"; NULL: no MMU */
     const char *compatible; /* NULL: "riscv" */
@@ -86,6 +113,10 @@ typedef struct {
     BusIrq (*line)(void *opaque, unsigned cpu, MachineCpuLine line);
     void *opaque;
 } MachineCpus;
+
+/* Fills in what the "key=value" lines of GuestIsa.describe say. The strings live as long as the result
+   (g_hash_table_unref). */
+GHashTable *machine_cpus_read(MachineCpus *cpus, const char *text);
 
 /* ---- Boot ---------------------------------------------------------------- */
 
@@ -154,22 +185,44 @@ struct MachineType {
     const char *name;    /* as -M says it */
     const char *summary;
     const char *const *isas;     /* NULL-terminated */
-    const char *const *versions; /* "virt-7.2"...: other names it goes by; NULL: none */
+    /* "virt-7.0", "virt-6.2"...: what -M says for the board as it was then, newest first, which
+       name alone means; NULL: none */
+    const char *const *versions;
     const MachineProp *props;    /* NULL: none */
     const MachineMap *map;
     unsigned max_cpus;
     uint64_t ram_base;
     uint64_t ram_min, ram_limit, ram_default; /* bytes */
     bool is_default; /* of its ISAs */
+    bool no_seeds;   /* the tree has no random seeds */
+    /* It can be described (machine_fdt and the like) but not run: nothing of it has registers, or
+       there is no CPU for it. machine_start refuses it. */
+    bool description;
+    bool dies, clusters; /* levels of -smp that it has, besides sockets, cores and threads */
+    /* Versions below this make sockets of CPUs that -smp says no more of, others cores. */
+    unsigned sockets_before;
+    bool numa; /* -numa is known */
+    /* Memory that can be added makes all of it one node, if -numa says nothing, in versions from here
+       on; 0: it does not. */
+    unsigned numa_for_slots;
+    unsigned numa_mem_before; /* versions below this take -numa node,mem=; UINT_MAX: all */
+    /* The node of a CPU that -numa says nothing of, where it says nothing of any. NULL: an equal share
+       of CPUs to each, in order. */
+    unsigned (*cpu_node)(const MachineOptions *options, unsigned cpu);
+    /* What -numa cpu and tables know a CPU by. *ids comes filled with -1. NULL: core is its number. */
+    void (*cpu_ids)(const MachineOptions *options, unsigned cpu, MachineCpuIds *ids);
 
+    /* Whether the machine has the device of a row, by its options and version. NULL: all. */
+    bool (*present)(const Machine *m, const MachineMap *row);
     /* After the map's devices were made: sets their properties and whatever a table cannot say.
        Allocates no RAM. NULL: nothing. */
     bool (*build)(Machine *m, GError **error);
     /* Adds RAM and ROM to the space and connects interrupt lines; the devices start after it. */
     bool (*wire)(Machine *m, GError **error);
-    /* Writes the whole tree but /chosen's boot properties. */
-    void (*fdt)(const Machine *m, Fdt *tree);
-    /* Decides where firmware, kernel and initrd go. */
+    /* Writes the whole tree but /chosen's boot properties and seed. boot may be NULL. NULL: there is no
+       tree. */
+    void (*fdt)(const Machine *m, const MachineBoot *boot, Fdt *tree);
+    /* Decides where firmware, kernel and initrd go. NULL: nowhere that is described. */
     bool (*layout)(const Machine *m, const MachineBoot *boot, MachineEntry *entry, GError **error);
     /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
     bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
@@ -178,6 +231,11 @@ struct MachineType {
     void (*power_button)(Machine *m);
 };
 
+/* The ISAs that there are boards for, NULL-terminated, newly allocated (g_free): names borrowed. */
+const char **machine_isas(void);
+/* The ISA of the one board of that name: the one that runs if several have it. NULL: none, or it
+   cannot be told. */
+const char *machine_isa_of_board(const char *name);
 /* Types for an ISA, NULL-terminated, newly allocated (g_free). isa NULL: all. */
 const MachineType **machine_types(const char *isa);
 const MachineType *machine_type_find(const char *isa, const char *name);

@@ -104,6 +104,21 @@ bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GE
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
 
+/* ---- fdt.c */
+/* The whole tree of the board or of boot->dtb, with the boot properties. */
+GBytes *machine_tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,
+                           GError **error);
+/* Whether the tree has random seeds. */
+bool machine_seeds(const Machine *m);
+void machine_fdt_rng_seed(const Machine *m, Fdt *tree, const char *path);
+/* Memory, a node for each of NUMA, and the distances between these. */
+void machine_fdt_memory(const Machine *m, Fdt *tree);
+
+/* ---- numa.c: completes the nodes and checks them against the rest; may be called again */
+bool machine_numa_check(MachineOptions *options, GError **error);
+
+/* As machine_options_version. */
+unsigned machine_version(const Machine *m);
 /* The row of that id, which must exist. */
 const MachineMap *machine_row(const Machine *m, const char *id);
 /* A property of -M, or its default. */
@@ -111,6 +126,8 @@ const char *machine_prop(const Machine *m, const char *name);
 bool machine_prop_on(const Machine *m, const char *name);
 /* The line of a CPU, or one that leads nowhere. */
 BusIrq machine_cpu_line(const Machine *m, unsigned cpu, MachineCpuLine line);
+/* Connects the outputs that a row says to inputs of the controller. */
+void machine_connect_irq(const MachineDevice *md, Device *controller);
 /* Connects output 0 of each device with an irq in the map to that input of the controller. */
 void machine_connect_irqs(Machine *m, const char *controller);
 

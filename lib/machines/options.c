@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The grammar of -M, -smp and -m, as QEMU users type it. */
-#include "machines/machine.h"
+#include "machines/machine_priv.h"
 
 #include "base/bits.h"
 #include "base/error.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
 /* Of each number of -smp and of their product: far over any board's own limit, and small enough
    that products of three fit. */
 #define SMP_LIMIT (UINT64_C(1) << 20)
+
+enum { SOCKETS, DIES, CLUSTERS, CORES, THREADS, LEVELS };
 
 /* One "key=value" of a list; key is NULL for a lone first word. */
 typedef struct {
@@ -67,11 +71,13 @@ MachineOptions *machine_options_new(const char *isa, GError **error)
         return NULL;
     }
     MachineOptions *o = g_new0(MachineOptions, 1);
+    o->isa = g_intern_string(isa);
     for (size_t i = 0; types[i]; i++)
         if (types[i]->is_default)
             o->type = types[i];
-    o->smp = (MachineSmp){1, 1, 1, 1, 1};
+    o->smp = (MachineSmp){1, 1, 1, 1, 1, 1, 1};
     o->props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    o->numa = machine_numa_new();
     return o;
 }
 
@@ -80,9 +86,34 @@ void machine_options_free(MachineOptions *o)
     if (!o)
         return;
     g_hash_table_destroy(o->props);
+    machine_numa_free(o->numa);
     g_free(o->dumpdtb);
     g_free(o->accel);
     g_free(o);
+}
+
+/* The table's own string for a name such as "virt-6.2", or NULL. */
+static const char *version_of(const MachineType *type, const char *name)
+{
+    for (const char *const *v = type->versions; v && *v; v++)
+        if (strcmp(*v, name) == 0)
+            return *v;
+    return NULL;
+}
+
+const char *machine_options_name(const MachineOptions *o)
+{
+    return o->version ? o->version : o->type->versions ? o->type->versions[0] : o->type->name;
+}
+
+unsigned machine_options_version(const MachineOptions *o)
+{
+    if (!o->type || !o->type->versions)
+        return UINT_MAX;
+    const char *dash = strrchr(machine_options_name(o), '-');
+    char *dot;
+    unsigned long major = dash ? strtoul(dash + 1, &dot, 10) : 0;
+    return dash && *dot == '.' ? (unsigned)(100 * major + strtoul(dot + 1, NULL, 10)) : UINT_MAX;
 }
 
 bool machine_options_parse_machine(MachineOptions *o, const char *isa, const char *text,
@@ -96,6 +127,7 @@ bool machine_options_parse_machine(MachineOptions *o, const char *isa, const cha
             o->type = machine_type_find(isa, pair->value);
             if (!o->type)
                 return fail_usage(error, "unsupported machine type '%s'", pair->value);
+            o->version = version_of(o->type, pair->value);
         } else if (strcmp(pair->key, "dumpdtb") == 0) {
             g_free(o->dumpdtb);
             o->dumpdtb = g_strdup(pair->value);
@@ -111,45 +143,76 @@ bool machine_options_parse_machine(MachineOptions *o, const char *isa, const cha
 
 /* ---- -smp ---------------------------------------------------------------- */
 
-/* What is left out follows from the rest; cores are preferred over sockets. */
-static bool smp_complete(MachineSmp *smp, GError **error)
+/* "sockets (2) * clusters (2) * cores (2) * threads (1)": the levels the board has. */
+static char *hierarchy(const MachineType *type, const uint64_t *level)
+{
+    GString *s = g_string_new(NULL);
+    g_string_append_printf(s, "sockets (%" PRIu64 ")", level[SOCKETS]);
+    if (type && type->dies)
+        g_string_append_printf(s, " * dies (%" PRIu64 ")", level[DIES]);
+    if (type && type->clusters)
+        g_string_append_printf(s, " * clusters (%" PRIu64 ")", level[CLUSTERS]);
+    g_string_append_printf(s, " * cores (%" PRIu64 ") * threads (%" PRIu64 ")", level[CORES],
+                           level[THREADS]);
+    return g_string_free(s, FALSE);
+}
+
+/* What is left out follows from the rest: the CPUs that no level accounts for are cores, or sockets on
+   boards of old. */
+static void smp_fill(uint64_t *level, uint64_t max, bool sockets_first)
+{
+    const int order[2] = {sockets_first ? SOCKETS : CORES, sockets_first ? CORES : SOCKETS};
+    uint64_t inner = level[DIES] * level[CLUSTERS];
+    if (!max) {
+        for (int i = 0; i < LEVELS; i++)
+            level[i] = level[i] ? level[i] : 1;
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        int own = order[i], other = order[1 - i];
+        if (level[own])
+            continue;
+        level[other] = level[other] ? level[other] : 1;
+        level[THREADS] = level[THREADS] ? level[THREADS] : 1;
+        level[own] = max / (inner * level[other] * level[THREADS]);
+        return;
+    }
+    if (!level[THREADS])
+        level[THREADS] = max / (inner * level[SOCKETS] * level[CORES]);
+}
+
+static bool smp_complete(const MachineOptions *o, MachineSmp *smp, GError **error)
 {
     uint64_t cpus = smp->cpus, max = smp->maxcpus;
-    uint64_t sockets = smp->sockets, cores = smp->cores, threads = smp->threads;
-    if (!cpus && !max) {
-        sockets = sockets ? sockets : 1;
-        cores = cores ? cores : 1;
-    } else {
-        max = max ? max : cpus;
-        if (!cores) {
-            sockets = sockets ? sockets : 1;
-            threads = threads ? threads : 1;
-            cores = max / (sockets * threads);
-        } else if (!sockets) {
-            threads = threads ? threads : 1;
-            sockets = max / (cores * threads);
-        }
-    }
-    if (!threads)
-        threads = max ? max / (sockets * cores) : 1;
-    uint64_t product = sockets * cores * threads;
+    uint64_t level[LEVELS] = {smp->sockets, smp->dies ? smp->dies : 1,
+                              smp->clusters ? smp->clusters : 1, smp->cores, smp->threads};
+    max = max ? max : cpus;
+    smp_fill(level, max, o->type && machine_options_version(o) < o->type->sockets_before);
+    uint64_t product = 1;
+    for (int i = 0; i < LEVELS; i++)
+        if (__builtin_mul_overflow(product, level[i], &product))
+            product = UINT64_MAX;
     max = max ? max : product;
     cpus = cpus ? cpus : max;
+    g_autofree char *text = hierarchy(o->type, level);
     if (product != max)
         return fail_usage(error,
                           "Invalid CPU topology: product of the hierarchy must match maxcpus: "
-                          "sockets (%" PRIu64 ") * cores (%" PRIu64 ") * threads (%" PRIu64
-                          ") != maxcpus (%" PRIu64 ")",
-                          sockets, cores, threads, max);
+                          "%s != maxcpus (%" PRIu64 ")",
+                          text, max);
     if (max < cpus)
         return fail_usage(error,
                           "Invalid CPU topology: maxcpus must be equal to or greater than smp: "
-                          "sockets (%" PRIu64 ") * cores (%" PRIu64 ") * threads (%" PRIu64
-                          ") == maxcpus (%" PRIu64 ") < smp_cpus (%" PRIu64 ")",
-                          sockets, cores, threads, max, cpus);
+                          "%s == maxcpus (%" PRIu64 ") < smp_cpus (%" PRIu64 ")",
+                          text, max, cpus);
     if (max > SMP_LIMIT)
         return fail_usage(error, "Invalid SMP CPUs %" PRIu64, max);
-    *smp = (MachineSmp){(unsigned)cpus, (unsigned)sockets, (unsigned)cores, (unsigned)threads,
+    *smp = (MachineSmp){(unsigned)cpus,
+                        (unsigned)level[SOCKETS],
+                        (unsigned)level[DIES],
+                        (unsigned)level[CLUSTERS],
+                        (unsigned)level[CORES],
+                        (unsigned)level[THREADS],
                         (unsigned)max};
     return true;
 }
@@ -158,14 +221,13 @@ bool machine_options_parse_smp(MachineOptions *o, const char *text, GError **err
 {
     g_autoptr(GArray) pairs = split(text, "cpus");
     MachineSmp smp = {0};
-    unsigned dies = 0, clusters = 0;
     const struct {
         const char *key;
         unsigned *field;
     } keys[] = {
         {"cpus", &smp.cpus},       {"sockets", &smp.sockets}, {"cores", &smp.cores},
-        {"threads", &smp.threads}, {"maxcpus", &smp.maxcpus}, {"dies", &dies},
-        {"clusters", &clusters},
+        {"threads", &smp.threads}, {"maxcpus", &smp.maxcpus}, {"dies", &smp.dies},
+        {"clusters", &smp.clusters},
     };
     for (guint i = 0; i < pairs->len; i++) {
         const Pair *pair = &g_array_index(pairs, Pair, i);
@@ -184,11 +246,11 @@ bool machine_options_parse_smp(MachineOptions *o, const char *text, GError **err
                                      "than zero");
         *field = (unsigned)value;
     }
-    if (dies > 1)
+    if (smp.dies > 1 && !(o->type && o->type->dies))
         return fail_usage(error, "dies not supported by this machine's CPU topology");
-    if (clusters > 1)
+    if (smp.clusters > 1 && !(o->type && o->type->clusters))
         return fail_usage(error, "clusters not supported by this machine's CPU topology");
-    if (!smp_complete(&smp, error))
+    if (!smp_complete(o, &smp, error))
         return false;
     o->smp = smp;
     return true;
@@ -265,6 +327,44 @@ bool machine_options_parse_memory(MachineOptions *o, const char *text, GError **
 
 /* ---- All together -------------------------------------------------------- */
 
+/* Of any board with NUMA. */
+static const MachineProp numa_props[] = {
+    {.name = "hmat", .is_bool = true, .def = "off", .help = "-numa tells of latencies and caches"},
+    {.name = "memory-backend", .help = "-object memory-backend-... that the memory is"},
+    {.name = NULL},
+};
+
+static const MachineProp *prop_find(const MachineType *type, const char *name)
+{
+    const MachineProp *const tables[] = {type->props, type->numa ? numa_props : NULL};
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
+        for (const MachineProp *p = tables[i]; p && p->name; p++)
+            if (strcmp(p->name, name) == 0)
+                return p;
+    return NULL;
+}
+
+/* The size of -M memory-backend=, which -m, if given, has to agree with. */
+static bool check_backend(MachineOptions *o, GError **error)
+{
+    const char *id = g_hash_table_lookup(o->props, "memory-backend");
+    if (!id)
+        return true;
+    if (o->numa->uses_memdev)
+        return fail_usage(error, "'-machine memory-backend' and '-numa memdev' properties are "
+                                 "mutually exclusive");
+    const MachineMemoryBackend *b = machine_numa_backend(o->numa, id);
+    if (!b)
+        return fail_usage(error, "Memory backend '%s' not found", id);
+    if (o->ram_size && o->ram_size != b->size)
+        return fail_usage(error,
+                          "Machine memory size does not match the size of the memory backend: -m "
+                          "says %" PRIu64 " bytes, '%s' has %" PRIu64,
+                          o->ram_size, id, b->size);
+    o->ram_size = b->size;
+    return true;
+}
+
 static bool check_props(const MachineOptions *o, GError **error)
 {
     static const char *const truth[] = {"on", "off", "yes", "no", "true", "false", "y", "n", NULL};
@@ -272,10 +372,8 @@ static bool check_props(const MachineOptions *o, GError **error)
     gpointer key, value;
     g_hash_table_iter_init(&iter, o->props);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        const MachineProp *p = o->type->props;
-        while (p && p->name && strcmp(p->name, key) != 0)
-            p++;
-        if (!p || !p->name)
+        const MachineProp *p = prop_find(o->type, key);
+        if (!p)
             return fail_usage(error, "Property '%s-machine.%s' not found", o->type->name,
                               (const char *)key);
         if (p->is_bool && !g_strv_contains(truth, value))
@@ -289,12 +387,12 @@ bool machine_options_check(MachineOptions *o, GError **error)
     const MachineType *type = o->type;
     if (!type)
         return fail_usage(error, "No machine specified, and there is no default");
-    if (!check_props(o, error))
+    if (!check_props(o, error) || !check_backend(o, error))
         return false;
     if (o->smp.maxcpus > type->max_cpus)
         return fail_usage(error,
                           "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u",
-                          o->smp.maxcpus, type->name, type->max_cpus);
+                          o->smp.maxcpus, machine_options_name(o), type->max_cpus);
     if (!o->ram_size)
         o->ram_size = type->ram_default;
     if (!o->ram_max)
@@ -307,5 +405,5 @@ bool machine_options_check(MachineOptions *o, GError **error)
                           "%" PRIu64 " MiB of memory do not fit in the address space of machine "
                           "'%s', which takes %" PRIu64 " MiB",
                           o->ram_max / MIB, type->name, type->ram_limit / MIB);
-    return true;
+    return machine_numa_check(o, error);
 }

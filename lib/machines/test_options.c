@@ -49,13 +49,13 @@ static void bad(const char *machine, const char *smp, const char *mem, const cha
 
 static void test_smp(void)
 {
-    good(NULL, NULL, NULL, (MachineSmp){1, 1, 1, 1, 1}, 128 * MIB);
-    good(NULL, "4", NULL, (MachineSmp){4, 1, 4, 1, 4}, 128 * MIB);
-    good(NULL, "512", NULL, (MachineSmp){512, 1, 512, 1, 512}, 128 * MIB);
-    good(NULL, "cpus=4,sockets=2", NULL, (MachineSmp){4, 2, 2, 1, 4}, 128 * MIB);
-    good(NULL, "sockets=2,cores=3,threads=2", NULL, (MachineSmp){12, 2, 3, 2, 12}, 128 * MIB);
-    good(NULL, "2,maxcpus=8", NULL, (MachineSmp){2, 1, 8, 1, 8}, 128 * MIB);
-    good(NULL, "8,cores=2,threads=2", NULL, (MachineSmp){8, 2, 2, 2, 8}, 128 * MIB);
+    good(NULL, NULL, NULL, (MachineSmp){1, 1, 1, 1, 1, 1, 1}, 128 * MIB);
+    good(NULL, "4", NULL, (MachineSmp){4, 1, 1, 1, 4, 1, 4}, 128 * MIB);
+    good(NULL, "512", NULL, (MachineSmp){512, 1, 1, 1, 512, 1, 512}, 128 * MIB);
+    good(NULL, "cpus=4,sockets=2", NULL, (MachineSmp){4, 2, 1, 1, 2, 1, 4}, 128 * MIB);
+    good(NULL, "sockets=2,cores=3,threads=2", NULL, (MachineSmp){12, 2, 1, 1, 3, 2, 12}, 128 * MIB);
+    good(NULL, "2,maxcpus=8", NULL, (MachineSmp){2, 1, 1, 1, 8, 1, 8}, 128 * MIB);
+    good(NULL, "8,cores=2,threads=2", NULL, (MachineSmp){8, 2, 1, 1, 2, 2, 8}, 128 * MIB);
     bad(NULL, "513", NULL, "Invalid SMP CPUs 513. The max CPUs supported by machine 'virt' is 512");
     bad(NULL, "2,sockets=2,cores=2", NULL,
         "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (2) * cores (2) "
@@ -76,7 +76,7 @@ static void test_smp(void)
 
 static void test_memory(void)
 {
-    MachineSmp one = {1, 1, 1, 1, 1};
+    MachineSmp one = {1, 1, 1, 1, 1, 1, 1};
     good(NULL, NULL, "512", one, 512 * MIB);
     good(NULL, NULL, "512M", one, 512 * MIB);
     good(NULL, NULL, "2g", one, 2048 * MIB);
@@ -100,7 +100,7 @@ static void test_memory(void)
 
 static void test_machine(void)
 {
-    MachineSmp one = {1, 1, 1, 1, 1};
+    MachineSmp one = {1, 1, 1, 1, 1, 1, 1};
     good("virt", NULL, NULL, one, 128 * MIB);
     good("type=virt,aclint=on", NULL, NULL, one, 128 * MIB);
     good("aclint=off", NULL, NULL, one, 128 * MIB);

@@ -13,20 +13,31 @@ static bool asks_help(const char *text)
     return text && (!strcmp(text, "help") || !strcmp(text, "?"));
 }
 
-static void print_isas(const Run *r, char *(*machines)(const char *isa))
+static const char *wanted_isa(const Run *r)
 {
-    const char *wanted = r->o->arch ? r->o->arch : r->o->called_arch;
+    return r->o->arch ? r->o->arch : r->o->called_arch;
+}
+
+static void print_models(const Run *r)
+{
+    const char *wanted = wanted_isa(r);
     for (const GuestIsa *const *i = guest_isas(); *i; i++) {
         if (wanted ? strcmp((*i)->name, wanted) != 0 : !(*i)->reset)
             continue;
         g_autoptr(GString) s = g_string_new(NULL);
-        if (machines) {
-            g_autofree char *text = machines((*i)->name);
-            g_string_assign(s, text);
-        } else {
-            (*i)->list_models(s);
-        }
+        (*i)->list_models(s);
         printf("%s:\n%s", (*i)->name, s->str);
+    }
+}
+
+static void print_machines(const Run *r)
+{
+    g_autofree const char **isas = machine_isas();
+    for (const char **isa = isas; *isa; isa++) {
+        if (wanted_isa(r) && strcmp(*isa, wanted_isa(r)) != 0)
+            continue;
+        g_autofree char *text = machine_help(*isa);
+        printf("%s:\n%s", *isa, text);
     }
 }
 
@@ -49,12 +60,12 @@ bool run_print_lists(const Run *r)
                (o->nic->len && asks_help(o->nic->pdata[0]))) {
         text = net_help();
     } else if (asks_help(o->cpu)) {
-        print_isas(r, NULL);
+        print_models(r);
         return true;
     } else {
         for (guint i = 0; i < o->machine->len; i++) {
             if (asks_help(o->machine->pdata[i])) {
-                print_isas(r, machine_help);
+                print_machines(r);
                 return true;
             }
         }

@@ -9,7 +9,7 @@ typedef struct {
     char *arch, *cpu, *kernel, *initrd, *append, *dtb, *bios, *debug, *log_file, *accel, *display,
         *qtest, *qtest_log, *data_dir, *exec, *root, *timeout, *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
     /* char *, in the order given */
-    GPtrArray *machine, *smp, *memory, *serial, *drive, *blockdev, *device, *object, *chardev,
+    GPtrArray *machine, *smp, *memory, *numa, *serial, *drive, *blockdev, *device, *object, *chardev,
         *netdev, *nic, *net, *fw_cfg, *monitor, *mon, *action, *global, *boot, *sandbox;
     bool snapshot, nographic, no_reboot, no_shutdown, nodefaults, stopped, daemonize, help, version;
     bool bare_disk, print_argv; /* a disk was named without an option */

@@ -39,7 +39,8 @@ struct Run {
     RunMonitor *monitor;
     void (*warn)(const char *line);
     Software software;
-    const GuestIsa *isa;
+    const char *arch;
+    const GuestIsa *isa; /* NULL: the board is a description only */
     CpuAccel accel;
     MachineOptions *options;
     GHashTable *cpu_props;

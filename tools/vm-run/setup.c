@@ -14,35 +14,55 @@
 #define RISCV_TIMEBASE_HZ 10000000
 #define RISCV_COMMAND_LINE_MAX 1024 /* Linux: COMMAND_LINE_SIZE, with its final NUL */
 
-static const char *cpu_prop(const Run *r, const char *name)
-{
-    return g_hash_table_lookup(r->cpu_props, name);
-}
-
-static uint32_t cpu_prop_u32(const Run *r, const char *name)
-{
-    const char *text = cpu_prop(r, name);
-    return text ? (uint32_t)g_ascii_strtoull(text, NULL, 0) : 0;
-}
-
 /* An ISA with just one board needs no -M, but under names that promise otherwise. */
 static void choose_board(Run *r)
 {
-    g_autofree const MachineType **types = machine_types(r->isa->name);
+    g_autofree const MachineType **types = machine_types(r->arch);
     if (!r->options->type && !r->o->called_arch && types[0] && !types[1])
         r->options->type = types[0];
+}
+
+/* A board that is only described has a tree and nothing else. */
+static bool check_runs(Run *r, GError **error)
+{
+    const MachineType *type = r->options->type;
+    if (type && type->description && !r->options->dumpdtb)
+        return fail(error,
+                    "machine '%s' (%s) can be described by dtbgen and acpigen, but does not run yet",
+                    type->name, r->arch);
+    r->isa = type && type->description ? NULL : guest_isa_by_name(r->arch);
+    return true;
+}
+
+/* What the board's memory consists of. */
+static bool parse_numa(Run *r, GError **error)
+{
+    const RunOptions *o = r->o;
+    for (guint i = 0; i < o->object->len; i++) {
+        if (machine_options_is_memory_object(o->object->pdata[i]) &&
+            !machine_options_parse_memory_object(r->options, o->object->pdata[i], error))
+            return false;
+    }
+    for (guint i = 0; i < o->numa->len; i++) {
+        if (!machine_options_parse_numa(r->options, o->numa->pdata[i], error))
+            return false;
+    }
+    return true;
 }
 
 static bool parse_machine(Run *r, GError **error)
 {
     const RunOptions *o = r->o;
-    if (!(r->options = machine_options_new(r->isa->name, error)))
+    if (!(r->options = machine_options_new(r->arch, error)))
         return false;
     for (guint i = 0; i < o->machine->len; i++) {
-        if (!machine_options_parse_machine(r->options, r->isa->name, o->machine->pdata[i], error))
+        if (!machine_options_parse_machine(r->options, r->arch, o->machine->pdata[i], error))
             return false;
     }
     choose_board(r);
+    r->options->firmware = r->software.firmware != NULL;
+    if (!check_runs(r, error))
+        return false;
     for (guint i = 0; i < o->smp->len; i++) {
         if (!machine_options_parse_smp(r->options, o->smp->pdata[i], error))
             return false;
@@ -54,36 +74,31 @@ static bool parse_machine(Run *r, GError **error)
         if (!machine_options_parse_memory(r->options, o->memory->pdata[i], error))
             return false;
     }
-    if (!machine_options_check(r->options, error))
+    if (!parse_numa(r, error) || !machine_options_check(r->options, error))
         return false;
     const char *accel = o->accel ? o->accel : r->options->accel;
     return !accel || cpu_accel_parse(&r->accel, accel, error);
 }
 
+static bool make_described(Run *r, GError **error)
+{
+    const MachineCpus cpus = { .model = r->o->cpu };
+    r->clock = bus_clock_new_manual();
+    r->machine = machine_new(r->options, &cpus, r->clock, error);
+    return r->machine != NULL;
+}
+
 static bool make_machine(Run *r, GError **error)
 {
+    if (!r->isa)
+        return make_described(r, error);
     g_autoptr(GString) props = g_string_new(NULL);
     r->cpus = cpu_group_new(r->isa, r->options->smp.cpus, r->o->cpu, &r->accel, error);
     if (!r->cpus)
         return false;
     r->isa->describe(cpu_state(cpu_group_cpu(r->cpus, 0)), props);
-    r->cpu_props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_auto(GStrv) lines = g_strsplit(props->str, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        const char *equals = strchr(*line, '=');
-        if (equals)
-            g_hash_table_replace(r->cpu_props, g_strndup(*line, (gsize)(equals - *line)),
-                                 g_strdup(equals + 1));
-    }
-    MachineCpus cpus = {
-        .isa = cpu_prop(r, "riscv,isa"),
-        .mmu_type = cpu_prop(r, "mmu-type"),
-        .compatible = cpu_prop(r, "compatible"),
-        .cbom_block_size = cpu_prop_u32(r, "riscv,cbom-block-size"),
-        .cboz_block_size = cpu_prop_u32(r, "riscv,cboz-block-size"),
-        .line = cpus_line,
-        .opaque = r,
-    };
+    MachineCpus cpus = { .model = r->o->cpu, .line = cpus_line, .opaque = r };
+    r->cpu_props = machine_cpus_read(&cpus, props->str);
     r->clock = r->accel.none ? bus_clock_new_manual() : bus_clock_new();
     bus_clock_set_wall(r->clock, r->settings.rtc_ahead, r->settings.rtc_follows);
     r->machine = machine_new(r->options, &cpus, r->clock, error);
@@ -96,7 +111,7 @@ bool setup_machine(Run *r, GError **error)
         return false;
     if ((r->o->exec || r->o->root) && !(r->exec = exec_new(r->o, &r->software, error)))
         return false;
-    return (r->isa = software_isa(&r->software, r->o, error)) && parse_machine(r, error) &&
+    return (r->arch = software_arch(&r->software, r->o, error)) && parse_machine(r, error) &&
            make_machine(r, error);
 }
 
@@ -153,7 +168,8 @@ static bool add_devices(Run *r, GError **error)
             return false;
     }
     for (guint i = 0; i < o->object->len; i++) { /* disks may need secrets */
-        if (!machine_add_object(m, o->object->pdata[i], error))
+        if (!machine_options_is_memory_object(o->object->pdata[i]) &&
+            !machine_add_object(m, o->object->pdata[i], error))
             return false;
     }
     for (guint i = 0; i < o->blockdev->len; i++) {

@@ -48,6 +48,13 @@ static char *isa_names(void)
     for (const GuestIsa *const *i = guest_isas(); *i; i++)
         if ((*i)->reset)
             g_string_append_printf(s, "%s%s", s->len ? ", " : "", (*i)->name);
+    /* Those that there are only descriptions for. */
+    g_autofree const char **isas = machine_isas();
+    for (const char **isa = isas; *isa; isa++) {
+        const GuestIsa *guest = guest_isa_by_name(*isa);
+        if (!guest || !guest->reset)
+            g_string_append_printf(s, "%s%s", s->len ? ", " : "", *isa);
+    }
     return g_string_free(s, FALSE);
 }
 
@@ -59,10 +66,9 @@ static bool same_isa(const LoadImage *image, const char *arch, const char *why, 
                       load_kind_text(image->id.kind), image->id.arch, why, arch);
 }
 
-/* The only ISA with a board of the name that -M gives; NULL: none, or more than one. */
+/* The ISA of the board that -M names; NULL: none, or it cannot be told. */
 static const char *isa_of_board(const RunOptions *o)
 {
-    const char *found = NULL;
     g_autofree char *board = NULL;
     for (guint i = 0; i < o->machine->len; i++) {
         const char *text = o->machine->pdata[i];
@@ -72,17 +78,10 @@ static const char *isa_of_board(const RunOptions *o)
         g_free(board);
         board = g_steal_pointer(&first);
     }
-    for (const GuestIsa *const *i = guest_isas(); board && *i; i++) {
-        if (!machine_type_find((*i)->name, board))
-            continue;
-        if (found)
-            return NULL;
-        found = (*i)->name;
-    }
-    return found;
+    return board ? machine_isa_of_board(board) : NULL;
 }
 
-const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **error)
+const char *software_arch(const Software *s, const RunOptions *o, GError **error)
 {
     const char *arch = NULL, *why = NULL;
     if (o->arch) {
@@ -107,15 +106,15 @@ const GuestIsa *software_isa(const Software *s, const RunOptions *o, GError **er
                    o->kernel ? o->kernel : o->bios);
         return NULL;
     }
-    const GuestIsa *isa = guest_isa_by_name(arch);
-    if (!isa) {
+    g_autofree const MachineType **boards = machine_types(arch);
+    if (!guest_isa_by_name(arch) && !boards[0]) {
         g_autofree char *names = isa_names();
         fail_usage(error, "%s: no guest ISA '%s' (there are: %s)", why, arch, names);
         return NULL;
     }
     if (!same_isa(s->kernel, arch, why, error) || !same_isa(s->firmware, arch, why, error))
         return NULL;
-    return isa;
+    return arch;
 }
 
 void software_clear(Software *s)

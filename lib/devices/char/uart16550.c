@@ -399,6 +399,8 @@ static void uart_fdt(const Device *dev, const DeviceFdt *ctx)
     g_autofree char *path = device_fdt_node(dev, ctx, "serial", 0x100);
     fdt_tree_string(ctx->tree, path, "compatible", "ns16550a");
     fdt_tree_u32(ctx->tree, path, "clock-frequency", u->clock);
+    if (u->big_endian)
+        fdt_tree_empty(ctx->tree, path, "big-endian");
 }
 
 static const DeviceProp uart_props[] = {
@@ -406,6 +408,8 @@ static const DeviceProp uart_props[] = {
      .help = "where the line leads"},
     {.name = "clock-frequency", .kind = DEVICE_U32, .offset = offsetof(Uart, clock),
      .def = "3686400", .min = 1, .help = "of the baud-rate generator, in Hz"},
+    {.name = "big-endian", .kind = DEVICE_BOOL, .offset = offsetof(Uart, big_endian),
+     .help = "it is told so to guests, whose bytes of a word are in that order"},
     {.name = NULL},
 };
 

@@ -16,6 +16,7 @@ typedef struct {
     DevicePci pci; /* of a card */
     Chardev *chardev;
     uint32_t clock; /* Hz */
+    bool big_endian; /* for the device tree alone: registers are bytes */
     DeviceTimer *timeout, *retry;
     UartFifo rx, tx;
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr;

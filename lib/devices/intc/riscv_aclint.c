@@ -32,6 +32,7 @@ typedef struct {
 struct Aclint {
     Device dev;
     bool split; /* described as ACLINT devices */
+    bool messages; /* with an IMSIC: for the device tree alone */
     uint32_t harts;
     uint64_t frequency;
     pthread_mutex_t own_lock;
@@ -244,30 +245,43 @@ static void fdt_swi(const Device *dev, const DeviceFdt *ctx, const char *name, u
     fdt_extended(ctx, path, irq, 0);
     fdt_tree_empty(ctx->tree, path, "interrupt-controller");
     fdt_tree_u32(ctx->tree, path, "#interrupt-cells", 0);
+    device_fdt_common(ctx, path);
+}
+
+/* mtime, with what is behind it up to the end of the timer's range, then mtimecmp. */
+static void fdt_timer(const Device *dev, const DeviceFdt *ctx, uint64_t range)
+{
+    uint64_t timer = device_base(dev, REGION_MTIMER);
+    g_autofree char *path = g_strdup_printf("%s/mtimer@%" PRIx64, ctx->parent, timer);
+    const uint32_t reg[8] = {(uint32_t)((timer + MTIME) >> 32), (uint32_t)(timer + MTIME), 0,
+                             (uint32_t)range - MTIME, (uint32_t)(timer >> 32), (uint32_t)timer, 0,
+                             MTIME};
+    fdt_tree_node(ctx->tree, path);
+    fdt_tree_string(ctx->tree, path, "compatible", "riscv,aclint-mtimer");
+    fdt_tree_cells(ctx->tree, path, "reg", reg, 8);
+    fdt_extended(ctx, path, CPU_IRQ_MTIMER, 0);
+    device_fdt_common(ctx, path);
 }
 
 static void aclint_fdt(const Device *dev, const DeviceFdt *ctx)
 {
     const Aclint *a = (const Aclint *)dev;
-    uint64_t swi = device_base(dev, REGION_MSWI), timer = device_base(dev, REGION_MTIMER);
+    if (a->messages) {
+        fdt_timer(dev, ctx, MTIME + 8);
+        return;
+    }
     if (!a->split) {
+        uint64_t swi = device_base(dev, REGION_MSWI);
         g_autofree char *path = g_strdup_printf("%s/clint@%" PRIx64, ctx->parent, swi);
         fdt_tree_node(ctx->tree, path);
         fdt_tree_strings(ctx->tree, path, "compatible", "sifive,clint0", "riscv,clint0", NULL);
         fdt_tree_reg(ctx->tree, path, swi, 0x10000);
         fdt_extended(ctx, path, CPU_IRQ_MSOFT, CPU_IRQ_MTIMER);
+        device_fdt_common(ctx, path);
         return;
     }
     fdt_swi(dev, ctx, "mswi", REGION_MSWI, "riscv,aclint-mswi", CPU_IRQ_MSOFT);
-    g_autofree char *path = g_strdup_printf("%s/mtimer@%" PRIx64, ctx->parent, timer);
-    fdt_tree_node(ctx->tree, path);
-    fdt_tree_string(ctx->tree, path, "compatible", "riscv,aclint-mtimer");
-    /* mtime, with what is behind it up to the CLINT's old end, then mtimecmp. */
-    uint32_t reg[8] = {(uint32_t)((timer + MTIME) >> 32), (uint32_t)(timer + MTIME), 0,
-                       0x10000 - 0x4000 - MTIME, (uint32_t)(timer >> 32), (uint32_t)timer, 0,
-                           MTIME};
-    fdt_tree_cells(ctx->tree, path, "reg", reg, 8);
-    fdt_extended(ctx, path, CPU_IRQ_MTIMER, 0);
+    fdt_timer(dev, ctx, 0x10000 - 0x4000);
     fdt_swi(dev, ctx, "sswi", REGION_SSWI, "riscv,aclint-sswi", CPU_IRQ_SSOFT);
 }
 
@@ -278,6 +292,8 @@ static const DeviceProp aclint_props[] = {
      .def = "10000000", .min = 1, .max = NS_PER_S, .help = "of mtime, in Hz"},
     {.name = "aclint", .kind = DEVICE_BOOL, .offset = offsetof(Aclint, split),
      .help = "described as ACLINT devices, not as a CLINT"},
+    {.name = "imsic", .kind = DEVICE_BOOL, .offset = offsetof(Aclint, messages),
+     .help = "harts interrupt each other by messages: only the timer is described"},
     {.name = NULL},
 };
 

@@ -119,13 +119,13 @@ static void fdt_ranges(const Host *h, Fdt *tree, const char *path)
     put_range(ranges, 0x01000000, 0, h->pio_base, h->pio_size);
     put_range(ranges + 7, 0x02000000, h->mmio_base, h->mmio_base, h->mmio_size);
     put_range(ranges + 14, 0x03000000, h->mmio64_base, h->mmio64_base, h->mmio64_size);
-    fdt_tree_cells(tree, path, "ranges", ranges, G_N_ELEMENTS(ranges));
+    fdt_tree_cells(tree, path, "ranges", ranges, h->mmio64_size ? 21 : 14);
 }
 
 /* Slot and pin together choose the line; all else repeats every four slots. */
 static void fdt_interrupt_map(const DeviceFdt *ctx, const char *path)
 {
-    uint32_t map[PINS * PINS * 6], *m = map;
+    uint32_t map[PINS * PINS * 10], *m = map;
     for (uint32_t slot = 0; slot < PINS; slot++) {
         for (uint32_t p = 0; p < PINS; p++) {
             *m++ = slot << 11;
@@ -133,19 +133,36 @@ static void fdt_interrupt_map(const DeviceFdt *ctx, const char *path)
             *m++ = 0;
             *m++ = p + 1;
             *m++ = ctx->intc;
+            if (ctx->irq_kind == DEVICE_FDT_IRQ_GIC) { /* its unit address has two cells */
+                *m++ = 0;
+                *m++ = 0;
+                *m++ = 0;
+            }
             *m++ = ctx->interrupts[(slot + p) % PINS];
+            if (ctx->irq_kind != DEVICE_FDT_IRQ_NUMBER)
+                *m++ = 4;
         }
     }
     static const uint32_t mask[] = { 3 << 11, 0, 0, 7 };
-    fdt_tree_cells(ctx->tree, path, "interrupt-map", map, G_N_ELEMENTS(map));
+    fdt_tree_cells(ctx->tree, path, "interrupt-map", map, (size_t)(m - map));
     fdt_tree_cells(ctx->tree, path, "interrupt-map-mask", mask, G_N_ELEMENTS(mask));
+}
+
+/* All requesters, one to one. */
+static void fdt_requesters(const DeviceFdt *ctx, const char *path, const char *name, uint32_t to)
+{
+    const uint32_t all[] = { 0, to, 0, 0x10000 };
+    if (to)
+        fdt_tree_cells(ctx->tree, path, name, all, G_N_ELEMENTS(all));
 }
 
 static void host_fdt(const Device *dev, const DeviceFdt *ctx)
 {
-    static const uint32_t buses[] = { 0, 0xff };
-    uint64_t base = device_base(dev, 0);
-    g_autofree char *path = g_strdup_printf("%s/pci@%" PRIx64, ctx->parent, base);
+    uint64_t base = device_base(dev, 0), size = ctx->size ? ctx->size : ECAM_SIZE;
+    const uint32_t buses[] = { 0, (uint32_t)(size >> 20) - 1 };
+    g_autofree char *path = g_strdup_printf("%s/%s@%" PRIx64, ctx->parent,
+                                            ctx->name ? ctx->name : "pci",
+                                            ctx->unit ? ctx->unit : base);
     fdt_tree_node(ctx->tree, path);
     fdt_tree_u32(ctx->tree, path, "#address-cells", 3);
     fdt_tree_u32(ctx->tree, path, "#size-cells", 2);
@@ -155,7 +172,12 @@ static void host_fdt(const Device *dev, const DeviceFdt *ctx)
     fdt_tree_u32(ctx->tree, path, "linux,pci-domain", 0);
     fdt_tree_cells(ctx->tree, path, "bus-range", buses, G_N_ELEMENTS(buses));
     fdt_tree_empty(ctx->tree, path, "dma-coherent");
-    fdt_tree_reg(ctx->tree, path, base, ECAM_SIZE);
+    fdt_tree_reg(ctx->tree, path, base, size);
+    if (ctx->msi_parent)
+        fdt_tree_u32(ctx->tree, path, "msi-parent", ctx->msi);
+    else
+        fdt_requesters(ctx, path, "msi-map", ctx->msi);
+    fdt_requesters(ctx, path, "iommu-map", ctx->iommu);
     fdt_ranges((const Host *)dev, ctx->tree, path);
     if (ctx->interrupt_count == PINS)
         fdt_interrupt_map(ctx, path);

@@ -1,0 +1,1 @@
+dtbgen_libs := base fdt load bus translate guest cpu machines devices
