@@ -34,7 +34,7 @@ static bool share_parse(const char *text, Share *s, GError **error)
     }
     if (!*s->dir || !*s->tag || strchr(s->tag, ','))
         return fail_usage(error, "--share %s: expected DIR:TAG, and perhaps ,readonly", text);
-    return g_file_test(s->dir, G_FILE_TEST_IS_DIR) || fail(error, "--share %s: there is no such folder", s->dir);
+    return g_file_test(s->dir, G_FILE_TEST_IS_DIR) || fail(error, "--share %s: there is no such folder: %s", text, s->dir);
 }
 
 /* The fsd beside us, or that of PATH. */
