@@ -158,7 +158,7 @@ static void *run(void *opaque)
         if (!drain(q)) {
             if (q->err >= 0)
                 eventfd_write(q->err, 1);
-            g_warning("queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
+            vhost_say(q->backend, "queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
             p[1].fd = -1;
         }
         poll(p, 2, -1);
