@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # nbd beside the distribution's nbdkit and qemu-nbd, and beside what a bare pair of such sockets (with TLS: a
-# bare gnutls loop) moves here, in one run: operations a second, medians, as ratios. The disk is a file in
+# bare gnutls loop) moves here, from memory and from and to the same disk, in one run: operations a second, medians, as ratios. The disk is a file in
 # memory, a copy for each server, so that servers are measured and not a disk; the client is bench/io/nbdload.c
 # for all. Everything goes to o/bench-nbd: table.md, results.tsv. Figures never make it fail.
 #   --quick        half a second a cell instead of two       --runs N    N rounds (1)
@@ -122,10 +122,14 @@ cell()
     shift
     wanted "$name" || return 0
     for ((i = 0; i < runs; i++)); do
-        for who in $servers $peers bare; do
+        for who in $servers $peers bare work; do
             local to
-            to=$(address "$where" "$who")
-            [ "$who" != bare ] || to=echo:$([ "$where" = unix ] && echo unix || echo tcp)
+            to=echo:$([ "$where" = unix ] && echo unix || echo tcp)
+            case $who in
+            bare) ;;
+            work) to=$to:$work/ours.raw ;;
+            *) to=$(address "$where" "$who") ;;
+            esac
             # shellcheck disable=SC2046
             rate=$("$load" "$to" "$@" "$seconds" $([ "$where" != tls ] || echo "$psk") 2>"$out/error") || {
                 bad "$who" "$name" "failed" "$out/error"
@@ -150,18 +154,18 @@ done
 
 value() { awk -F'\t' -v n="$1" -v w="$2" '$1 == n && $2 == w { print $3 }' "$out/results.tsv" | median; }
 {
-    echo "| job | ours, op/s | nbdkit | qemu-nbd | ours/better | bare | ours/bare |"
-    echo "|---|---|---|---|---|---|---|"
+    echo "| job | ours, op/s | nbdkit | qemu-nbd | ours/better | bare | bare with the disk | ours of that |"
+    echo "|---|---|---|---|---|---|---|---|"
     cut -f1 "$out/results.tsv" | awk '!s[$0]++' | while read -r n; do
         awk -v n="$n" -v a="$(value "$n" ours)" -v b="$(value "$n" nbdkit)" -v c="$(value "$n" qemu-nbd)" \
-            -v d="$(value "$n" bare)" 'BEGIN { m = b > c ? b : c
-            printf "| %s | %d | %d | %d | %.2f | %d | %.2f |\n", n, a, b, c, m ? a / m : 0, d, d ? a / d : 0 }'
+            -v d="$(value "$n" bare)" -v e="$(value "$n" work)" 'BEGIN { m = b > c ? b : c
+            printf "| %s | %d | %d | %d | %.2f | %d | %d | %.2f |\n", n, a, b, c, m ? a / m : 0, d, e, e ? a / e : 0 }'
     done
 } | tee "$out/table.md"
 awk -F'|' 'NR > 2 && $6 > 0 { s += log($6); n++; if (!least || $6 < least) least = $6 }
-    $2 ~ /tls/ && $8 > 0 { t += log($8); k++ }
+    $2 ~ /tls/ && $3 > 0 && $7 > 0 && $9 > 0 { t += log($3 / $7); u += log($9); k++ }
     END { if (n) printf "\nAgainst the better of the two: %.2f in geometric mean, least %.2f", exp(s / n), least
-          if (k) printf "; with TLS %.2f of the bare gnutls loop", exp(t / k)
+          if (k) printf "; with TLS %.2f of the bare gnutls loop, %.2f of one that reads and writes the disk", exp(t / k), exp(u / k)
           print "." }' "$out/table.md" | tee -a "$out/table.md"
 if [ -n "$readme" ]; then
     awk -v table="$out/table.md" '/<!-- bench-nbd -->/ { print; while ((getline l < table) > 0) print l; skip = 1; next }

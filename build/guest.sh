@@ -240,6 +240,7 @@ nvme nvme-keyring nvme-auth nvme-core nvme
 scsi scsi_common scsi_mod sd_mod cdrom sr_mod virtio_scsi
 fwcfg qemu_fw_cfg
 vsock vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
+fs fuse virtiofs
 "
 
 io_init_script()
@@ -257,6 +258,7 @@ for word in $($b cat /proc/cmdline); do
 done
 for g in $groups; do
     for m in /modules/$g/*.ko; do
+        [ -e $m ] || continue
         $b insmod $m || echo "cannot load $m"
     done
 done

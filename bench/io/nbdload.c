@@ -8,10 +8,12 @@
  *
  * Prints operations a second and MiB a second. With PSKFILE (user:hexkey) it goes over TLS.
  * "echo:unix" and "echo:tcp" instead of an address measure a bare pair of such sockets: the other end
- * answers each request from memory; with PSKFILE that is a bare gnutls loop.
+ * answers each request from memory; with PSKFILE that is a bare gnutls loop. "echo:tcp:FILE" answers with
+ * that file's bytes, or writes to it: what is left when a server does nothing but its work.
  */
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -319,10 +322,24 @@ static void *run(void *opaque)
     return NULL;
 }
 
+/* echo:KIND:FILE's file, or -1 */
+static int echo_file(off_t *size)
+{
+    const char *name = strchr(address + 5, ':');
+    struct stat st;
+    int fd = name ? open(name + 1, writes ? O_RDWR : O_RDONLY) : -1;
+    if (name && (fd < 0 || fstat(fd, &st)))
+        die(name + 1);
+    *size = name ? st.st_size : 1 << 30;
+    return fd;
+}
+
 static void *echo(void *opaque)
 {
     Conn *c = opaque;
     uint8_t *in = malloc(BUFFER + bytes + HEAD), *out = calloc(1, BUFFER + bytes + 64);
+    off_t size;
+    int file = echo_file(&size);
     size_t have = 0, unit = HEAD + (writes ? bytes : 0), reply = writes ? 16 : 16 + bytes;
     if (psk_user)
         start_tls(c, true);
@@ -337,6 +354,11 @@ static void *echo(void *opaque)
             be32(out + len, 0x67446698);
             memset(out + len + 4, 0, 4);
             memcpy(out + len + 8, in + used + 8, 8);
+            uint64_t at;
+            memcpy(&at, in + used + 16, 8);
+            if (file >= 0 && (writes ? pwrite(file, in + used + HEAD, bytes, (off_t)be64toh(at))
+                                     : pread(file, out + len + 16, bytes, (off_t)be64toh(at))) != (ssize_t)bytes)
+                die("the file");
             len += reply;
             if (len > BUFFER) {
                 put_all(c, out, len);
@@ -370,13 +392,17 @@ static void open_echo(Conn *c)
 {
     Conn *other = calloc(1, sizeof *other);
     int fds[2];
-    if (!strcmp(address, "echo:tcp"))
+    off_t size;
+    if (!strncmp(address, "echo:tcp", 8))
         tcp_pair(fds);
     else if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
         die("socketpair");
     c->fd = fds[0];
     other->fd = fds[1];
-    c->size = 1 << 30;
+    int file = echo_file(&size);
+    if (file >= 0)
+        close(file);
+    c->size = (uint64_t)size;
     pthread_create(&other->thread, NULL, echo, other);
     if (psk_user)
         start_tls(c, false);

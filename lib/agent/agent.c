@@ -40,7 +40,8 @@ static void answer(Agent *a, struct json_object *o)
 static void answer_error(Agent *a, struct json_object *id, const GError *error)
 {
     struct json_object *o = json_object_new_object(), *e = json_object_new_object();
-    bool unknown = error->domain == agent_error_quark() && error->code == AGENT_ERROR_COMMAND_NOT_FOUND;
+    bool unknown = error->domain == agent_error_quark() &&
+                   error->code == AGENT_ERROR_COMMAND_NOT_FOUND;
     agent_put_string(e, "class", unknown ? "CommandNotFound" : "GenericError");
     agent_put_string(e, "desc", error->message);
     if (id)
@@ -61,12 +62,14 @@ static const AgentCommand *find_enabled(const Agent *a, const char *name, GError
 {
     const Entry *e = find(a, name);
     if (!e) {
-        g_set_error(error, agent_error_quark(), AGENT_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found",
+        g_set_error(error, agent_error_quark(), AGENT_ERROR_COMMAND_NOT_FOUND,
+                    "The command %s has not been found",
                     name);
         return NULL;
     }
     if (!e->enabled || (a->frozen && !e->command->frozen)) {
-        g_set_error(error, agent_error_quark(), AGENT_ERROR_COMMAND_NOT_FOUND, "Command %s has been disabled%s",
+        g_set_error(error, agent_error_quark(), AGENT_ERROR_COMMAND_NOT_FOUND,
+                    "Command %s has been disabled%s",
                     name, e->enabled ? ": the agent is in frozen state" : "");
         return NULL;
     }
@@ -107,7 +110,8 @@ static struct json_object *run(Agent *a, struct json_object *request, GError **e
         args = NULL;
     struct json_object *given = args ? json_object_get(args) : json_object_new_object();
     if (agent_check(c->args, given, "", error))
-        value = c->run(c->run == agent_info || c->run == agent_delimit ? a : a->config.opaque, given, error);
+        value = c->run(c->run == agent_info || c->run == agent_delimit ? a : a->config.opaque,
+                       given, error);
     json_object_put(given);
     if (value && c->silent)
         g_clear_pointer(&value, json_object_put);

@@ -4,8 +4,8 @@
  * {"execute": NAME, "arguments": {...}, "id": ANY} in a stream of bytes, answered one by one with
  * {"return": ...} or {"error": {"class", "desc"}}. Bytes in, bytes out: no transport here.
  *
- * Commands come in tables that say what arguments there are: an Agent checks them, runs the command and writes
- * the answer. guest-sync, guest-sync-delimited, guest-ping and guest-info are its own.
+ * Commands come in tables that say what arguments there are: an Agent checks them, runs the command
+ * and writes the answer. guest-sync, guest-sync-delimited, guest-ping and guest-info are its own.
  *
  * One thread.
  */
@@ -22,6 +22,7 @@ struct json_object;
 
 typedef enum {
     AGENT_INT,    /* of 64 bits, signed */
+    AGENT_UINT,   /* of 64 bits; negative ones are taken modulo 2^64 */
     AGENT_BOOL,
     AGENT_STRING,
     AGENT_WORD,   /* a string out of words */
@@ -46,12 +47,13 @@ GQuark agent_error_quark(void);
 typedef struct {
     const char *name;
     const AgentArg *args; /* NULL: none */
-    /* Runs it: the value of "return", which the caller puts, or NULL with an error. args has been checked, and
-     * is borrowed; it has all members that are not optional. Nothing to return: agent_nothing(). */
+    /* Runs it: the value of "return", which the caller puts, or NULL with an error. args has been
+     * checked, and is borrowed; it has all members that are not optional. Nothing to return:
+     * agent_nothing(). */
     struct json_object *(*run)(void *opaque, struct json_object *args, GError **error);
     bool silent;  /* nothing is answered when it is done: the machine is about to go */
     bool frozen;  /* also while file systems are frozen */
-    bool hidden;  /* an addition: not in guest-info, so that hosts do not take us for what we are not */
+    bool hidden;  /* an addition: not in guest-info, or hosts took us for what we are not */
 } AgentCommand;
 
 /* {} */
@@ -61,6 +63,7 @@ struct json_object *agent_nothing(void);
 
 bool agent_has(struct json_object *args, const char *name);
 int64_t agent_int(struct json_object *args, const char *name, int64_t def);
+uint64_t agent_uint(struct json_object *args, const char *name, uint64_t def);
 bool agent_bool(struct json_object *args, const char *name, bool def);
 /* NULL: not given. Strings hold no NUL. */
 const char *agent_string(struct json_object *args, const char *name);
@@ -77,6 +80,7 @@ uint8_t *agent_base64(struct json_object *args, const char *name, size_t *len, G
 
 /* Sets members. */
 void agent_put_int(struct json_object *o, const char *name, int64_t value);
+void agent_put_uint(struct json_object *o, const char *name, uint64_t value);
 void agent_put_bool(struct json_object *o, const char *name, bool value);
 /* NULL: the member is left out. What is no UTF-8 is made it. */
 void agent_put_string(struct json_object *o, const char *name, const char *value);
@@ -87,8 +91,8 @@ void agent_put_base64(struct json_object *o, const char *name, const void *bytes
 typedef struct Agent Agent;
 
 typedef struct {
-    /* Bytes for the peer. They may be kept and sent later; a peer that takes none is the caller's to
-     * deal with. */
+    /* Bytes for the peer. They may be kept and sent later; a peer that takes none is the caller's
+     * to deal with. */
     void (*reply)(void *opaque, const char *bytes, size_t len);
     void *reply_opaque;
     const AgentCommand *const *tables; /* each ends with a NULL name; NULL at the end */

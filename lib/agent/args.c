@@ -21,17 +21,27 @@ bool agent_fail(GError **error, const char *fmt, ...)
 
 static bool wrong_type(const char *where, const char *name, const char *expected, GError **error)
 {
-    return agent_fail(error, "Invalid parameter type for '%s%s', expected: %s", where, name, expected);
+    return agent_fail(error, "Invalid parameter type for '%s%s', expected: %s", where, name,
+                      expected);
 }
 
 /* What does not fit 64 bits with a sign is not one: json-c would cut it. */
 static bool is_int64(struct json_object *value)
 {
-    return json_object_is_type(value, json_type_int) && !(json_object_get_uint64(value) > INT64_MAX &&
+    return json_object_is_type(value, json_type_int) &&
+           !(json_object_get_uint64(value) > INT64_MAX &&
                                                           json_object_get_int64(value) > 0);
 }
 
-static bool check_word(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
+/* Nor what does not fit without: json-c makes it the greatest one, which then cannot be had. */
+static bool is_uint64(struct json_object *value)
+{
+    return json_object_is_type(value, json_type_int) &&
+           json_object_get_uint64(value) != UINT64_MAX;
+}
+
+static bool check_word(const AgentArg *arg, struct json_object *value, const char *where,
+                       GError **error)
 {
     const char *text = json_object_get_string(value);
     bool cut = strlen(text) != (size_t)json_object_get_string_len(value);
@@ -41,18 +51,21 @@ static bool check_word(const AgentArg *arg, struct json_object *value, const cha
     return agent_fail(error, "Parameter '%s%s' does not accept value '%s'", where, arg->name, text);
 }
 
-static bool check_either(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
+static bool check_either(const AgentArg *arg, struct json_object *value, const char *where,
+                         GError **error)
 {
     bool is_int = arg->type == AGENT_INT_OR_WORD;
     if (json_object_is_type(value, json_type_string))
         return check_word(arg, value, where, error);
     if (is_int ? is_int64(value) : json_object_is_type(value, json_type_boolean))
         return true;
-    bool number = json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double);
+    bool number = json_object_is_type(value, json_type_int) ||
+                  json_object_is_type(value, json_type_double);
     return wrong_type(where, arg->name, is_int && number ? "integer" : arg->either, error);
 }
 
-static bool check_list(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
+static bool check_list(const AgentArg *arg, struct json_object *value, const char *where,
+                       GError **error)
 {
     if (!json_object_is_type(value, json_type_array))
         return wrong_type(where, arg->name, "array", error);
@@ -75,13 +88,18 @@ static bool check_list(const AgentArg *arg, struct json_object *value, const cha
     return true;
 }
 
-static bool check_one(const AgentArg *arg, struct json_object *value, const char *where, GError **error)
+static bool check_one(const AgentArg *arg, struct json_object *value, const char *where,
+                      GError **error)
 {
     switch (arg->type) {
     case AGENT_INT:
         return is_int64(value) || wrong_type(where, arg->name, "integer", error);
+    case AGENT_UINT: /* in qemu-ga's other words */
+        return is_uint64(value) ||
+               agent_fail(error, "Parameter '%s%s' expects uint64", where, arg->name);
     case AGENT_BOOL:
-        return json_object_is_type(value, json_type_boolean) || wrong_type(where, arg->name, "boolean", error);
+        return json_object_is_type(value, json_type_boolean) ||
+               wrong_type(where, arg->name, "boolean", error);
     case AGENT_STRING:
     case AGENT_WORD:
         if (!json_object_is_type(value, json_type_string))
@@ -139,6 +157,13 @@ int64_t agent_int(struct json_object *args, const char *name, int64_t def)
     return value ? json_object_get_int64(value) : def;
 }
 
+uint64_t agent_uint(struct json_object *args, const char *name, uint64_t def)
+{
+    struct json_object *value = get(args, name);
+    int64_t n = value ? json_object_get_int64(value) : 0;
+    return !value ? def : n < 0 ? (uint64_t)n : json_object_get_uint64(value);
+}
+
 bool agent_bool(struct json_object *args, const char *name, bool def)
 {
     struct json_object *value = get(args, name);
@@ -188,7 +213,8 @@ uint8_t *agent_base64(struct json_object *args, const char *name, size_t *len, G
     while (pad < 2 && pad < length && text[length - 1 - pad] == '=')
         pad++;
     bool good = text && length <= MAX_BASE64 && length % 4 == 0 &&
-                strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == length - pad;
+                strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") ==
+                    length - pad;
     if (!good) {
         agent_fail(error, "Base64 data contains invalid characters");
         return NULL;
@@ -208,6 +234,11 @@ struct json_object *agent_nothing(void)
 void agent_put_int(struct json_object *o, const char *name, int64_t value)
 {
     json_object_object_add(o, name, json_object_new_int64(value));
+}
+
+void agent_put_uint(struct json_object *o, const char *name, uint64_t value)
+{
+    json_object_object_add(o, name, json_object_new_uint64(value));
 }
 
 void agent_put_bool(struct json_object *o, const char *name, bool value)

@@ -119,6 +119,8 @@ uint8_t *bus_ram_host(const BusRegion *region);
 uint64_t bus_region_size(const BusRegion *region);
 uint64_t bus_region_base(const BusRegion *region);
 
+/* Calls f for each RAM region, ROM left out, visible or not. f changes nothing. */
+void bus_ram_each(BusSpace *space, void (*f)(void *opaque, BusRegion *ram), void *opaque);
 /* Calls f for each visible slice in address order: kind, name, range. For `info mtree`. */
 typedef enum { BUS_SLICE_RAM, BUS_SLICE_ROM, BUS_SLICE_MMIO } BusSliceKind;
 void bus_space_each(BusSpace *space,

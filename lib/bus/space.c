@@ -367,6 +367,17 @@ uint64_t bus_region_base(const BusRegion *region)
     return region->base;
 }
 
+void bus_ram_each(BusSpace *space, void (*f)(void *opaque, BusRegion *ram), void *opaque)
+{
+    bus_update_begin(space);
+    for (guint i = 0; i < space->regions->len; i++) {
+        BusRegion *r = space->regions->pdata[i];
+        if (r->kind == REGION_RAM && !r->rom)
+            f(opaque, r);
+    }
+    bus_update_end(space);
+}
+
 void bus_space_each(BusSpace *space,
                     void (*f)(void *opaque, BusSliceKind kind, const char *name, uint64_t base,
                               uint64_t last),

@@ -181,6 +181,12 @@ void chardev_set_away(Chardev *c, bool away)
     chardev_send_event(c, away ? CHARDEV_EVENT_CLOSED : CHARDEV_EVENT_OPENED);
 }
 
+int chardev_socket(const Chardev *c)
+{
+    int fd = c && c->type->socket ? c->type->socket(c) : -1;
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 bool chardev_is_open(const Chardev *c)
 {
     return c && !c->away;

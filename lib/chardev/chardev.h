@@ -132,5 +132,10 @@ bool chardev_wrote(const Chardev *c);
 /* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
 char *chardev_describe(const Chardev *c);
 
+/* For front ends that talk to the peer over its socket by themselves, with descriptors beside the bytes: a
+   duplicate, for the caller to close, or -1 if there is no peer or no socket. The front end sets no handlers
+   and writes nothing then. */
+int chardev_socket(const Chardev *c);
+
 /* One line a back end: "  file:PATH    ..."; newly allocated. */
 char *chardev_help(void);

@@ -24,6 +24,8 @@ typedef struct ChardevType {
     bool (*flush)(Chardev *c, int timeout_ms, GError **error);
     /* Main thread: "pty:/dev/pts/3", newly allocated. NULL: the name alone. */
     char *(*describe)(const Chardev *c);
+    /* Main thread: a descriptor of the peer's socket, the back end's, or -1. NULL: there is none. */
+    int (*socket)(const Chardev *c);
     /* Main thread; frees priv, which is NULL when open failed early. NULL: nothing to free. */
     void (*close)(Chardev *c);
 } ChardevType;
@@ -116,6 +118,8 @@ void chardev_stream_set_filter(ChardevStream *s,
 /* A peer has come. own_fd: closed when it has gone. */
 void chardev_stream_attach(ChardevStream *s, int fd, bool own_fd);
 bool chardev_stream_attached(const ChardevStream *s);
+/* -1: no peer. */
+int chardev_stream_fd(const ChardevStream *s);
 /* Any thread; as chardev_write. */
 size_t chardev_stream_write(ChardevStream *s, const uint8_t *buf, size_t len);
 /* Queues even over the limit: the rest of something that must not be cut. */

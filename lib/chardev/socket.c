@@ -373,6 +373,12 @@ static char *socket_describe(const Chardev *c)
     return g_strdup_printf("%s:%s", scheme, server);
 }
 
+static int socket_peer(const Chardev *c)
+{
+    const Socket *s = c->priv;
+    return chardev_stream_fd(s->stream);
+}
+
 static void socket_close(Chardev *c)
 {
     Socket *s = c->priv;
@@ -400,5 +406,6 @@ const ChardevType socket_chardev = {
     .accept_input = socket_accept_input,
     .flush = socket_flush,
     .describe = socket_describe,
+    .socket = socket_peer,
     .close = socket_close,
 };

@@ -321,6 +321,11 @@ bool chardev_stream_attached(const ChardevStream *s)
     return s->fd >= 0;
 }
 
+int chardev_stream_fd(const ChardevStream *s)
+{
+    return s->fd;
+}
+
 void chardev_stream_free(ChardevStream *s)
 {
     if (!s)

@@ -115,7 +115,7 @@ static bool backend_props(MachineMemoryBackend *b, Options *options, const char 
     if (!path)
         return false;
     b->path = g_strdup(path);
-    return options_get_size(options, "align", 1, &ignored, error) &&
+    return options_get_size(options, "align", 1, &b->align, error) &&
            options_get_bool(options, "pmem", &ignored_bool, error) &&
            options_get_bool(options, "readonly", &ignored_bool, error) &&
            options_get_bool(options, "discard-data", &ignored_bool, error);

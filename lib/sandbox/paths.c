@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +27,11 @@ enum {
           LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
           LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
 };
+
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+enum { TRUNCATING = 1 << 14 }; /* LANDLOCK_ACCESS_FS_TRUNCATE, of the third version */
 
 /* A path that is not there needs no rule. */
 static bool allow(int ruleset, const char *path, unsigned access, GError **error)
@@ -58,6 +64,31 @@ bool sandbox_paths(const SandboxPaths *paths, GError **error)
         ok = allow(ruleset, paths->read[i], READING, error);
     for (unsigned i = 0; ok && paths->remove && paths->remove[i]; i++)
         ok = allow(ruleset, paths->remove[i], REMOVING, error);
+    ok = ok && (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fail_errno(error, errno, "Landlock"));
+    ok = ok && (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
+    close(ruleset);
+    return ok;
+}
+
+static bool allow_fd(int ruleset, int fd, uint64_t access, GError **error)
+{
+    struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
+    return fd < 0 || !syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) ||
+           fail_errno(error, errno, "Landlock");
+}
+
+bool sandbox_below(int all, int remove, GError **error)
+{
+    struct landlock_ruleset_attr attr = { .handled_access_fs = ALL | LANDLOCK_ACCESS_FS_REFER };
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version < 2)
+        return true;
+    if (version > 2)
+        attr.handled_access_fs |= TRUNCATING;
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (ruleset < 0)
+        return fail_errno(error, errno, "Landlock");
+    bool ok = allow_fd(ruleset, all, attr.handled_access_fs, error) && allow_fd(ruleset, remove, REMOVING, error);
     ok = ok && (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fail_errno(error, errno, "Landlock"));
     ok = ok && (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
     close(ruleset);

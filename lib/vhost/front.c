@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <glib-unix.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -171,6 +171,7 @@ static void queue_init(Queue *q, uint8_t *base)
 VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **error)
 {
     VhostFront *f = g_new0(VhostFront, 1);
+    g_unix_set_fd_nonblocking(fd, FALSE, NULL);
     size_t bytes = (size_t)queues * QUEUE_BYTES;
     f->fd = fd;
     f->n_queues = queues;

@@ -3,14 +3,11 @@
 # Programs run by the guest agent: guest-exec beside Debian's qemu-ga, and lathe-exec-*.
 
 load common
+load ga
 
 setup()
 {
-    cd "$BATS_TEST_TMPDIR"
-    export PYTHONPATH=$BATS_TEST_DIRNAME QGA_CONF=$PWD/ga.conf
-    echo '[general]' >ga.conf
-    mkdir -p ours theirs
-    pids=
+    ga_here
     cat >more.py <<-'END'
 	import base64, time
 	from ga_same import Agent
@@ -43,23 +40,11 @@ setup()
 
 teardown()
 {
-    # shellcheck disable=SC2086
-    [ -z "$pids" ] || kill $pids 2>/dev/null || true
-}
-
-# start PROGRAM NAME: an agent at NAME.sock, its process ID in $pid
-start()
-{
-    "$1" -m unix-listen -p "$PWD/$2.sock" -t "$PWD/$2" >"$2.log" 2>&1 3>&- &
-    pid=$!
-    pids="$pids $pid"
-    wait_for listens "$2.sock"
+    ga_gone
 }
 
 @test "programs get what qemu-ga gives them, and are told of as it does" {
-    [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"
-    start /usr/sbin/qemu-ga theirs
-    start ga ours
+    both
     /usr/bin/python3 - <<'PY'
 from more import *
 ours, theirs = Agent("ours.sock"), Agent("theirs.sock")

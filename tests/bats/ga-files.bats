@@ -3,35 +3,20 @@
 # guest-file-*: beside Debian's qemu-ga, and what it does not do.
 
 load common
+load ga
 
 setup()
 {
-    cd "$BATS_TEST_TMPDIR"
-    export PYTHONPATH=$BATS_TEST_DIRNAME QGA_CONF=$PWD/ga.conf
-    echo '[general]' >ga.conf
-    mkdir -p ours theirs
-    pids=
+    ga_here
 }
 
 teardown()
 {
-    # shellcheck disable=SC2086
-    [ -z "$pids" ] || kill $pids 2>/dev/null || true
-}
-
-# start PROGRAM NAME: an agent at NAME.sock, its process ID in $pid
-start()
-{
-    "$1" -m unix-listen -p "$PWD/$2.sock" -t "$PWD/$2" >"$2.log" 2>&1 3>&- &
-    pid=$!
-    pids="$pids $pid"
-    wait_for listens "$2.sock"
+    ga_gone
 }
 
 @test "files are opened, read, written and sought in as qemu-ga does it" {
-    [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"
-    start /usr/sbin/qemu-ga theirs
-    start ga ours
+    both
     /usr/bin/python3 - <<'PY'
 import base64, os
 from ga_same import Agent

@@ -5,48 +5,21 @@
 # what changes a machine is in tests/soak/ga-vm.
 
 load common
+load ga
 
 setup()
 {
-    # where nobody can go
-    dir=$(mktemp -d)
-    chmod 777 "$dir"
-    cp "$LATHE_O/ga" "$dir/ga"
-    chmod 755 "$dir/ga"
-    export PYTHONPATH=$BATS_TEST_DIRNAME
-    pids=
+    ga_as_nobody
 }
 
 teardown()
 {
-    # shellcheck disable=SC2086
-    [ -z "$pids" ] || kill $pids 2>/dev/null || true
-    rm -rf "$dir"
+    ga_gone
 }
-
-# what makes a command run as nobody; in front of one in the background, whose $! is then its own
-as=()
-[ "$(id -u)" != 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
 nobody()
 {
     "${as[@]}" "$@"
-}
-
-# start PROGRAM NAME: an agent at $dir/NAME.sock
-start()
-{
-    mkdir -m 777 "$dir/$2"
-    "${as[@]}" "$1" -m unix-listen -p "$dir/$2.sock" -t "$dir/$2" 2>"$dir/$2.log" >/dev/null 3>&- &
-    pids="$pids $!"
-    wait_for listens "$dir/$2.sock"
-}
-
-both()
-{
-    [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"
-    start "$dir/ga" ours
-    start /usr/sbin/qemu-ga theirs
 }
 
 @test "what there is is told as qemu-ga tells it" {
@@ -125,7 +98,7 @@ PY
 
 @test "who may not change the machine is told so" {
     [ "$(id -u)" != 0 ] || command -v setpriv >/dev/null || skip "no setpriv"
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys, time
 from ga_same import Agent
@@ -146,9 +119,7 @@ PY
     mkdir -m 777 "$dir/ours"
     touch "$dir/ours/qga.state.isfrozen"
     chmod 666 "$dir/ours/qga.state.isfrozen"
-    "${as[@]}" "$dir/ga" -m unix-listen -p "$dir/ours.sock" -t "$dir/ours" --freeze-timeout=3 2>"$dir/log" >/dev/null 3>&- &
-    pids=$!
-    wait_for listens "$dir/ours.sock"
+    start "$ga" ours --freeze-timeout=3
     /usr/bin/python3 - "$dir" <<'PY'
 import os, sys, time
 from ga_same import Agent
@@ -224,7 +195,7 @@ END
 @test "disks of all kinds are told by their places" {
     tree
     export GA_ROOT=$dir/root
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent
@@ -267,6 +238,8 @@ PY
     printf 'Iface\tDestination\nens3\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t1400\t0\t0\nbroken\n' >"$r/proc/net/route"
     printf '20010db8000000000000000000000000 20 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000002 00000003     ens3\nzz 20\n' \
         >"$r/proc/net/ipv6_route"
+    printf '00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 80200200       lo\n' \
+        >>"$r/proc/net/ipv6_route"
     printf 'cpu  9 9 9 9\ncpu0 100 1 2 3 4 5 6\nintr 5\n' >"$r/proc/stat"
     mkdir -p "$r/sys/devices/system/cpu"/{cpu0,cpu1,cpu10,cpu2,cpufreq} "$r/sys/devices/system/memory"/{memory7,memory32}
     echo 0 >"$r/sys/devices/system/cpu/cpu10/online"
@@ -278,7 +251,7 @@ PY
     printf 'UID=1\nUSER=ada\nCLASS=user\nREALTIME=1600000000000000\n' >"$r/run/systemd/sessions/2"
     printf 'UID=2\nUSER=gdm\nCLASS=greeter\nREALTIME=1600000000000000\n' >"$r/run/systemd/sessions/3"
     export GA_ROOT=$r
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import sys
 from ga_same import Agent
@@ -287,11 +260,12 @@ o = a.get("guest-get-osinfo")
 assert {k: v for k, v in o.items() if not k.startswith("kernel") and k != "machine"} == \
     {"name": 'Alma "Linux"', "id": "alma", "variant-id": "server", "version-id": "9.1"}, o
 assert a.get("guest-get-load") == {"load1m": 0.5, "load5m": 1.25, "load15m": 12.0}
-r4, r6 = a.get("guest-network-get-route")
+r4, r6, none = a.get("guest-network-get-route")
 assert r4 == {"iface": "ens3", "destination": "192.168.1.0", "gateway": "0.0.0.0", "mask": "255.255.255.0", "metric": 100,
               "flags": 1, "refcnt": 0, "use": 0, "mtu": 1400, "window": 0, "irtt": 0, "version": 4}, r4
 assert r6 == {"iface": "ens3", "destination": "2001:db8::", "desprefixlen": "32", "source": "::", "srcprefixlen": "0",
               "nexthop": "fe80::1", "metric": 1024, "refcnt": 1, "use": 2, "flags": 3, "version": 6}, r6
+assert none["metric"] == -1 and none["flags"] == 0x80200200, none
 import os
 ms = 1000 // os.sysconf("SC_CLK_TCK")
 assert a.get("guest-get-cpustats") == [{"type": "linux", "cpu": 0, "user": 100 * ms, "nice": ms, "system": 2 * ms,
@@ -337,7 +311,7 @@ PY
     echo "u:x:$id:$id::/home/u:/bin/sh" >"$r/etc/passwd"
     chmod 777 "$r/home/u"
     export GA_ROOT=$r
-    start "$dir/ga" ours
+    start "$ga" ours
     /usr/bin/python3 - "$dir" <<'PY'
 import os, stat, sys
 from ga_same import Agent
@@ -399,7 +373,7 @@ calls()
     echo 'platform [suspend] shutdown' >"$dir/root/sys/power/disk"
     fake shutdown systemctl
     export GA_ROOT=$dir/root
-    start "$dir/ga" ours
+    start "$ga" ours
     send()
     {
         /usr/bin/python3 - "$dir" "$@" <<'PY'
@@ -430,7 +404,7 @@ PY
 
 @test "passwords are given to chpasswd, and what it says is told" {
     fake chpasswd
-    start "$dir/ga" ours
+    start "$ga" ours
     ask() { "$dir/ga" --connect "$dir/ours.sock" "$@"; }
     ask guest-set-user-password '{"username": "ada", "password": "cMOkOnM=", "crypted": false}'
     [ "$(calls)" = "$(printf 'chpasswd \nada:p\303\244:s')" ]

@@ -3,40 +3,19 @@
 # The guest agent's protocol and its ways to the host: beside Debian's qemu-ga, which is given the same bytes.
 
 load common
+load ga
 
 setup()
 {
-    cd "$BATS_TEST_TMPDIR"
-    export PYTHONPATH=$BATS_TEST_DIRNAME QGA_CONF=$PWD/ga.conf
-    echo '[general]' >ga.conf
-    mkdir -p ours theirs names
-    ln -sf "$(command -v ga)" names/qemu-ga
-    pids=
+    ga_here
+    mkdir names
+    ln -s "$(command -v ga)" names/qemu-ga
 }
 
 teardown()
 {
-    # shellcheck disable=SC2086
-    [ -z "$pids" ] || kill $pids 2>/dev/null || true
     [ ! -f ga.pid ] || kill "$(cat ga.pid)" 2>/dev/null || true
-}
-
-# start PROGRAM NAME ARGUMENTS...: an agent at NAME.sock, its process ID in $pid
-start()
-{
-    local program=$1 name=$2
-    shift 2
-    "$program" -m unix-listen -p "$PWD/$name.sock" -t "$PWD/$name" "$@" >"$name.log" 2>&1 3>&- &
-    pid=$!
-    pids="$pids $pid"
-    wait_for listens "$name.sock"
-}
-
-both()
-{
-    [ -x /usr/sbin/qemu-ga ] || skip "no qemu-ga"
-    start /usr/sbin/qemu-ga theirs
-    start ga ours
+    ga_gone
 }
 
 @test "the same bytes get the same answers as from qemu-ga" {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way to the host: a port of virtio-serial, a serial line, or a socket that is listened on, one peer at a
- * time as hosts expect. Sources: virtio 1.2, 5.3 (console device), poll and read of Linux's virtio ports,
- * termios(3).
+ * The way to the host: a port of virtio-serial, a serial line, or a socket that is listened on, one
+ * peer at a time as hosts expect. Sources: virtio 1.2, 5.3 (console device), poll and read of
+ * Linux's virtio ports, termios(3).
  *
- * The peer's descriptor sits in an epoll of its own, edge-triggered: a virtio port whose host end is closed
- * reports POLLHUP all the time, and only an edge tells without spinning that the host has come back.
+ * The peer's descriptor sits in an epoll of its own, edge-triggered: a virtio port whose host end
+ * is closed reports POLLHUP all the time, and only an edge tells without spinning that the host has
+ * come back.
  *
  * What the peer does not fetch is kept up to a limit, above which no more of its requests are read.
  */
@@ -28,6 +29,7 @@ enum {
     KEEP = 64 << 10,        /* of an emptied buffer */
     TURNS = 64,             /* requests or reads before others get a turn */
     BACKLOG = 16,
+    NEWS_LATE = 2 * G_USEC_PER_SEC, /* that a host came, after its data */
     FIRST_WAIT = 250, LAST_WAIT = 5000, /* ms until a device is tried again */
 };
 
@@ -37,7 +39,7 @@ struct GaChannel {
     GaWatch *doors;    /* one for each of them */
     GaWatch peer;      /* an epoll with fd in it */
     int fd;            /* the peer's; -1: none */
-    bool heard;        /* something was read since a host was last absent */
+    int64_t heard;     /* monotonic us when something was last read */
     bool port;         /* it is a port of virtio, whose end means that the host is not there now */
     GaWatch again;     /* the time to look for a device */
     int wait;          /* ms for the next time */
@@ -125,13 +127,17 @@ static void feed(GaChannel *c)
     c->busy = false;
 }
 
-/* The end of what is read, from a virtio port: there is no host at the moment. But data may overtake the
- * news of a host that came, which goes another way in the kernel: after data, one such end means nothing,
- * or the new host's first answer were lost. */
+/* The end of what is read, from a virtio port: there is no host at the moment, and what it began is
+ * to be forgotten. But a host's data may overtake the news that it came, which goes through another
+ * queue and a work thread of the kernel: then its request is read, its answer is refused, and any
+ * number of events may come before the port is open. So what came lately is taken for the new
+ * host's; should it have been the old one's after all, the next host passes over an answer to what
+ * it did not ask. */
 static void host_absent(GaChannel *c)
 {
-    if (c->heard) {
-        c->heard = false;
+    int64_t due = c->heard + NEWS_LATE;
+    if (g_get_monotonic_time() < due) {
+        c->peer.due = due;
         return;
     }
     agent_reset(c->ga->agent);
@@ -146,9 +152,10 @@ static int read_in(GaChannel *c)
         return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -errno;
     c->at = 0;
     c->len = (size_t)n;
-    c->heard |= n > 0;
-    if (n)
+    if (n) {
+        c->heard = g_get_monotonic_time();
         return 1;
+    }
     if (c->port) {
         host_absent(c);
         return 0;
@@ -225,7 +232,8 @@ static void on_door(Ga *ga, GaWatch *watch, short revents)
 static void watch_doors(GaChannel *c)
 {
     for (unsigned i = 0; i < c->listening->len; i++) {
-        c->doors[i] = (GaWatch){ .fd = g_array_index(c->listening, int, i), .events = POLLIN, .ready = on_door };
+        c->doors[i] = (GaWatch){ .fd = g_array_index(c->listening, int, i), .events = POLLIN,
+                                 .ready = on_door };
         ga_watch_add(c->ga, &c->doors[i]);
     }
 }
@@ -307,7 +315,8 @@ static void on_again(Ga *ga, GaWatch *watch, short revents)
 
 static void look_again(GaChannel *c)
 {
-    c->again = (GaWatch){ .fd = -1, .due = g_get_monotonic_time() + c->wait * 1000, .ready = on_again };
+    c->again = (GaWatch){ .fd = -1, .due = g_get_monotonic_time() + c->wait * 1000,
+                          .ready = on_again };
     c->wait = MIN(c->wait * 2, LAST_WAIT);
     ga_watch_add(c->ga, &c->again);
 }

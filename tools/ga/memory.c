@@ -11,9 +11,9 @@
 #define MEMORY "/sys/devices/system/memory"
 #define UNSUPPORTED "this feature or command is not currently supported"
 
-static bool is_online(const Ga *ga, int64_t block)
+static bool is_online(const Ga *ga, uint64_t block)
 {
-    g_autofree char *state = ga_read(ga, MEMORY "/memory%" PRId64 "/state", block);
+    g_autofree char *state = ga_read(ga, MEMORY "/memory%" PRIu64 "/state", block);
     return g_strcmp0(state, "online") == 0;
 }
 
@@ -48,9 +48,9 @@ static struct json_object *get_info(void *opaque, struct json_object *args, GErr
 }
 
 /* How a block's change is told: with the errno where there is one. */
-static const char *set_block(const Ga *ga, int64_t block, bool online, int *err)
+static const char *set_block(const Ga *ga, uint64_t block, bool online, int *err)
 {
-    g_autofree char *folder = ga_path(ga, MEMORY "/memory%" PRId64, block);
+    g_autofree char *folder = ga_path(ga, MEMORY "/memory%" PRIu64, block);
     g_autofree char *file = g_build_filename(folder, "state", NULL);
     const char *text = online ? "online" : "offline";
     *err = 0;
@@ -60,7 +60,7 @@ static const char *set_block(const Ga *ga, int64_t block, bool online, int *err)
     }
     if (is_online(ga, block) == online)
         return "success";
-    if (!online && ga_read_number(ga, 10, 1, MEMORY "/memory%" PRId64 "/removable", block) == 0)
+    if (!online && ga_read_number(ga, 10, 1, MEMORY "/memory%" PRIu64 "/removable", block) == 0)
         return "operation-not-supported";
     int fd = open(file, O_WRONLY | O_CLOEXEC);
     bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
@@ -75,9 +75,9 @@ static struct json_object *set_blocks(void *opaque, struct json_object *args, GE
     struct json_object *list = agent_list(args, "mem-blks"), *results = json_object_new_array();
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         struct json_object *one = json_object_array_get_idx(list, i), *o = json_object_new_object();
-        int64_t block = agent_int(one, "phys-index", 0);
+        uint64_t block = agent_uint(one, "phys-index", 0);
         int err;
-        agent_put_int(o, "phys-index", block);
+        agent_put_uint(o, "phys-index", block);
         agent_put_string(o, "response", set_block(opaque, block, agent_bool(one, "online", true),
                                                   &err));
         if (err)
@@ -88,7 +88,7 @@ static struct json_object *set_blocks(void *opaque, struct json_object *args, GE
 }
 
 static const AgentArg block_args[] = {
-    { .name = "phys-index", .type = AGENT_INT }, { .name = "online", .type = AGENT_BOOL },
+    { .name = "phys-index", .type = AGENT_UINT }, { .name = "online", .type = AGENT_BOOL },
     { .name = "can-offline", .type = AGENT_BOOL, .optional = true }, { 0 }
 };
 static const AgentArg set_args[] = { { .name = "mem-blks", .type = AGENT_OBJECTS,

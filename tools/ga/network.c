@@ -197,7 +197,7 @@ static void add_ipv6(struct json_object *list, const char *line)
     put_ipv6(o, "source", source);
     agent_put_string(o, "srcprefixlen", src_bits);
     put_ipv6(o, "nexthop", hop);
-    agent_put_int(o, "metric", metric);
+    agent_put_int(o, "metric", (int32_t)metric); /* that of no route is -1, as with QEMU */
     agent_put_int(o, "refcnt", refcnt);
     agent_put_int(o, "use", use);
     agent_put_int(o, "flags", flags);

@@ -5,6 +5,7 @@
 #include "monitor.h"
 #include "net.h"
 #include "qtest.h"
+#include "share.h"
 
 #include "base/error.h"
 #include "block/block.h"
@@ -149,7 +150,7 @@ static bool open_chardevs(Run *r, GError **error)
     if (r->exec && !exec_console(r->chardevs, error))
         return false;
     return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
-           monitors_open(r, error);
+           monitors_open(r, error) && (r->shares = shares_open(r->o, r->chardevs, error)) != NULL;
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -181,7 +182,7 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
             return false;
     }
-    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) || !shares_plug(o, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))

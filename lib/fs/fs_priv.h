@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of lib/fs share. One lock (Fs.lock) guards the tables and what nodes and handles say of
+ * themselves; no system call that may wait for a disk is made under it.
+ */
+#pragma once
+
+#include "fs/fs.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+
+/* ---- Numbers for things (slots.c) ------------------------------------------------ */
+
+/* An id is a place and how often it was used before, so that one which is let go fits nothing any more. */
+typedef struct {
+    void **items;
+    uint32_t *generations, *free_next;
+    uint32_t size, free_head, count; /* free_head: place + 1, 0: none */
+} FsSlots;
+
+uint64_t fs_slots_add(FsSlots *slots, void *item);
+void *fs_slots_find(const FsSlots *slots, uint64_t id);
+void fs_slots_remove(FsSlots *slots, uint64_t id);
+void fs_slots_clear(FsSlots *slots);
+
+/* ---- Nodes (node.c, way.c) --------------------------------------------------------- */
+
+/* What tells files apart. birth: when it was made, as numbers of files are given again. */
+typedef struct {
+    uint64_t dev, ino, mount, birth;
+} FsKey;
+
+/* The file system's name for a file, as name_to_handle_at gives it. */
+typedef struct {
+    unsigned size;
+    int type;
+    uint8_t bytes[]; /* size of them */
+} FsFileHandle;
+
+typedef struct FsNode FsNode;
+struct FsNode {
+    FsKey key;
+    uint64_t id;
+    uint64_t lookups;        /* how often the guest was told of it and has not forgotten */
+    unsigned users;          /* operations, handles and nodes below that point here */
+    unsigned pins;           /* who uses fd right now */
+    int fd;                  /* O_PATH; -1: closed meanwhile */
+    mode_t type;             /* S_IFMT of it */
+    bool keep;               /* nothing leads to it again: fd stays */
+    bool hashed;             /* found by key */
+    FsFileHandle *file_handle; /* a way to it */
+    FsNode *parent;          /* another: a name, when there is no file handle */
+    char *name;
+    FsNode *older, *newer;   /* among those whose fd may be closed */
+    GArray *locks;           /* FsLock */
+};
+
+typedef struct {
+    uint64_t owner;
+    int fd;
+} FsLock;
+
+typedef struct FsDirState FsDirState;
+typedef struct {
+    uint64_t id;
+    FsNode *node;
+    int fd, flags;
+    unsigned users;
+    bool dir;
+    FsDirState *state;
+} FsHandle;
+
+struct Fs {
+    FsOptions o;
+    char *self_fd;
+    int root_fd;
+    uid_t uid;               /* what we are ourselves */
+    gid_t gid;
+    uint64_t caps;           /* what we may, permitted */
+    pthread_mutex_t lock;
+    FsSlots nodes, handles;
+    GHashTable *by_key;      /* FsKey * in its FsNode */
+    FsNode *root, *oldest, *newest;
+    unsigned open_fds, max_fds, max_handles, closed; /* closed: nodes without fd that go by name */
+    bool use_file_handles;
+    GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
+};
+
+/* A node in use: fd is open until fs_done. */
+typedef struct {
+    FsNode *node;
+    int fd;
+} FsUse;
+
+int fs_use(Fs *fs, uint64_t id, FsUse *use);
+/* The same for a folder whose name is about to be used: also checks the name. */
+int fs_use_folder(Fs *fs, uint64_t id, const char *name, FsUse *use);
+void fs_done(Fs *fs, FsUse *use);
+/* The node of fd (O_PATH, ours from now on), found or made, looked up once more. */
+int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *entry);
+/* Under the lock: one user less; the node may be gone then. */
+void fs_node_drop(Fs *fs, FsNode *node);
+void fs_nodes_init(Fs *fs);
+void fs_nodes_clear(Fs *fs, bool all);
+/* Under the lock: closes what is too much. May give the lock up in between. */
+void fs_evict(Fs *fs);
+/* A node with its fd closed, of which only a name is known, is about to lose it. */
+void fs_before_unlink(Fs *fs, FsUse *folder, const char *name);
+void fs_after_rename(Fs *fs, FsUse *folder, const char *name);
+
+/* way.c: opens the node anew by what leads to it. */
+int fs_way_open(Fs *fs, FsNode *node);
+bool fs_way_init(Fs *fs, GError **error);
+FsFileHandle *fs_way_handle(Fs *fs, int fd, const FsKey *key, mode_t type);
+bool fs_way_equal(const FsFileHandle *a, const FsFileHandle *b);
+
+/* attr.c */
+int fs_stat_fd(int fd, struct stat *st, FsKey *key);
+int fs_stat_at(int fd, const char *name, struct stat *st, FsKey *key);
+/* Makes what the host says into what the guest sees. */
+void fs_to_guest(const Fs *fs, struct stat *st);
+
+/* ---- Handles (handle.c) -------------------------------------------------------------- */
+
+/* fd is ours from now on, also on failure; node gets a user. */
+int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *id);
+int fs_handle_use(Fs *fs, uint64_t id, bool dir, FsHandle **handle);
+void fs_handle_done(Fs *fs, FsHandle *handle);
+int fs_handle_release(Fs *fs, uint64_t id, bool dir);
+void fs_dir_state_free(FsDirState *state);
+/* Room for one more descriptor that is no node's. */
+bool fs_room(Fs *fs);
+
+/* ---- Paths of descriptors --------------------------------------------------------------- */
+
+typedef struct {
+    char text[64];
+} FsPath;
+/* A path to the very file of fd, whatever its kind. */
+FsPath fs_path(const Fs *fs, int fd);
+/* Opens what an O_PATH descriptor stands for; only regular files and folders. The descriptor or -errno. */
+int fs_reopen(const Fs *fs, int fd, mode_t type, int flags);
+
+/* ---- Who does it (creds.c) ----------------------------------------------------------------- */
+
+typedef struct {
+    bool uid, gid, groups, caps;
+    uint64_t effective;
+} FsBecame;
+enum { FS_MAKES = 1, /* may also write where the guest's kernel allowed it */ };
+/* This thread acts as the caller from now on until fs_become_self. */
+int fs_become(Fs *fs, const FsCaller *caller, unsigned how, FsBecame *became);
+void fs_become_self(Fs *fs, FsBecame *became);
+/* This thread writes as somebody without privileges: set-id bits go. */
+void fs_drop_fsetid(Fs *fs, FsBecame *became);
+uint64_t fs_caps_permitted(void);
+
+
+/* ---- Making things (make.c, label.c) -------------------------------------------------------- */
+
+/* Makes one thing at name in folder fd: descriptor (for files) or 0, or -errno. */
+typedef int FsMake(Fs *fs, int folder, const char *name, void *opaque);
+/* Does make as the caller, with the caller's label on what is made. */
+int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, void *opaque);
+mode_t fs_masked(Fs *fs, const FsCaller *caller, const FsUse *folder, mode_t mode);
+void fs_locks_clear(FsNode *node, unsigned *open_fds);

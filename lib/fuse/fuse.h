@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's side of FUSE, version 7.38 as in <linux/fuse.h>: a request in pieces comes in, its answer goes
+ * out, what it asks for is done by lib/fs. Where the pieces come from (virtqueues, a test) is the caller's.
+ *
+ * Left out: DAX (SETUPMAPPING), IOCTL, POLL, BMAP and notifications, which get ENOSYS, so that the guest's
+ * kernel does without. A request of the other byte order is an error.
+ */
+#pragma once
+
+#include "fs/fs.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+typedef struct FuseSession FuseSession;
+
+typedef enum {
+    FUSE_CACHE_NEVER,    /* the guest asks each time and keeps no data of files */
+    FUSE_CACHE_AUTO,     /* what it knows holds for a second; data until a file is opened again */
+    FUSE_CACHE_ALWAYS,   /* only the guest changes the directory */
+    FUSE_CACHE_METADATA, /* names and attributes as ALWAYS, no data */
+} FuseCache;
+
+/* What is offered; a guest takes what it knows of. The same switches in FsOptions have to agree. */
+typedef struct {
+    FuseCache cache;
+    bool has_timeout;
+    uint64_t timeout_ns;    /* how long names and attributes hold, in place of what cache says */
+    bool writeback;         /* the guest may keep writes back */
+    bool posix_lock, flock; /* locks are seen by others of the host and other guests */
+    bool posix_acl;
+    bool security_label;    /* labels come with requests that make files */
+    bool killpriv_v2;       /* set-id bits are cleared here, not by a request of their own */
+    bool announce_submounts;
+    bool no_readdirplus;
+    bool allow_direct_io;   /* the guest's O_DIRECT reaches the host */
+    uint32_t max_write;     /* bytes; 0 is 1 MiB */
+} FuseOptions;
+
+/* fs is borrowed and outlives the session. */
+FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error);
+void fuse_session_free(FuseSession *session);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FuseSession, fuse_session_free)
+
+/*
+ * One request. in: what the guest sent (header first, in any number of pieces); out: where the answer goes.
+ * Returns the bytes of the answer, 0 when there is none (FORGET). Never reads or writes past either;
+ * malformed requests get an error answer. Any thread, several at once; may block. READ fills out's iovecs by
+ * preadv straight from the file, WRITE takes in's by pwritev: the iovecs point into guest memory.
+ */
+size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in, const struct iovec *out,
+                           int n_out);
+/* The request may wait for what only another request can bring (a lock): not on the one thread that serves both. */
+bool fuse_may_wait(const struct iovec *in, int n_in);
+/* Requests that wait so now end with EINTR. Any thread. */
+void fuse_session_interrupt(FuseSession *session);
+/* The guest is gone or mounts anew: all handles and nodes are let go. No request may be running. */
+void fuse_session_reset(FuseSession *session);

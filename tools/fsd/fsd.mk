@@ -1,0 +1,1 @@
+fsd_libs := base fs fuse vhost vring sandbox
