@@ -289,6 +289,7 @@ static void details(void)
     char text[300] = { 0 }, name[256];
     int fd = open("sparse", O_RDWR | O_CREAT, 0640);
     tell("sparse", pwrite(fd, "x", 1, 5 << 20));
+    tell("sync", fsync(fd)); /* a guest that collects writes asks the host for holes */
     tell("hole", lseek(fd, 0, SEEK_HOLE));
     tell("lock", fcntl(fd, F_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_start = 5, .l_len = 10 }));
     tell("flock", flock(fd, LOCK_EX | LOCK_NB));
