@@ -298,7 +298,10 @@ void fs_before_unlink(Fs *fs, FsUse *folder, const char *name)
     FsKey key;
     struct stat st;
     FsUse use;
-    if (!fs->closed || fs_stat_at(folder->fd, name, &st, &key))
+    pthread_mutex_lock(&fs->lock);
+    bool some = fs->closed > 0;
+    pthread_mutex_unlock(&fs->lock);
+    if (!some || fs_stat_at(folder->fd, name, &st, &key))
         return;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);

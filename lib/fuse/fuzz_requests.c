@@ -73,7 +73,7 @@ static void request(World *w, uint32_t opcode, uint64_t node, size_t room, const
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint16_t rooms[] = { 0, 15, 16, 17, 24, 80, 144, 160, 500, 4096, 9000, 9000, 9000, 9000, 9000, 65000 };
-    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = UINT32_MAX & ~FUSE_INIT_RESERVED, .flags2 = UINT32_MAX };
+    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = INT32_MAX, .flags2 = UINT32_MAX };
     if (!size)
         return 0;
     /* files stay small whatever sizes are asked for */
