@@ -500,6 +500,12 @@ void device_fdt(const Device *dev, const DeviceFdt *ctx)
         dev->type->fdt(dev, ctx);
 }
 
+void device_acpi(const Device *dev, const DeviceAcpi *ctx)
+{
+    if (dev->type->acpi)
+        dev->type->acpi(dev, ctx);
+}
+
 void device_fdt_interrupts(const DeviceFdt *ctx, const char *path)
 {
     uint32_t sense = ctx->edge ? 1 : 4;

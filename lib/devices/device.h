@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a device model is (DeviceType) and what holds one (Device): properties, memory regions,
- * interrupt lines, lock, reset, saved state and its own device-tree node.
+ * interrupt lines, lock, reset, saved state, and its own part of the device tree and of ACPI's
+ * namespace.
  *
  * A model's state struct begins with a Device and is allocated zeroed with DeviceType.size. The
  * life of a device: device_new, device_set (properties), device_connect, device_place,
- * then device_fdt (a description needs no more) or device_start, device_reset; device_free.
+ * then device_fdt and device_acpi (a description needs no more) or device_start, device_reset; device_free.
  *
  * Locking: unless DeviceType.unlocked, every callback (regions, inputs, timers made with
  * device_timer_new) runs with the device's own lock held, and a device's DMA that hits its own
@@ -13,6 +14,7 @@
  */
 #pragma once
 
+#include "acpi/aml.h"
 #include "block/block.h"
 #include "bus/bus.h"
 #include "chardev/chardev.h"
@@ -120,6 +122,15 @@ typedef struct {
     uint32_t node;
 } DeviceFdt;
 
+/* Where a device's part of the ACPI namespace goes. */
+typedef struct {
+    Aml *aml;         /* open where its objects belong: the function's own Device on PCI, the bus elsewhere */
+    const char *path; /* of that scope: "\\_SB.PCI0.S08" */
+    unsigned number;  /* of those of its kind that the board has, from 0 */
+    const uint32_t *interrupts;
+    size_t interrupt_count;
+} DeviceAcpi;
+
 /* Why a guest wants the machine to stop. */
 typedef enum {
     DEVICE_POWER_OFF,
@@ -132,6 +143,7 @@ typedef struct {
     PciFunction fn;
     char *addr; /* as the user gave it, or NULL */
     bool multifunction;
+    uint32_t acpi_index; /* for the guest's name of it; 0: none */
 } DevicePci;
 
 /* Entries of a table of properties; member is the DevicePci of Type. */
@@ -139,7 +151,9 @@ typedef struct {
     {"addr", DEVICE_STRING, offsetof(Type, member.addr), NULL, 0, 0,                               \
      "slot and function on the bus, such as 3 or 3.1"},                                            \
         {"multifunction", DEVICE_BOOL, offsetof(Type, member.multifunction), "off", 0, 0,          \
-         "further functions share its slot"}
+         "further functions share its slot"},                                                      \
+        {"acpi-index", DEVICE_U32, offsetof(Type, member.acpi_index), "0", 0, 16383,               \
+         "number that ACPI tells for the device's name: eno1 and so on; 0: none"}
 
 /* What a running device gets from the machine. All borrowed; must outlive the device. */
 typedef struct {
@@ -176,6 +190,9 @@ struct DeviceType {
        kind of bus. Made together with that, by its name; never chosen as a slot. */
     bool front;
     bool unlocked; /* the model does its own locking; the core takes no lock around callbacks */
+    bool described; /* a description only: no registers, for boards that do not run */
+    const char *single; /* a machine has at most one that says this; NULL: any number */
+    bool fixed;     /* on a bus that devices come to and leave: this one stays */
 
     /* Makes what the properties ask for; main thread, before vCPUs run. NULL: nothing. */
     bool (*start)(Device *dev, GError **error);
@@ -194,6 +211,9 @@ struct DeviceType {
     void (*input)(Device *dev, int n, bool level);
     /* Writes the node(s). NULL: the device has none. Needs no start. */
     void (*fdt)(const Device *dev, const DeviceFdt *ctx);
+    /* Writes its part of the ACPI namespace. NULL: it has none (a PCI function is then known by its place
+       alone). Needs no start. */
+    void (*acpi)(const Device *dev, const DeviceAcpi *ctx);
     /* The virtio side of a model, which a slot shows to the guest; the device has no regions of its
        own then. It stays where it is; used after start. NULL: no virtio device. */
     VirtioDevice *(*virtio)(Device *dev);
@@ -297,6 +317,7 @@ bool device_start(Device *dev, const DeviceEnv *env, GError **error);
 void device_reset(Device *dev);
 /* Writes the device's description, if it has one. */
 void device_fdt(const Device *dev, const DeviceFdt *ctx);
+void device_acpi(const Device *dev, const DeviceAcpi *ctx);
 
 void device_save(Device *dev, GByteArray *out);
 bool device_load(Device *dev, const uint8_t *data, size_t len, size_t *pos, GError **error);

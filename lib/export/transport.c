@@ -12,7 +12,7 @@
 
 enum { LINGER_MS = 500 };
 
-enum { WHOLE = 32 << 10, LOOK_US = 50, MOST_SKIPPED = 100 };
+enum { WHOLE = 32 << 10, LOOK_US = 50, CONTENDED_US = 10, MOST_SKIPPED = 100 };
 
 static bool readable(int fd)
 {
@@ -22,8 +22,8 @@ static bool readable(int fd)
 
 /*
  * A peer that waits for each answer sends the next request at once, and going to sleep and being woken
- * would take longer than that: so it is looked for a little while. Who does not find anything several times
- * looks less often.
+ * would take longer than that: so it is looked for a little while, unless others wait for this processor.
+ * Who does not find anything several times looks less often.
  */
 static void comes_soon(Connection *c)
 {
@@ -32,14 +32,16 @@ static void comes_soon(Connection *c)
         return;
     }
     c->looks_skipped = 0;
-    int64_t end = g_get_monotonic_time() + LOOK_US;
+    int64_t now = g_get_monotonic_time(), end = now + LOOK_US, before;
     do {
         if (readable(c->fd)) {
             c->looks_in_vain = 0;
             return;
         }
+        before = g_get_monotonic_time();
         sched_yield();
-    } while (g_get_monotonic_time() < end);
+        now = g_get_monotonic_time();
+    } while (now < end && now - before < CONTENDED_US);
     c->looks_in_vain = MIN(2 * c->looks_in_vain + 1, MOST_SKIPPED);
 }
 

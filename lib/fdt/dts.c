@@ -63,14 +63,6 @@ char *fdt_refs_text(const Fdt *tree, const char *path, const char *name, const u
     return g_string_free(s, FALSE);
 }
 
-char *fdt_tree_value_text(const Fdt *tree, const char *path, const char *name)
-{
-    g_autoptr(GHashTable) index = fdt_refs_index(tree);
-    size_t len;
-    const uint8_t *data = fdt_tree_get(tree, path, name, &len);
-    return data ? fdt_refs_text(tree, path, name, data, len, index) : NULL;
-}
-
 typedef struct {
     const Fdt *tree;
     GString *s;

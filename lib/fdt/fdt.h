@@ -64,10 +64,6 @@ char *fdt_tree_dts(const Fdt *tree);
    "/path name=[00 ff]", "/path name" (empty), each with several parts and /bits/; a node whose parent
    is there is made. Usage errors name the place in the text. */
 bool fdt_tree_set_text(Fdt *tree, const char *text, GError **error);
-/* A value as people read it: strings, cells, bytes, and paths in place of the phandles of properties
-   that are known to have them; newly allocated. */
-char *fdt_tree_value_text(const Fdt *tree, const char *path, const char *name);
-
 /* Calls f for what differs between two trees, in the order of a, then what b alone has: prop NULL: the
    whole node; text NULL: not there. Order, the numbers of phandles and random seeds make no
    difference. */
@@ -94,8 +90,6 @@ uint32_t fdt_tree_get_u32(const Fdt *tree, const char *path, const char *name, u
 const char *fdt_tree_get_string(const Fdt *tree, const char *path, const char *name);
 /* The phandle of the node, or 0. */
 uint32_t fdt_tree_get_phandle(const Fdt *tree, const char *path);
-/* The path of the node with that phandle, or NULL. Borrowed. Slow: looks at all nodes. */
-const char *fdt_tree_by_phandle(const Fdt *tree, uint32_t phandle);
 /* Calls f with the path of each node, parents first; stops when f returns false. */
 void fdt_tree_each(const Fdt *tree, bool (*f)(void *opaque, const char *path), void *opaque);
 /* Calls f for each entry of the memory reservation block. */

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GBytes) second = again ? fdt_tree_finish(again, NULL) : NULL;
     if (!second || !g_bytes_equal(first, second))
         g_error("a tree that was written does not read the same");
-    g_autofree char *text = fdt_tree_dts(tree);
+    g_free(fdt_tree_dts(tree));
     fdt_tree_lint(tree, ignore_line, NULL);
     fdt_tree_diff(tree, again, no_difference, NULL);
     return 0;

@@ -55,12 +55,6 @@ GHashTable *fdt_refs_index(const Fdt *tree)
     return index;
 }
 
-const char *fdt_tree_by_phandle(const Fdt *tree, uint32_t phandle)
-{
-    g_autoptr(GHashTable) index = fdt_refs_index(tree);
-    return node_of(index, phandle);
-}
-
 bool fdt_refs_is_seed(const char *name)
 {
     return strcmp(name, "rng-seed") == 0 || strcmp(name, "kaslr-seed") == 0;

@@ -54,6 +54,7 @@ static const MachineMap virt_map[] = {
     {.id = "platform-bus", .device = "platform-bus-device", .addr = 0xc000000, .size = 0x2000000},
     {.id = "pcie", .device = "gpex-pcihost", .addr = 0x3f000000, .size = 0x1000000, .irq = 3,
      .irqs = 4},
+    {.id = "dimm", .device = "dimm-slots"},
     {.id = "pflash0", .device = "cfi.pflash01", .addr = 0x0, .size = 0x4000000},
     {.id = "pflash1", .device = "cfi.pflash01", .addr = 0x4000000, .size = 0x4000000},
     /* Not devices, or seen in ACPI's tables only. */
@@ -314,8 +315,10 @@ static const MachineProp virt_props[] = {
     SWITCH("mte", "off", "memory tags"),
     {.name = "acpi", .def = "auto", .help = "ACPI tables: on, off or auto"},
     SWITCH("default-bus-bypass-iommu", "off", "the root bus is not behind the IOMMU"),
-    {.name = "x-oem-id", .help = "OEM id of ACPI tables"},
-    {.name = "x-oem-table-id", .help = "OEM table id of ACPI tables"},
+    {.name = "x-oem-id", .def = "BOCHS ", .help = "OEM id of ACPI tables, up to 6 characters"},
+    {.name = "x-oem-table-id", .def = "BXPC    ", .help = "OEM table id of ACPI tables, up to 8 characters"},
+    SWITCH("nvdimm", "off", "memory modules that keep their contents"),
+    {.name = "nvdimm-persistence", .help = "what a power loss leaves: cpu or mem-ctrl"},
     {.name = "pflash0", .help = "node of -blockdev with the contents of the first flash"},
     {.name = "pflash1", .help = "node of -blockdev with the contents of the second flash"},
     {.name = NULL},
@@ -352,5 +355,7 @@ const MachineType arm_virt_type = {
     .present = virt_present,
     .build = virt_build,
     .fdt = arm_virt_fdt,
+    .acpi = arm_virt_acpi,
+    .smbios = arm_virt_smbios,
     .layout = virt_layout,
 };

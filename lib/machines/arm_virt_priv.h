@@ -23,5 +23,8 @@ typedef struct {
 bool arm_virt_read(const Machine *m, ArmVirt *v, GError **error);
 /* MPIDR's affinity fields of CPU n. */
 uint64_t arm_virt_mpidr(const ArmVirt *v, unsigned n);
+/* In arm_virt_acpi.c. */
+AcpiTables *arm_virt_acpi(Machine *m, GError **error);
+bool arm_virt_smbios(Machine *m, SmbiosMachine *s, SmbiosRange *ranges, GError **error);
 /* In arm_virt_fdt.c. */
 void arm_virt_fdt(const Machine *m, const MachineBoot *boot, Fdt *tree);

@@ -100,8 +100,16 @@ bool machine_add_global(Machine *m, const char *text, GError **error)
     MachineGlobal *g = g_new0(MachineGlobal, 1);
     g->text = g_strdup(text);
     g_ptr_array_add(m->globals, g);
-    const DeviceType *type = parse(g, text, error) ? find_driver(g->driver, error) : NULL;
-    if (!type || !has_prop(type, g, error))
+    if (!parse(g, text, error))
+        return prefix(error, "-global %s", text);
+    const DeviceType *type = find_driver(g->driver, m->type->description ? NULL : error);
+    /* a description leaves out what makes no difference to it */
+    bool known = type && has_prop(type, g, m->type->description ? NULL : error);
+    if (!known && m->type->description) {
+        g_ptr_array_remove(m->globals, g);
+        return true;
+    }
+    if (!known)
         return prefix(error, "-global %s", text);
     for (guint i = 0; i < m->devices->len; i++) {
         if (!apply(g, g_array_index(m->devices, MachineDevice, i).device, NULL, error))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The list of boards, and what all of them share: devices from the map, the boot properties of the
    device tree, the placing of images, reset. */
-#include "machines/machine_priv.h"
+#include "machines/acpi_priv.h"
 
 #include "base/error.h"
 
@@ -149,6 +149,17 @@ Device *machine_device(const Machine *m, const char *id)
     return NULL;
 }
 
+void machine_drop_device(Machine *m, const char *id)
+{
+    for (guint i = 0; i < m->devices->len; i++) {
+        MachineDevice md = g_array_index(m->devices, MachineDevice, i);
+        if (strcmp(md.row->id, id))
+            continue;
+        device_free(md.device);
+        g_array_remove_index(m->devices, i--);
+    }
+}
+
 void machine_connect_irq(const MachineDevice *md, Device *controller)
 {
     for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)
@@ -289,6 +300,7 @@ void machine_free(Machine *m)
     machine_eject_clear(m);
     machine_added_clear(m);
     machine_globals_clear(m);
+    machine_acpi_clear(m);
     g_ptr_array_unref(m->pending);
     for (guint i = m->devices->len; i > 0; i--)
         device_free(g_array_index(m->devices, MachineDevice, i - 1).device);

@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include "acpi/smbios.h"
+#include "acpi/table.h"
 #include "block/block.h"
 #include "bus/bus.h"
 #include "chardev/chardev.h"
@@ -22,6 +24,8 @@
 
 typedef struct Machine Machine;
 typedef struct MachineType MachineType;
+
+enum { MACHINE_SMBIOS_RANGES = 4 };
 
 /* ---- Options ------------------------------------------------------------- */
 
@@ -227,6 +231,14 @@ struct MachineType {
     /* Decides where the tree goes, checks that all fits, and writes all of it to memory. */
     bool (*place)(Machine *m, const MachineBoot *boot, GBytes *fdt, MachineEntry *entry,
                   GError **error);
+    /* The ACPI tables, all but the root. NULL: the board has none. */
+    AcpiTables *(*acpi)(Machine *m, GError **error);
+    /* What SMBIOS tells of the board beyond its size: names, ranges of RAM (room for
+       MACHINE_SMBIOS_RANGES). NULL: it has none. */
+    bool (*smbios)(Machine *m, SmbiosMachine *s, SmbiosRange *ranges, GError **error);
+    /* Names of devices that it comes with, unless the user wants others: "VGA"; NULL: none. */
+    const char *default_vga, *default_nic, *default_floppy;
+    unsigned default_serials, default_parallels;
     /* Tells the guest that the power button was pressed. NULL: the board has none. */
     void (*power_button)(Machine *m);
 };

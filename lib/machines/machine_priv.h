@@ -41,6 +41,11 @@ struct Machine {
     GPtrArray *globals; /* MachineGlobal */
     GPtrArray *pending; /* char *: -device texts of drives that bring their own device */
 
+    GPtrArray *acpi_user;  /* GBytes: tables of -acpitable; NULL: none */
+    SmbiosOptions *smbios; /* NULL: none were given */
+    uint8_t uuid[16];
+    bool has_uuid;
+
     DeviceEnv env;      /* of all devices, once started */
     unsigned anonymous; /* devices without an id so far */
     void (*io_error)(void *opaque, Device *dev, bool write, int error);
@@ -103,6 +108,9 @@ GBytes *machine_bootorder(const Machine *m);
 bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GError **error);
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
+
+/* The board does without a device of its map; in build. */
+void machine_drop_device(Machine *m, const char *id);
 
 /* ---- fdt.c */
 /* The whole tree of the board or of boot->dtb, with the boot properties. */

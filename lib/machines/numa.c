@@ -88,6 +88,7 @@ bool machine_options_is_memory_object(const char *text)
            g_str_has_prefix(text, "qom-type=memory-backend-");
 }
 
+/* What only running memory would differ by is checked and no more. */
 static bool backend_props(MachineMemoryBackend *b, Options *options, const char *kind,
                           GError **error)
 {
@@ -101,7 +102,7 @@ static bool backend_props(MachineMemoryBackend *b, Options *options, const char 
     options_get(options, "host-nodes");
     options_get(options, "policy");
     if (!options_get_number(options, "prealloc-threads", 1, UINT32_MAX, &ignored, error) ||
-        !options_get_bool(options, "share", &b->share, error))
+        !options_get_bool(options, "share", &ignored_bool, error))
         return false;
     if (strcmp(kind, "memory-backend-memfd") == 0 &&
         (!options_get_bool(options, "hugetlb", &ignored_bool, error) ||
@@ -115,7 +116,7 @@ static bool backend_props(MachineMemoryBackend *b, Options *options, const char 
         return false;
     b->path = g_strdup(path);
     return options_get_size(options, "align", 1, &b->align, error) &&
-           options_get_bool(options, "pmem", &b->pmem, error) &&
+           options_get_bool(options, "pmem", &ignored_bool, error) &&
            options_get_bool(options, "readonly", &ignored_bool, error) &&
            options_get_bool(options, "discard-data", &ignored_bool, error);
 }

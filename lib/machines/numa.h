@@ -66,10 +66,8 @@ typedef struct {
 typedef struct {
     char *id;
     uint64_t size;
-    char *path; /* of memory-backend-file; NULL: none */
-    bool share;
-    uint64_t align;
-    bool pmem;
+    char *path;     /* of memory-backend-file; NULL: none */
+    uint64_t align; /* of its address; 0: as it comes */
     bool used; /* by a node */
 } MachineMemoryBackend;
 

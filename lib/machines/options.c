@@ -334,9 +334,19 @@ static const MachineProp numa_props[] = {
     {.name = NULL},
 };
 
+/* Of any board, for those who say them anyway: they make no difference here. */
+static const MachineProp common_props[] = {
+    {.name = "usb", .is_bool = true, .def = "off", .help = "a USB controller; there is none to add"},
+    {.name = "dump-guest-core", .is_bool = true, .def = "on", .help = "taken"},
+    {.name = "mem-merge", .is_bool = true, .def = "on", .help = "taken"},
+    {.name = "suppress-vmdesc", .is_bool = true, .def = "off", .help = "taken"},
+    {.name = "graphics", .is_bool = true, .def = "on", .help = "taken"},
+    {.name = NULL},
+};
+
 static const MachineProp *prop_find(const MachineType *type, const char *name)
 {
-    const MachineProp *const tables[] = {type->props, type->numa ? numa_props : NULL};
+    const MachineProp *const tables[] = {type->props, type->numa ? numa_props : NULL, common_props};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         for (const MachineProp *p = tables[i]; p && p->name; p++)
             if (strcmp(p->name, name) == 0)
@@ -368,6 +378,7 @@ static bool check_backend(MachineOptions *o, GError **error)
 static bool check_props(const MachineOptions *o, GError **error)
 {
     static const char *const truth[] = {"on", "off", "yes", "no", "true", "false", "y", "n", NULL};
+    static const char *const yes[] = {"on", "yes", "true", "y", NULL};
     GHashTableIter iter;
     gpointer key, value;
     g_hash_table_iter_init(&iter, o->props);
@@ -378,6 +389,8 @@ static bool check_props(const MachineOptions *o, GError **error)
                               (const char *)key);
         if (p->is_bool && !g_strv_contains(truth, value))
             return fail_usage(error, "Parameter '%s' expects 'on' or 'off'", p->name);
+        if (p == common_props && g_strv_contains(yes, value)) /* a board of its own may have one */
+            return fail_usage(error, "machine '%s' has no USB controller", o->type->name);
     }
     return true;
 }

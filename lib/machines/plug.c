@@ -7,6 +7,7 @@
  * "virtio-blk-pci" stands for two devices, the PCI function and the "virtio-blk-device" plugged into it,
  * which has the user's id; "virtio-blk" for whichever of the two forms the board prefers.
  */
+#include "machines/acpi.h"
 #include "machines/machine_priv.h"
 
 #include "base/error.h"
@@ -70,7 +71,7 @@ static bool model_find(const Machine *m, const char *name, Model *model)
 static void list_names(GPtrArray *names)
 {
     for (const DeviceType *const *t = device_types(); *t; t++) {
-        if (!plugs(*t))
+        if (!plugs(*t) || (*t)->described)
             continue;
         g_ptr_array_add(names, g_strdup((*t)->name));
         if (!strcmp((*t)->slot, "virtio"))
@@ -81,14 +82,12 @@ static void list_names(GPtrArray *names)
 
 static bool model_unknown(const char *name, GError **error)
 {
-    static const char *const later[] = {
-        "virtio-gpu", "virtio-9p", "vhost-user-fs", "usb-ehci", "qemu-xhci", NULL};
+    Model model;
+    if (model_find(NULL, name, &model) && model.type->described)
+        return fail_usage(error, "'%s' is not there yet (help: list)", name);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     list_names(names);
     g_ptr_array_add(names, NULL);
-    for (const char *const *l = later; *l; l++)
-        if (g_str_has_prefix(name, *l))
-            return fail_usage(error, "'%s' is not there yet (help: list)", name);
     const char *nearest = option_nearest(name, (const char *const *)names->pdata);
     return nearest ? fail_usage(error,
                                 "'%s' is not a valid device model name; did you mean '%s'?", name,
@@ -130,12 +129,34 @@ static bool set_prop(Machine *m, Device *dev, const char *key, const char *value
     }
 }
 
+/* On a board that is described only, back ends are not looked for, and what makes no difference to a
+   description is taken unseen, unless it looks like a slip. */
+static bool described_prop(const Machine *m, const Device *dev, const Device *proxy, const char *key)
+{
+    if (!m->type->description)
+        return false;
+    const DeviceType *owner = proxy && device_prop(proxy->type, key, NULL) ? proxy->type : dev->type;
+    const DeviceProp *p = device_prop(owner, key, NULL);
+    if (p)
+        return p->kind == DEVICE_DRIVE || p->kind == DEVICE_RNG || p->kind == DEVICE_CHARDEV ||
+               p->kind == DEVICE_NET;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (p = dev->type->props; p && p->name; p++)
+        g_ptr_array_add(names, (char *)p->name);
+    for (p = proxy ? proxy->type->props : NULL; p && p->name; p++)
+        g_ptr_array_add(names, (char *)p->name);
+    g_ptr_array_add(names, NULL);
+    return !option_nearest(key, (const char *const *)names->pdata);
+}
+
 /* Each goes to the device that has it, those of the PCI function first. */
 static bool set_props(Machine *m, Device *dev, Device *proxy, Options *options, GError **error)
 {
     const char *key, *value;
     for (unsigned i = 0; options_item(options, i, &key, &value); i++) {
         if (!strcmp(key, "driver") || !strcmp(key, "id") || !strcmp(key, "bus"))
+            continue;
+        if (described_prop(m, dev, proxy, key))
             continue;
         Device *owner = proxy && device_prop(proxy->type, key, NULL) ? proxy : dev;
         if (!set_prop(m, owner, key, value, error))
@@ -265,8 +286,14 @@ static bool device_add(Machine *m, Options *options, GError **error)
         return false;
     if (!strcmp(driver, "loader"))
         return machine_add_loader(m, options, error);
-    if (!model_find(m, driver, &model))
+    if (!model_find(m, driver, &model) || (model.type->described && !m->type->description))
         return model_unknown(driver, error);
+    for (guint i = 0; model.type->single && i < m->added->len; i++) {
+        const Device *other = g_ptr_array_index(m->added, i);
+        if (!g_strcmp0(other->type->single, model.type->single))
+            return fail_usage(error, "at most one %s device is permitted, and there is '%s'", model.type->single,
+                              other->type->name);
+    }
     const char *given = options_get(options, "id"), *bus = options_get(options, "bus");
     if (given && machine_device(m, given))
         return fail_usage(error, "Duplicate device ID '%s'", given);
@@ -424,7 +451,7 @@ static void describe(GString *s, const char *name, const DeviceType *type)
 static void list_devices(GString *s)
 {
     for (const DeviceType *const *t = device_types(); *t; t++) {
-        if (!plugs(*t))
+        if (!plugs(*t) || (*t)->described)
             continue;
         describe(s, (*t)->name, *t);
         if (!strcmp((*t)->slot, "virtio")) {
@@ -446,6 +473,21 @@ static void list_props(GString *s, const DeviceType *type)
         g_string_append_printf(s, "  %s=<%s> - %s%s%s%s\n", p->name, kinds[p->kind], p->help,
                                p->def ? " (default: " : "", p->def ? p->def : "",
                                p->def ? ")" : "");
+}
+
+char *machine_described_help(void)
+{
+    GString *s = g_string_new("");
+    list_devices(s);
+    for (const DeviceType *const *t = device_types(); *t; t++) {
+        if (!(*t)->described || !(*t)->slot)
+            continue;
+        bool inner = !strcmp((*t)->slot, "virtio");
+        g_autofree char *name = inner ? g_strdup_printf("%.*s-pci", (int)(strlen((*t)->name) - 7), (*t)->name)
+                                      : g_strdup((*t)->name);
+        describe(s, name, *t);
+    }
+    return g_string_free(s, FALSE);
 }
 
 char *machine_device_help(const char *text)

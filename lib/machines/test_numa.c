@@ -97,7 +97,6 @@ static void test_nodes(void)
     g_autoptr(MachineOptions) o = good(&pc, NULL, "-smp 4,sockets=2", TWO);
     g_assert_cmpuint(o->numa->count, ==, 2);
     g_assert_cmpuint(o->numa->nodes[1].ram, ==, 768 * MIB);
-    g_assert_true(machine_numa_backend(o->numa, "b")->share);
     g_assert_cmpstr(machine_numa_backend(o->numa, "b")->path, ==, "/x");
     g_assert_null(machine_numa_backend(o->numa, "c"));
     for (unsigned cpu = 0; cpu < 4; cpu++)

@@ -106,6 +106,8 @@ static void test_machine(void)
     good("aclint=off", NULL, NULL, one, 128 * MIB);
     bad("nosuch", NULL, NULL, "unsupported machine type");
     bad("virt,foo=1", NULL, NULL, "Property 'virt-machine.foo' not found");
+    good("virt,usb=off,dump-guest-core=off,mem-merge=on", NULL, NULL, one, 128 * MIB);
+    bad("virt,usb=on", NULL, NULL, "machine 'virt' has no USB controller");
     bad("virt,aclint=maybe", NULL, NULL, "Parameter 'aclint' expects 'on' or 'off'");
     g_autoptr(MachineOptions) o = options();
     g_autofree char *text = try("virt,dumpdtb=a,,b.dtb", NULL, NULL, o);

@@ -52,6 +52,17 @@ void vhost_backend_stop(VhostBackend *b)
     eventfd_write(b->stop, 1);
 }
 
+void vhost_say(const VhostBackend *b, const char *fmt, ...)
+{
+    if (!b->device.say)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    g_autofree char *line = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    b->device.say(b->device.opaque, line);
+}
+
 /* ---- All queues -------------------------------------------------------------- */
 
 static void stop_all(VhostBackend *b)
@@ -339,7 +350,7 @@ static bool converse(VhostBackend *b, VhostMessage *m, GError **error)
         return false;
     }
     if (!ok) {
-        g_warning("%s", why->message);
+        vhost_say(b, "%s", why->message);
         g_error_free(why);
     }
     if (!answers && wants)

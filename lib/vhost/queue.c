@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { LOOK_US = 50, MOST_SKIPPED = 100, INTERRUPT_MS = 20 };
+enum { LOOK_US = 50, CONTENDED_US = 10, MOST_SKIPPED = 100, INTERRUPT_MS = 20 };
 
 void vhost_queue_init(VhostQueue *q, VhostBackend *b, unsigned index)
 {
@@ -104,7 +104,8 @@ static bool notify(VhostQueue *q, bool on)
     return more;
 }
 
-/* The driver is likely to have its next request soon: going to sleep and being woken takes longer. */
+/* The driver is likely to have its next request soon: going to sleep and being woken takes longer. But when
+ * others wait for this processor, they may be what it comes from. */
 static VringResult look(VhostQueue *q)
 {
     if (q->looks_skipped < q->looks_in_vain) {
@@ -112,15 +113,17 @@ static VringResult look(VhostQueue *q)
         return VRING_EMPTY;
     }
     q->looks_skipped = 0;
-    int64_t end = g_get_monotonic_time() + LOOK_US;
+    int64_t now = g_get_monotonic_time(), end = now + LOOK_US, before;
     do {
         VringResult got = serve_one(q);
         if (got != VRING_EMPTY) {
             q->looks_in_vain = 0;
             return got;
         }
+        before = g_get_monotonic_time();
         sched_yield();
-    } while (g_get_monotonic_time() < end && !atomic_load(&q->ending));
+        now = g_get_monotonic_time();
+    } while (now < end && now - before < CONTENDED_US && !atomic_load(&q->ending));
     q->looks_in_vain = MIN(2 * q->looks_in_vain + 1, MOST_SKIPPED);
     return VRING_EMPTY;
 }
@@ -155,7 +158,7 @@ static void *run(void *opaque)
         if (!drain(q)) {
             if (q->err >= 0)
                 eventfd_write(q->err, 1);
-            g_warning("queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
+            vhost_say(q->backend, "queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
             p[1].fd = -1;
         }
         poll(p, 2, -1);

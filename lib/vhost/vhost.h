@@ -51,6 +51,8 @@ typedef struct {
     /* A queue is about to stop and waits for its requests: those that wait for something end early. May be
      * called often, and on any thread. NULL: none waits. */
     void (*interrupt)(void *opaque);
+    /* A line for the log: what the front end or the driver did wrong. Any thread. NULL: it is not said. */
+    void (*say)(void *opaque, const char *line);
     /* No queue runs: what the driver had open is gone. */
     void (*reset)(void *opaque);
     void *opaque;

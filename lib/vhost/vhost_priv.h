@@ -124,6 +124,9 @@ struct VhostBackend {
     bool dirty;     /* a queue has run since the last reset */
 };
 
+/* backend.c */
+void vhost_say(const VhostBackend *b, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
 /* memory.c: false, and *error. All queues are at rest when memory goes. */
 bool vhost_memory_set(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_memory_add(VhostBackend *b, VhostMessage *m, GError **error);

@@ -140,7 +140,7 @@ def main():
         isa, words = options(r)
         wrong = check(isa, words, here, counts)
         if wrong:
-            print(f"set {n}: {wrong}")
+            print(f"set {n}: {wrong}", flush=True)
             failed += 1
     print(f"{count} sets, {failed} wrong;", ", ".join(f"{n} {what}" for what, n in counts.items()))
     return bool(failed)

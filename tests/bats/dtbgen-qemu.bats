@@ -137,6 +137,20 @@ needs()
     except='/chosen bootargs' same or1k or1k-sim -kernel kernel
 }
 
+@test "trees of QEMU pass the check against the same machine, and fail it against another" {
+    needs aarch64
+    for board in virt-7.0 virt-6.1,gic-version=3,secure=on virt-2.9,virtualization=on; do
+        rm -f theirs.dtb
+        timeout 60 qemu-system-aarch64 -display none -M $board,dumpdtb=theirs.dtb -cpu cortex-a57 -smp 4 2>/dev/null
+        dtbgen --check --arch aarch64 -M $board -cpu cortex-a57 -smp 4 theirs.dtb
+        dtbgen --check theirs.dtb
+        run -1 dtbgen --check --arch aarch64 -M $board,iommu=smmuv3 -cpu cortex-a57 -smp 4 theirs.dtb
+        [[ $output == *"theirs.dtb: /smmuv3@9050000: missing"* ]]
+        run -1 dtbgen --check --arch aarch64 -M $board -cpu cortex-a53 -smp 4 theirs.dtb
+        [[ $output == *'/cpus/cpu@0: compatible is "arm,cortex-a57", but the machine'"'"'s is "arm,cortex-a53"'* ]]
+    done
+}
+
 @test "what QEMU refuses is refused, with the limit" {
     while IFS='|' read -r isa board options want; do
         run -2 dtbgen --arch $isa -M $board $options -o refused.dtb

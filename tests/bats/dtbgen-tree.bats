@@ -59,6 +59,20 @@ END
     [ "$(fdtget -t x t.dtb /new x)" = "$(fdtget -t x t.dtb /cpus phandle)" ]
 }
 
+@test "nodes and properties can be taken away" {
+    dtbgen base.dtb -o t.dtb --delete /intc@8000000 --delete '/chosen stdout-path' --set '/new x=<1>' --delete '/new x'
+    cp base.dtb want.dtb
+    fdtput -r want.dtb /intc@8000000
+    fdtput -d want.dtb /chosen stdout-path
+    fdtput -c want.dtb /new
+    python3 "$BATS_TEST_DIRNAME/dtb_same.py" t.dtb want.dtb
+    run -2 dtbgen base.dtb --delete /nothing
+    [ "$output" = "dtbgen: --delete: '/nothing': there is no node /nothing" ]
+    run -2 dtbgen base.dtb --delete '/chosen nothing'
+    [ "$output" = "dtbgen: --delete: '/chosen nothing': /chosen has no property 'nothing'" ]
+    run -2 dtbgen base.dtb --delete /
+}
+
 @test "settings that make no sense are refused with the place" {
     while IFS='|' read -r text want; do
         run -2 dtbgen base.dtb -o t.dtb --set "$text"
@@ -96,6 +110,30 @@ END
     fdtoverlay -i base.dtb -o want.dtb o.dtbo
     python3 "$BATS_TEST_DIRNAME/dtb_same.py" merged.dtb want.dtb
     [ "$(fdtget merged.dtb /chosen bootargs)" = "from the overlay" ]
+    # labels of the base, of its own, and references both ways; then an overlay on that
+    cat >base.dts <<'END'
+/dts-v1/;
+/ { #address-cells = <1>; intc: intc { #interrupt-cells = <1>; }; soc: soc { uart: uart { irq = <&intc 1>; }; }; };
+END
+    cat >1.dts <<'END'
+/dts-v1/;
+/plugin/;
+&soc { clk: clk { #clock-cells = <0>; }; dev: dev { clocks = <&clk>; interrupts-extended = <&intc 5>, <&gpio 1>; };
+    gpio: gpio { #interrupt-cells = <1>; name2 = "x"; }; };
+&uart { clocks = <&clk &clk>; status = "okay"; };
+&{/} { own { uart = <&uart>; deep { deeper { cpu = <&dev>; }; }; }; };
+END
+    printf '/dts-v1/;\n/plugin/;\n&dev { msi-parent = <&gpio &intc>; };\n&clk { x; };\n' >2.dts
+    dtc -q -@ -I dts -O dtb -o l.dtb base.dts
+    for n in 1 2; do dtc -q -@ -I dts -O dtb -o $n.dtbo $n.dts; done
+    dtbgen --merge 1.dtbo --merge 2.dtbo l.dtb -o merged.dtb
+    fdtoverlay -i l.dtb -o want.dtb 1.dtbo 2.dtbo
+    dtbgen --diff want.dtb merged.dtb
+    [ "$(fdtget merged.dtb /__symbols__ dev)" = /soc/dev ]
+    [ "$(fdtget merged.dtb /own/deep/deeper cpu)" = "$(fdtget merged.dtb /soc/dev phandle)" ]
+    [ "$(fdtget merged.dtb /soc/dev msi-parent)" = "$(fdtget merged.dtb /soc/gpio phandle) $(fdtget merged.dtb /intc phandle)" ]
+    [ "$(fdtget merged.dtb /soc/uart clocks)" = "$(fdtget merged.dtb /soc/clk phandle) $(fdtget merged.dtb /soc/clk phandle)" ]
+    [ "$(fdtget merged.dtb /soc/uart irq)" = "$(fdtget l.dtb /intc phandle) 1" ]
     # of a machine, and with a setting on top
     dtbgen --arch aarch64 -M virt,dtb-randomness=off -smp 2 --merge o.dtbo --set '/new-node value=<3>' -o m.dtb
     [ "$(fdtget m.dtb /new-node value)" = 3 ]
@@ -105,6 +143,11 @@ END
     [[ $output == *"no __symbols__"* ]]
     printf '/dts-v1/;\n/ { lab: n { }; };' | dtc -q -@ -I dts -O dtb -o l.dtb
     dtbgen --merge l.dtbo l.dtb | fdtget - /n x | grep -x 1
+    run -1 dtbgen --merge 1.dtbo l.dtb -o t.dtb
+    [[ $output == *"1.dtbo: the overlay does not fit: it wants label '"* ]]
+    printf '/dts-v1/;\n/plugin/;\n&{/nowhere} { x; };' | dtc -q -@ -I dts -O dtb -o n.dtbo
+    run -1 dtbgen --merge n.dtbo base.dtb -o t.dtb
+    [[ $output == *"there is no node /nowhere"* ]]
     run -1 dtbgen --merge base.dtb base.dtb -o t.dtb
     head -c 60 o.dtbo >cut.dtbo
     run -1 dtbgen --merge cut.dtbo base.dtb -o t.dtb
@@ -167,6 +210,8 @@ END
     [[ $output == *"which machine?"* ]]
     run -2 dtbgen -M nosuch
     [[ $output == *"unsupported machine type 'nosuch'"* ]]
+    run -2 dtbgen -M virt-6.2
+    [[ $output == *"several ISAs have machine 'virt-6.2': give --arch ("*"aarch64"* ]]
     run -2 dtbgen --arch z80 -M virt
     [[ $output == *"there is no machine for it (there are: "*"aarch64"* ]]
     run -2 dtbgen -M virt --smpp 2

@@ -69,6 +69,8 @@ static bool choose_arch(Build *b, const Dtbgen *d, GError **error)
     b->arch = d->arch ? d->arch
               : b->kernel && b->kernel->id.arch ? b->kernel->id.arch
               : board ? machine_isa_of_board(board) : NULL;
+    if (!b->arch && board && machine_type_find(NULL, board))
+        return fail_usage(error, "several ISAs have machine '%s': give --arch (%s)", board, names);
     if (!b->arch && board)
         return fail_usage(error, "unsupported machine type '%s' (-M help lists them)", board);
     if (!b->arch)
@@ -232,7 +234,28 @@ static GBytes *merged(GBytes *tree, const char *path, GError **error)
     return out;
 }
 
-static GBytes *with_settings(GBytes *bytes, const GPtrArray *settings, GError **error)
+/* "/path" or "/path property". What is not there is a mistake. */
+static bool delete_one(Fdt *tree, const char *text, GError **error)
+{
+    const char *blank = strchr(text, ' ');
+    g_autofree char *path = blank ? g_strndup(text, (gsize)(blank - text)) : g_strdup(text);
+    if (text[0] != '/' || !fdt_tree_has(tree, path))
+        return fail_usage(error, "--delete: '%s': there is no node %s", text, path);
+    if (!blank && !text[1])
+        return fail_usage(error, "--delete: the root has to stay");
+    if (!blank) {
+        fdt_tree_node_remove(tree, path);
+        return true;
+    }
+    const char *name = blank + strspn(blank, " ");
+    if (!fdt_tree_get(tree, path, name, NULL))
+        return fail_usage(error, "--delete: '%s': %s has no property '%s'", text, path, name);
+    fdt_tree_prop_remove(tree, path, name);
+    return true;
+}
+
+static GBytes *with_settings(GBytes *bytes, const GPtrArray *settings, const GPtrArray *deletions,
+                             GError **error)
 {
     g_autoptr(Fdt) tree = fdt_tree_from_bytes(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
                                               error);
@@ -242,6 +265,9 @@ static GBytes *with_settings(GBytes *bytes, const GPtrArray *settings, GError **
             return NULL;
         }
     }
+    for (guint i = 0; tree && i < deletions->len; i++)
+        if (!delete_one(tree, deletions->pdata[i], error))
+            return NULL;
     return tree ? fdt_tree_finish(tree, error) : NULL;
 }
 
@@ -254,8 +280,8 @@ GBytes *dtbgen_build(const Dtbgen *d, GError **error)
         g_bytes_unref(tree);
         tree = next;
     }
-    if (tree && d->set->len) {
-        GBytes *next = with_settings(tree, d->set, error);
+    if (tree && (d->set->len || d->delete->len)) {
+        GBytes *next = with_settings(tree, d->set, d->delete, error);
         g_bytes_unref(tree);
         tree = next;
     }

@@ -13,7 +13,7 @@ enum { DTBGEN_OK, DTBGEN_FAILED, DTBGEN_MISUSED };
 typedef struct {
     const char *name; /* the program's */
     /* char *, in the order given */
-    GPtrArray *machine, *smp, *memory, *numa, *object, *device, *set, *merge, *files;
+    GPtrArray *machine, *smp, *memory, *numa, *object, *device, *set, *delete, *merge, *files;
     const char *arch, *cpu, *kernel, *initrd, *append, *bios, *dtb, *output;
     bool dts, check, diff, help, version;
 } Dtbgen;

@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         status = run(&d);
     }
     GPtrArray *const lists[] = {d.machine, d.smp, d.memory, d.numa, d.object, d.device, d.set,
-                                d.merge, d.files};
+                                d.delete, d.merge, d.files};
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
         g_ptr_array_unref(lists[i]);
     return status;

@@ -40,6 +40,7 @@ static const Option table[] = {
     { "dts", FLAG, AT(dts), NULL, "write it in source form" },
     { "merge", LIST, AT(merge), "OVERLAY", "apply this overlay; may be given again" },
     { "set", LIST, AT(set), "'/PATH PROP=VALUE'", "set a property: <1 0x2>, \"text\", [00 ff]" },
+    { "delete", LIST, AT(delete), "'/PATH [PROP]'", "take a node with all below it, or a property, away" },
     { "check", FLAG, AT(check), NULL, "of FILE (or of what -merge and -set make): is it sound, and is there"
       " all that this machine has?" },
     { "diff", FLAG, AT(diff), NULL, "of two FILEs: what differs" },
@@ -99,7 +100,7 @@ static bool check(const Dtbgen *d, GError **error)
 bool dtbgen_options(Dtbgen *d, int argc, char **argv, GError **error)
 {
     GPtrArray **const lists[] = {&d->machine, &d->smp,    &d->memory, &d->numa, &d->object,
-                                 &d->device,  &d->set,    &d->merge,  &d->files};
+                                 &d->device,  &d->set,    &d->delete, &d->merge, &d->files};
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
         *lists[i] = g_ptr_array_new();
     for (int i = 1; i < argc; i++) {
@@ -136,7 +137,7 @@ char *dtbgen_help(const char *name)
         if (!o->summary)
             continue;
         const char *dash = strlen(o->name) > 1 && o->offset >= AT(dts) ? "--" : "-";
-        bool word = !strcmp(o->name, "merge") || !strcmp(o->name, "set") || !strcmp(o->name, "arch");
+        bool word = !strcmp(o->name, "merge") || !strcmp(o->name, "set") || !strcmp(o->name, "delete") || !strcmp(o->name, "arch");
         g_autofree char *left = g_strdup_printf("%s%s %s", word ? "--" : dash, o->name,
                                                 o->arg ? o->arg : "");
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way to the host: a port of virtio-serial, a serial line, or a socket that is listened on, one peer at a
- * time as hosts expect. Sources: virtio 1.2, 5.3 (console device), poll and read of Linux's virtio ports,
- * termios(3).
+ * The way to the host: a port of virtio-serial, a serial line, or a socket that is listened on, one
+ * peer at a time as hosts expect. Sources: virtio 1.2, 5.3 (console device), poll and read of
+ * Linux's virtio ports, termios(3).
  *
- * The peer's descriptor sits in an epoll of its own, edge-triggered: a virtio port whose host end is closed
- * reports POLLHUP all the time, and only an edge tells without spinning that the host has come back.
+ * The peer's descriptor sits in an epoll of its own, edge-triggered: a virtio port whose host end
+ * is closed reports POLLHUP all the time, and only an edge tells without spinning that the host has
+ * come back.
  *
  * What the peer does not fetch is kept up to a limit, above which no more of its requests are read.
  */
@@ -126,11 +127,12 @@ static void feed(GaChannel *c)
     c->busy = false;
 }
 
-/* The end of what is read, from a virtio port: there is no host at the moment, and what it began is to be
- * forgotten. But a host's data may overtake the news that it came, which goes through another queue and a
- * work thread of the kernel: then its request is read, its answer is refused, and any number of events
- * may come before the port is open. So what came lately is taken for the new host's; should
- * it have been the old one's after all, the next host passes over an answer to what it did not ask. */
+/* The end of what is read, from a virtio port: there is no host at the moment, and what it began is
+ * to be forgotten. But a host's data may overtake the news that it came, which goes through another
+ * queue and a work thread of the kernel: then its request is read, its answer is refused, and any
+ * number of events may come before the port is open. So what came lately is taken for the new
+ * host's; should it have been the old one's after all, the next host passes over an answer to what
+ * it did not ask. */
 static void host_absent(GaChannel *c)
 {
     int64_t due = c->heard + NEWS_LATE;
@@ -230,7 +232,8 @@ static void on_door(Ga *ga, GaWatch *watch, short revents)
 static void watch_doors(GaChannel *c)
 {
     for (unsigned i = 0; i < c->listening->len; i++) {
-        c->doors[i] = (GaWatch){ .fd = g_array_index(c->listening, int, i), .events = POLLIN, .ready = on_door };
+        c->doors[i] = (GaWatch){ .fd = g_array_index(c->listening, int, i), .events = POLLIN,
+                                 .ready = on_door };
         ga_watch_add(c->ga, &c->doors[i]);
     }
 }
@@ -312,7 +315,8 @@ static void on_again(Ga *ga, GaWatch *watch, short revents)
 
 static void look_again(GaChannel *c)
 {
-    c->again = (GaWatch){ .fd = -1, .due = g_get_monotonic_time() + c->wait * 1000, .ready = on_again };
+    c->again = (GaWatch){ .fd = -1, .due = g_get_monotonic_time() + c->wait * 1000,
+                          .ready = on_again };
     c->wait = MIN(c->wait * 2, LAST_WAIT);
     ga_watch_add(c->ga, &c->again);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The key file of qemu-ga, group [general], and the options in that form. freeze-timeout is an addition. */
+/* The key file of qemu-ga, group [general], and the options in that form. freeze-timeout is an
+ * addition. */
 #include "ga.h"
 
 #include "base/error.h"
@@ -71,7 +72,8 @@ bool ga_config_read(GaOptions *o, const char *file, bool must_exist, GError **er
     take_names(keys, "block-rpcs", &o->block);
     take_names(keys, "allow-rpcs", &o->allow);
     if (!take_method(keys, o, error) || !take_timeout(keys, o, error) ||
-        !take_bool(keys, "daemon", &o->daemonize, error) || !take_bool(keys, "verbose", &o->verbose, error) ||
+        !take_bool(keys, "daemon", &o->daemonize, error) ||
+        !take_bool(keys, "verbose", &o->verbose, error) ||
         !take_bool(keys, "retry-path", &o->retry, error))
         return prefix(error, "%s", file);
     return true;

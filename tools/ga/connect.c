@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ga --connect: one command to an agent, for people, scripts and tests. What was left in the channel by others
- * is got rid of first (guest-sync-delimited). A second guest-sync behind the command tells when the command
- * has no answer, as guest-shutdown has none.
+ * ga --connect: one command to an agent, for people, scripts and tests. What was left in the
+ * channel by others is got rid of first (guest-sync-delimited). A second guest-sync behind the
+ * command tells when the command has no answer, as guest-shutdown has none.
  */
 #include "ga.h"
 
@@ -58,7 +58,8 @@ static bool send_all(const Peer *p, const char *bytes, size_t len)
     return true;
 }
 
-/* The next answer, within ms (-1: any time); NULL: none, which has been said unless it is the last one. */
+/* The next answer, within ms (-1: any time); NULL: none, which has been said unless it is the last
+ * one. */
 static struct json_object *next(Peer *p, int ms)
 {
     char buf[64 << 10];
@@ -75,7 +76,8 @@ static struct json_object *next(Peer *p, int ms)
         if (n <= 0 && ms == LAST_MS)
             return NULL;
         if (n <= 0)
-            return complain(p->program, "no answer: %s", n ? g_strerror(errno) : "the agent is gone"), NULL;
+            return complain(p->program, "no answer: %s",
+                            n ? g_strerror(errno) : "the agent is gone"), NULL;
         json_stream_feed(p->stream, buf, (size_t)n);
     }
     return g_ptr_array_steal_index(p->answers, 0);
@@ -84,13 +86,15 @@ static struct json_object *next(Peer *p, int ms)
 static bool is_sync(struct json_object *answer, int64_t id)
 {
     struct json_object *value;
-    return json_object_object_get_ex(answer, "return", &value) && json_object_is_type(value, json_type_int) &&
+    return json_object_object_get_ex(answer, "return", &value) &&
+           json_object_is_type(value, json_type_int) &&
            json_object_get_int64(value) == id;
 }
 
 static bool ask_sync(const Peer *p, const char *how, int64_t id)
 {
-    g_autofree char *text = g_strdup_printf("{\"execute\": \"%s\", \"arguments\": {\"id\": %" G_GINT64_FORMAT "}}\n",
+    g_autofree char *text =
+        g_strdup_printf("{\"execute\": \"%s\", \"arguments\": {\"id\": %" G_GINT64_FORMAT "}}\n",
                                             how, id);
     return send_all(p, text, strlen(text));
 }
@@ -141,7 +145,7 @@ static int talk(Peer *p, const char *command, struct json_object *arguments)
     }
     int status = print_answer(answer);
     json_object_put(answer);
-    json_object_put(next(p, LAST_MS)); /* that of the last sync, or whoever comes next would get it */
+    json_object_put(next(p, LAST_MS)); /* the last sync's, or the next one here would get it */
     return status;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest-exec and guest-exec-status: a program runs, and its status is there until it has been asked for once.
- * capture-output is a word, too, as in later versions of qemu-ga. A host that never asks cannot fill our
- * memory: of those that have ended, the oldest are forgotten.
+ * guest-exec and guest-exec-status: a program runs, and its status is there until it has been asked
+ * for once. capture-output is a word, too, as in later versions of qemu-ga. A host that never asks
+ * cannot fill our memory: of those that have ended, the oldest are forgotten.
  */
 #include "process.h"
 
@@ -55,7 +55,8 @@ static bool make_room(struct GaExecs *e, GError **error)
         bytes += size_of(p);
     }
     if (running >= MOST_RUNNING) {
-        ga_fail(error, "Guest agent command failed, error was '%u programs are running already'", running);
+        ga_fail(error, "Guest agent command failed, error was '%u programs are running already'",
+                running);
         return false;
     }
     for (unsigned i = 0; i < e->all->len && (ended >= MOST_KEPT || bytes > MOST_KEPT_BYTES);) {
@@ -80,7 +81,8 @@ static struct json_object *run(void *opaque, struct json_object *args, GError **
     g_autofree uint8_t *input = NULL;
     size_t len = 0;
     GaProgram program = { .path = agent_string(args, "path"), .args = arg,
-                          .env = agent_has(args, "env") ? env : NULL, .input = agent_has(args, "input-data"),
+                          .env = agent_has(args, "env") ? env : NULL,
+                          .input = agent_has(args, "input-data"),
                           .most = MOST_CAPTURED };
     if (agent_is_word(args, "capture-output"))
         program.capture = (GaCapture)agent_word(args, "capture-output", ga_captures, 0);
@@ -101,7 +103,8 @@ static struct json_object *run(void *opaque, struct json_object *args, GError **
     return o;
 }
 
-static void put_output(struct json_object *o, const GaPipe *pipe, const char *data, const char *truncated)
+static void put_output(struct json_object *o, const GaPipe *pipe, const char *data,
+                       const char *truncated)
 {
     if (!pipe->bytes->len)
         return;
@@ -120,6 +123,7 @@ static struct json_object *status(void *opaque, struct json_object *args, GError
             p = e->all->pdata[i];
     if (!p)
         return ga_fail(error, "Invalid parameter 'pid'");
+    ga_process_look(p);
     struct json_object *o = json_object_new_object();
     bool done = ga_process_done(p);
     agent_put_bool(o, "exited", done);
@@ -140,7 +144,8 @@ static const AgentArg exec_args[] = {
     { .name = "arg", .type = AGENT_STRINGS, .optional = true },
     { .name = "env", .type = AGENT_STRINGS, .optional = true },
     { .name = "input-data", .type = AGENT_STRING, .optional = true },
-    { .name = "capture-output", .type = AGENT_BOOL_OR_WORD, .optional = true, .words = ga_captures, .either = "boolean" },
+    { .name = "capture-output", .type = AGENT_BOOL_OR_WORD, .optional = true, .words = ga_captures,
+      .either = "boolean" },
     { 0 }
 };
 static const AgentArg status_args[] = { { .name = "pid", .type = AGENT_INT }, { 0 } };

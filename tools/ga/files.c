@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest-file-*: files of the guest by handles. Modes are those of fopen(3), but there is no buffer: what was
- * written is in the file, and a full disk is told by the write that met it. Devices and FIFOs are opened
- * without waiting, so that no file can stop the agent.
+ * guest-file-*: files of the guest by handles. Modes are those of fopen(3), but there is no buffer:
+ * what was written is in the file, and a full disk is told by the write that met it. Devices and
+ * FIFOs are opened without waiting, so that no file can stop the agent.
  *
- * Handles begin at 1000 and are not given out again by an agent started later: it goes on above what
- * STATE/qga.state says, a key file that qemu-ga reads, too. The file is written once for many handles.
+ * Handles begin at 1000 and are not given out again by an agent started later: it goes on above
+ * what STATE/qga.state says, a key file that qemu-ga reads, too. The file is written once for many
+ * handles.
  */
 #include "ga.h"
 
@@ -66,7 +67,7 @@ static struct GaFiles *files_of(Ga *ga)
     return f;
 }
 
-/* Without a state folder handles start anew with each agent, which is no reason to refuse a file. */
+/* Without a state folder handles start anew with each agent, no reason to refuse a file. */
 static int64_t new_handle(Ga *ga)
 {
     struct GaFiles *f = ga->files;
@@ -139,8 +140,8 @@ static struct json_object *file_open(void *opaque, struct json_object *args, GEr
     if (!mode)
         return ga_fail(error, "invalid file open mode '%s'", word);
     if (g_hash_table_size(f->open) >= MOST_FILES)
-        return ga_fail(error, "failed to open file '%s' (mode: '%s'): %d files are open already", path, word,
-                       MOST_FILES);
+        return ga_fail(error, "failed to open file '%s' (mode: '%s'): %d files are open already",
+                       path, word, MOST_FILES);
     int fd = open_file(path, mode->flags);
     if (fd < 0)
         return ga_fail_errno(error, errno, "failed to open file '%s' (mode: '%s')", path, word);
@@ -178,7 +179,7 @@ static struct json_object *file_read(void *opaque, struct json_object *args, GEr
         if (n > 0)
             got += n;
         else if (n < 0 && errno != EINTR && (got || errno == EAGAIN))
-            break; /* a device that has no more now; a mistake is told when nothing comes before it */
+            break; /* no more of a device now; a mistake is told when nothing comes before it */
         else if (n < 0 && errno != EINTR)
             return ga_fail_errno(error, errno, "failed to read file");
     }
@@ -244,11 +245,13 @@ static struct json_object *file_flush(void *opaque, struct json_object *args, GE
 }
 
 static const AgentArg open_args[] = {
-    { .name = "path", .type = AGENT_STRING }, { .name = "mode", .type = AGENT_STRING, .optional = true }, { 0 }
+    { .name = "path", .type = AGENT_STRING },
+    { .name = "mode", .type = AGENT_STRING, .optional = true }, { 0 }
 };
 static const AgentArg handle_args[] = { { .name = "handle", .type = AGENT_INT }, { 0 } };
 static const AgentArg read_args[] = {
-    { .name = "handle", .type = AGENT_INT }, { .name = "count", .type = AGENT_INT, .optional = true }, { 0 }
+    { .name = "handle", .type = AGENT_INT },
+    { .name = "count", .type = AGENT_INT, .optional = true }, { 0 }
 };
 static const AgentArg write_args[] = {
     { .name = "handle", .type = AGENT_INT }, { .name = "buf-b64", .type = AGENT_STRING },
@@ -256,7 +259,8 @@ static const AgentArg write_args[] = {
 };
 static const AgentArg seek_args[] = {
     { .name = "handle", .type = AGENT_INT }, { .name = "offset", .type = AGENT_INT },
-    { .name = "whence", .type = AGENT_INT_OR_WORD, .words = whences, .either = "GuestFileWhence" }, { 0 }
+    { .name = "whence", .type = AGENT_INT_OR_WORD, .words = whences, .either = "GuestFileWhence" },
+    { 0 }
 };
 
 const AgentCommand ga_files_commands[] = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the agent share. main.c reads options (options.c, config.c), opens the channel to the host
- * (channel.c) and waits; commands are in one file a group, each with a table of them, listed in commands.def.
- * Everything happens on the main thread, in a loop of poll(); what takes time (a command that runs, a freeze)
- * is waited for there, too, by a GaWatch.
+ * What the parts of the agent share. main.c reads options (options.c, config.c), opens the channel
+ * to the host (channel.c) and waits; commands are in one file a group, each with a table of them,
+ * listed in commands.def. Everything happens on the main thread, in a loop of poll(); what takes
+ * time (a command that runs, a freeze) is waited for there, too, by a GaWatch.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ typedef struct GaWatch {
     int fd;          /* -1: none */
     short events;    /* of poll() */
     int64_t due;     /* monotonic us; 0: none */
-    /* The loop calls it when the descriptor has one of events or an error (revents) or the time has come
-     * (revents 0). It may change or remove any watch. */
+    /* The loop calls it when the descriptor has one of events or an error (revents) or the time has
+     * come (revents 0). It may change or remove any watch. */
     void (*ready)(Ga *ga, struct GaWatch *watch, short revents);
     void *opaque;
     bool removed;    /* the loop's */
@@ -55,9 +55,9 @@ struct Ga {
     GPtrArray *watches;       /* of GaWatch */
     const char *pid_file;     /* ours, to be removed; NULL: none */
     bool quit;
-    bool frozen;              /* file systems are: nothing may be written that could wait for them */
+    bool frozen;              /* file systems are: nothing may be written that waits for them */
     int status;
-    /* what groups of commands keep; each its own, made on first use and freed by its function below */
+    /* what groups of commands keep: made on first use, freed by the functions below */
     struct GaFiles *files;
     struct GaExecs *execs;
     struct GaStreams *streams;
@@ -75,7 +75,7 @@ void ga_execs_free(Ga *ga, struct GaExecs *execs);
 void ga_streams_free(Ga *ga, struct GaStreams *streams);
 /* Thaws. */
 void ga_freeze_free(Ga *ga, struct GaFreeze *freeze);
-/* At start: file systems that an agent before us left frozen are so still; from the state folder. */
+/* At start: file systems that an agent before us left frozen are so still (state folder). */
 void ga_freeze_restore(Ga *ga);
 
 /* ---- helps ------------------------------------------------------------------------ */
@@ -87,9 +87,11 @@ char *ga_read(const Ga *ga, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* An error of class GenericError; returns NULL, so that a command can return it. */
 struct json_object *ga_fail(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* "text: " and the errno's. */
-struct json_object *ga_fail_errno(GError **error, int err, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
-/* Runs a program with these arguments (argv[0] looked up in PATH, NULL at the end), its input from a string
- * (NULL: none), and waits; false with an error that has what it said when it does not end with 0. */
+struct json_object *ga_fail_errno(GError **error, int err, const char *fmt, ...)
+    G_GNUC_PRINTF(3, 4);
+/* Runs a program with these arguments (argv[0] looked up in PATH, NULL at the end), its input from
+ * a string (NULL: none), and waits; false with an error that has what it said when it does not end
+ * with 0. */
 bool ga_run(const char *const *argv, const char *input, GError **error);
 
 /* Into the log; debug lines only with -v. */
@@ -116,10 +118,12 @@ void ga_config_print(const GaOptions *options);
 /* Opens the way to the host; with retry, or a device that is not there yet, it goes on trying. */
 bool ga_channel_open(Ga *ga, GError **error);
 void ga_channel_close(Ga *ga);
-/* Writes the file with our process ID and, with that option, goes on in a child. Once the channel is open. */
+/* Writes the file with our process ID and, with that option, goes on in a child. Once the channel
+ * is open. */
 bool ga_daemonize(Ga *ga, GError **error);
 void ga_daemon_end(Ga *ga);
 /* The reply of an agent: bytes for the host. */
 void ga_channel_send(void *opaque, const char *bytes, size_t len);
 /* ga --connect: one command to the agent at that socket, its answer on stdout. */
-int ga_connect(const char *program, const char *address, const char *command, const char *arguments);
+int ga_connect(const char *program, const char *address, const char *command,
+               const char *arguments);

@@ -51,7 +51,8 @@ static int serve(Ga *ga)
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     sigprocmask(SIG_BLOCK, &stops, NULL);
-    GaWatch signals = { .fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK), .events = 1 /* POLLIN */, .ready = on_signal };
+    GaWatch signals = { .fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK),
+                        .events = 1 /* POLLIN */, .ready = on_signal };
     if (signals.fd >= 0)
         ga_watch_add(ga, &signals);
     ga_freeze_restore(ga);
@@ -72,7 +73,8 @@ static int serve(Ga *ga)
     return ga->status;
 }
 
-/* What we open is none of 0, 1 and 2; and what we were given beyond these is not for programs that we start. */
+/* What we open is none of 0, 1 and 2; and what we were given beyond these is not for programs that
+ * we start. */
 static void settle_descriptors(void)
 {
     int fd;
@@ -89,15 +91,17 @@ int main(int argc, char **argv)
 {
     int status;
     Ga ga = { .watches = g_ptr_array_new(), .root = g_getenv("GA_ROOT") };
-    AgentConfig config = { .reply = ga_channel_send, .reply_opaque = &ga, .tables = tables, .opaque = &ga,
+    AgentConfig config = { .reply = ga_channel_send, .reply_opaque = &ga, .tables = tables,
+                           .opaque = &ga,
                            .version = "7.0.0" };
     settle_descriptors();
 #ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, BIG); /* and stays: what is big goes back to the system when it is freed */
+    mallopt(M_MMAP_THRESHOLD, BIG); /* and stays: what is big goes back when it is freed */
 #endif
     signal(SIGPIPE, SIG_IGN);
     ga.agent = agent_new(&config);
-    agent_set_enabled(ga.agent, "guest-get-devices", false); /* hosts know it of Windows only: --allow has it */
+    /* hosts know it of Windows only: --allow has it */
+    agent_set_enabled(ga.agent, "guest-get-devices", false);
     status = ga_options(&ga, argc, argv);
     if (status < 0) {
         apply_blocks(&ga);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line, that of qemu-ga and some more. A key file is read first, so the command line has the last
- * word. Under the name qemu-ga a mistake exits with 1 as there, and a missing device is an error unless -r is
- * given; ga waits for it.
+ * The command line, that of qemu-ga and some more. A key file is read first, so the command line
+ * has the last word. Under the name qemu-ga a mistake exits with 1 as there, and a missing device
+ * is an error unless -r is given; ga waits for it.
  */
 #include "ga.h"
 
@@ -22,7 +22,8 @@ enum { CONNECT = 256, FREEZE_TIMEOUT };
 
 static const char default_config[] = "/etc/qemu/qemu-ga.conf";
 static const char default_hook[] = "/etc/qemu/fsfreeze-hook";
-static const char *const methods[] = { "virtio-serial", "isa-serial", "unix-listen", "vsock-listen", NULL };
+static const char *const methods[] = { "virtio-serial", "isa-serial", "unix-listen", "vsock-listen",
+                                       NULL };
 
 static const struct option longs[] = {
     { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
@@ -33,7 +34,8 @@ static const struct option longs[] = {
     { "block-rpcs", required_argument, NULL, 'b' }, { "blacklist", required_argument, NULL, 'b' },
     { "allow-rpcs", required_argument, NULL, 'a' }, { "allow", required_argument, NULL, 'a' },
     { "statedir", required_argument, NULL, 't' }, { "retry-path", no_argument, NULL, 'r' },
-    { "config", required_argument, NULL, 'c' }, { "freeze-timeout", required_argument, NULL, FREEZE_TIMEOUT },
+    { "config", required_argument, NULL, 'c' },
+    { "freeze-timeout", required_argument, NULL, FREEZE_TIMEOUT },
     { "connect", required_argument, NULL, CONNECT }, { NULL, 0, NULL, 0 }
 };
 static const char shorts[] = "hVvdDm:p:l:f:F::b:a:t:rc:";
@@ -53,7 +55,8 @@ static int misused(const Line *line, const char *fmt, ...)
     va_start(ap, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", line->name, text, line->name);
+    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", line->name, text,
+            line->name);
     return line->compatible ? GA_FAILED : GA_MISUSED;
 }
 
@@ -79,7 +82,8 @@ bool ga_freeze_timeout(GaOptions *o, const char *text, GError **error)
 {
     guint64 n;
     if (!g_ascii_string_to_unsigned(text, 10, 0, GA_MAX_FREEZE, &n, NULL))
-        return fail_usage(error, "freeze timeout '%s' is no number of seconds up to %d", text, GA_MAX_FREEZE);
+        return fail_usage(error, "freeze timeout '%s' is no number of seconds up to %d", text,
+                          GA_MAX_FREEZE);
     o->freeze_timeout = (unsigned)n;
     return true;
 }
@@ -118,12 +122,14 @@ static int help(const Line *line)
 {
     const char *n = line->name;
     version(line);
-    printf("usage: %s [-m METHOD] [-p PATH] [OPTIONS]                 answers the host from inside a VM\n"
-           "       %s --connect SOCKET COMMAND [JSON-ARGUMENTS]     asks such an agent, from outside\n\n", n, n);
-    puts("  -m, --method=METHOD      virtio-serial (the default), isa-serial, unix-listen or vsock-listen\n"
-         "  -p, --path=PATH          device or socket [/dev/virtio-ports/org.qemu.guest_agent.0, /dev/ttyS0];\n"
-         "                           CID:PORT of vsock-listen\n"
-         "  -r, --retry-path         wait for a device that is not there or goes away (always under the name ga)\n"
+    printf("usage: %s [-m METHOD] [-p PATH] [OPTIONS]\n"
+           "           answers the host from inside a VM\n"
+           "       %s --connect SOCKET COMMAND [JSON-ARGUMENTS]\n"
+           "           asks such an agent, from outside\n\n", n, n);
+    puts("  -m, --method=METHOD      virtio-serial, isa-serial, unix-listen or vsock-listen\n"
+         "  -p, --path=PATH          device or socket, CID:PORT of vsock-listen\n"
+         "                           [/dev/virtio-ports/org.qemu.guest_agent.0, /dev/ttyS0]\n"
+         "  -r, --retry-path         wait for a device that is not there or goes (ga always does)\n"
          "  -F, --fsfreeze-hook[=FILE]  run it with freeze and thaw [/etc/qemu/fsfreeze-hook]\n"
          "      --freeze-timeout=SECONDS  thaw by itself after so long [0: never]\n"
          "  -b, --block-rpcs=NAMES   commands that are refused, with commas; 'help' lists all\n"
@@ -182,7 +188,8 @@ static int take(Line *line, int option, char **argv)
     g_autoptr(GError) error = NULL;
     switch (option) {
     case 'm': return ga_method(o, optarg, &error) ? -1 : misused(line, "%s", error->message);
-    case FREEZE_TIMEOUT: return ga_freeze_timeout(o, optarg, &error) ? -1 : misused(line, "%s", error->message);
+    case FREEZE_TIMEOUT:
+        return ga_freeze_timeout(o, optarg, &error) ? -1 : misused(line, "%s", error->message);
     case 'p': set(&o->path, optarg); return -1;
     case 'l': set(&o->log_file, optarg); return -1;
     case 'f': set(&o->pid_file, optarg); return -1;
@@ -218,7 +225,8 @@ static int read_config(const Line *line, int argc, char **argv)
             break; /* whatever the file is like */
         }
     optind = 0;
-    if (option < 0 && !ga_config_read(&line->ga->options, file ? file : default_config, given, &error))
+    if (option < 0 &&
+        !ga_config_read(&line->ga->options, file ? file : default_config, given, &error))
         return misused(line, "%s", error->message);
     return -1;
 }
@@ -236,10 +244,12 @@ static int take_inherited(const Line *line)
     if (!o->inherited)
         return -1;
     if (o->inherited > 1)
-        return misused(line, "%d sockets were given to us (LISTEN_FDS), but one is served", o->inherited);
+        return misused(line, "%d sockets were given to us (LISTEN_FDS), but one is served",
+                       o->inherited);
     if (getsockname(SOCKET_INHERITED_FIRST, (struct sockaddr *)&name, &len) < 0 ||
         (name.ss_family != AF_UNIX && name.ss_family != AF_VSOCK))
-        return misused(line, "what was given to us (LISTEN_FDS) is neither a Unix nor a vsock socket");
+        return misused(line,
+                       "what was given to us (LISTEN_FDS) is neither a Unix nor a vsock socket");
     o->method = name.ss_family == AF_UNIX ? GA_UNIX_LISTEN : GA_VSOCK_LISTEN;
     set(&o->path, "");
     return -1;
@@ -265,7 +275,8 @@ static int complete(const Line *line)
     if (!o->path && (o->method == GA_UNIX_LISTEN || o->method == GA_VSOCK_LISTEN))
         return misused(line, "%s needs a path (-p)", methods[o->method]);
     if (!o->path)
-        set(&o->path, o->method == GA_ISA_SERIAL ? "/dev/ttyS0" : "/dev/virtio-ports/org.qemu.guest_agent.0");
+        set(&o->path,
+            o->method == GA_ISA_SERIAL ? "/dev/ttyS0" : "/dev/virtio-ports/org.qemu.guest_agent.0");
     if (o->method != GA_VSOCK_LISTEN && *o->path)
         make_absolute(&o->path);
     char **files[] = { &o->log_file, &o->pid_file, &o->state_dir, &o->freeze_hook };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting programs by posix_spawn(3), and their pipes. Their ends are seen by pidfd_open(2), so that SIGCHLD is
- * nobody's; a kernel before 5.3 is asked every so often. A program that is forgotten while it runs leaves its
- * watch behind to reap it.
+ * Starting programs by posix_spawn(3), and their pipes. Their ends are seen by pidfd_open(2), so
+ * that SIGCHLD is nobody's; a kernel before 5.3 is asked every so often. A program that is
+ * forgotten while it runs leaves its watch behind to reap it.
  */
 #include "process.h"
 
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10, LOOK = 100 * 1000 /* us */ };
+enum { CHUNK = 64 << 10, LOOK = 100 * 1000 /* us */, ASKED = 1 /* ms */ };
 
 #define USUAL_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -76,7 +76,7 @@ static void watch_end(GaProcess *p)
     ga_watch_add(p->ga, &p->end);
 }
 
-/* ---- pipes ------------------------------------------------------------------------------------ */
+/* ---- pipes ---------------------------------------------------------------------------------- */
 
 static void close_pipe(Ga *ga, GaPipe *pipe)
 {
@@ -132,7 +132,8 @@ static void on_input(Ga *ga, GaWatch *watch, short revents)
 static void open_end(GaProcess *p, GaPipe *pipe, int fd, bool input)
 {
     pipe->bytes = g_byte_array_new();
-    pipe->watch = (GaWatch){ .fd = fd, .events = input ? POLLOUT : POLLIN, .ready = input ? on_input : on_output,
+    pipe->watch = (GaWatch){ .fd = fd, .events = input ? POLLOUT : POLLIN,
+                             .ready = input ? on_input : on_output,
                              .opaque = pipe };
     if (fd < 0)
         return;
@@ -141,7 +142,7 @@ static void open_end(GaProcess *p, GaPipe *pipe, int fd, bool input)
         ga_watch_add(p->ga, &pipe->watch);
 }
 
-/* ---- starting --------------------------------------------------------------------------------- */
+/* ---- starting ------------------------------------------------------------------------------- */
 
 static bool is_program(const char *path)
 {
@@ -195,7 +196,8 @@ static int spawn(const GaProgram *g, const char *file, const Ends *e, pid_t *pid
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t files;
     /* what we ignore, or whoever started us may have ignored */
-    static const int plain[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD, SIGTSTP };
+    static const int plain[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD,
+                                 SIGTSTP };
     sigset_t none, defaults;
     unsigned n = g->args ? g_strv_length(g->args) : 0;
     g_autofree char **argv = g_new0(char *, n + 2);
@@ -209,7 +211,8 @@ static int spawn(const GaProgram *g, const char *file, const Ends *e, pid_t *pid
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    posix_spawnattr_setflags(&attr,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     posix_spawn_file_actions_init(&files);
     int out = e->out[1] >= 0 ? e->out[1] : e->null;
     int err = g->capture == GA_CAPTURE_MERGED ? out : e->err[1] >= 0 ? e->err[1] : e->null;
@@ -232,8 +235,8 @@ GaProcess *ga_process_start(Ga *ga, const GaProgram *g, GError **error)
         err = file ? spawn(g, file, &e, &pid) : ENOENT;
     if (err) {
         close_ends(&e);
-        ga_fail(error, "Guest agent command failed, error was 'Failed to execute child process \u201c%s\u201d (%s)'",
-                g->path, g_strerror(err));
+        ga_fail(error, "Guest agent command failed, error was "
+                "'Failed to execute child process \u201c%s\u201d (%s)'", g->path, g_strerror(err));
         return NULL;
     }
     GaProcess *p = g_new0(GaProcess, 1);
@@ -301,6 +304,28 @@ void ga_process_took(GaProcess *p)
         ga_watch_add(p->ga, &p->out.watch);
     if (p->err.watch.fd >= 0)
         ga_watch_add(p->ga, &p->err.watch);
+}
+
+static void read_all(GaProcess *p, GaPipe *pipe)
+{
+    unsigned had;
+    if (pipe->watch.fd < 0)
+        return;
+    do {
+        had = pipe->bytes->len;
+        on_output(p->ga, &pipe->watch, POLLIN);
+    } while (pipe->watch.fd >= 0 && pipe->bytes->len != had);
+}
+
+void ga_process_look(GaProcess *p)
+{
+    struct pollfd end = { .fd = p->end.fd, .events = POLLIN };
+    if (!p->ended && (end.fd < 0 || poll(&end, 1, ASKED) > 0))
+        on_end(p->ga, &p->end, 0);
+    if (!p->ended)
+        return;
+    read_all(p, &p->out);
+    read_all(p, &p->err);
 }
 
 bool ga_process_done(const GaProcess *p)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs that commands start and do not wait for: their input comes from a buffer and their output goes into
- * buffers while the main loop runs. Each has a session of its own, default signals, and of descriptors only
- * 0, 1 and 2.
+ * Programs that commands start and do not wait for: their input comes from a buffer and their
+ * output goes into buffers while the main loop runs. Each has a session of its own, default
+ * signals, and of descriptors only 0, 1 and 2.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ typedef struct {
 } GaProcess;
 
 typedef struct {
-    const char *path;       /* looked for in PATH, of env if it has one, when there is no slash in it */
+    const char *path;       /* without a slash: looked for in PATH, of env if it has one */
     char **args;            /* without the name */
     char **env;             /* all of it; NULL: ours */
     bool input;             /* there will be some; else it is /dev/null */
@@ -57,4 +57,7 @@ void ga_process_write(GaProcess *p, const void *bytes, size_t len, bool last);
 /* Room was made in what is held: reading goes on. */
 void ga_process_took(GaProcess *p);
 /* It has ended and its captured outputs are closed. */
+/* Sees now what the main loop would see later, and waits a moment for the program's end: who asks
+ * for it asks again at once if not, and keeps the processor from it. Not with hold. */
+void ga_process_look(GaProcess *p);
 bool ga_process_done(const GaProcess *p);

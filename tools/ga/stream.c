@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lathe-exec-*, our additions, which guest-info does not show: a program whose output is read as it comes, that
- * gets input at any time, signals and a time limit, however much it says. Not all is kept: a program that is
- * read slowly waits at its pipe.
+ * lathe-exec-*, our additions, which guest-info does not show: a program whose output is read as it
+ * comes, that gets input at any time, signals and a time limit, however much it says. Not all is
+ * kept: a program that is read slowly waits at its pipe.
  *
  *   lathe-exec-start  path, [arg, env, input, capture-output, timeout-ms]  -> handle, pid
  *   lathe-exec-write  handle, [data, last]                                 -> count
- *   lathe-exec-read   handle, [wait-ms, count]  -> [out-data, err-data], exited, [exitcode | signal, timed-out], eof
+ *   lathe-exec-read   handle, [wait-ms, count]  -> [out-data, err-data], exited, eof,
+ *                                                  [exitcode | signal, timed-out]
  *   lathe-exec-signal handle, signal, [group]
  *   lathe-exec-close  handle
  *
- * lathe-exec-write takes what there is room for and says how much that was. lathe-exec-read waits until
- * something has come; eof says that nothing will come any more. lathe-exec-close ends what still runs. A
- * program that is out of time gets SIGTERM, and SIGKILL some seconds later, and so does all of its session that
- * kept its process group.
+ * lathe-exec-write takes what there is room for and says how much that was. lathe-exec-read waits
+ * until something has come; eof says that nothing will come any more. lathe-exec-close ends what
+ * still runs. A program that is out of time gets SIGTERM, and SIGKILL some seconds later, and so
+ * does all of its session that kept its process group.
  */
 #include "loop.h"
 #include "process.h"
@@ -88,7 +89,8 @@ static Stream *find(Ga *ga, struct json_object *args, GError **error)
 }
 
 /* A member within 0 and most, or false with an error. */
-static bool number(struct json_object *args, const char *name, int64_t most, int64_t *value, GError **error)
+static bool number(struct json_object *args, const char *name, int64_t most, int64_t *value,
+                   GError **error)
 {
     *value = agent_int(args, name, *value);
     if (*value >= 0 && *value <= most)
@@ -161,7 +163,8 @@ static struct json_object *write_run(void *opaque, struct json_object *args, GEr
         return NULL;
     if (s->process->in.watch.fd < 0 || s->process->in.last)
         return ga_fail(error, "the program's input is closed");
-    size_t room = MOST_HELD - MIN(ga_process_unread(s->process), (size_t)MOST_HELD), taken = MIN(len, room);
+    size_t room = MOST_HELD - MIN(ga_process_unread(s->process), (size_t)MOST_HELD);
+    size_t taken = MIN(len, room);
     ga_process_write(s->process, bytes, taken, taken == len && agent_bool(args, "last", false));
     struct json_object *o = json_object_new_object();
     agent_put_int(o, "count", (int64_t)taken);
@@ -245,11 +248,13 @@ static const AgentArg start_args[] = {
     { 0 }
 };
 static const AgentArg write_args[] = {
-    { .name = "handle", .type = AGENT_INT }, { .name = "data", .type = AGENT_STRING, .optional = true },
+    { .name = "handle", .type = AGENT_INT },
+    { .name = "data", .type = AGENT_STRING, .optional = true },
     { .name = "last", .type = AGENT_BOOL, .optional = true }, { 0 }
 };
 static const AgentArg read_args[] = {
-    { .name = "handle", .type = AGENT_INT }, { .name = "wait-ms", .type = AGENT_INT, .optional = true },
+    { .name = "handle", .type = AGENT_INT },
+    { .name = "wait-ms", .type = AGENT_INT, .optional = true },
     { .name = "count", .type = AGENT_INT, .optional = true }, { 0 }
 };
 static const AgentArg signal_args[] = {

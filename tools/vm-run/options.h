@@ -10,7 +10,7 @@ typedef struct {
         *qtest, *qtest_log, *data_dir, *exec, *root, *timeout, *name, *pidfile, *uuid, *msg, *rtc, *runas, *chroot;
     /* char *, in the order given */
     GPtrArray *machine, *smp, *memory, *numa, *serial, *drive, *blockdev, *device, *object, *chardev,
-        *netdev, *nic, *net, *fw_cfg, *monitor, *mon, *action, *global, *boot, *sandbox;
+        *netdev, *nic, *net, *fw_cfg, *monitor, *mon, *action, *global, *boot, *sandbox, *share;
     bool snapshot, nographic, no_reboot, no_shutdown, nodefaults, stopped, daemonize, help, version;
     bool bare_disk, print_argv; /* a disk was named without an option */
     /* the ISA in a name such as qemu-system-riscv64, or NULL; in argv[0] */

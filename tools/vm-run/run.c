@@ -113,6 +113,7 @@ static void run_clear(Run *r)
     g_clear_pointer(&r->cpu_props, g_hash_table_unref);
     g_clear_pointer(&r->serials, g_ptr_array_unref);
     chardev_table_free(r->chardevs);
+    g_clear_pointer(&r->shares, g_ptr_array_unref);
     net_table_free(r->nets);
     exec_free(r->exec);
     software_clear(&r->software);

@@ -5,6 +5,7 @@
 #include "monitor.h"
 #include "net.h"
 #include "qtest.h"
+#include "share.h"
 
 #include "base/error.h"
 #include "block/block.h"
@@ -117,7 +118,8 @@ bool setup_machine(Run *r, GError **error)
 
 bool setup_dump_tree(Run *r, GError **error)
 {
-    const MachineBoot *boot = r->software.kernel ? &r->software.boot : NULL;
+    const Software *s = &r->software;
+    const MachineBoot *boot = s->kernel || s->firmware || s->dtb ? &s->boot : NULL;
     g_autoptr(GBytes) tree = machine_fdt(r->machine, boot, error);
     return tree && g_file_set_contents(r->options->dumpdtb, g_bytes_get_data(tree, NULL),
                                        (gssize)g_bytes_get_size(tree), error);
@@ -148,7 +150,7 @@ static bool open_chardevs(Run *r, GError **error)
     if (r->exec && !exec_console(r->chardevs, error))
         return false;
     return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
-           monitors_open(r, error);
+           monitors_open(r, error) && (r->shares = shares_open(r->o, r->chardevs, error)) != NULL;
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -180,7 +182,7 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
             return false;
     }
-    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) || !shares_plug(o, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))

@@ -87,6 +87,21 @@ static const StateField slot_saved[] = {
     STATE_END,
 };
 
+static void slot_acpi(const Device *dev, const DeviceAcpi *ctx)
+{
+    Aml *a = ctx->aml;
+    g_autofree char *name = g_strdup_printf("VR%02u", ctx->number);
+    aml_device(a, name);
+    aml_name_string(a, "_HID", "LNRO0005");
+    aml_name_int(a, "_UID", ctx->number);
+    aml_name_int(a, "_CCA", 1);
+    aml_resources(a, "_CRS");
+    aml_memory32(a, true, (uint32_t)device_base(dev, 0), 0x200);
+    aml_interrupts(a, 0, ctx->interrupts, (unsigned)ctx->interrupt_count);
+    aml_end(a);
+    aml_end(a);
+}
+
 const DeviceType virtio_mmio_type = {
     .name = "virtio-mmio",
     .summary = "virtio-mmio slot",
@@ -100,6 +115,7 @@ const DeviceType virtio_mmio_type = {
     .reset = slot_reset,
     .stop = slot_stop,
     .loaded = slot_loaded,
+    .acpi = slot_acpi,
     .fdt = slot_fdt,
     .plug = slot_plug,
     .plugged = slot_plugged,

@@ -1,0 +1,1 @@
+acpigen_libs := base bus acpi devices machines

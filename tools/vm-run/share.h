@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* --share DIR[:TAG][,readonly]: a directory of the host for the guest, by an fsd of our own. */
+#pragma once
+
+#include "options.h"
+
+#include "chardev/chardev.h"
+#include "machines/machine.h"
+
+/* Starts one for each --share, with a back end of character devices that is connected to it; NULL and
+ * an error when one cannot be. The processes end with the array. */
+GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, GError **error);
+/* And the devices. */
+bool shares_plug(const RunOptions *o, Machine *m, GError **error);
