@@ -129,6 +129,7 @@ $(foreach t,$(fuzzers),$(eval $(call program_rule,$(o)/fuzz/$(call program,$(t))
 
 # bench/X.c measures a library beside what it stands on
 $(eval $(call program_rule,$(o)/bench/tls,$(o)/bench/tls.o,crypto))
+$(eval $(call program_rule,$(o)/bench/fs,$(o)/bench/fs.o,vhost))
 
 # lib/guest/ISA/X.decode -> gen/guest/ISA/X.inc; ISA_ctx in lib/guest/ISA/ISA.mk names the context type.
 $(o)/host/decode: build/decode.c

@@ -319,7 +319,11 @@ void fs_after_rename(Fs *fs, FsUse *folder, const char *name)
 {
     FsKey key;
     struct stat st;
-    if (fs->use_file_handles || fs_stat_at(folder->fd, name, &st, &key))
+    /* While few are open none will be closed soon; one whose name is not known by then stays open. */
+    pthread_mutex_lock(&fs->lock);
+    bool few = !fs->closed && fs->open_fds < fs->max_fds / 2;
+    pthread_mutex_unlock(&fs->lock);
+    if (few || fs->use_file_handles || fs_stat_at(folder->fd, name, &st, &key))
         return;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
