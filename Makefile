@@ -129,6 +129,7 @@ $(foreach t,$(fuzzers),$(eval $(call program_rule,$(o)/fuzz/$(call program,$(t))
 
 # bench/X.c measures a library beside what it stands on
 $(eval $(call program_rule,$(o)/bench/tls,$(o)/bench/tls.o,crypto))
+$(eval $(call program_rule,$(o)/bench/fs,$(o)/bench/fs.o,vhost))
 
 # lib/guest/ISA/X.decode -> gen/guest/ISA/X.inc; ISA_ctx in lib/guest/ISA/ISA.mk names the context type.
 $(o)/host/decode: build/decode.c
@@ -185,7 +186,7 @@ mandir ?= $(datarootdir)/man
 unitdir ?= $(prefix)/lib/systemd/system
 udevdir ?= $(prefix)/lib/udev/rules.d
 # other program's name:our tool
-compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img qemu-nbd:nbd qemu-ga:ga
+compat := qemu-system-riscv64:vm-run qemu-riscv64:vm-user qemu-riscv64-static:vm-user qemu-aarch64:vm-user qemu-aarch64-static:vm-user qemu-img:img qemu-nbd:nbd qemu-ga:ga virtiofsd:fsd
 put = $(if $(2),$(INSTALL) -d '$(DESTDIR)$(3)' && $(INSTALL) -m $(1) $(2) '$(DESTDIR)$(3)/',:)
 install: $(tool_programs) ## install tools, man pages, completions and units (DESTDIR, PREFIX)
 	$(call put,755,$(tool_programs),$(bindir))
@@ -193,7 +194,8 @@ install: $(tool_programs) ## install tools, man pages, completions and units (DE
 	$(call put,644,$(wildcard completion/bash/*),$(datarootdir)/bash-completion/completions)
 	$(call put,644,$(wildcard completion/zsh/_*),$(datarootdir)/zsh/site-functions)
 	$(call put,644,$(wildcard share/*.rules),$(udevdir))
-	$(INSTALL) -d '$(DESTDIR)$(unitdir)'
+	$(INSTALL) -d '$(DESTDIR)$(unitdir)' '$(DESTDIR)$(datarootdir)/qemu/vhost-user'
+	sed 's,@bindir@,$(bindir),' share/60-lathe-fsd.json.in >'$(DESTDIR)$(datarootdir)/qemu/vhost-user/60-lathe-fsd.json'
 	for u in $(patsubst share/%.in,%,$(wildcard share/*.service.in)); do \
 	    sed 's,@bindir@,$(bindir),' share/$$u.in >'$(DESTDIR)$(unitdir)/'$$u || exit 1; done
 install-compat: install ## also install links under the names that scripts expect

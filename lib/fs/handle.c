@@ -8,14 +8,17 @@
 
 bool fs_room(Fs *fs)
 {
-    return fs->handles.count < fs->max_handles;
+    pthread_mutex_lock(&fs->lock);
+    bool room = fs->handles.count < fs->max_handles;
+    pthread_mutex_unlock(&fs->lock);
+    return room;
 }
 
 int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *id)
 {
     FsHandle *h = g_new0(FsHandle, 1);
     pthread_mutex_lock(&fs->lock);
-    *id = fs_room(fs) ? fs_slots_add(&fs->handles, h) : 0;
+    *id = fs->handles.count < fs->max_handles ? fs_slots_add(&fs->handles, h) : 0;
     if (*id) {
         *h = (FsHandle){ .id = *id, .node = node, .fd = fd, .flags = flags, .dir = dir, .users = 1 };
         node->users++;

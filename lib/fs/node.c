@@ -298,7 +298,10 @@ void fs_before_unlink(Fs *fs, FsUse *folder, const char *name)
     FsKey key;
     struct stat st;
     FsUse use;
-    if (!fs->closed || fs_stat_at(folder->fd, name, &st, &key))
+    pthread_mutex_lock(&fs->lock);
+    bool some = fs->closed > 0;
+    pthread_mutex_unlock(&fs->lock);
+    if (!some || fs_stat_at(folder->fd, name, &st, &key))
         return;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
@@ -316,7 +319,11 @@ void fs_after_rename(Fs *fs, FsUse *folder, const char *name)
 {
     FsKey key;
     struct stat st;
-    if (fs->use_file_handles || fs_stat_at(folder->fd, name, &st, &key))
+    /* While few are open none will be closed soon; one whose name is not known by then stays open. */
+    pthread_mutex_lock(&fs->lock);
+    bool few = !fs->closed && fs->open_fds < fs->max_fds / 2;
+    pthread_mutex_unlock(&fs->lock);
+    if (few || fs->use_file_handles || fs_stat_at(folder->fd, name, &st, &key))
         return;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);

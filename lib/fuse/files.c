@@ -82,7 +82,7 @@ int64_t fuse_read(FuseRequest *r)
     struct fuse_read_in in;
     memcpy(&in, r->arg, sizeof in);
     uint64_t want = MIN(in.size, r->out_size), done = 0;
-    while (done < want) {
+    do {
         size_t bytes;
         int n = fuse_pieces_slice(&r->out, iov, G_N_ELEMENTS(iov), want - done, &bytes);
         ssize_t got = fs_read(r->fs, in.fh, iov, n, in.offset + done);
@@ -91,7 +91,7 @@ int64_t fuse_read(FuseRequest *r)
         done += (uint64_t)got;
         if ((size_t)got < bytes)
             break; /* the end; an answer that is short says so */
-    }
+    } while (done < want);
     return (int64_t)done;
 }
 

@@ -11,59 +11,64 @@
 #include <errno.h>
 #include <string.h>
 
+enum {
+    PLAIN,
+    MAKES, /* takes extensions behind the names */
+    DATA,  /* more bytes than the fixed part, which stay where they are */
+};
+
 typedef struct {
     FuseOp *op;
     uint16_t fixed;  /* bytes of the fixed part */
     uint8_t names;   /* strings behind it */
     uint16_t answer; /* bytes that an answer has at least */
-    bool makes;      /* takes extensions behind the names */
-    bool data;       /* more bytes than the fixed part, which stay where they are */
+    uint8_t kind;
 } Operation;
 
 #define IN(type) sizeof(struct fuse_##type##_in)
 #define OUT(type) sizeof(struct fuse_##type##_out)
 
 static const Operation operations[] = {
-    [FUSE_LOOKUP] = { fuse_lookup, 0, 1, OUT(entry) },
-    [FUSE_GETATTR] = { fuse_getattr, IN(getattr), 0, OUT(attr) },
-    [FUSE_SETATTR] = { fuse_setattr, IN(setattr), 0, OUT(attr) },
-    [FUSE_READLINK] = { fuse_readlink, 0, 0, 1 },
-    [FUSE_SYMLINK] = { fuse_symlink, 0, 2, OUT(entry), true },
-    [FUSE_MKNOD] = { fuse_mknod, IN(mknod), 1, OUT(entry), true },
-    [FUSE_MKDIR] = { fuse_mkdir, IN(mkdir), 1, OUT(entry), true },
-    [FUSE_UNLINK] = { fuse_unlink, 0, 1, 0 },
-    [FUSE_RMDIR] = { fuse_rmdir, 0, 1, 0 },
-    [FUSE_RENAME] = { fuse_rename, IN(rename), 2, 0 },
-    [FUSE_RENAME2] = { fuse_rename2, IN(rename2), 2, 0 },
-    [FUSE_LINK] = { fuse_link, IN(link), 1, OUT(entry) },
-    [FUSE_OPEN] = { fuse_open, IN(open), 0, OUT(open) },
-    [FUSE_READ] = { fuse_read, IN(read), 0, 0 },
-    [FUSE_WRITE] = { fuse_write, IN(write), 0, OUT(write), false, true },
-    [FUSE_STATFS] = { fuse_statfs, 0, 0, OUT(statfs) },
-    [FUSE_RELEASE] = { fuse_release, IN(release), 0, 0 },
-    [FUSE_FSYNC] = { fuse_fsync, IN(fsync), 0, 0 },
-    [FUSE_SETXATTR] = { fuse_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 0, 0 },
-    [FUSE_GETXATTR] = { fuse_getxattr, IN(getxattr), 1, 0 },
-    [FUSE_LISTXATTR] = { fuse_listxattr, IN(getxattr), 0, 0 },
-    [FUSE_REMOVEXATTR] = { fuse_removexattr, 0, 1, 0 },
-    [FUSE_FLUSH] = { fuse_flush, IN(flush), 0, 0 },
-    [FUSE_INIT] = { fuse_init, 16, 0, OUT(init) }, /* 16: before 7.36 */
-    [FUSE_OPENDIR] = { fuse_opendir, IN(open), 0, OUT(open) },
-    [FUSE_READDIR] = { fuse_readdir, IN(read), 0, 0 },
-    [FUSE_RELEASEDIR] = { fuse_releasedir, IN(release), 0, 0 },
-    [FUSE_FSYNCDIR] = { fuse_fsyncdir, IN(fsync), 0, 0 },
-    [FUSE_GETLK] = { fuse_getlk, IN(lk), 0, OUT(lk) },
-    [FUSE_SETLK] = { fuse_setlk, IN(lk), 0, 0 },
-    [FUSE_SETLKW] = { fuse_setlkw, IN(lk), 0, 0 },
-    [FUSE_ACCESS] = { fuse_access, IN(access), 0, 0 },
-    [FUSE_CREATE] = { fuse_create, IN(create), 1, OUT(entry) + OUT(open), true },
-    [FUSE_DESTROY] = { fuse_destroy, 0, 0, 0 },
-    [FUSE_FALLOCATE] = { fuse_fallocate, IN(fallocate), 0, 0 },
-    [FUSE_READDIRPLUS] = { fuse_readdirplus, IN(read), 0, 0 },
-    [FUSE_LSEEK] = { fuse_lseek, IN(lseek), 0, OUT(lseek) },
-    [FUSE_COPY_FILE_RANGE] = { fuse_copy, IN(copy_file_range), 0, OUT(write) },
-    [FUSE_SYNCFS] = { fuse_syncfs, IN(syncfs), 0, 0 },
-    [FUSE_TMPFILE] = { fuse_tmpfile, IN(create), 1, OUT(entry) + OUT(open), true },
+    [FUSE_LOOKUP] = { fuse_lookup, 0, 1, OUT(entry), PLAIN },
+    [FUSE_GETATTR] = { fuse_getattr, IN(getattr), 0, OUT(attr), PLAIN },
+    [FUSE_SETATTR] = { fuse_setattr, IN(setattr), 0, OUT(attr), PLAIN },
+    [FUSE_READLINK] = { fuse_readlink, 0, 0, 1, PLAIN },
+    [FUSE_SYMLINK] = { fuse_symlink, 0, 2, OUT(entry), MAKES },
+    [FUSE_MKNOD] = { fuse_mknod, IN(mknod), 1, OUT(entry), MAKES },
+    [FUSE_MKDIR] = { fuse_mkdir, IN(mkdir), 1, OUT(entry), MAKES },
+    [FUSE_UNLINK] = { fuse_unlink, 0, 1, 0, PLAIN },
+    [FUSE_RMDIR] = { fuse_rmdir, 0, 1, 0, PLAIN },
+    [FUSE_RENAME] = { fuse_rename, IN(rename), 2, 0, PLAIN },
+    [FUSE_RENAME2] = { fuse_rename2, IN(rename2), 2, 0, PLAIN },
+    [FUSE_LINK] = { fuse_link, IN(link), 1, OUT(entry), PLAIN },
+    [FUSE_OPEN] = { fuse_open, IN(open), 0, OUT(open), PLAIN },
+    [FUSE_READ] = { fuse_read, IN(read), 0, 0, PLAIN },
+    [FUSE_WRITE] = { fuse_write, IN(write), 0, OUT(write), DATA },
+    [FUSE_STATFS] = { fuse_statfs, 0, 0, OUT(statfs), PLAIN },
+    [FUSE_RELEASE] = { fuse_release, IN(release), 0, 0, PLAIN },
+    [FUSE_FSYNC] = { fuse_fsync, IN(fsync), 0, 0, PLAIN },
+    [FUSE_SETXATTR] = { fuse_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 0, 0, PLAIN },
+    [FUSE_GETXATTR] = { fuse_getxattr, IN(getxattr), 1, 0, PLAIN },
+    [FUSE_LISTXATTR] = { fuse_listxattr, IN(getxattr), 0, 0, PLAIN },
+    [FUSE_REMOVEXATTR] = { fuse_removexattr, 0, 1, 0, PLAIN },
+    [FUSE_FLUSH] = { fuse_flush, IN(flush), 0, 0, PLAIN },
+    [FUSE_INIT] = { fuse_init, 16, 0, OUT(init), PLAIN }, /* 16: before 7.36 */
+    [FUSE_OPENDIR] = { fuse_opendir, IN(open), 0, OUT(open), PLAIN },
+    [FUSE_READDIR] = { fuse_readdir, IN(read), 0, 0, PLAIN },
+    [FUSE_RELEASEDIR] = { fuse_releasedir, IN(release), 0, 0, PLAIN },
+    [FUSE_FSYNCDIR] = { fuse_fsyncdir, IN(fsync), 0, 0, PLAIN },
+    [FUSE_GETLK] = { fuse_getlk, IN(lk), 0, OUT(lk), PLAIN },
+    [FUSE_SETLK] = { fuse_setlk, IN(lk), 0, 0, PLAIN },
+    [FUSE_SETLKW] = { fuse_setlkw, IN(lk), 0, 0, PLAIN },
+    [FUSE_ACCESS] = { fuse_access, IN(access), 0, 0, PLAIN },
+    [FUSE_CREATE] = { fuse_create, IN(create), 1, OUT(entry) + OUT(open), MAKES },
+    [FUSE_DESTROY] = { fuse_destroy, 0, 0, 0, PLAIN },
+    [FUSE_FALLOCATE] = { fuse_fallocate, IN(fallocate), 0, 0, PLAIN },
+    [FUSE_READDIRPLUS] = { fuse_readdirplus, IN(read), 0, 0, PLAIN },
+    [FUSE_LSEEK] = { fuse_lseek, IN(lseek), 0, OUT(lseek), PLAIN },
+    [FUSE_COPY_FILE_RANGE] = { fuse_copy, IN(copy_file_range), 0, OUT(write), PLAIN },
+    [FUSE_SYNCFS] = { fuse_syncfs, IN(syncfs), 0, 0, PLAIN },
+    [FUSE_TMPFILE] = { fuse_tmpfile, IN(create), 1, OUT(entry) + OUT(open), MAKES },
 };
 
 FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error)
@@ -168,7 +173,7 @@ static int64_t run(FuseRequest *r, const Operation *op)
     for (unsigned i = 0; i < op->names; i++)
         if (!fuse_string(r, op->fixed, i, &at))
             return -EINVAL;
-    if (op->makes) {
+    if (op->kind == MAKES) {
         int e = fuse_extensions(r, at);
         if (e)
             return e;
@@ -182,7 +187,7 @@ static int64_t run(FuseRequest *r, const Operation *op)
 static int64_t take_args(FuseRequest *r, const Operation *op, uint8_t *args, size_t args_max)
 {
     g_autofree uint8_t *heap = NULL;
-    size_t size = op->data ? MIN(op->fixed, r->in_size) : r->in_size;
+    size_t size = op->kind == DATA ? MIN(op->fixed, r->in_size) : r->in_size;
     if (size < op->fixed)
         return -EINVAL;
     if (size > FUSE_MAX_ARGS)

@@ -73,18 +73,20 @@ static inline int front_call(Front *f, uint32_t opcode, uint64_t node, const voi
 static inline int front_names(Front *f, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *a,
                               const char *b)
 {
-    g_autoptr(GByteArray) arg = g_byte_array_new();
-    g_byte_array_append(arg, fixed, (guint)size);
+    size_t n_a = a ? strlen(a) + 1 : 0, n_b = b ? strlen(b) + 1 : 0;
+    g_autofree uint8_t *arg = g_malloc(size + n_a + n_b + 1);
+    if (size)
+        memcpy(arg, fixed, size);
     if (a)
-        g_byte_array_append(arg, (const guint8 *)a, (guint)strlen(a) + 1);
+        memcpy(arg + size, a, n_a);
     if (b)
-        g_byte_array_append(arg, (const guint8 *)b, (guint)strlen(b) + 1);
-    return front_call(f, opcode, node, arg->data, arg->len, 8192);
+        memcpy(arg + size + n_a, b, n_b);
+    return front_call(f, opcode, node, arg, size + n_a + n_b, 8192);
 }
 
 static inline void front_hello(Front *f)
 {
-    struct fuse_init_in in = { .major = 7, .minor = 38, .max_readahead = 1 << 20, .flags = UINT32_MAX & ~FUSE_INIT_RESERVED,
+    struct fuse_init_in in = { .major = 7, .minor = 38, .max_readahead = 1 << 20, .flags = INT32_MAX,
                                .flags2 = UINT32_MAX };
     g_assert_cmpint(front_call(f, FUSE_INIT, 0, &in, sizeof in, 4096), ==, 0);
     const struct fuse_init_out *out = FRONT_ANSWER(f, fuse_init_out);
