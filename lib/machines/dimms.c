@@ -83,7 +83,7 @@ static bool dimm_add(const Machine *m, const Range *mem, GArray *dimms, const De
     if (md->label_size >= b->size)
         return fail_usage(error, "the size of '%s' is too small for its labels", md->memdev);
     d.size = b->size - md->label_size;
-    if (!dimm_slot(m, dimms, &d, error) || !dimm_place(mem, dimms, ALIGN, &d, error))
+    if (!dimm_slot(m, dimms, &d, error) || !dimm_place(mem, dimms, b->align ? b->align : ALIGN, &d, error))
         return false;
     g_array_append_val(dimms, d);
     return true;
