@@ -83,6 +83,7 @@ struct Fs {
     GHashTable *by_key;      /* FsKey * in its FsNode */
     FsNode *root, *oldest, *newest;
     unsigned open_fds, max_fds, max_handles, closed; /* closed: nodes without fd that go by name */
+    unsigned dir_buffers;    /* kept between requests */
     bool use_file_handles;
     GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
 };
@@ -128,7 +129,8 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
 int fs_handle_use(Fs *fs, uint64_t id, bool dir, FsHandle **handle);
 void fs_handle_done(Fs *fs, FsHandle *handle);
 int fs_handle_release(Fs *fs, uint64_t id, bool dir);
-void fs_dir_state_free(FsDirState *state);
+/* Whether it had a buffer, which counts in dir_buffers. */
+bool fs_dir_state_free(FsDirState *state);
 /* Room for one more descriptor that is no node's. */
 bool fs_room(Fs *fs);
 
