@@ -46,6 +46,7 @@ struct FsNode {
     unsigned users;          /* operations, handles and nodes below that point here */
     unsigned pins;           /* who uses fd right now */
     int fd;                  /* O_PATH; -1: closed meanwhile */
+    unsigned open_below;     /* open nodes that have this one as their parent */
     mode_t type;             /* S_IFMT of it */
     bool keep;               /* nothing leads to it again: fd stays */
     bool hashed;             /* found by key */
@@ -104,6 +105,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
 void fs_node_drop(Fs *fs, FsNode *node);
 void fs_nodes_init(Fs *fs);
 void fs_nodes_clear(Fs *fs, bool all);
+/* Under the lock: n->fd was just opened. */
+void fs_node_opened(Fs *fs, FsNode *n);
 /* Under the lock: closes what is too much. May give the lock up in between. */
 void fs_evict(Fs *fs);
 /* A node with its fd closed, of which only a name is known, is about to lose it. */

@@ -405,6 +405,40 @@ static void many(FsFileHandles handles, unsigned files)
     finish(f, dir);
 }
 
+/* Folders are known before what is in them, so they are the oldest; those above one in use stay open. */
+static void test_deep(void)
+{
+    enum { TREES = 25, DEPTH = 10, FILES = 4 };
+    char *dir, name[16];
+    for (unsigned handles = 0; handles < 2; handles++) {
+        Front *f = plain(&dir, (FsOptions){ .max_fds = 20, .file_handles = handles ? FS_HANDLES_PREFER : FS_HANDLES_NEVER },
+                         (FuseOptions){ 0 });
+        uint64_t node = FUSE_ROOT_ID, file, fh, last[TREES * DEPTH];
+        unsigned before = open_fds();
+        for (unsigned d = 0; d < TREES * DEPTH; d++) {
+            struct fuse_mkdir_in in = { .mode = 0755 };
+            g_snprintf(name, sizeof name, "sub%u", d);
+            if (d % DEPTH == 0)
+                node = FUSE_ROOT_ID;
+            g_assert_cmpint(front_names(f, FUSE_MKDIR, node, &in, sizeof in, name, NULL), ==, 0);
+            node = FRONT_ANSWER(f, fuse_entry_out)->nodeid;
+            for (unsigned i = 0; i < FILES; i++) {
+                g_snprintf(name, sizeof name, "f%u", i);
+                g_assert_cmpint(front_create(f, node, name, O_RDWR, 0644, &file, &fh), ==, 0);
+                front_release(f, fh, false);
+                last[d] = file;
+            }
+            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+        }
+        for (unsigned d = TREES * DEPTH; d-- > 0;) {
+            g_assert_cmpint(front_open(f, last[d * 7 % (TREES * DEPTH)], O_RDONLY, &fh), ==, 0);
+            front_release(f, fh, false);
+            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+        }
+        finish(f, dir);
+    }
+}
+
 static void test_many_names(void)
 {
     many(FS_HANDLES_NEVER, 3000);
@@ -466,6 +500,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fuse/guest/waiting", test_waiting);
     g_test_add_func("/fuse/guest/masks", test_masks);
     g_test_add_func("/fuse/guest/readonly", test_readonly);
+    g_test_add_func("/fuse/guest/deep", test_deep);
     g_test_add_func("/fuse/guest/many-names", test_many_names);
     g_test_add_func("/fuse/guest/many-handles", test_many_handles);
     g_test_add_func("/fuse/guest/many-listings", test_many_listings);
