@@ -10,7 +10,7 @@
 enum {
     OP_NAME = 0x08, OP_BYTE = 0x0a, OP_WORD = 0x0b, OP_DWORD = 0x0c, OP_STRING = 0x0d,
     OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12, OP_METHOD = 0x14,
-    OP_EXT = 0x5b, EXT_DEVICE = 0x82, EXT_PROCESSOR = 0x83,
+    OP_EXT = 0x5b, EXT_DEVICE = 0x82,
     DUAL_NAME = 0x2e, MULTI_NAME = 0x2f, END_TAG = 0x79,
 };
 
@@ -274,15 +274,6 @@ void aml_device(Aml *a, const char *name)
     aml_ext(a, EXT_DEVICE);
     aml_open(a, AML_OPEN_PACKAGE);
     aml_ref(a, name);
-}
-
-void aml_processor(Aml *a, const char *name, uint8_t id)
-{
-    const uint8_t block[6] = {id};
-    aml_ext(a, EXT_PROCESSOR);
-    aml_open(a, AML_OPEN_PACKAGE);
-    aml_ref(a, name);
-    aml_bytes(a, block, sizeof block);
 }
 
 void aml_method(Aml *a, const char *name, unsigned args, bool serialized)

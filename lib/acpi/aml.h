@@ -31,7 +31,7 @@ void aml_mistake(Aml *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /*
  * Source in the notation of ASL with C's operators, such as
  *     Method (IQST, 1) { If (Arg0 & 0x80) { Return (0x09) } Return (0x0B) }
- * Known are: Scope Device Processor Method Name OperationRegion Field Mutex If ElseIf Else While Break
+ * Known are: Scope Device Method Name OperationRegion Field Mutex If ElseIf Else While Break
  * Continue Return Notify Acquire Release Store-by-"=" and "|=" and their like, "++", "--", calls,
  * Index by "[ ]", DerefOf SizeOf ObjectType ToBuffer ToHexString ToInteger Concatenate ConcatenateResTemplate
  * CondRefOf CreateField and its kin, Sleep, Package, Buffer, ToUUID, EisaId, LocalN, ArgN, Debug.
@@ -45,7 +45,6 @@ void aml_asl(Aml *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
    A-Z 0-9 _ that begin with no digit. */
 void aml_scope(Aml *a, const char *name);
 void aml_device(Aml *a, const char *name);
-void aml_processor(Aml *a, const char *name, uint8_t id);
 void aml_method(Aml *a, const char *name, unsigned args, bool serialized);
 /* Name (name, Package {...}): the elements follow, counted by the caller, at most 255. */
 void aml_name_package(Aml *a, const char *name, unsigned count);

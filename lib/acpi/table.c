@@ -141,12 +141,6 @@ size_t acpi_size(const AcpiTable *t)
     return t->bytes->len;
 }
 
-void acpi_set16(AcpiTable *t, size_t at, uint16_t value)
-{
-    g_assert(at + 2 <= t->bytes->len);
-    st_le16(t->bytes->data + at, value);
-}
-
 void acpi_set32(AcpiTable *t, size_t at, uint32_t value)
 {
     g_assert(at + 4 <= t->bytes->len);

@@ -47,7 +47,6 @@ void acpi_gas(AcpiTable *t, uint8_t space, uint8_t bits, uint8_t access, uint64_
 /* Bytes so far. */
 size_t acpi_size(const AcpiTable *t);
 /* Changes what is there. */
-void acpi_set16(AcpiTable *t, size_t at, uint16_t value);
 void acpi_set32(AcpiTable *t, size_t at, uint32_t value);
 uint32_t acpi_get32(const AcpiTable *t, size_t at);
 

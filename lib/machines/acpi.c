@@ -307,6 +307,10 @@ AcpiTables *machine_acpi(Machine *m, GError **error)
         fail(error, "machine '%s' has no ACPI tables", m->type->name);
         return NULL;
     }
+    if (!g_strcmp0(machine_prop(m, "acpi"), "off")) {
+        fail_usage(error, "-M acpi=off: the machine has no ACPI tables then");
+        return NULL;
+    }
     AcpiTables *s = check_buses(m, error) ? m->type->acpi(m, error) : NULL;
     if (s && !acpi_tables_finish(s, error))
         g_clear_pointer(&s, acpi_tables_free);

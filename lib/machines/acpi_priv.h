@@ -47,3 +47,25 @@ typedef struct {
 /* All modules, sorted by slot (MachineDimm), in a range set aside for them; size 0: there is none. NULL with
    *error when they do not fit. */
 GArray *machine_dimms(const Machine *m, uint64_t base, uint64_t size, GError **error);
+
+/* ---- distances.c ---- */
+
+/* SLIT, of any board with NUMA. */
+AcpiTable *machine_slit(const Machine *m);
+/* HMAT, if -M hmat=on; any board with NUMA. */
+bool machine_hmat(const Machine *m, AcpiTables *s, GError **error);
+
+/* ---- hotplug.c: controllers that add and remove CPUs and memory ------------------------------ */
+
+/* pci0: the path of the bridge its resources are listed under; ports from base. event: the method
+   that scans. */
+void acpi_cpu_hotplug(const Machine *m, Aml *a, const char *parent, uint16_t base, const char *event);
+/* memory: registers in memory rather than ports. With event NULL something else calls MSCN. */
+void acpi_memory_hotplug(const Machine *m, Aml *a, const char *parent, uint64_t base, bool memory,
+                         const char *event);
+
+/* ---- ssdt.c: parts of the namespace with memory of their own --------------------------------- */
+
+/* event: "\\_GPE._E05", or NULL */
+bool acpi_vmgenid(const Machine *m, AcpiTables *s, const char *event, GError **error);
+bool acpi_nvdimm_table(const Machine *m, const GArray *dimms, AcpiTables *s, const char *event, GError **error);

@@ -4,7 +4,6 @@
  * Interrupts in tables are numbers of the GIC: a PPI n is 16 + n, an SPI n is 32 + n.
  */
 #include "machines/arm_virt_priv.h"
-#include "machines/pc_priv.h"
 #include "machines/reduced.h"
 
 #include "devices/pci/described_bridge.h"

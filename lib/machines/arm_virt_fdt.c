@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Private interrupts of each CPU. */
 enum { PPI_MAINTENANCE = 9, PPI_SECURE_TIMER = 13, PPI_TIMER = 14, PPI_VIRTUAL_TIMER = 11,
@@ -275,6 +276,39 @@ static void fdt_devices(const Tree *t)
     }
 }
 
+/* The function of a virtio-iommu that a user has added to the root bus, or -1. */
+static int virtio_iommu(const Machine *m)
+{
+    for (guint i = 0; i < m->added->len; i++) {
+        Device *dev = g_ptr_array_index(m->added, i);
+        Device *front = dev->bus && dev->bus->type->front ? dev->bus : dev;
+        if (!strcmp(dev->type->name, "virtio-iommu-device") && front->type->pci &&
+            front->bus == machine_device(m, "pcie"))
+            return front->type->pci(front)->fn.devfn;
+    }
+    return -1;
+}
+
+/* It translates for all functions but itself (bindings virtio,pci-iommu and pci-iommu). */
+static void fdt_virtio_iommu(const Tree *t)
+{
+    int devfn = virtio_iommu(t->m);
+    if (devfn < 0 || t->v.iommu)
+        return;
+    uint32_t self = (uint32_t)devfn, phandle = fdt_tree_phandle_new(t->tree);
+    g_autofree char *host = g_strdup_printf("/pcie@%" PRIx64,
+                                            machine_row(t->m, "pcie-mmio")->addr);
+    g_autofree char *path = g_strdup_printf("%s/virtio_iommu@%x,%x", host, self >> 3, self & 7);
+    const uint32_t map[] = {0, phandle, 0, self, self + 1, phandle, self + 1, 0xffff - self};
+    const uint32_t reg[] = {self << 8, 0, 0, 0, 0};
+    fdt_tree_cells(t->tree, host, "iommu-map", map, G_N_ELEMENTS(map));
+    fdt_tree_node(t->tree, path);
+    fdt_tree_strings(t->tree, path, "compatible", "virtio,pci-iommu", "pci1af4,1057", NULL);
+    fdt_tree_cells(t->tree, path, "reg", reg, G_N_ELEMENTS(reg));
+    fdt_tree_u32(t->tree, path, "#iommu-cells", 1);
+    fdt_tree_phandle_set(t->tree, path, phandle);
+}
+
 void arm_virt_fdt(const Machine *m, const MachineBoot *boot, Fdt *tree)
 {
     Tree t = {.m = m, .tree = tree};
@@ -294,5 +328,6 @@ void arm_virt_fdt(const Machine *m, const MachineBoot *boot, Fdt *tree)
     fdt_pmu(&t);
     fdt_flash(&t);
     fdt_devices(&t);
+    fdt_virtio_iommu(&t);
     fdt_keys(&t);
 }

@@ -5,7 +5,7 @@
  * answers the event is written next, 2: the status), data at 8. Memory: address, length and node of the
  * selected module from 0 to 0x13, flags at 0x14; written, 0 selects, 4 and 8 take OSPM's answers.
  */
-#include "machines/pc_priv.h"
+#include "machines/x86.h"
 
 enum { CPU_PORTS = 12, MEMORY_PORTS = 0x18 };
 

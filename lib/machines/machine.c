@@ -149,17 +149,6 @@ Device *machine_device(const Machine *m, const char *id)
     return NULL;
 }
 
-void machine_drop_device(Machine *m, const char *id)
-{
-    for (guint i = 0; i < m->devices->len; i++) {
-        MachineDevice md = g_array_index(m->devices, MachineDevice, i);
-        if (strcmp(md.row->id, id))
-            continue;
-        device_free(md.device);
-        g_array_remove_index(m->devices, i--);
-    }
-}
-
 void machine_connect_irq(const MachineDevice *md, Device *controller)
 {
     for (int n = 0; md->row->irq && n < MAX(md->row->irqs, 1); n++)

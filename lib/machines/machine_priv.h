@@ -109,9 +109,6 @@ bool machine_flash_drive(Machine *m, unsigned unit, const DeviceDrive *drive, GE
 /* -M pflash0= and pflash1=. */
 bool machine_flash_props(Machine *m, GError **error);
 
-/* The board does without a device of its map; in build. */
-void machine_drop_device(Machine *m, const char *id);
-
 /* ---- fdt.c */
 /* The whole tree of the board or of boot->dtb, with the boot properties. */
 GBytes *machine_tree_build(Machine *m, const MachineBoot *boot, const MachineEntry *entry,

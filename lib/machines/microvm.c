@@ -50,6 +50,14 @@ static unsigned slot_count(const Machine *m)
     return two_apics(m) ? SLOTS : SLOTS_ONE_APIC;
 }
 
+/* Slots need lines of the second controller. */
+static bool microvm_present(const Machine *m, const MachineMap *row)
+{
+    if (g_str_has_prefix(row->id, "virtio"))
+        return g_ascii_strtoull(row->id + strlen("virtio"), NULL, 10) < slot_count(m);
+    return strcmp(row->id, "pcie") != 0 || wanted(m, "pcie");
+}
+
 static bool microvm_build(Machine *m, GError **error)
 {
     uint64_t id;
@@ -58,12 +66,6 @@ static bool microvm_build(Machine *m, GError **error)
     for (const char *const *name = names; *name; name++)
         if (!g_strv_contains(autos, machine_prop(m, *name)))
             return fail_usage(error, "Parameter '%s' does not accept value '%s'", *name, machine_prop(m, *name));
-    for (unsigned i = slot_count(m); i < SLOTS; i++) {
-        g_autofree char *slot = g_strdup_printf("virtio%u", i);
-        machine_drop_device(m, slot);
-    }
-    if (!wanted(m, "pcie"))
-        machine_drop_device(m, "pcie");
     return machine_acpi_props(m, error) && x86_processor_id(m, &id, error);
 }
 
@@ -184,6 +186,7 @@ const MachineType microvm_type = {
     .ram_default = 128 * MIB,
     .description = true,
     .dies = true,
+    .present = microvm_present,
     .build = microvm_build,
     .acpi = microvm_tables,
     .default_serials = 1,

@@ -46,18 +46,3 @@ void pc_irq_links(const Pc *pc, Aml *a);
 /* _PRT of the first host bridge, and of further ones. */
 void pc_irq_root(const Pc *pc, Aml *a);
 void pc_irq_extra_root(const Pc *pc, Aml *a);
-
-/* ---- hotplug.c: controllers that add and remove CPUs and memory ------------------------------ */
-
-/* pci0: the path of the bridge its resources are listed under; ports from base. event: the method
-   that scans. */
-void acpi_cpu_hotplug(const Machine *m, Aml *a, const char *parent, uint16_t base, const char *event);
-/* memory: registers in memory rather than ports. With event NULL something else calls MSCN. */
-void acpi_memory_hotplug(const Machine *m, Aml *a, const char *parent, uint64_t base, bool memory,
-                         const char *event);
-
-/* ---- ssdt.c: parts of the namespace with memory of their own --------------------------------- */
-
-/* event: "\\_GPE._E05", or NULL */
-bool acpi_vmgenid(const Machine *m, AcpiTables *s, const char *event, GError **error);
-bool acpi_nvdimm_table(const Machine *m, const GArray *dimms, AcpiTables *s, const char *event, GError **error);

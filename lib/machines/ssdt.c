@@ -3,7 +3,7 @@
  * Parts of the namespace that need memory of their own, which firmware sets aside: the generation id of a
  * virtual machine, and the page through which NVDIMMs are asked.
  */
-#include "machines/pc_priv.h"
+#include "machines/acpi_priv.h"
 
 #include "devices/mem/memory_device.h"
 #include "devices/misc/vmgenid.h"

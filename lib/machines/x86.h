@@ -32,7 +32,3 @@ bool x86_smbios(Machine *m, const X86Memory *mem, SmbiosMachine *s, SmbiosRange 
 AcpiTable *x86_madt(const Machine *m, unsigned io_apics, bool overrides);
 bool x86_affinity(const Machine *m, const X86Memory *mem, const GArray *dimms, AcpiTables *s,
                   GError **error);
-/* SLIT, of any board with NUMA. */
-AcpiTable *machine_slit(const Machine *m);
-/* HMAT, if -M hmat=on; any board with NUMA. */
-bool machine_hmat(const Machine *m, AcpiTables *s, GError **error);

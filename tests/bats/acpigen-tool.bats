@@ -230,6 +230,7 @@ END
         -device nvdimm,memdev=m --list
     refused "no free slots" -M q35 -m 1G,slots=1,maxmem=4G -object memory-backend-ram,id=m,size=1G \
         -object memory-backend-ram,id=n,size=1G -device pc-dimm,memdev=m -device pc-dimm,memdev=n --list
+    refused "acpi=off" -M q35,acpi=off --list
     refused "acpi-indx" -M q35 -device virtio-net-pci,acpi-indx=3 --list
 }
 

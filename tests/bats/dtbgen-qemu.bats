@@ -102,6 +102,15 @@ needs()
     same aarch64 virt-7.0,acpi=off -cpu max -bios kernel
 }
 
+@test "arm virt: a virtio-iommu translates for all but itself" {
+    needs aarch64
+    run dtbgen --arch aarch64 -M virt -device virtio-iommu-pci -o t.dtb
+    [[ $output != *"not a valid device model name"* ]] || skip "there is no virtio-iommu"
+    # addresses are given: QEMU has a network card of its own in the first slot
+    same aarch64 virt-7.0 -cpu cortex-a57 -device virtio-iommu-pci,addr=1f.7
+    same aarch64 virt-7.0,gic-version=3 -cpu cortex-a57 -device virtio-rng-pci -device virtio-iommu-pci,addr=5
+}
+
 @test "32-bit arm virt is as QEMU has it" {
     needs arm
     same arm virt-7.0 -cpu cortex-a15 -smp 4 -m 2G

@@ -3,6 +3,7 @@
 #include "acpigen.h"
 
 #include "base/error.h"
+#include "base/save.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -12,10 +13,7 @@
 
 static bool write_file(const char *path, GBytes *bytes, GError **error)
 {
-    g_autoptr(GError) why = NULL;
-    return g_file_set_contents_full(path, g_bytes_get_data(bytes, NULL), (gssize)g_bytes_get_size(bytes),
-                                    G_FILE_SET_CONTENTS_CONSISTENT, 0666, &why) ||
-           fail(error, "%s", why->message);
+    return save_file(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), error);
 }
 
 static bool write_in(const char *folder, const char *name, GBytes *bytes, GError **error)

@@ -150,7 +150,9 @@ static bool add_device(Build *b, const char *text, GError **error)
             continue;
         g_auto(GStrv) parts = g_strsplit(value, ",", -1);
         g_autofree char *doubled = g_strjoinv(",,", parts);
-        g_string_append_printf(s, "%s%s=%s", s->len ? "," : "", key, doubled);
+        bool implied = !s->len && strcmp(key, "driver") == 0;
+        g_string_append_printf(s, "%s%s%s%s", s->len ? "," : "", implied ? "" : key,
+                               implied ? "" : "=", doubled);
     }
     return machine_add_device(b->machine, s->str, error);
 }

@@ -3,6 +3,7 @@
 #include "dtbgen.h"
 
 #include "base/error.h"
+#include "base/save.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,20 +34,6 @@ static int print(const Dtbgen *d, const char *text)
     return ended(d, DTBGEN_OK);
 }
 
-/* In place only when it is whole. */
-static bool write_file(const char *path, const void *data, size_t len, GError **error)
-{
-    if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
-        FILE *f = fopen(path, "w"); /* a device or a pipe */
-        if (!f)
-            return fail_errno(error, errno, "%s", path);
-        bool ok = fwrite(data, 1, len, f) == len;
-        ok = fclose(f) == 0 && ok;
-        return ok || fail_errno(error, errno, "%s", path);
-    }
-    return g_file_set_contents(path, data, (gssize)len, error);
-}
-
 static bool write_tree(const Dtbgen *d, GBytes *bytes, GError **error)
 {
     gsize len;
@@ -60,7 +47,7 @@ static bool write_tree(const Dtbgen *d, GBytes *bytes, GError **error)
         len = strlen(text);
     }
     if (d->output && strcmp(d->output, "-"))
-        return write_file(d->output, data, len, error);
+        return save_file(d->output, data, len, error);
     if (!d->dts && isatty(STDOUT_FILENO))
         return fail_usage(error, "standard output is a terminal, which a blob would garble: give -o, a "
                                  "pipe, or --dts");

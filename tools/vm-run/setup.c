@@ -8,6 +8,7 @@
 #include "share.h"
 
 #include "base/error.h"
+#include "base/save.h"
 #include "block/block.h"
 
 #include <string.h>
@@ -121,8 +122,7 @@ bool setup_dump_tree(Run *r, GError **error)
     const Software *s = &r->software;
     const MachineBoot *boot = s->kernel || s->firmware || s->dtb ? &s->boot : NULL;
     g_autoptr(GBytes) tree = machine_fdt(r->machine, boot, error);
-    return tree && g_file_set_contents(r->options->dumpdtb, g_bytes_get_data(tree, NULL),
-                                       (gssize)g_bytes_get_size(tree), error);
+    return tree && save_file(r->options->dumpdtb, g_bytes_get_data(tree, NULL), g_bytes_get_size(tree), error);
 }
 
 static void on_notice(void *opaque, const char *line)
