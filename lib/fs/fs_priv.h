@@ -46,6 +46,7 @@ struct FsNode {
     unsigned users;          /* operations, handles and nodes below that point here */
     unsigned pins;           /* who uses fd right now */
     int fd;                  /* O_PATH; -1: closed meanwhile */
+    unsigned open_below;     /* open nodes that have this one as their parent */
     mode_t type;             /* S_IFMT of it */
     bool keep;               /* nothing leads to it again: fd stays */
     bool hashed;             /* found by key */
@@ -83,6 +84,7 @@ struct Fs {
     GHashTable *by_key;      /* FsKey * in its FsNode */
     FsNode *root, *oldest, *newest;
     unsigned open_fds, max_fds, max_handles, closed; /* closed: nodes without fd that go by name */
+    unsigned dir_buffers;    /* kept between requests */
     bool use_file_handles;
     GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
 };
@@ -103,6 +105,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
 void fs_node_drop(Fs *fs, FsNode *node);
 void fs_nodes_init(Fs *fs);
 void fs_nodes_clear(Fs *fs, bool all);
+/* Under the lock: n->fd was just opened. */
+void fs_node_opened(Fs *fs, FsNode *n);
 /* Under the lock: closes what is too much. May give the lock up in between. */
 void fs_evict(Fs *fs);
 /* A node with its fd closed, of which only a name is known, is about to lose it. */
@@ -128,7 +132,8 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
 int fs_handle_use(Fs *fs, uint64_t id, bool dir, FsHandle **handle);
 void fs_handle_done(Fs *fs, FsHandle *handle);
 int fs_handle_release(Fs *fs, uint64_t id, bool dir);
-void fs_dir_state_free(FsDirState *state);
+/* Whether it had a buffer, which counts in dir_buffers. */
+bool fs_dir_state_free(FsDirState *state);
 /* Room for one more descriptor that is no node's. */
 bool fs_room(Fs *fs);
 

@@ -51,9 +51,9 @@ static void drop(Fs *fs, FsHandle *h)
         return;
     }
     fs_node_drop(fs, h->node);
+    fs->dir_buffers -= fs_dir_state_free(h->state); /* nobody else has the handle */
     pthread_mutex_unlock(&fs->lock);
     close(h->fd);
-    fs_dir_state_free(h->state);
     g_free(h);
 }
 

@@ -7,7 +7,8 @@
  *   closed  too many were open; way.c opens it again when it is used, by a file handle or by its folder and name
  *
  * Open ones that nobody uses right now stand in a list, the one used longest ago first, and are closed from there.
- * Without file handles a node goes only when its name is seen to lead back to it.
+ * Without file handles a node is closed only when its name is seen to lead back to it, and a folder only after all that
+ * is known in it.
  */
 #include "fs/fs_priv.h"
 
@@ -46,22 +47,37 @@ static void unlist(Fs *fs, FsNode *n)
 
 static void list(Fs *fs, FsNode *n)
 {
-    if (n->fd < 0 || n->pins || n->keep || listed(fs, n))
+    if (n->fd < 0 || n->pins || n->keep || n->open_below || listed(fs, n))
         return;
     n->older = fs->newest;
     *(fs->newest ? &fs->newest->newer : &fs->oldest) = n;
     fs->newest = n;
 }
 
+/* A parent is closed after those below it. */
+static void count_below(Fs *fs, FsNode *parent, int change)
+{
+    if (!parent)
+        return;
+    parent->open_below += (unsigned)change;
+    if (parent->open_below)
+        unlist(fs, parent);
+    else
+        list(fs, parent);
+}
+
+void fs_node_opened(Fs *fs, FsNode *n)
+{
+    fs->open_fds++;
+    count_below(fs, n->parent, 1);
+}
+
 static void close_fd(Fs *fs, FsNode *n)
 {
-    if (n->fd < 0)
-        return;
     close(n->fd);
     n->fd = -1;
     fs->open_fds--;
-    if (!n->file_handle)
-        fs->closed++;
+    count_below(fs, n->parent, -1);
 }
 
 /* The oldest node's name may lead elsewhere by now; looked at without the lock. */
@@ -69,19 +85,19 @@ static bool name_leads_back(Fs *fs, FsNode *n)
 {
     FsKey key;
     struct stat st;
-    if (!n->parent || n->parent->fd < 0)
+    FsNode *parent = n->parent;
+    if (!parent || parent->fd < 0)
         return false;
-    FsUse parent = { n->parent, n->parent->fd };
+    int at = parent->fd;
     g_autofree char *name = g_strdup(n->name);
-    parent.node->users++;
-    parent.node->pins++;
-    unlist(fs, parent.node);
+    parent->users++;
+    parent->pins++;
     pthread_mutex_unlock(&fs->lock);
-    bool same = !fs_stat_at(parent.fd, name, &st, &key) && key_equal(&key, &n->key);
+    bool same = !fs_stat_at(at, name, &st, &key) && key_equal(&key, &n->key);
     pthread_mutex_lock(&fs->lock);
-    parent.node->pins--;
-    list(fs, parent.node);
-    fs_node_drop(fs, parent.node);
+    parent->pins--;
+    list(fs, parent);
+    fs_node_drop(fs, parent);
     return same;
 }
 
@@ -93,9 +109,10 @@ void fs_evict(Fs *fs)
         unlist(fs, n);
         n->users++;
         bool back = n->file_handle || name_leads_back(fs, n);
-        if (back && !n->pins)
+        if (back && !n->pins && !n->open_below && n->fd >= 0) {
             close_fd(fs, n);
-        else
+            fs->closed += !n->file_handle;
+        } else
             list(fs, n); /* as the newest: its turn comes again */
         fs_node_drop(fs, n);
     }
@@ -114,10 +131,9 @@ void fs_node_drop(Fs *fs, FsNode *n)
             g_hash_table_remove(fs->by_key, &n->key);
         fs_slots_remove(&fs->nodes, n->id);
         fs_locks_clear(n, NULL);
-        if (n->fd >= 0) {
-            close(n->fd);
-            fs->open_fds--;
-        } else if (!n->file_handle)
+        if (n->fd >= 0)
+            close_fd(fs, n);
+        else if (!n->file_handle)
             fs->closed--;
         parent = n->parent;
         g_free(n->file_handle);
@@ -150,6 +166,7 @@ int fs_use(Fs *fs, uint64_t id, FsUse *use)
     n->pins++;
     unlist(fs, n);
     int e = n->fd < 0 ? fs_way_open(fs, n) : 0; /* gives the lock up and takes it again */
+    fs_evict(fs);
     if (e) {
         n->pins--;
         fs_node_drop(fs, n);
@@ -202,6 +219,10 @@ static void set_name(Fs *fs, FsNode *n, FsNode *parent, const char *name)
     FsNode *old = n->parent;
     parent->users++;
     n->parent = parent;
+    if (n->fd >= 0) {
+        count_below(fs, parent, 1);
+        count_below(fs, old, -1);
+    }
     g_free(n->name);
     n->name = g_strdup(name);
     if (old)
@@ -257,7 +278,7 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
         if (n->fd < 0) {
             n->fd = fd;
             fd = -1;
-            fs->open_fds++;
+            fs_node_opened(fs, n);
             fs->closed -= !n->file_handle;
         }
         g_free(file_handle);

@@ -126,7 +126,7 @@ static void settle(Fs *fs, FsNode *n, int fd)
         close(fd);
     else {
         n->fd = fd;
-        fs->open_fds++;
+        fs_node_opened(fs, n);
         fs->closed -= !n->file_handle;
     }
 }
@@ -183,6 +183,5 @@ int fs_way_open(Fs *fs, FsNode *n)
         if (e)
             return e;
     }
-    fs_evict(fs);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
 static Front *plain(char **dir, FsOptions o, FuseOptions f)
@@ -404,6 +405,40 @@ static void many(FsFileHandles handles, unsigned files)
     finish(f, dir);
 }
 
+/* Folders are known before what is in them, so they are the oldest; those above one in use stay open. */
+static void test_deep(void)
+{
+    enum { TREES = 25, DEPTH = 10, FILES = 4 };
+    char *dir, name[16];
+    for (unsigned handles = 0; handles < 2; handles++) {
+        Front *f = plain(&dir, (FsOptions){ .max_fds = 20, .file_handles = handles ? FS_HANDLES_PREFER : FS_HANDLES_NEVER },
+                         (FuseOptions){ 0 });
+        uint64_t node = FUSE_ROOT_ID, file, fh, last[TREES * DEPTH];
+        unsigned before = open_fds();
+        for (unsigned d = 0; d < TREES * DEPTH; d++) {
+            struct fuse_mkdir_in in = { .mode = 0755 };
+            g_snprintf(name, sizeof name, "sub%u", d);
+            if (d % DEPTH == 0)
+                node = FUSE_ROOT_ID;
+            g_assert_cmpint(front_names(f, FUSE_MKDIR, node, &in, sizeof in, name, NULL), ==, 0);
+            node = FRONT_ANSWER(f, fuse_entry_out)->nodeid;
+            for (unsigned i = 0; i < FILES; i++) {
+                g_snprintf(name, sizeof name, "f%u", i);
+                g_assert_cmpint(front_create(f, node, name, O_RDWR, 0644, &file, &fh), ==, 0);
+                front_release(f, fh, false);
+                last[d] = file;
+            }
+            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+        }
+        for (unsigned d = TREES * DEPTH; d-- > 0;) {
+            g_assert_cmpint(front_open(f, last[d * 7 % (TREES * DEPTH)], O_RDONLY, &fh), ==, 0);
+            front_release(f, fh, false);
+            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+        }
+        finish(f, dir);
+    }
+}
+
 static void test_many_names(void)
 {
     many(FS_HANDLES_NEVER, 3000);
@@ -413,6 +448,44 @@ static void test_many_handles(void)
 {
     if (is_root())
         many(FS_HANDLES_MANDATORY, 3000);
+}
+
+/* More folders half read than may keep what was read: each goes on where it was. */
+static void test_many_listings(void)
+{
+    enum { FOLDERS = 700, FILES = 60 };
+    char *dir;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = MIN(limit.rlim_max, 8192); /* a quarter is for handles */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    Front *f = plain(&dir, (FsOptions){ 0 }, (FuseOptions){ 0 });
+    g_autofree uint64_t *fh = g_new0(uint64_t, FOLDERS), *offset = g_new0(uint64_t, FOLDERS);
+    g_autofree unsigned *seen = g_new0(unsigned, FOLDERS);
+    for (unsigned i = 0; i < FILES; i++) {
+        g_autofree char *path = g_strdup_printf("%s/a-file-of-some-length-%u", dir, i);
+        g_assert_true(g_file_set_contents(path, "", 0, NULL));
+    }
+    for (unsigned i = 0; i < FOLDERS; i++)
+        if (front_opendir(f, FUSE_ROOT_ID, &fh[i])) /* the limit of descriptors may be low */
+            break;
+    for (unsigned round = 0; round < FILES; round++)
+        for (unsigned i = 0; i < FOLDERS && fh[i]; i++) {
+            struct fuse_read_in in = { .fh = fh[i], .offset = offset[i], .size = 500 };
+            g_assert_cmpint(front_call(f, FUSE_READDIR, FUSE_ROOT_ID, &in, sizeof in, 500), ==, 0);
+            for (size_t at = 0; at < f->got; seen[i]++) {
+                struct fuse_dirent d;
+                memcpy(&d, f->out + 16 + at, sizeof d);
+                offset[i] = d.off;
+                at += FUSE_REC_ALIGN(FUSE_NAME_OFFSET + d.namelen);
+            }
+        }
+    for (unsigned i = 0; i < FOLDERS && fh[i]; i++) {
+        g_assert_cmpuint(seen[i], ==, FILES + 2);
+        front_release(f, fh[i], true);
+    }
+    g_assert_cmpuint(seen[0], ==, FILES + 2);
+    finish(f, dir);
 }
 
 int main(int argc, char **argv)
@@ -427,7 +500,9 @@ int main(int argc, char **argv)
     g_test_add_func("/fuse/guest/waiting", test_waiting);
     g_test_add_func("/fuse/guest/masks", test_masks);
     g_test_add_func("/fuse/guest/readonly", test_readonly);
+    g_test_add_func("/fuse/guest/deep", test_deep);
     g_test_add_func("/fuse/guest/many-names", test_many_names);
     g_test_add_func("/fuse/guest/many-handles", test_many_handles);
+    g_test_add_func("/fuse/guest/many-listings", test_many_listings);
     return g_test_run();
 }
