@@ -29,49 +29,50 @@ typedef struct {
     Kind kind;
     size_t offset;
     const char *arg, *summary; /* summary NULL: not in the help */
+    bool own;                  /* not one of a machine's command line, which is known by one dash */
 } Option;
 
 #define AT(field) offsetof(Tool, field)
 
 static const Option options[] = {
-    {"M", LIST, AT(machine), "BOARD[,KEY=V]", "the board: q35, pc, microvm, virt (help: list)"},
-    {"machine", LIST, AT(machine), "BOARD", NULL},
-    {"arch", TEXT, AT(arch), "ISA", "x86_64 (default) or aarch64, if the board does not say"},
-    {"cpu", TEXT, AT(cpu), "MODEL[,KEY=V]", "CPU model, for SMBIOS (help: list)"},
-    {"smp", LIST, AT(smp), "N", "CPUs: cpus=,maxcpus=,sockets=,dies=,cores=,threads="},
-    {"m", LIST, AT(memory), "SIZE", "RAM, in MiB or with a suffix; slots=,maxmem="},
-    {"numa", LIST, AT(numa), "KIND,KEY=V", "nodes, distances, latencies and caches"},
-    {"object", LIST, AT(object), "KIND,id=ID", "memory-backend-ram,id=,size= and the like"},
-    {"device", LIST, AT(device), "NAME[,KEY=V]", "a device (help: list)"},
-    {"global", LIST, AT(global), "DRIVER.PROP=V", "properties of devices"},
-    {"acpitable", LIST, AT(acpitable), "KEY=V", "a table of yours: sig=,data=FILE or file=FILE"},
-    {"smbios", LIST, AT(smbios), "KEY=V", "type=N,FIELD=V or file=FILE (type=help: fields)"},
-    {"uuid", TEXT, AT(uuid), "UUID", "the machine's, in SMBIOS"},
-    {"nodefaults", FLAG, AT(nodefaults), NULL, "nothing but what is asked for"},
-    {"vga", TEXT, AT(vga), "KIND", "std, cirrus, qxl, vmware, virtio, none"},
-    {"nic", LIST, AT(nic), "KIND[,model=M]", "a network card, or none"},
-    {"net", LIST, AT(nic), "KIND", NULL},
-    {"serial", LIST, AT(serial), "SPEC", "a serial port, or none"},
-    {"parallel", LIST, AT(parallel), "SPEC", "a parallel port, or none"},
-    {"drive", LIST, AT(drive), "KEY=V", "with if=virtio a disk; the file is not opened"},
-    {"netdev", NETDEV, 0, "SPEC", NULL},
-    {"no-hpet", MEANS, AT(machine), "hpet=off", NULL},
-    {"o", TEXT, AT(output), "DIR", "writes one file a table into DIR"},
-    {"output", TEXT, AT(output), "DIR", NULL},
-    {"dsl", FLAG, AT(dsl), NULL, "with -o: source of each table too, by iasl"},
-    {"loader", TEXT, AT(loader), "DIR", "writes what fw_cfg hands to firmware into DIR"},
-    {"blob", TEXT, AT(blob), "FILE", "writes all tables as they lie in memory"},
-    {"at", ADDR, AT(at), "ADDRESS", "where that is; the RSDP comes first"},
-    {"smbios-dump", TEXT, AT(smbios_file), "FILE", "writes SMBIOS as dmidecode --from-dump reads it"},
-    {"aml", TEXT, AT(aml), "TABLE", "writes that table to standard output: DSDT, SSDT-2..."},
-    {"json", FLAG, AT(json), NULL, "every field of every table"},
-    {"list", FLAG, AT(list), NULL, "names and lengths of all tables"},
-    {"digest", TEXT, AT(digest), "sha256|sha384", "of each table, and of all that firmware measures"},
-    {"diff", PAIR, 0, "A B", "what differs between two folders, in names of fields"},
-    {"h", HELP, 0, NULL, "this help"},
-    {"help", HELP, 0, NULL, NULL},
-    {"V", VERSION, 0, NULL, "print the version"},
-    {"version", VERSION, 0, NULL, NULL},
+    {"M", LIST, AT(machine), "BOARD[,KEY=V]", "the board: q35, pc, microvm, virt (help: list)", false},
+    {"machine", LIST, AT(machine), "BOARD", NULL, false},
+    {"arch", TEXT, AT(arch), "ISA", "x86_64 (default) or aarch64, if the board does not say", true},
+    {"cpu", TEXT, AT(cpu), "MODEL[,KEY=V]", "CPU model, for SMBIOS (help: list)", false},
+    {"smp", LIST, AT(smp), "N", "CPUs: cpus=,maxcpus=,sockets=,dies=,cores=,threads=", false},
+    {"m", LIST, AT(memory), "SIZE", "RAM, in MiB or with a suffix; slots=,maxmem=", false},
+    {"numa", LIST, AT(numa), "KIND,KEY=V", "nodes, distances, latencies and caches", false},
+    {"object", LIST, AT(object), "KIND,id=ID", "memory-backend-ram,id=,size= and the like", false},
+    {"device", LIST, AT(device), "NAME[,KEY=V]", "a device (help: list)", false},
+    {"global", LIST, AT(global), "DRIVER.PROP=V", "properties of devices", false},
+    {"acpitable", LIST, AT(acpitable), "KEY=V", "a table of yours: sig=,data=FILE or file=FILE", false},
+    {"smbios", LIST, AT(smbios), "KEY=V", "type=N,FIELD=V or file=FILE (type=help: fields)", false},
+    {"uuid", TEXT, AT(uuid), "UUID", "the machine's, in SMBIOS", false},
+    {"nodefaults", FLAG, AT(nodefaults), NULL, "nothing but what is asked for", false},
+    {"vga", TEXT, AT(vga), "KIND", "std, cirrus, qxl, vmware, virtio, none", false},
+    {"nic", LIST, AT(nic), "KIND[,model=M]", "a network card, or none", false},
+    {"net", LIST, AT(nic), "KIND", NULL, false},
+    {"serial", LIST, AT(serial), "SPEC", "a serial port, or none", false},
+    {"parallel", LIST, AT(parallel), "SPEC", "a parallel port, or none", false},
+    {"drive", LIST, AT(drive), "KEY=V", "with if=virtio a disk; the file is not opened", false},
+    {"netdev", NETDEV, 0, "SPEC", NULL, false},
+    {"no-hpet", MEANS, AT(machine), "hpet=off", NULL, false},
+    {"o", TEXT, AT(output), "DIR", "writes one file a table into DIR", true},
+    {"output", TEXT, AT(output), "DIR", NULL, true},
+    {"dsl", FLAG, AT(dsl), NULL, "with -o: source of each table too, by iasl", true},
+    {"loader", TEXT, AT(loader), "DIR", "writes what fw_cfg hands to firmware into DIR", true},
+    {"blob", TEXT, AT(blob), "FILE", "writes all tables as they lie in memory", true},
+    {"at", ADDR, AT(at), "ADDRESS", "where that is; the RSDP comes first", true},
+    {"smbios-dump", TEXT, AT(smbios_file), "FILE", "writes SMBIOS as dmidecode --from-dump reads it", true},
+    {"aml", TEXT, AT(aml), "TABLE", "writes that table to standard output: DSDT, SSDT-2...", true},
+    {"json", FLAG, AT(json), NULL, "every field of every table", true},
+    {"list", FLAG, AT(list), NULL, "names and lengths of all tables", true},
+    {"digest", TEXT, AT(digest), "sha256|sha384", "of each table, and of all that firmware measures", true},
+    {"diff", PAIR, 0, "A B", "what differs between two folders, in names of fields", true},
+    {"h", HELP, 0, NULL, "this help", true},
+    {"help", HELP, 0, NULL, NULL, true},
+    {"V", VERSION, 0, NULL, "print the version", true},
+    {"version", VERSION, 0, NULL, NULL, true},
 };
 
 /* Of machines, without a difference to tables; '=': a value follows. */
@@ -122,7 +123,7 @@ static int help(const Tool *tool)
         const Option *o = &options[i];
         if (!o->summary)
             continue;
-        g_autofree char *left = g_strdup_printf("%s%s%s%s", o->name[1] ? "--" : "-", o->name, o->arg ? " " : "",
+        g_autofree char *left = g_strdup_printf("%s%s%s%s", o->own && o->name[1] ? "--" : "-", o->name, o->arg ? " " : "",
                                                 o->arg ? o->arg : "");
         printf("  %-26s %s\n", left, o->summary);
     }
@@ -135,7 +136,7 @@ static int help(const Tool *tool)
 
 static const Option *find(const char *name)
 {
-    static const Option with_value = {"", TAKEN, 0, "V", NULL}, alone = {"", TAKEN, 0, NULL, NULL};
+    static const Option with_value = {"", TAKEN, 0, "V", NULL, false}, alone = {"", TAKEN, 0, NULL, NULL, false};
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
         if (!strcmp(options[i].name, name))
             return &options[i];
