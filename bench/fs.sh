@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# fsd and the distribution's virtiofsd behind the same front end (bench/fs.c), in turns, on the same folder in memory (FS_BENCH_DIR):
-# operations a second and ratios, median of FS_BENCH_RUNS, at 1 and 4 queues. Needs root, as that virtiofsd does.
+# fsd and the distribution's virtiofsd (which has one request queue) behind the same front end (bench/fs.c), in turns, on the same folder in
+# memory (FS_BENCH_DIR): operations or MiB a second and ratios, median of FS_BENCH_RUNS, at 1 and 4 queues. Needs root, as that one does.
 set -eu
 o=${LATHE_O:-o/rel} runs=${FS_BENCH_RUNS:-3} seconds=${FS_BENCH_SECONDS:-1}
 peer=/usr/lib/qemu/virtiofsd
@@ -37,7 +37,7 @@ print("%-7s %-16s %12s %12s %7s" % ("queues", "test", "fsd", "virtiofsd", "ratio
 product, n = 1, 0
 for q, t in order:
     a, b = (statistics.median(all.get((q, t, w), [0])) for w in ("fsd", "peer"))
-    print("%-7s %-16s %12.0f %12.0f %7.2f" % (q, t, a, b, a / b if b else 0))
+    print("%-7s %-16s %12.0f %12s %7s" % (q, t, a, "%.0f" % b if b else "-", "%.2f" % (a / b) if b else "-"))
     if b and t in ("storm", "tree", "missing", "readdir", "readdirplus"):
         product, n = product * a / b, n + 1
 if n:
