@@ -127,9 +127,9 @@ $(foreach t,$(tools),$(eval $(call program_rule,$(o)/$(t),$(call objects_of,tool
 $(foreach t,$(tests),$(eval $(call program_rule,$(o)/test/$(call program,$(t)),$(call obj,$(t)),$(call library,$(t)),$($(call library,$(t))_test_ldlibs))))
 $(foreach t,$(fuzzers),$(eval $(call program_rule,$(o)/fuzz/$(call program,$(t)),$(call obj,$(t)) $(replay),$(call library,$(t)))))
 
-# bench/X.c measures a library beside what it stands on
+# bench/X.c measures a library beside what it stands on, or loads others through it
 $(eval $(call program_rule,$(o)/bench/tls,$(o)/bench/tls.o,crypto))
-$(eval $(call program_rule,$(o)/bench/fs,$(o)/bench/fs.o,vhost))
+$(eval $(call program_rule,$(o)/bench/fsload,$(o)/bench/fsload.o,vhost))
 
 # lib/guest/ISA/X.decode -> gen/guest/ISA/X.inc; ISA_ctx in lib/guest/ISA/ISA.mk names the context type.
 $(o)/host/decode: build/decode.c

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # fsd beside the distribution's virtiofsd and beside the host's own file system, in one run: a front end of
-# its own (bench/io/fsload.c) asks all of them the same, so that daemons are measured and no guest. The
+# its own (bench/fsload.c) asks all of them the same, so that daemons are measured and no guest. The
 # files are in memory. Everything goes to o/bench-fsd: table.md, results.tsv. Figures never make it fail.
 # Debian's virtiofsd has one queue for requests: it stands beside ours with one and with four.
 #   --quick        half a second a cell instead of two       --runs N    N rounds (1)
@@ -28,9 +28,9 @@ peer=/usr/lib/qemu/virtiofsd
 out=$PWD/o/bench-fsd
 mkdir -p "$out"
 : >"$out/results.tsv"
-# shellcheck disable=SC2046
-${CC:-cc} -D_GNU_SOURCE -O2 -Ilib -o "$out/fsload" bench/io/fsload.c o/rel/lib{vhost,vring,bus,base}.a \
-    $(pkg-config --cflags --libs glib-2.0 json-c) -lpthread || exit 1
+o=${LATHE_O:-o/rel}
+${MAKE:-make} -s "$o/bench/fsload" "$o/fsd" || exit 1
+load=$o/bench/fsload
 work=$(mktemp -d "$dir/lathe-fsd-XXXXXX") || exit 1
 pid=
 trap '[ -z "$pid" ] || kill $pid 2>/dev/null; rm -rf "$work"' EXIT
@@ -41,7 +41,7 @@ daemon()
 {
     rm -f "$work/s"
     case $1 in
-    ours) "${FSD:-o/rel/fsd}" --socket-path="$work/s" --shared-dir="$work/ours" >"$work/log" 2>&1 & ;;
+    ours) "${FSD:-$o/fsd}" --socket-path="$work/s" --shared-dir="$work/ours" >"$work/log" 2>&1 & ;;
     peer) $peer --socket-path="$work/s" -o source="$work/peer" -o sandbox=chroot >"$work/log" 2>&1 & ;;
     esac
     pid=$!
@@ -59,7 +59,7 @@ cell()
             local to=$work/s queues=$2
             [ $who != peer ] || queues=1
             if [ $who = host ]; then to=$work/host; elif [ $who = peer ] && [ ! -x $peer ]; then continue; else daemon $who; fi
-            rate=$(timeout 60 "$out/fsload" "$to" "$1" $queues $seconds 2>"$out/error") || {
+            rate=$(timeout 60 "$load" "$to" "$1" $queues $seconds 2>"$out/error") || {
                 bad "$who" "$name" "failed" "$out/error"
                 rate=0
             }
