@@ -241,16 +241,23 @@ static int serve_all(Server *s)
     return atomic_load(&s->ended) ? s->status : good ? FSD_OK : FSD_FAILED;
 }
 
+static void say(void *opaque, const char *line)
+{
+    tool_warn(((Server *)opaque)->tool, "%s", line);
+}
+
 static bool set_up(Server *s, Fs **fs, GError **error)
 {
     Tool *t = s->tool;
     pthread_t thread;
-    VhostDevice device = { .name = "fs", .queues = QUEUES, .config = s->config, .config_size = sizeof s->config,
-                           .handle = handle, .interrupt = interrupt, .reset = reset, .opaque = s };
+    VhostDevice device = { .name = "fs", .queues = QUEUES, .config = t->tag ? s->config : NULL,
+                           .config_size = sizeof s->config, .handle = handle, .interrupt = interrupt,
+                           .say = say, .reset = reset, .opaque = s };
     *fs = fs_new(&t->fs, error);
     if (!*fs || !(s->session = fuse_session_new(*fs, &t->fuse, error)))
         return false;
-    memcpy(s->config, t->tag ? t->tag : "fsd", MIN(strlen(t->tag ? t->tag : "fsd"), TAG));
+    if (t->tag) /* else a front end names it; some wonder at a back end that could */
+        memcpy(s->config, t->tag, MIN(strlen(t->tag), TAG));
     st_le32(s->config + TAG, QUEUES - 1);
     s->backend = vhost_backend_new(&device);
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

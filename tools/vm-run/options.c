@@ -40,7 +40,7 @@ static const Option run_options[] = {
     { "arch", TEXT, AT(arch), "ISA", "the guest's ISA, if the kernel does not say" },
     { "cpu", TEXT, AT(cpu), "MODEL[,KEY=V]", "CPU model and features (help: list)" },
     { "smp", LIST, AT(smp), "N", "number of CPUs" },
-    { "numa", LIST, AT(numa), "KIND,KEY=V,...", "nodes of memory and CPUs: node, dist, cpu, hmat-lb, hmat-cache" },
+    { "numa", LIST, AT(numa), "KIND,KEY=V,...", NULL },
     { "m", LIST, AT(memory), "SIZE", "RAM, in MiB or with a suffix: 512, 2G" },
     { "accel", TEXT, AT(accel), "NAME[,KEY=V]", "jit (or tcg), interp, verify (help: list)" },
     { "kernel", TEXT, AT(kernel), "FILE", "Linux image or ELF file, may be gzip or zstd" },
