@@ -21,6 +21,7 @@ class Front:
         fd = os.memfd_create("guest")
         os.ftruncate(fd, SIZE)
         self.m = mmap.mmap(fd, SIZE)
+        self.avail = ctypes.c_uint16.from_buffer(self.m, AVAIL + 0x2000 + 2)
         self.kick, self.call = os.eventfd(0), os.eventfd(0)
         self.ask(1)  # GET_FEATURES
         self.tell(2, struct.pack("<Q", 1 << 32 | 1 << 30))  # VERSION_1, PROTOCOL_FEATURES
@@ -57,7 +58,7 @@ class Front:
         self.m[DESC + off:DESC + off + 32] = struct.pack("<QIHHQIHH", IN, len(data), 1, 1, OUT, room, 2, 0)
         struct.pack_into("<H", self.m, AVAIL + off + 4 + 2 * (self.at % 128), 0)
         self.at += 1
-        struct.pack_into("<H", self.m, AVAIL + off + 2, self.at & 0xffff)
+        self.avail.value = self.at & 0xffff  # at once: struct.pack_into clears it first, which may be seen
         os.eventfd_write(self.kick, 1)
         while struct.unpack_from("<H", self.m, USED + off + 2)[0] != self.at & 0xffff:
             os.eventfd_read(self.call)

@@ -11,6 +11,16 @@
 
 #define DISK_MEMORY "1G"
 
+/* There is a board of it that is not only a description. */
+static bool has_board(const GuestIsa *isa)
+{
+    g_autofree const MachineType **boards = machine_types(isa->name);
+    for (const MachineType **b = boards; *b; b++)
+        if (!(*b)->description)
+            return true;
+    return false;
+}
+
 /* The ISA to run a disk on, since a disk does not say. */
 static const char *disk_arch(const RunOptions *o, GError **error)
 {
@@ -18,8 +28,7 @@ static const char *disk_arch(const RunOptions *o, GError **error)
     if (o->arch || o->called_arch)
         return o->arch ? o->arch : o->called_arch;
     for (const GuestIsa *const *i = guest_isas(); *i; i++) {
-        g_autofree const MachineType **boards = machine_types((*i)->name);
-        if (!boards[0])
+        if (!has_board(*i))
             continue;
         if (only) {
             only = NULL;

@@ -20,7 +20,6 @@ VIRTIO(mouse, "virtio-mouse-device", "mouse");
 VIRTIO(tablet, "virtio-tablet-device", "tablet");
 VIRTIO(input_host, "virtio-input-host-device", "input device of the host");
 VIRTIO(p9, "virtio-9p-device", "shared folder over 9P");
-VIRTIO(fs, "vhost-user-fs-device", "shared folder");
 VIRTIO(crypto, "virtio-crypto-device", "ciphers");
 VIRTIO(pmem, "virtio-pmem-device", "persistent memory");
 VIRTIO(mem, "virtio-mem-device", "memory that grows");

@@ -166,13 +166,15 @@ static void fs_notify(VirtioDevice *v, unsigned queue)
     int64_t end = 0, now;
     vhost_front_wants(fs->front, queue, false);
     do {
+        q->full = false;
         virtio_quiet(v, queue, true);
         hand_over(fs, queue);
         bool some = collect(fs, queue);
         now = g_get_monotonic_time();
         if (!end || some)
             end = now + LOOK_US;
-    } while ((q->under_way && !q->full && now < end) || virtio_quiet(v, queue, false) ||
+        /* who has no room stays quiet: the collector calls again */
+    } while ((q->under_way && !q->full && now < end) || (!q->full && virtio_quiet(v, queue, false)) ||
              vhost_front_wants(fs->front, queue, true));
     g_mutex_unlock(&q->lock);
 }
