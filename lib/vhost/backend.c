@@ -358,7 +358,7 @@ static bool converse(VhostBackend *b, VhostMessage *m, GError **error)
     if (!answers && !wants)
         return true;
     m->head.flags = VHOST_VERSION | VHOST_REPLY;
-    int r = vhost_message_send(b->fd, m);
+    int r = vhost_message_send(b->fd, m, false);
     return r > 0 || fail_errno(error, -r, "the front end takes no answer");
 }
 
@@ -378,7 +378,7 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
         }
         if (!p[0].revents)
             continue;
-        int r = vhost_message_receive(fd, &m);
+        int r = vhost_message_receive(fd, &m, false);
         if (r < 0)
             good = fail_errno(error, -r, "a message of the front end cannot be read");
         if (r > 0)

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -49,50 +48,13 @@ struct VhostFront {
 
 /* ---- The conversation -------------------------------------------------------- */
 
-static int send_with_fds(int fd, const VhostMessage *m)
-{
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(VHOST_MAX_FDS * sizeof(int))];
-    } control;
-    struct iovec iov[2] = { { (void *)&m->head, sizeof m->head }, { (void *)&m->body, m->head.size } };
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-    if (m->fd_count) {
-        size_t len = m->fd_count * sizeof(int);
-        msg.msg_control = &control;
-        msg.msg_controllen = CMSG_SPACE(len);
-        memset(&control, 0, sizeof control);
-        control.align.cmsg_level = SOL_SOCKET;
-        control.align.cmsg_type = SCM_RIGHTS;
-        control.align.cmsg_len = CMSG_LEN(len);
-        memcpy(CMSG_DATA(&control.align), m->fds, len);
-    }
-    ssize_t n;
-    do
-        n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n == (ssize_t)(sizeof m->head + m->head.size) ? 1 : -EIO;
-}
-
 static bool read_answer(VhostFront *f, uint32_t request, VhostMessage *m, GError **error)
 {
-    uint8_t *p = (uint8_t *)&m->head;
-    size_t want = sizeof m->head;
-    for (size_t have = 0; have < want;) {
-        ssize_t n = recv(f->fd, have < sizeof m->head ? p + have : m->body.bytes + (have - sizeof m->head),
-                         (have < sizeof m->head ? sizeof m->head : want) - have, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return fail_errno(error, n ? errno : ECONNRESET, "the device's process has gone");
-        have += (size_t)n;
-        if (have == sizeof m->head) {
-            if (m->head.request != request || !(m->head.flags & VHOST_REPLY) || m->head.size > sizeof m->body)
-                return fail(error, "the device's answer to message %" PRIu32 " makes no sense", request);
-            want += m->head.size;
-        }
-    }
-    return true;
+    int r = vhost_message_receive(f->fd, m, true);
+    if (r <= 0)
+        return fail_errno(error, r ? -r : ECONNRESET, "the device's process does not answer");
+    vhost_message_clear(m); /* nothing that is asked for comes with descriptors */
+    return m->head.request == request || fail(error, "the device's answer to message %" PRIu32 " is to another", request);
 }
 
 /* m's body is size bytes; then, if it is answered, the answer's. */
@@ -100,7 +62,7 @@ static bool say(VhostFront *f, uint32_t request, VhostMessage *m, uint32_t size,
 {
     bool ack = !answered && f->protocol & BIT(VHOST_PROTOCOL_REPLY_ACK);
     m->head = (VhostHead){ request, VHOST_VERSION | (ack ? VHOST_NEED_REPLY : 0), size };
-    int r = send_with_fds(f->fd, m);
+    int r = vhost_message_send(f->fd, m, true);
     if (r < 0)
         return fail_errno(error, -r, "the device's process takes no message");
     if (!answered && !ack)

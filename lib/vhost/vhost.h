@@ -14,6 +14,8 @@
  * A queue that finds nothing looks for a little while before it sleeps, longer when that has paid lately:
  * the guest need not announce what comes in the meantime.
  *
+ * Memory that the front end takes back stays mapped until it goes, as requests may be using it.
+ *
  * Not there: dirty logging and postcopy (migration), inflight tracking, IOTLB, queues in big-endian order.
  */
 #pragma once

@@ -82,9 +82,11 @@ typedef struct {
     unsigned fd_count; /* those that are still in fds are closed by vhost_message_clear */
 } VhostMessage;
 
-/* wire.c: 1, 0 at the end of the connection, -errno; -EPROTO when the other end talks nonsense. */
-int vhost_message_receive(int fd, VhostMessage *message);
-int vhost_message_send(int fd, const VhostMessage *message);
+/* wire.c: 1, 0 at the end of the connection, -errno; -EPROTO when the other end talks nonsense. answer: it is
+ * one, or a request. */
+int vhost_message_receive(int fd, VhostMessage *message, bool answer);
+/* fds: with the message's descriptors, which stay the caller's. */
+int vhost_message_send(int fd, const VhostMessage *message, bool fds);
 void vhost_message_clear(VhostMessage *message);
 /* The only descriptor, which becomes the caller's; -1: there is none. */
 int vhost_message_take_fd(VhostMessage *message);

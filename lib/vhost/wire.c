@@ -7,6 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+typedef union {
+    struct cmsghdr align;
+    char room[CMSG_SPACE(VHOST_MAX_FDS * sizeof(int))];
+} Control;
+
 static int receive_all(int fd, void *buf, size_t len)
 {
     for (uint8_t *p = buf; len;) {
@@ -39,12 +44,9 @@ static void take_fds(VhostMessage *m, struct msghdr *msg)
     }
 }
 
-int vhost_message_receive(int fd, VhostMessage *m)
+int vhost_message_receive(int fd, VhostMessage *m, bool answer)
 {
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(VHOST_MAX_FDS * sizeof(int))];
-    } control;
+    Control control;
     struct iovec iov = { &m->head, sizeof m->head };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
                           .msg_controllen = sizeof control };
@@ -61,16 +63,27 @@ int vhost_message_receive(int fd, VhostMessage *m)
         if (r <= 0)
             return r;
     }
-    if ((m->head.flags & VHOST_VERSION_MASK) != VHOST_VERSION || m->head.flags & VHOST_REPLY ||
+    if ((m->head.flags & VHOST_VERSION_MASK) != VHOST_VERSION || !!(m->head.flags & VHOST_REPLY) != answer ||
         m->head.size > sizeof m->body || msg.msg_flags & MSG_CTRUNC)
         return -EPROTO;
     return m->head.size ? receive_all(fd, &m->body, m->head.size) : 1;
 }
 
-int vhost_message_send(int fd, const VhostMessage *m)
+int vhost_message_send(int fd, const VhostMessage *m, bool fds)
 {
     struct iovec iov[2] = { { (void *)&m->head, sizeof m->head }, { (void *)&m->body, m->head.size } };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+    Control control;
+    if (fds && m->fd_count) {
+        size_t len = m->fd_count * sizeof(int);
+        memset(&control, 0, sizeof control);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(&control.align), m->fds, len);
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(len);
+    }
     size_t left = sizeof m->head + m->head.size;
     while (left) {
         ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL);
@@ -78,6 +91,8 @@ int vhost_message_send(int fd, const VhostMessage *m)
             continue;
         if (n < 0)
             return -errno;
+        msg.msg_control = NULL; /* they went with the first byte */
+        msg.msg_controllen = 0;
         left -= (size_t)n;
         for (int i = 0; i < 2; i++) {
             size_t part = MIN((size_t)n, iov[i].iov_len);
