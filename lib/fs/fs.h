@@ -134,10 +134,12 @@ int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, 
 int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, FsEntry *entry);
 int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, const char *target, FsEntry *entry);
 int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *entry);
-int fs_unlink(Fs *fs, uint64_t parent, const char *name);
-int fs_rmdir(Fs *fs, uint64_t parent, const char *name);
+/* noted: gets st_ino + 1 of what goes or moves, before it does, for who must know later whether it did; NULL: nobody. */
+int fs_unlink(Fs *fs, uint64_t parent, const char *name, uint64_t *noted);
+int fs_rmdir(Fs *fs, uint64_t parent, const char *name, uint64_t *noted);
 /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT */
-int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags);
+int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags,
+              uint64_t *noted);
 
 /* size 0: only how much there is. List: names with a NUL behind each. */
 ssize_t fs_getxattr(Fs *fs, uint64_t node, const char *name, void *value, size_t size);

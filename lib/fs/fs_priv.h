@@ -120,10 +120,10 @@ void fs_node_opened(Fs *fs, FsNode *n);
 /* Under the lock: closes what is too much. May give the lock up in between. */
 void fs_evict(Fs *fs);
 /* What is there is about to lose that name. The node that this is the end of, for fs_after_unlink; 0: none. */
-uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name);
+uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *noted);
 void fs_after_unlink(Fs *fs, uint64_t node, bool failed);
 /* The node that is about to move there, for fs_after_rename; 0: not known. */
-uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name);
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted);
 void fs_after_rename(Fs *fs, uint64_t node, FsUse *folder, const char *name, bool failed);
 
 /* state.c: what outlives the process. Under the lock, unless it says otherwise. */

@@ -119,7 +119,7 @@ int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *e
 
 /* ---- Names that go ---------------------------------------------------------------------- */
 
-static int take_away(Fs *fs, uint64_t parent, const char *name, int flags)
+static int take_away(Fs *fs, uint64_t parent, const char *name, int flags, uint64_t *noted)
 {
     FsUse folder;
     if (fs->o.readonly)
@@ -127,24 +127,25 @@ static int take_away(Fs *fs, uint64_t parent, const char *name, int flags)
     int e = fs_use_folder(fs, parent, name, &folder);
     if (e)
         return e;
-    uint64_t last = fs_before_unlink(fs, &folder, name);
+    uint64_t last = fs_before_unlink(fs, &folder, name, noted);
     e = unlinkat(folder.fd, name, flags) ? -errno : 0;
     fs_after_unlink(fs, last, e != 0);
     fs_done(fs, &folder);
     return e;
 }
 
-int fs_unlink(Fs *fs, uint64_t parent, const char *name)
+int fs_unlink(Fs *fs, uint64_t parent, const char *name, uint64_t *noted)
 {
-    return take_away(fs, parent, name, 0);
+    return take_away(fs, parent, name, 0, noted);
 }
 
-int fs_rmdir(Fs *fs, uint64_t parent, const char *name)
+int fs_rmdir(Fs *fs, uint64_t parent, const char *name, uint64_t *noted)
 {
-    return take_away(fs, parent, name, AT_REMOVEDIR);
+    return take_away(fs, parent, name, AT_REMOVEDIR, noted);
 }
 
-int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags)
+int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags,
+              uint64_t *noted)
 {
     FsUse a, b;
     if (fs->o.readonly)
@@ -158,9 +159,9 @@ int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *
         return e;
     }
     bool swap = flags & RENAME_EXCHANGE;
-    uint64_t last = swap || (flags & RENAME_NOREPLACE) ? 0 : fs_before_unlink(fs, &b, new_name);
-    uint64_t there = fs_before_rename(fs, &a, name, &b, new_name);
-    uint64_t here = swap ? fs_before_rename(fs, &b, new_name, &a, name) : 0;
+    uint64_t last = swap || (flags & RENAME_NOREPLACE) ? 0 : fs_before_unlink(fs, &b, new_name, NULL);
+    uint64_t there = fs_before_rename(fs, &a, name, &b, new_name, noted);
+    uint64_t here = swap ? fs_before_rename(fs, &b, new_name, &a, name, NULL) : 0;
     e = syscall(SYS_renameat2, a.fd, name, b.fd, new_name, flags) ? -errno : 0;
     fs_after_unlink(fs, last, e != 0);
     fs_after_rename(fs, there, &b, new_name, e != 0);

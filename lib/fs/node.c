@@ -13,6 +13,7 @@
 #include "fs/fs_priv.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -353,7 +354,15 @@ static bool keeper_needs(Fs *fs, FsNode *n, const FsNode *folder, const char *na
     return n->handles || (!*last && n->lookups > 1);
 }
 
-uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name)
+static void note(uint64_t *noted, const struct stat *st)
+{
+    atomic_signal_fence(memory_order_seq_cst); /* what follows may be the last that we do */
+    if (noted)
+        *(volatile uint64_t *)noted = st->st_ino + 1;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *noted)
 {
     FsKey key;
     struct stat st;
@@ -363,6 +372,7 @@ uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name)
     pthread_mutex_unlock(&fs->lock);
     if (!some || fs_stat_at(folder->fd, name, &st, &key))
         return 0;
+    note(noted, &st);
     bool last;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
@@ -393,11 +403,14 @@ void fs_after_unlink(Fs *fs, uint64_t id, bool failed)
     pthread_mutex_unlock(&fs->lock);
 }
 
-uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name)
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted)
 {
     FsKey key;
     struct stat st;
-    if (!fs->state || fs->use_file_handles || fs_stat_at(from->fd, name, &st, &key))
+    if (!fs->state || fs_stat_at(from->fd, name, &st, &key))
+        return 0;
+    note(noted, &st);
+    if (fs->use_file_handles)
         return 0;
     FsNode *n = hold(fs, &key);
     if (!n)

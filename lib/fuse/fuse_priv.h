@@ -99,6 +99,8 @@ FuseKnown fuse_replay_begin(FuseRequest *r, uint32_t number);
 size_t fuse_replay_answer(const FuseRequest *r, const struct iovec *out, int n_out);
 /* Notes what tells afterwards whether it was done. True: it was, and the answer is 0. */
 bool fuse_replay_before(FuseRequest *r);
+/* Where operations note what goes or moves, or NULL. */
+uint64_t *fuse_replay_noted(FuseRequest *r);
 /* The same for a WRITE: bytes that are written, or -1 to go on as usual. */
 int64_t fuse_replay_append(FuseRequest *r, uint64_t handle, uint32_t size);
 void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data, size_t size);

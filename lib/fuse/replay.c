@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
 #include <linux/limits.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -229,14 +228,18 @@ static void note(FuseRequest *r, uint64_t what)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Both names lead to what they did not lead to before. */
+/* What moves was at the old name, and is at the new one now. */
 static bool renamed(FuseRequest *r, const Rename *n)
 {
     FsTrace from, to;
-    int no_from = fs_trace(r->fs, r->h.nodeid, n->from, &from), no_to = fs_trace(r->fs, n->in.newdir, n->to, &to);
-    if (!r->slot->evidence)
+    if (!r->slot->evidence || fs_trace(r->fs, n->in.newdir, n->to, &to) || to.ino != r->slot->evidence - 1)
         return false;
-    return !no_to && to.ino == r->slot->evidence - 1 && (no_from || from.ino != to.ino);
+    return fs_trace(r->fs, r->h.nodeid, n->from, &from) || from.ino != to.ino;
+}
+
+uint64_t *fuse_replay_noted(FuseRequest *r)
+{
+    return r->slot ? &r->slot->evidence : NULL;
 }
 
 /* Nodes learn the name that they have. */
@@ -262,14 +265,10 @@ bool fuse_replay_before(FuseRequest *r)
             return there && t.size == after;
         if (there)
             note(r, t.size);
-    } else if (take_rename(r, &n) && (n.in.flags & (RENAME_EXCHANGE | RENAME_WHITEOUT))) {
-        if (r->again && renamed(r, &n)) {
-            look_at(r, r->h.nodeid, n.from);
-            look_at(r, n.in.newdir, n.to);
-            return true;
-        }
-        if (!r->slot->evidence && !fs_trace(r->fs, r->h.nodeid, n.from, &t))
-            note(r, t.ino);
+    } else if (r->again && take_rename(r, &n) && renamed(r, &n)) {
+        look_at(r, n.in.newdir, n.to);
+        look_at(r, r->h.nodeid, n.from);
+        return true;
     }
     return false;
 }
@@ -367,7 +366,7 @@ static int64_t adopt_file(FuseRequest *r, int64_t error, FuseOp *op)
             return fuse_put_created(r, &entry, handle);
         fs_forget(r->fs, entry.node, 1);
     }
-    if (e != -EACCES || fs_unlink(r->fs, r->h.nodeid, name))
+    if (e != -EACCES || fs_unlink(r->fs, r->h.nodeid, name, NULL))
         return e;
     return op(r);
 }
@@ -385,16 +384,6 @@ static int64_t adopt_name(FuseRequest *r)
         return entry_of(r, &entry);
     fs_forget(r->fs, entry.node, 1);
     return -EEXIST;
-}
-
-static int64_t judge_rename(FuseRequest *r, int64_t error)
-{
-    Rename n;
-    FsTrace t;
-    if (!take_rename(r, &n) || error != -ENOENT || fs_trace(r->fs, n.in.newdir, n.to, &t) || !since(r, t.changed))
-        return error;
-    look_at(r, n.in.newdir, n.to);
-    return 0;
 }
 
 static bool same_value(FuseRequest *r)
@@ -415,13 +404,10 @@ int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op)
     switch (r->h.opcode) {
     case FUSE_UNLINK:
     case FUSE_RMDIR:
-        return error == -ENOENT ? 0 : error;
+        return error == -ENOENT && r->slot->evidence ? 0 : error; /* it was there */
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
         return error == -EBADF ? 0 : error;
-    case FUSE_RENAME:
-    case FUSE_RENAME2:
-        return judge_rename(r, error);
     case FUSE_MKDIR:
         return error == -EEXIST ? adopt(r, fuse_string(r, sizeof(struct fuse_mkdir_in), 0, NULL), S_IFDIR) : error;
     case FUSE_MKNOD:
