@@ -194,14 +194,15 @@ static G_NORETURN void keeper_body(Keeper *k)
             struct timespec wait = { 0, begun ? 50000 : 200000 };
             ppoll(&p, 1, &wait, NULL);
         }
-        if (!atomic_load(&k->shared->over))
+        bool ends = atomic_load(&k->shared->over);
+        if (!ends)
             kill(pid, SIGKILL);
         while (waitpid(pid, &status, WNOHANG) != pid) {
             receive(k); /* a daemon that ends may have something to say */
             nap(20);
         }
         receive(k);
-        if (atomic_load(&k->shared->over))
+        if (ends)
             _exit(WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : 4);
         atomic_fetch_add(&k->shared->kills, 1);
     }
