@@ -443,6 +443,7 @@ void fs_after_rename(Fs *fs, uint64_t id, FsUse *folder, const char *name, bool 
     if (n) {
         n->users++;
         set_name(fs, n, folder->node, name);
+        fs_state_moving(fs, n, NULL, NULL);
         fs_node_drop(fs, n);
     }
     pthread_mutex_unlock(&fs->lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Going on with what another process left: records become nodes and handles under their old numbers. All come back closed and
- * are opened by their ways when they are used, but for what the keeper had. Mounts have other numbers now, so keys are
- * translated. The records were written by a process like this one, yet nothing here relies on their making sense.
+ * are opened by their ways when they are used, but for what the keeper had. Mounts have other numbers now, and are
+ * found by their paths. The records were written by a process like this one, yet nothing here relies on their making sense.
  */
 #include "fs/state_priv.h"
 
@@ -12,10 +12,6 @@
 #include <unistd.h>
 
 /* ---- Mounts ----------------------------------------------------------------------- */
-
-typedef struct {
-    uint64_t was, is;
-} Mount;
 
 /* Component by component, so that no link leads out. The descriptor, O_PATH, or -1. */
 static int open_below(int root, const char *path)
@@ -32,43 +28,27 @@ static int open_below(int root, const char *path)
     return fd;
 }
 
-/* The array's end is was == 0. */
-static void find_mounts(Fs *fs, Mount mounts[STATE_MOUNTS + 2])
+static void find_mounts(Fs *fs)
 {
-    unsigned n = 0;
-    StateHead *head = fs->state->head;
-    mounts[n++] = (Mount){ head->root.mount, fs->root->key.mount };
-    for (unsigned i = 0; i < STATE_MOUNTS && head->mounts[i].mount; i++) {
+    FsState *s = fs->state;
+    for (unsigned i = 0; i < STATE_MOUNTS && s->head->mounts[i].used; i++) {
         struct stat st;
         FsKey key;
-        StateMount *m = &head->mounts[i];
+        StateMount *m = &s->head->mounts[i];
         m->path[STATE_PATH - 1] = 0;
         int fd = open_below(fs->root_fd, m->path);
-        bool found = fd >= 0 && !fs_stat_fd(fd, &st, &key) && key.dev == m->dev && key.ino == m->ino;
-        mounts[n++] = (Mount){ m->mount, found ? key.mount : 0 };
-        if (found) /* file handles on it need a descriptor */
-            g_free(fs_way_handle(fs, fd, &key, st.st_mode & S_IFMT));
+        if (fd >= 0 && !fs_stat_fd(fd, &st, &key) && key.dev == m->dev && key.ino == m->ino) {
+            s->mounts[i] = key.mount;
+            g_free(fs_way_handle(fs, fd, &key, st.st_mode & S_IFMT)); /* file handles on it need a descriptor */
+        }
         if (fd >= 0)
             close(fd);
     }
-    mounts[n] = (Mount){ 0, 0 };
 }
 
-static uint64_t translated(const Mount *mounts, uint64_t was)
+static uint64_t mount_at(const Fs *fs, uint64_t place)
 {
-    for (; mounts->was; mounts++)
-        if (mounts->was == was)
-            return mounts->is;
-    return 0;
-}
-
-/* As keys have the new numbers from now on, so has the table. */
-static void rewrite_mounts(Fs *fs, const Mount *mounts)
-{
-    StateHead *head = fs->state->head;
-    head->root.mount = fs->root->key.mount;
-    for (unsigned i = 0; i < STATE_MOUNTS && head->mounts[i].mount; i++)
-        head->mounts[i].mount = mounts[i + 1].is ? mounts[i + 1].is : UINT64_MAX;
+    return !place ? fs->root->key.mount : place <= STATE_MOUNTS ? fs->state->mounts[place - 1] : 0;
 }
 
 /* ---- Cells ------------------------------------------------------------------------- */
@@ -134,7 +114,7 @@ static FsFileHandle *file_handle_of(const FsState *s, uint64_t way)
     return h;
 }
 
-static void restore_node(Fs *fs, uint32_t place, const Mount *mounts)
+static void restore_node(Fs *fs, uint32_t place)
 {
     StateNode *r = &fs->state->nodes[place];
     if (!(r->flags & STATE_LIVE)) {
@@ -142,9 +122,9 @@ static void restore_node(Fs *fs, uint32_t place, const Mount *mounts)
         return;
     }
     FsNode *n = g_new0(FsNode, 1);
-    r->key.mount = translated(mounts, r->key.mount);
     n->id = (uint64_t)r->generation << 32 | (place + 1);
     n->key = r->key;
+    n->key.mount = mount_at(fs, r->key.mount);
     n->lookups = r->lookups;
     n->type = r->type;
     n->lost = (r->flags & STATE_LOST) != 0;
@@ -215,13 +195,11 @@ static void settle_move(Fs *fs, FsNode *n)
 static void restore_nodes(Fs *fs)
 {
     FsState *s = fs->state;
-    Mount mounts[STATE_MOUNTS + 2];
     Marks small = { g_byte_array_new() }, large = { g_byte_array_new() };
     uint32_t end = MIN(s->head->nodes, STATE_NODES);
-    find_mounts(fs, mounts);
+    find_mounts(fs);
     for (uint32_t i = 1; i < end; i++) /* the first is the root, which is there */
-        restore_node(fs, i, mounts);
-    rewrite_mounts(fs, mounts);
+        restore_node(fs, i);
     fs_slots_restored(&fs->nodes);
     for (uint32_t i = 1; i < end; i++) {
         FsNode *n = fs->nodes.items[i];

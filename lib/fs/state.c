@@ -82,6 +82,55 @@ static uint64_t way_of(FsState *s, const FsNode *n)
     return n->parent ? make_way(s, STATE_NAME, n->parent->id, n->name, strlen(n->name)) : 0;
 }
 
+/* ---- Mounts ----------------------------------------------------------------------------- */
+
+/* Where fd is, below the root; NULL: not there. */
+static char *path_below(const Fs *fs, int fd, char *path, size_t size)
+{
+    char root[4096];
+    ssize_t n = readlink(fs_path(fs, fd).text, path, size - 1);
+    ssize_t m = readlink(fs_path(fs, fs->root_fd).text, root, sizeof root - 1);
+    if (n <= 0 || m <= 0 || (size_t)n == size - 1 || m > n || memcmp(path, root, (size_t)m))
+        return NULL;
+    path[n] = 0;
+    for (path += m; *path == '/'; path++)
+        ;
+    return path;
+}
+
+void fs_state_mount(Fs *fs, const FsKey *key, int fd)
+{
+    char path[STATE_PATH + 4096];
+    FsState *s = fs->state;
+    unsigned i = 0;
+    if (!s || key->mount == fs->root->key.mount)
+        return;
+    while (i < STATE_MOUNTS && s->head->mounts[i].used && s->mounts[i] != key->mount)
+        i++;
+    if (i == STATE_MOUNTS || s->head->mounts[i].used)
+        return;
+    StateMount *m = &s->head->mounts[i];
+    const char *below = path_below(fs, fd, path, sizeof path);
+    if (!below || strlen(below) >= sizeof m->path)
+        return;
+    m->dev = key->dev;
+    m->ino = key->ino;
+    strcpy(m->path, below);
+    IN_ORDER();
+    m->used = 1;
+    s->mounts[i] = key->mount;
+}
+
+static uint64_t place_of_mount(const Fs *fs, uint64_t mount)
+{
+    if (mount == fs->root->key.mount)
+        return 0;
+    for (unsigned i = 0; i < STATE_MOUNTS && fs->state->head->mounts[i].used; i++)
+        if (fs->state->mounts[i] == mount)
+            return i + 1;
+    return UINT64_MAX;
+}
+
 /* ---- Nodes --------------------------------------------------------------------------- */
 
 static StateNode *record_of(const Fs *fs, const FsNode *n)
@@ -102,6 +151,7 @@ void fs_state_node(Fs *fs, const FsNode *n)
     r->generation = (uint32_t)(n->id >> 32);
     r->type = (uint16_t)n->type;
     r->key = n->key;
+    r->key.mount = place_of_mount(fs, n->key.mount);
     r->lookups = n->lookups;
     r->way = way_of(fs->state, n);
     r->next = 0;
@@ -187,44 +237,6 @@ void fs_state_found(Fs *fs, FsNode *n)
     if (n->stored && fs->state)
         fdstore_remove(fs->state->store, fs_state_name("node", n->id).text);
     n->stored = false;
-}
-
-/* ---- Mounts ----------------------------------------------------------------------------- */
-
-/* Where fd is, below the root; NULL: not there. */
-static char *path_below(const Fs *fs, int fd, char *path, size_t size)
-{
-    char root[4096];
-    ssize_t n = readlink(fs_path(fs, fd).text, path, size - 1);
-    ssize_t m = readlink(fs_path(fs, fs->root_fd).text, root, sizeof root - 1);
-    if (n <= 0 || m <= 0 || (size_t)n == size - 1 || m > n || memcmp(path, root, (size_t)m))
-        return NULL;
-    path[n] = 0;
-    for (path += m; *path == '/'; path++)
-        ;
-    return path;
-}
-
-void fs_state_mount(Fs *fs, const FsKey *key, int fd)
-{
-    char path[STATE_PATH + 4096];
-    FsState *s = fs->state;
-    if (!s || key->mount == fs->root->key.mount || key->mount == s->last_mount)
-        return;
-    s->last_mount = key->mount;
-    StateMount *m = s->head->mounts, *end = m + STATE_MOUNTS;
-    while (m < end && m->mount && m->mount != key->mount)
-        m++;
-    if (m == end || m->mount)
-        return;
-    const char *below = path_below(fs, fd, path, sizeof path);
-    if (!below || strlen(below) >= sizeof m->path)
-        return;
-    m->dev = key->dev;
-    m->ino = key->ino;
-    strcpy(m->path, below);
-    IN_ORDER();
-    m->mount = key->mount;
 }
 
 /* ---- Handles ------------------------------------------------------------------------------ */

@@ -28,9 +28,10 @@ enum {
 };
 #define STATE_MAGIC UINT64_C(0x6c61746865667331)
 
-/* A mount below the root: an object on it and where that was, to tell it after the restart. */
+/* A mount below the root: an object on it and where that was, to tell it after the restart. Nodes have its place here, +1,
+   in place of its number, which is another one then. */
 typedef struct {
-    uint64_t mount, dev, ino; /* mount: last written; 0: not there */
+    uint64_t used, dev, ino; /* used: last written */
     char path[STATE_PATH];
 } StateMount;
 
@@ -91,7 +92,7 @@ struct FsState {
     StateLarge *large;
     uint8_t *kept;
     StateCells small_cells, large_cells;
-    uint64_t last_mount;     /* noted last */
+    uint64_t mounts[STATE_MOUNTS]; /* numbers of those in head, now; 0: none is there */
     bool resumed;
     unsigned files, open;    /* that came back */
 };
