@@ -138,20 +138,32 @@ static void restore_node(Fs *fs, uint32_t place)
     fs_slots_restore(&fs->nodes, place, r->generation, n);
 }
 
-static void hang_below(Fs *fs, FsNode *n, uint64_t way)
+/* False: that leads nowhere. */
+static bool hang_below(Fs *fs, FsNode *n, uint64_t way)
 {
     uint64_t folder = 0;
     const char *name = state_way_kind(way) == STATE_NAME ? way_bytes(fs->state, way, &folder) : NULL;
     FsNode *parent = name ? fs_slots_find(&fs->nodes, folder) : NULL;
     FsNode *old = n->parent;
     if (!parent || parent == n || !S_ISDIR(parent->type))
-        return;
+        return false;
     g_free(n->name);
     n->name = g_strndup(name, state_way_length(way));
     n->parent = parent;
     parent->users++;
     if (old)
         fs_node_drop(fs, old);
+    return true;
+}
+
+/* Whether the folder that the way begins in lies below n: no rename leads there, though one may have been asked for. */
+static bool is_below(Fs *fs, const FsNode *n, uint64_t way)
+{
+    uint64_t folder = 0;
+    const FsNode *at = way_bytes(fs->state, way, &folder) ? fs_slots_find(&fs->nodes, folder) : NULL;
+    while (at && at != n)
+        at = at->parent;
+    return at == n;
 }
 
 /* What a chain of names goes round in, it does not lead back to. Each is looked at once: pins is the mark, 1 on the way and
@@ -180,11 +192,8 @@ static void settle_move(Fs *fs, FsNode *n)
     StateNode *r = &fs->state->nodes[(uint32_t)n->id - 1];
     uint64_t was = r->way, next = r->next;
     pthread_mutex_lock(&fs->lock);
-    hang_below(fs, n, next);
-    bool moved = n->parent && !fs_way_open(fs, n);
-    if (!moved)
-        hang_below(fs, n, was);
-    bool found = moved || (n->parent && !fs_way_open(fs, n));
+    bool moved = !is_below(fs, n, next) && hang_below(fs, n, next) && !fs_way_open(fs, n);
+    bool found = moved || (!is_below(fs, n, was) && hang_below(fs, n, was) && !fs_way_open(fs, n));
     pthread_mutex_unlock(&fs->lock);
     if (moved)
         r->way = next;
