@@ -13,7 +13,7 @@
 
 enum {
     WORTH = 32 << 10,
-    PIPE_ROOM = 512 << 10, PIPE_LEAST = 128 << 10, /* bytes, of which each page may hold one piece */
+    PIPE_ROOM = 512 << 10, PIPE_LEAST = 256 << 10, /* bytes, of which each page may hold one piece */
     ENOUGH = 256 << 10,
     PAGE = 4096,
 };
@@ -84,17 +84,36 @@ static void write_out(Connection *c, Task *t, size_t n)
     nbd_server_payload_rest(c->nbd);
 }
 
-/* Writes what is worth it; full: all there is. */
-static void write_some(Connection *c, Task *t, bool full)
+/* Bytes of the pipe up to the last border of pages in the file: no page is then half old and half new, whenever
+ * this process ends. */
+static size_t whole_pages(const Connection *c, const Task *t)
+{
+    uint64_t at = c->export->plain.offset + t->nbd.offset + t->done, end = (at + t->piped) & ~(uint64_t)(PAGE - 1);
+    return end > at ? (size_t)(end - at) : 0;
+}
+
+/* Writes what is worth it. */
+static void write_some(Connection *c, Task *t)
 {
     if (!t->piped || t->error)
         return;
-    if (full || !nbd_server_payload_left(c->nbd)) {
+    if (!nbd_server_payload_left(c->nbd))
         write_out(c, t, t->piped);
-    } else if (t->piped >= ENOUGH) {
-        uint64_t at = c->export->plain.offset + t->nbd.offset + t->done, end = (at + t->piped) & ~(uint64_t)(PAGE - 1);
-        write_out(c, t, (size_t)(end - at));
+    else if (t->piped >= ENOUGH)
+        write_out(c, t, whole_pages(c, t));
+}
+
+/* A pipe that is full of little pieces. */
+static int make_room(Connection *c, Task *t)
+{
+    uint8_t buf[2 * PAGE];
+    size_t n = whole_pages(c, t);
+    if (n) {
+        write_out(c, t, n);
+        return 0;
     }
+    ssize_t got = read(c->pipe[0], buf, t->piped); /* less than a page */
+    return got == (ssize_t)t->piped && write(c->pipe[1], buf, (size_t)got) == got ? 0 : -EIO;
 }
 
 int export_pipe_begin(Connection *c, Task *t)
@@ -111,13 +130,11 @@ int export_pipe_begin(Connection *c, Task *t)
             here += put;
             n -= (size_t)put;
             t->piped += (size_t)put;
-        } else if (put < 0 && errno != EAGAIN && errno != EINTR) {
-            return -errno;
-        } else {
-            write_some(c, t, true);
+        } else if (put < 0 && errno != EINTR) {
+            return -errno; /* it was empty, and takes more than what may be here */
         }
     }
-    write_some(c, t, false);
+    write_some(c, t);
     return 0;
 }
 
@@ -137,14 +154,12 @@ int export_pipe_receive(Connection *c)
         return -ESHUTDOWN;
     if (got < 0 && errno == EINTR)
         return 0;
-    if (got < 0 && errno == EAGAIN && t->piped && is_full(c)) {
-        write_some(c, t, true);
-        return 0;
-    }
+    if (got < 0 && errno == EAGAIN && t->piped && is_full(c))
+        return make_room(c, t);
     if (got < 0)
         return -errno;
     nbd_server_passed(c->nbd, (uint64_t)got);
     t->piped += (size_t)got;
-    write_some(c, t, false);
+    write_some(c, t);
     return 0;
 }
