@@ -3,7 +3,7 @@
 """Whoever starts fsd, for tests: keeps its descriptors, kills it when asked, and starts it again:
    fsd_keeper.py SOCKET PROGRAM ARGUMENT...
 Commands come line by line on standard input: kill (SIGKILL, then it is started again), term (the same with SIGTERM), names (of what
-is kept), stop (kill, and stay without until) start, exit. Each is answered by a line, "ok" or the names."""
+is kept), stop (kill, and stay without until) start, exit. Each is answered by a line, "ok" or the names; the first "ok" says that SOCKET is there."""
 import array, os, select, signal, socket, subprocess, sys, tempfile
 
 listener = socket.socket(socket.AF_UNIX)
@@ -68,6 +68,7 @@ def stop(number):
 
 
 pid = start()
+print("ok", flush=True)
 while True:
     ready, _, _ = select.select([store, sys.stdin], [], [])
     drain()

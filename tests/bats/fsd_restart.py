@@ -14,8 +14,7 @@ class Guest:
         self.share = share
         self.keeper = subprocess.Popen([sys.executable, HERE + "/fsd_keeper.py", "s", "fsd", "-d", "--shared-dir=" + share]
                                        + options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        while not os.path.exists("s"):
-            time.sleep(0.01)
+        self.keeper.stdout.readline()
         self.f = Front("s")
 
     def tell(self, word):
