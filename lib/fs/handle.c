@@ -21,6 +21,18 @@ bool fs_room(Fs *fs)
     return room;
 }
 
+/* A handle of what has no name, with a user that is taken. A keeper may take no open file for two, hence another one. */
+static void keep_lost(Fs *fs, FsHandle *h)
+{
+    int path = open(fs_path(fs, h->fd).text, O_PATH | O_CLOEXEC);
+    fs_state_keep_node(fs, h->node, path);
+    if (fs_elsewhere(fs, h->node))
+        fs_state_keep_handle(fs, h);
+    if (path >= 0)
+        close(path);
+    fs_handle_done(fs, h);
+}
+
 int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *id)
 {
     FsHandle *h = g_new0(FsHandle, 1);
@@ -35,12 +47,8 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
     bool lost = *id && node->lost && fs->state;
     h->users += lost;
     pthread_mutex_unlock(&fs->lock);
-    if (lost) {
-        fs_state_keep_node(fs, node, fd);
-        if (fs_elsewhere(fs, node))
-            fs_state_keep_handle(fs, h);
-        fs_handle_done(fs, h);
-    }
+    if (lost)
+        keep_lost(fs, h);
     if (*id)
         return 0;
     g_free(h);

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -149,6 +150,23 @@ static void do_write(Guest *g)
         arg[sizeof in + i] = (uint8_t)g_rand_int(g->rand);
     g_assert_cmpint(call(&g->c, FUSE_WRITE, o->node, arg, sizeof in + size, NULL, NULL), ==, 0);
     g_assert_cmpint(pwrite(o->fd, arg + sizeof in, size, (off_t)at), ==, (ssize_t)size);
+}
+
+/* Cut to a size, or with blocks taken out or put in, where the file system can. */
+static void do_cut(Guest *g)
+{
+    const Opened *o = &g->open[pick(g, g->opened)];
+    static const int modes[] = { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE };
+    struct fuse_setattr_in cut = { .valid = FATTR_SIZE | FATTR_FH, .fh = o->fh, .size = pick(g, 30000) };
+    struct fuse_fallocate_in in = { .fh = o->fh, .mode = (uint32_t)modes[pick(g, 2)], .offset = pick(g, 3) * 4096,
+                                    .length = 4096 };
+    if (pick(g, 3) == 0) {
+        int e = call(&g->c, FUSE_SETATTR, o->node, &cut, sizeof cut, NULL, NULL);
+        same(e, ftruncate(o->fd, (off_t)cut.size));
+        return;
+    }
+    int e = call(&g->c, FUSE_FALLOCATE, o->node, &in, sizeof in, NULL, NULL);
+    same(e, fallocate(o->fd, (int)in.mode, (off_t)in.offset, (off_t)in.length));
 }
 
 static void do_read(Guest *g)
@@ -340,7 +358,7 @@ static void do_forget(Guest *g)
 
 static void do_one(Guest *g)
 {
-    unsigned what = pick(g, 16);
+    unsigned what = pick(g, 17);
     Folder *f = &g->folders[pick(g, g->known)];
     char name[2] = { NAMES[pick(g, 6)], 0 };
     switch (what) {
@@ -355,6 +373,7 @@ static void do_one(Guest *g)
     case 12: if (g->opened) do_read(g); break;
     case 13: if (g->opened) do_getattr(g); break;
     case 14: if (g->opened) do_attribute(g); break;
+    case 15: if (g->opened) do_cut(g); break;
     default: if (g->opened) do_write(g);
     }
     if (++g->ops % 200 == 0)
