@@ -145,7 +145,7 @@ static bool set_features(VhostBackend *b, VhostMessage *m, GError **error)
 static uint64_t protocol_features(const VhostBackend *b)
 {
     return BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) | BIT(VHOST_PROTOCOL_RESET_DEVICE) |
-           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) |
+           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) | BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD) |
            (b->device.config ? BIT(VHOST_PROTOCOL_CONFIG) : 0);
 }
 
@@ -285,6 +285,12 @@ static bool get_config(VhostBackend *b, VhostMessage *m, GError **error)
     return true;
 }
 
+static bool set_inflight(VhostBackend *b, VhostMessage *m, GError **error)
+{
+    stop_all(b);
+    return vhost_inflight_set(b, m, error) && start_all(b, error);
+}
+
 static bool set_status(VhostBackend *b, VhostMessage *m, GError **error)
 {
     if (!m->body.u64)
@@ -320,6 +326,8 @@ static const struct {
     [VHOST_GET_QUEUE_NUM] = { queue_count, 0, true },
     [VHOST_SET_VRING_ENABLE] = { enable, sizeof(VhostState), false },
     [VHOST_GET_CONFIG] = { get_config, offsetof(VhostConfig, data), true },
+    [VHOST_GET_INFLIGHT_FD] = { vhost_inflight_get, VHOST_INFLIGHT_BYTES, true },
+    [VHOST_SET_INFLIGHT_FD] = { set_inflight, VHOST_INFLIGHT_BYTES, false },
     [VHOST_RESET_DEVICE] = { reset, 0, false },
     [VHOST_GET_MAX_MEM_SLOTS] = { max_slots, 0, true },
     [VHOST_ADD_MEM_REG] = { vhost_memory_add, sizeof(VhostRegion) + 8, false },
@@ -358,7 +366,7 @@ static bool converse(VhostBackend *b, VhostMessage *m, GError **error)
     if (!answers && !wants)
         return true;
     m->head.flags = VHOST_VERSION | VHOST_REPLY;
-    int r = vhost_message_send(b->fd, m, false);
+    int r = vhost_message_send(b->fd, m, answers && n == VHOST_GET_INFLIGHT_FD); /* no other has descriptors */
     return r > 0 || fail_errno(error, -r, "the front end takes no answer");
 }
 
@@ -388,6 +396,7 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
             break;
     }
     reset_device(b);
+    vhost_inflight_clear(b);
     vhost_memory_clear(b);
     b->fd = -1;
     return good;

@@ -16,7 +16,7 @@
  *
  * Memory that the front end takes back stays mapped until it goes, as requests may be using it.
  *
- * Not there: dirty logging and postcopy (migration), inflight tracking, IOTLB, queues in big-endian order.
+ * Not there: dirty logging and postcopy (migration), IOTLB, queues in big-endian order.
  */
 #pragma once
 
@@ -36,6 +36,7 @@ typedef struct {
     unsigned queue;
     /* the library's */
     struct VhostQueue *owner;
+    uint16_t entry; /* of inflight tracking */
 } VhostRequest;
 
 enum { VHOST_LATER = -1 };

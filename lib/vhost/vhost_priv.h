@@ -12,7 +12,7 @@ enum { /* requests of a front end; those that are not listed are refused */
     VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_VRING_NUM, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE,
     VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR,
     VHOST_GET_PROTOCOL_FEATURES, VHOST_SET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM, VHOST_SET_VRING_ENABLE,
-    VHOST_GET_CONFIG = 24, VHOST_SET_CONFIG, VHOST_RESET_DEVICE = 34, VHOST_GET_MAX_MEM_SLOTS = 36,
+    VHOST_GET_CONFIG = 24, VHOST_SET_CONFIG, VHOST_GET_INFLIGHT_FD = 31, VHOST_SET_INFLIGHT_FD, VHOST_RESET_DEVICE = 34, VHOST_GET_MAX_MEM_SLOTS = 36,
     VHOST_ADD_MEM_REG, VHOST_REM_MEM_REG, VHOST_SET_STATUS, VHOST_GET_STATUS,
 };
 
@@ -22,6 +22,7 @@ enum { /* of a message's flags */
 
 enum { /* bits of the protocol features */
     VHOST_PROTOCOL_MQ = 0, VHOST_PROTOCOL_REPLY_ACK = 3, VHOST_PROTOCOL_CONFIG = 9,
+    VHOST_PROTOCOL_INFLIGHT_SHMFD = 12,
     VHOST_PROTOCOL_RESET_DEVICE = 13, VHOST_PROTOCOL_MEM_SLOTS = 15, VHOST_PROTOCOL_STATUS = 16,
 };
 
@@ -60,6 +61,13 @@ typedef struct {
     uint8_t data[VHOST_MAX_CONFIG];
 } VhostConfig;
 
+typedef struct {
+    uint64_t size, offset;
+    uint16_t queues, queue_size;
+} VhostInflight; /* 20 bytes on the wire, and padding where a front end thinks so */
+
+enum { VHOST_INFLIGHT_BYTES = 20 };
+
 /* One message; the front end's byte order is the host's. */
 typedef struct {
     VhostHead head;
@@ -76,6 +84,7 @@ typedef struct {
             VhostRegion region;
         } slot;
         VhostConfig config;
+        VhostInflight inflight;
         uint8_t bytes[512];
     } body;
     int fds[VHOST_MAX_FDS];
@@ -90,6 +99,18 @@ int vhost_message_send(int fd, const VhostMessage *message, bool fds);
 void vhost_message_clear(VhostMessage *message);
 /* The only descriptor, which becomes the caller's; -1: there is none. */
 int vhost_message_take_fd(VhostMessage *message);
+
+/* A queue's part of the memory for inflight tracking, and our own copy of what of it is read; region NULL: none. */
+typedef struct {
+    void *region;
+    bool packed;
+    uint64_t counter;
+    uint16_t last_head;               /* split */
+    uint16_t free_head;               /* packed: of the entries, */
+    uint16_t *next, *last, *num;      /* by entry */
+    uint16_t *again;                  /* what was in flight, in order */
+    unsigned again_count, again_at;
+} VhostTrack;
 
 typedef struct VhostQueue {
     VhostBackend *backend;
@@ -106,6 +127,7 @@ typedef struct VhostQueue {
     pthread_cond_t idle;
     Vring ring;
     unsigned pending;            /* requests not done */
+    VhostTrack track;
     VhostRequest *spare;         /* of the queue's thread */
     unsigned looks_in_vain, looks_skipped;
 } VhostQueue;
@@ -124,6 +146,9 @@ struct VhostBackend {
     GArray *memory; /* of VhostMemory */
     VhostQueue *queues;
     bool dirty;     /* a queue has run since the last reset */
+    uint8_t *inflight; /* mapped, or NULL */
+    size_t inflight_bytes;
+    unsigned inflight_queues, inflight_size;
 };
 
 /* backend.c */
@@ -144,3 +169,17 @@ void vhost_queue_clear(VhostQueue *q);
 bool vhost_queue_start(VhostQueue *q, GError **error);
 /* Ends its thread and waits for its requests. What the ring was at stays in base. */
 void vhost_queue_stop(VhostQueue *q);
+
+/* inflight.c: false, and *error. All queues are at rest when the memory changes. */
+bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error);
+bool vhost_inflight_set(VhostBackend *b, VhostMessage *m, GError **error);
+void vhost_inflight_clear(VhostBackend *b);
+/* Before a queue's ring starts: says where, and has what was in flight popped first. */
+bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index, GError **error);
+/* The queue is at rest and has done all it took. */
+void vhost_inflight_end(VhostQueue *q);
+/* It did not start: what was in flight still is. */
+void vhost_inflight_forget(VhostQueue *q);
+/* In place of vring_pop and vring_push, where there is a region. */
+VringResult vhost_inflight_pop(VhostQueue *q, VhostRequest *r);
+void vhost_inflight_push(VhostQueue *q, VhostRequest *r, uint32_t written);
