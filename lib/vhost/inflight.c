@@ -107,8 +107,10 @@ bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error)
 
 void vhost_inflight_clear(VhostBackend *b)
 {
-    if (b->inflight)
+    if (b->inflight) {
+        vhost_unguard(b, b->inflight);
         munmap(b->inflight, b->inflight_bytes);
+    }
     b->inflight = NULL;
 }
 
@@ -131,6 +133,7 @@ bool vhost_inflight_set(VhostBackend *b, VhostMessage *m, GError **error)
     vhost_inflight_clear(b);
     b->inflight = p;
     b->inflight_bytes = bytes;
+    vhost_guard(b, p, bytes);
     b->inflight_queues = i->queues;
     b->inflight_size = i->queue_size;
     return true;

@@ -35,6 +35,8 @@ enum {
     VHOST_MAX_FDS = 8,
     VHOST_MAX_REGIONS = 8,    /* of a memory table */
     VHOST_MAX_SLOTS = 509,    /* added one by one */
+    VHOST_MAX_TAKEN = 64,     /* slots taken back whose memory is still mapped */
+    VHOST_MAX_GUARDS = VHOST_MAX_SLOTS + VHOST_MAX_TAKEN + 1,
     VHOST_MAX_CONFIG = 256,
     VHOST_NO_FD = 1 << 8,     /* of the word in SET_VRING_KICK and the like */
 };
@@ -137,6 +139,11 @@ typedef struct {
     BusRegion *region;
 } VhostMemory;
 
+/* Memory of a file that others may make shorter. */
+typedef struct {
+    _Atomic uintptr_t start, size; /* size 0: free */
+} VhostGuard;
+
 struct VhostBackend {
     VhostDevice device;
     int fd, stop; /* the connection; an eventfd */
@@ -144,6 +151,9 @@ struct VhostBackend {
     uint8_t status;
     BusSpace *space;
     GArray *memory; /* of VhostMemory */
+    unsigned taken; /* regions of space that the front end has taken back */
+    VhostGuard *guards;
+    atomic_bool shrunk; /* memory of the front end has gone: the connection ends */
     VhostQueue *queues;
     bool dirty;     /* a queue has run since the last reset */
     uint8_t *inflight; /* mapped, or NULL */
@@ -159,6 +169,8 @@ bool vhost_memory_set(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_memory_add(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error);
 void vhost_memory_clear(VhostBackend *b);
+/* Gives up what was taken back; all queues are at rest. */
+bool vhost_memory_renew(VhostBackend *b, GError **error);
 /* From the front end's address to the guest's. */
 bool vhost_memory_find(const VhostBackend *b, uint64_t user, uint64_t *guest);
 
@@ -169,6 +181,13 @@ void vhost_queue_clear(VhostQueue *q);
 bool vhost_queue_start(VhostQueue *q, GError **error);
 /* Ends its thread and waits for its requests. What the ring was at stays in base. */
 void vhost_queue_stop(VhostQueue *q);
+
+/* guard.c: has the connection end, and not the process, when memory that is guarded is not there any more. */
+void vhost_guard_backend(VhostBackend *b);
+void vhost_unguard_backend(VhostBackend *b);
+void vhost_guard(VhostBackend *b, const void *start, size_t size);
+/* Before it is unmapped; nobody touches it. */
+void vhost_unguard(VhostBackend *b, const void *start);
 
 /* inflight.c: false, and *error. All queues are at rest when the memory changes. */
 bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error);
