@@ -108,7 +108,8 @@ static void device_end(Device *d, const char *pattern)
 static bool tell_fds(World *w, uint32_t request, const void *body, uint32_t size, int fd, unsigned n)
 {
     VhostMessage m = { .head = { request, VHOST_VERSION, size }, .fd_count = n };
-    memcpy(&m.body, body, size);
+    if (size)
+        memcpy(&m.body, body, size);
     for (unsigned i = 0; i < n; i++)
         m.fds[i] = fd;
     return vhost_message_send(w->d.fd, &m, true) == 1;
