@@ -29,6 +29,7 @@
 enum {
     TAG = 36, MAX_REQUEST_QUEUES = 32, LOOK_US = 30, HEAD_IN = 40, HEAD_OUT = 16,
     GRACE_MS = 1000, /* for a new process to come, before what is under way is refused */
+    LAST_WAIT_S = 2, /* for each answer to what is said at the end */
 };
 
 enum { UP, AWAY, GONE }; /* the other process: there, waited for, given up */
@@ -511,7 +512,10 @@ static bool fs_start(Device *dev, GError **error)
 static void fs_stop(Device *dev)
 {
     Fs *fs = (Fs *)dev;
+    struct timeval wait = { .tv_sec = LAST_WAIT_S };
     fs->ending = true; /* the collector does not look at it */
+    if (fs->front)
+        setsockopt(vhost_front_socket(fs->front), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     virtio_clear(&fs->v);
     if (fs->collector) {
         eventfd_write(fs->stop, 1);
