@@ -168,6 +168,7 @@ static bool set_up(Keeper *k, GError **error)
     setpgid(0, 0);
     prctl(PR_SET_NAME, "captive");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN); /* the program's, too: it is in no foreground, and may say something */
     sigfillset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
     k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
