@@ -411,6 +411,9 @@ static bool is_under_way(Fs *fs)
 /* With talk. A lock that is waited for may take for ever: the rings are stopped, which ends it, and begin anew. */
 static void settle(Fs *fs)
 {
+    struct timeval wait = { .tv_sec = LAST_WAIT_S };
+    if (fs->ending)
+        setsockopt(vhost_front_socket(fs->front), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     bool ok = vhost_front_stop(fs->front, NULL);
     for (unsigned i = 0; ok && i < fs->queue_count; i++)
         collect_all(fs, i);
@@ -512,10 +515,9 @@ static bool fs_start(Device *dev, GError **error)
 static void fs_stop(Device *dev)
 {
     Fs *fs = (Fs *)dev;
-    struct timeval wait = { .tv_sec = LAST_WAIT_S };
-    fs->ending = true; /* the collector does not look at it */
-    if (fs->front)
-        setsockopt(vhost_front_socket(fs->front), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    g_mutex_lock(&fs->talk);
+    fs->ending = true;
+    g_mutex_unlock(&fs->talk);
     virtio_clear(&fs->v);
     if (fs->collector) {
         eventfd_write(fs->stop, 1);
