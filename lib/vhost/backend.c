@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -28,6 +29,7 @@ VhostBackend *vhost_backend_new(const VhostDevice *device)
     b->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     b->memory = g_array_new(FALSE, FALSE, sizeof(VhostMemory));
     b->queues = g_new0(VhostQueue, device->queues);
+    vhost_guard_backend(b);
     for (unsigned i = 0; i < device->queues; i++)
         vhost_queue_init(&b->queues[i], b, i);
     vhost_memory_clear(b);
@@ -41,8 +43,10 @@ void vhost_backend_free(VhostBackend *b)
     for (unsigned i = 0; i < b->device.queues; i++)
         vhost_queue_clear(&b->queues[i]);
     g_free(b->queues);
+    vhost_memory_clear(b);
     bus_space_free(b->space);
     g_array_unref(b->memory);
+    vhost_unguard_backend(b);
     close(b->stop);
     g_free(b);
 }
@@ -145,7 +149,7 @@ static bool set_features(VhostBackend *b, VhostMessage *m, GError **error)
 static uint64_t protocol_features(const VhostBackend *b)
 {
     return BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) | BIT(VHOST_PROTOCOL_RESET_DEVICE) |
-           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) |
+           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) | BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD) |
            (b->device.config ? BIT(VHOST_PROTOCOL_CONFIG) : 0);
 }
 
@@ -176,6 +180,17 @@ static bool set_memory(VhostBackend *b, VhostMessage *m, GError **error)
 {
     stop_all(b);
     return vhost_memory_set(b, m, error) && start_all(b, error);
+}
+
+/* Requests may be using the memory: it is given up now and then, when all have ended. */
+static bool remove_memory(VhostBackend *b, VhostMessage *m, GError **error)
+{
+    if (!vhost_memory_remove(b, m, error))
+        return false;
+    if (b->taken < VHOST_MAX_TAKEN)
+        return true;
+    stop_all(b);
+    return vhost_memory_renew(b, error) && start_all(b, error);
 }
 
 static bool max_slots(VhostBackend *b, VhostMessage *m, GError **error)
@@ -251,6 +266,8 @@ static bool set_fd(VhostBackend *b, VhostMessage *m, GError **error)
     default:
         pthread_mutex_lock(&q->lock);
         replace_fd(m->head.request == VHOST_SET_VRING_CALL ? &q->call : &q->err, fd);
+        if (m->head.request == VHOST_SET_VRING_CALL)
+            q->call_blocks = fd >= 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK);
         pthread_mutex_unlock(&q->lock);
         return true;
     }
@@ -283,6 +300,12 @@ static bool get_config(VhostBackend *b, VhostMessage *m, GError **error)
     memcpy(c->data, (const uint8_t *)b->device.config + c->offset, c->size);
     m->head.size = (uint32_t)(offsetof(VhostConfig, data) + c->size);
     return true;
+}
+
+static bool set_inflight(VhostBackend *b, VhostMessage *m, GError **error)
+{
+    stop_all(b);
+    return vhost_inflight_set(b, m, error) && start_all(b, error);
 }
 
 static bool set_status(VhostBackend *b, VhostMessage *m, GError **error)
@@ -320,10 +343,12 @@ static const struct {
     [VHOST_GET_QUEUE_NUM] = { queue_count, 0, true },
     [VHOST_SET_VRING_ENABLE] = { enable, sizeof(VhostState), false },
     [VHOST_GET_CONFIG] = { get_config, offsetof(VhostConfig, data), true },
+    [VHOST_GET_INFLIGHT_FD] = { vhost_inflight_get, VHOST_INFLIGHT_BYTES, true },
+    [VHOST_SET_INFLIGHT_FD] = { set_inflight, VHOST_INFLIGHT_BYTES, false },
     [VHOST_RESET_DEVICE] = { reset, 0, false },
     [VHOST_GET_MAX_MEM_SLOTS] = { max_slots, 0, true },
     [VHOST_ADD_MEM_REG] = { vhost_memory_add, sizeof(VhostRegion) + 8, false },
-    [VHOST_REM_MEM_REG] = { vhost_memory_remove, sizeof(VhostRegion) + 8, false },
+    [VHOST_REM_MEM_REG] = { remove_memory, sizeof(VhostRegion) + 8, false },
     [VHOST_SET_STATUS] = { set_status, 8, false },
     [VHOST_GET_STATUS] = { get_status, 0, true },
 };
@@ -358,7 +383,7 @@ static bool converse(VhostBackend *b, VhostMessage *m, GError **error)
     if (!answers && !wants)
         return true;
     m->head.flags = VHOST_VERSION | VHOST_REPLY;
-    int r = vhost_message_send(b->fd, m, false);
+    int r = vhost_message_send(b->fd, m, answers && n == VHOST_GET_INFLIGHT_FD); /* no other has descriptors */
     return r > 0 || fail_errno(error, -r, "the front end takes no answer");
 }
 
@@ -368,6 +393,7 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
     bool good = true;
     b->fd = fd;
     b->features = b->protocol = 0;
+    atomic_store(&b->shrunk, false);
     for (;;) {
         VhostMessage m;
         poll(p, 2, -1);
@@ -388,7 +414,10 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
             break;
     }
     reset_device(b);
+    vhost_inflight_clear(b);
     vhost_memory_clear(b);
     b->fd = -1;
+    if (good && atomic_load(&b->shrunk))
+        return fail(error, "memory of the front end has gone: a file has become shorter");
     return good;
 }
