@@ -48,7 +48,7 @@ Fs *fs_new(const FsOptions *options, GError **error)
     share_out(fs);
     fs->root_fd = dup(options->root);
     if (fs->root_fd < 0 ? !fail_errno(error, errno, "the shared directory")
-                        : fs_way_init(fs, error) && add_root(fs, error))
+                        : fs_way_init(fs, error) && fs_watch_start(fs, error) && add_root(fs, error))
         return fs;
     fs_free(fs);
     return NULL;
@@ -81,6 +81,7 @@ void fs_free(Fs *fs)
         return;
     clear(fs, true);
     fs_slots_clear(&fs->handles);
+    fs_watch_free(fs);
     if (fs->mounts) {
         GHashTableIter i;
         gpointer fd;

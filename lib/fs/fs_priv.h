@@ -50,6 +50,7 @@ struct FsNode {
     mode_t type;             /* S_IFMT of it */
     bool keep;               /* nothing leads to it again: fd stays */
     bool hashed;             /* found by key */
+    bool watched;            /* in Fs.watch; its fd stays */
     FsFileHandle *file_handle; /* a way to it */
     FsNode *parent;          /* another: a name, when there is no file handle */
     char *name;
@@ -62,6 +63,7 @@ typedef struct {
     int fd;
 } FsLock;
 
+typedef struct FsWatch FsWatch;
 typedef struct FsDirState FsDirState;
 typedef struct {
     uint64_t id;
@@ -86,6 +88,7 @@ struct Fs {
     unsigned open_fds, max_fds, max_handles, closed; /* closed: nodes without fd that go by name */
     unsigned dir_buffers;    /* kept between requests */
     bool use_file_handles;
+    FsWatch *watch;          /* NULL: nobody wants to know */
     GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
 };
 
@@ -124,6 +127,15 @@ int fs_stat_fd(int fd, struct stat *st, FsKey *key);
 int fs_stat_at(int fd, const char *name, struct stat *st, FsKey *key);
 /* Makes what the host says into what the guest sees. */
 void fs_to_guest(const Fs *fs, struct stat *st);
+
+/* ---- Changes of others (watch.c) ----------------------------------------------------- */
+
+bool fs_watch_start(Fs *fs, GError **error);
+void fs_watch_free(Fs *fs);
+/* A folder that has just become known. */
+void fs_watch_folder(Fs *fs, uint64_t id);
+/* Under the lock: n is about to go. */
+void fs_watch_drop(Fs *fs, FsNode *n);
 
 /* ---- Handles (handle.c) -------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 /*
  * Locks that others on the host and other guests see. A POSIX lock belongs to an owner in the guest, so each owner
  * has a descriptor of its own of the file, whose open file description holds the locks (F_OFD_SETLK, fcntl(2)).
- * flock goes with the handle's description. Nothing waits here: who finds a lock taken is told so.
+ * flock goes with the handle's description. Who waits does so in the kernel, and a signal ends it (EINTR).
  */
 #include "fs/fs_priv.h"
 
@@ -90,10 +90,10 @@ int fs_getlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, struct floc
     return e;
 }
 
-int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock)
+int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock, bool wait)
 {
     struct flock l = *lock;
-    int e = on_owner(fs, node, handle, owner, F_OFD_SETLK, &l);
+    int e = on_owner(fs, node, handle, owner, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
     return e == -EACCES ? -EAGAIN : e;
 }
 
@@ -119,13 +119,13 @@ int fs_flush(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner)
     return e;
 }
 
-int fs_flock(Fs *fs, uint64_t handle, int operation)
+int fs_flock(Fs *fs, uint64_t handle, int operation, bool wait)
 {
     FsHandle *h;
     int e = fs_handle_use(fs, handle, false, &h);
     if (e)
         return e;
-    e = flock(h->fd, operation | LOCK_NB) ? -errno : 0;
+    e = flock(h->fd, operation | (wait ? 0 : LOCK_NB)) ? -errno : 0;
     fs_handle_done(fs, h);
     return e;
 }

@@ -127,6 +127,8 @@ void fs_node_drop(Fs *fs, FsNode *n)
         if (--n->users || n->lookups || n == fs->root)
             return;
         unlist(fs, n);
+        if (n->watched)
+            fs_watch_drop(fs, n);
         if (n->hashed)
             g_hash_table_remove(fs->by_key, &n->key);
         fs_slots_remove(&fs->nodes, n->id);
@@ -274,7 +276,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
     FsFileHandle *file_handle = fs_way_handle(fs, fd, &key, type);
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
-    if (n && same_file(n, file_handle, type)) {
+    bool known = n && same_file(n, file_handle, type);
+    if (known) {
         if (n->fd < 0) {
             n->fd = fd;
             fd = -1;
@@ -308,6 +311,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
     pthread_mutex_unlock(&fs->lock);
     if (fd >= 0)
         close(fd);
+    if (!known && fs->watch && S_ISDIR(type))
+        fs_watch_folder(fs, entry->node);
     fs_to_guest(fs, &entry->attr);
     return 0;
 }

@@ -178,6 +178,41 @@ PY
     [ "$(stat -c %u:%g share/theirs)" = 4321:4321 ]
 }
 
+# A user of our own, with ranges of ids to give: files of /etc that only fsd and newuidmap see.
+@test "a user with subordinate ids gives them to the guest's users, by newuidmap" {
+    is_root
+    namespaces -m
+    command -v newuidmap >/dev/null || skip "no newuidmap (package uidmap)"
+    sed '$alathe-test:x:4321:4322::/:/bin/sh' /etc/passwd >passwd
+    echo lathe-test:300000:65536 >subuid
+    echo 4321:400000:1000 >subgid
+    touch /etc/subuid /etc/subgid
+    chown -R 4321:4322 share .
+    cp "$(command -v fsd)" fsd-copy
+    chmod 755 fsd-copy
+    AS=(unshare -m sh -c 'for f in passwd subuid subgid; do mount --bind $f /etc/$f || exit 1; done
+        exec setpriv --reuid 4321 --regid 4322 --clear-groups ./"$@"' -)
+    "${AS[@]}" fsd-copy --socket-path=s --shared-dir=share 3>&- >out 2>&1 &
+    echo $! >serve.pid
+    wait_for listens s
+    run front create:mine:x stat:mine uid=1 create:first:x stat:first uid=1000 create:theirs:x mkdir:dir stat:theirs \
+        uid=1001 create:nogroup:x uid=0 create:dir/root:x unlink:theirs
+    cat out
+    echo "$output"
+    # group 1001 of the guest is beyond what subgid grants
+    [ "$output" = $'100644 0:0 1\n100644 1:1 1\n100644 1000:1000 1\nEPERM' ]
+    [ "$(stat -c %u:%g share/mine share/first share/dir share/dir/root | tr '\n' ' ')" = "4321:4322 300000:400000 300999:400999 4321:4322 " ]
+    [ ! -e share/nogroup ]
+    [ ! -e share/theirs ]
+    grep -q '^ *1 *300000 *65536$' "/proc/$(cat serve.pid)/uid_map"
+    # ranges that are not granted are refused in a line
+    echo lathe-test:300000:0 >subuid
+    run timeout 20 "${AS[@]}" fsd-copy --socket-path=s2 --uid-map=:0:4321:1: --uid-map=:1:999999:5: --shared-dir=share
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ $output == *"newuidmap could not set the ids up"* ]]
+}
+
 @test "a user without namespaces serves with --sandbox none" {
     is_root
     chown -R 4321:4321 share .

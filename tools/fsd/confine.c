@@ -122,7 +122,7 @@ static const char *const calls[] = {
     "fchmod", "fchmodat", "chmod", "fchownat", "fchown", "utimensat", "mkdirat", "mkdir", "mknodat", "mknod", "symlinkat",
     "linkat", "link", "unlinkat", "unlink", "rmdir", "renameat2", "faccessat", "faccessat2", "access", "flock", "fcntl",
     "dup", "dup2", "dup3", "getxattr", "setxattr", "listxattr", "removexattr", "fgetxattr", "fsetxattr",
-    "name_to_handle_at", "open_by_handle_at", "umask", "ioctl",
+    "name_to_handle_at", "open_by_handle_at", "fanotify_mark", "umask", "ioctl",
     /* who does it */
     "setresuid", "setresgid", "setresuid32", "setresgid32", "setgroups", "setgroups32", "capget", "capset", "getuid",
     "geteuid", "getgid", "getegid", "gettid", "getpid", "getppid",

@@ -16,7 +16,7 @@
 enum { SOCKET_PATH = 256, SOCKET_GROUP, FD, SHARED_DIR, TAG, CAPABILITIES, SYSLOG, DAEMONIZE, RLIMIT, POOL, XATTR, XATTRMAP,
        POSIX_ACL, SECURITY_LABEL, SANDBOX, SECCOMP, SUBMOUNTS, NO_SUBMOUNTS, HANDLES, CACHE, NO_READDIRPLUS, WRITEBACK,
        DIRECT_IO, MODCAPS, LOG_LEVEL, KILLPRIV, NO_KILLPRIV, UID_MAP, GID_MAP, TRANSLATE_UID, TRANSLATE_GID, READONLY,
-       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT };
+       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT, NOTIFY };
 
 static const struct option longs[] = {
     { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
@@ -41,7 +41,7 @@ static const struct option longs[] = {
     { "run", required_argument, NULL, RUN }, { "once", no_argument, NULL, ONCE },
     { "persistent", no_argument, NULL, PERSISTENT }, { "no-landlock", no_argument, NULL, NO_LANDLOCK },
     { "posix-lock", no_argument, NULL, POSIX_LOCK }, { "flock", no_argument, NULL, FLOCK },
-    { "timeout", required_argument, NULL, TIMEOUT },
+    { "timeout", required_argument, NULL, TIMEOUT }, { "notify", no_argument, NULL, NOTIFY },
     { NULL, 0, NULL, 0 }
 };
 
@@ -56,6 +56,7 @@ static int help(const Tool *tool)
          "  --cache=MODE            never, auto, metadata, always [auto]\n"
          "  --timeout=SECONDS       how long names and attributes hold in the guest\n"
          "  --writeback  --no-readdirplus  --allow-direct-io  --allow-mmap  --preserve-noatime\n"
+         "  --notify                changes of the host wake watchers in the guest, with fsd-notify(1) there\n"
          "  --xattr  --xattrmap=RULES  --posix-acl  --security-label  --posix-lock  --flock\n"
          "  --killpriv-v2  --no-killpriv-v2  --announce-submounts  --no-announce-submounts\n"
          "  --inode-file-handles=never|prefer|mandatory            [never]\n"
@@ -153,6 +154,7 @@ static bool take_switch(Tool *t, int option)
     case READONLY: t->fs.readonly = true; break;
     case POSIX_LOCK: t->fuse.posix_lock = true; break;
     case FLOCK: t->fuse.flock = true; break;
+    case NOTIFY: t->fs.watch = t->fuse.notify = true; break;
     case ONCE: t->once = true; break;
     case PERSISTENT: t->persistent = true; break;
     case NO_LANDLOCK: t->no_landlock = true; break;

@@ -246,9 +246,20 @@ static void say(void *opaque, const char *line)
     tool_warn(((Server *)opaque)->tool, "%s", line);
 }
 
+static void trouble(void *opaque, int error)
+{
+    const Tool *t = ((Server *)opaque)->tool;
+    if (error == ENOENT)
+        tool_warn(t, "%s: the directory has been removed", t->shared_dir);
+    else if (error != EROFS || !t->fs.readonly)
+        tool_warn(t, "%s: %s", t->shared_dir, g_strerror(error));
+}
+
 static bool set_up(Server *s, Fs **fs, GError **error)
 {
     Tool *t = s->tool;
+    t->fuse.trouble = trouble;
+    t->fuse.opaque = s;
     pthread_t thread;
     VhostDevice device = { .name = "fs", .queues = QUEUES, .config = t->tag ? s->config : NULL,
                            .config_size = sizeof s->config, .handle = handle, .interrupt = interrupt,
