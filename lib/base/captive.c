@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Servers by socket activation. */
-#include "base/captive.h"
+#include "base/captive_priv.h"
 
 #include "base/error.h"
 
@@ -20,7 +20,8 @@ enum { GRACE_MS = 5000, STEP_MS = 10, GIVEN = 3 };
 
 struct Captive {
     char *dir, *path;
-    pid_t pid; /* 0: none */
+    pid_t pid;   /* the program, or with control its keeper; 0: none */
+    int control; /* or -1 */
 };
 
 static int listen_at(const char *path, GError **error)
@@ -38,74 +39,91 @@ static int listen_at(const char *path, GError **error)
     return -1;
 }
 
-/* In the child. Does not return; what went wrong goes to report. */
-static void become(const char *const *argv, int listener, int report, pid_t parent)
+/* ---- Programs ------------------------------------------------------------------- */
+
+static void set_number(const char *name, unsigned n)
 {
-    char pid[32];
-    snprintf(pid, sizeof pid, "%d", (int)getpid());
-    setenv("LISTEN_PID", pid, 1);
-    setenv("LISTEN_FDS", "1", 1);
+    char text[16];
+    snprintf(text, sizeof text, "%u", n);
+    setenv(name, text, 1);
+}
+
+static void set_environment(const CaptiveProgram *p)
+{
+    set_number("LISTEN_PID", (unsigned)getpid());
+    set_number("LISTEN_FDS", p->n_fds);
     unsetenv("LISTEN_FDNAMES");
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("FDSTORE");
+    if (p->names)
+        setenv("LISTEN_FDNAMES", p->names, 1);
+    if (p->notify) {
+        setenv("NOTIFY_SOCKET", p->notify, 1);
+        set_number("FDSTORE", p->store);
+    }
+}
+
+/* First all go out of the way of each other, and *report out of theirs. */
+static bool place(const CaptiveProgram *p, int *report)
+{
+    int end = GIVEN + (int)p->n_fds;
+    g_autofree int *high = g_new(int, p->n_fds);
+    *report = fcntl(*report, F_DUPFD_CLOEXEC, end);
+    for (unsigned i = 0; i < p->n_fds; i++) {
+        high[i] = p->fds[i] < end ? fcntl(p->fds[i], F_DUPFD_CLOEXEC, end) : p->fds[i];
+        if (high[i] < 0)
+            return false;
+    }
+    for (unsigned i = 0; i < p->n_fds; i++)
+        if (dup2(high[i], GIVEN + (int)i) < 0)
+            return false;
+    return *report >= 0;
+}
+
+/* In the child. Does not return; what went wrong goes to report. */
+static void become(const CaptiveProgram *p, int report, pid_t parent)
+{
+    sigset_t none;
+    int old = report;
+    set_environment(p);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGPIPE, SIG_DFL);
-    if (report == GIVEN)
-        report = fcntl(report, F_DUPFD_CLOEXEC, GIVEN + 1);
-    if (listener == GIVEN)
-        fcntl(listener, F_SETFD, 0);
-    else
-        dup2(listener, GIVEN);
-    if (getppid() == parent)
-        execvp(argv[0], (char **)argv);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (place(p, &report) && getppid() == parent)
+        execvp(p->argv[0], (char **)p->argv);
     int e = errno;
-    if (write(report, &e, sizeof e) != sizeof e)
+    if (write(report >= 0 ? report : old, &e, sizeof e) != sizeof e)
         _exit(126);
     _exit(127);
 }
 
-static bool start(Captive *c, const char *const *argv, int listener, GError **error)
+pid_t captive_spawn(const CaptiveProgram *p, GError **error)
 {
     int report[2], e = 0;
     pid_t parent = getpid();
     if (pipe2(report, O_CLOEXEC))
-        return fail_errno(error, errno, "%s", argv[0]);
-    c->pid = fork();
-    if (!c->pid)
-        become(argv, listener, report[1], parent);
+        return fail_errno(error, errno, "%s", p->argv[0]), 0;
+    pid_t pid = fork();
+    if (!pid)
+        become(p, report[1], parent);
+    if (pid < 0)
+        e = errno;
     close(report[1]);
     ssize_t n = 0;
-    if (c->pid < 0) {
-        e = errno;
-        c->pid = 0;
-    } else {
+    if (pid > 0)
         do
             n = read(report[0], &e, sizeof e); /* nothing once it runs */
         while (n < 0 && errno == EINTR);
-    }
     close(report[0]);
-    return (n <= 0 && c->pid) || fail_errno(error, e, "%s", argv[0]);
+    if (pid > 0 && n <= 0)
+        return pid;
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+    return fail_errno(error, e, "%s", p->argv[0]), 0;
 }
 
-Captive *captive_start(const char *const *argv, GError **error)
-{
-    g_autoptr(Captive) c = g_new0(Captive, 1);
-    c->dir = g_dir_make_tmp("captive-XXXXXX", error);
-    if (!c->dir)
-        return NULL;
-    c->path = g_build_filename(c->dir, "socket", NULL);
-    int fd = listen_at(c->path, error);
-    if (fd < 0)
-        return NULL;
-    bool ok = start(c, argv, fd, error);
-    close(fd);
-    return ok ? g_steal_pointer(&c) : NULL;
-}
-
-const char *captive_socket(const Captive *c)
-{
-    return c->path;
-}
-
-static void end_process(pid_t pid)
+void captive_end_process(pid_t pid)
 {
     kill(pid, SIGTERM);
     for (int ms = 0; ms < GRACE_MS; ms += STEP_MS) {
@@ -117,12 +135,68 @@ static void end_process(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
+/* ---- Captives ------------------------------------------------------------------- */
+
+/* A folder with a socket. */
+static Captive *captive_new(int *listener, GError **error)
+{
+    g_autoptr(Captive) c = g_new0(Captive, 1);
+    c->control = -1;
+    c->dir = g_dir_make_tmp("captive-XXXXXX", error);
+    if (!c->dir)
+        return NULL;
+    c->path = g_build_filename(c->dir, "socket", NULL);
+    *listener = listen_at(c->path, error);
+    return *listener < 0 ? NULL : g_steal_pointer(&c);
+}
+
+Captive *captive_start(const char *const *argv, GError **error)
+{
+    int fd;
+    g_autoptr(Captive) c = captive_new(&fd, error);
+    if (!c)
+        return NULL;
+    c->pid = captive_spawn(&(CaptiveProgram){ .argv = argv, .fds = &fd, .n_fds = 1 }, error);
+    close(fd);
+    return c->pid ? g_steal_pointer(&c) : NULL;
+}
+
+Captive *captive_start_kept(const char *const *argv, const CaptiveKeep *keep, GError **error)
+{
+    int fd;
+    g_autoptr(Captive) c = captive_new(&fd, error);
+    if (!c)
+        return NULL;
+    c->pid = captive_keeper_start(argv, keep, c->dir, fd, &c->control, error);
+    close(fd);
+    return c->pid ? g_steal_pointer(&c) : NULL;
+}
+
+const char *captive_socket(const Captive *c)
+{
+    return c->path;
+}
+
+/* The keeper ends its program first, which may take as long as one here. */
+static void end_keeper(Captive *c)
+{
+    close(c->control);
+    for (int ms = 0; ms < GRACE_MS; ms += STEP_MS) {
+        if (waitpid(c->pid, NULL, WNOHANG) == c->pid)
+            return;
+        g_usleep(STEP_MS * 1000);
+    }
+    captive_end_process(c->pid);
+}
+
 void captive_end(Captive *c)
 {
     if (!c)
         return;
-    if (c->pid)
-        end_process(c->pid);
+    if (c->control >= 0)
+        end_keeper(c);
+    else if (c->pid)
+        captive_end_process(c->pid);
     if (c->path)
         unlink(c->path);
     if (c->dir)

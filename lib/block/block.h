@@ -277,6 +277,8 @@ typedef enum {
     BLOCK_COMPRESS = 1 << 6,
     /* On a worker, though it could be done at once: the calling thread has other things to do. */
     BLOCK_ELSEWHERE = 1 << 7,
+    /* write, of block_write_pipe: the data are in a pipe, and iov is NULL. */
+    BLOCK_FROM_PIPE = 1 << 8,
 } BlockRequestFlags;
 
 enum { BLOCK_FRAMES = 6 };
@@ -301,6 +303,7 @@ struct BlockRequest {
     uint64_t offset, bytes;   /* flush: both 0 */
     const struct iovec *iov;  /* read, write: lengths sum up to bytes; else NULL */
     int iovcnt;
+    int pipe;                 /* of BLOCK_FROM_PIPE */
     /*
      * Called once when the request ends after block_submit has returned false, on any thread: a
      * worker, the ring's thread, a driver's own; never with a lock of lib/block held. It must not
@@ -354,6 +357,9 @@ int block_write(BlockUser *user, uint64_t offset, const void *buf, uint64_t byte
 int block_readv(BlockUser *user, uint64_t offset, const struct iovec *iov, int iovcnt);
 int block_writev(BlockUser *user, uint64_t offset, const struct iovec *iov, int iovcnt,
                  unsigned flags);
+/* The next bytes of a pipe, which must be in it already. -ENOTSUP: this disk cannot, and none was taken; after
+ * another error some may have been, the rest is still there. Plain files can (block_plain). */
+int block_write_pipe(BlockUser *user, uint64_t offset, uint64_t bytes, int pipe);
 int block_zero(BlockUser *user, uint64_t offset, uint64_t bytes, unsigned flags);
 int block_discard(BlockUser *user, uint64_t offset, uint64_t bytes);
 int block_flush(BlockUser *user);

@@ -240,6 +240,9 @@ struct BlockDriver {
     /* flags: FUA, if limits.fua; BLOCK_PADDED, if limits.align is above 1. */
     int (*write)(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                  int iovcnt, unsigned flags);
+    /* The next bytes of a pipe, without copying them twice. -ENOTSUP: none was taken; after another
+     * error some may have been. NULL: -ENOTSUP. */
+    int (*write_pipe)(BlockNode *node, uint64_t offset, uint64_t bytes, int pipe);
     /* flags: FUA, MAY_UNMAP, NO_FALLBACK (which it may ignore if it never falls back itself).
      * -ENOTSUP: the core writes zeroes, or not under NO_FALLBACK. NULL: the same. */
     int (*zero)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags);

@@ -141,6 +141,12 @@ static int apply_options(BlockNode *node, BlockRequest *req)
     return BLOCK_PENDING;
 }
 
+/* What has to look at the data cannot take them from a pipe. */
+static bool looks_at_data(const BlockNode *node)
+{
+    return node->probed || node->detect_zeroes;
+}
+
 static bool finds_zeroes(const BlockNode *node, const BlockRequest *req)
 {
     return node->detect_zeroes && req->op == BLOCK_WRITE && !(req->how & BLOCK_COMPRESS) &&
@@ -184,6 +190,8 @@ static int to_driver(BlockNode *node, BlockRequest *req, bool zeroes)
 {
     const BlockDriver *d = node->driver;
 
+    if (req->how & BLOCK_FROM_PIPE)
+        return d->write_pipe ? d->write_pipe(node, req->at, req->bytes, req->pipe) : -ENOTSUP;
     if (req->how & BLOCK_ELSEWHERE && has_blocking(d, req->op)) {
         block_request_push(req, STAGE_BLOCKING);
         return BLOCK_PENDING;
@@ -211,6 +219,8 @@ static int run(BlockRequest *req)
 
     if (__atomic_load_n(&req->state, __ATOMIC_RELAXED) & STATE_CANCELLED)
         return -ECANCELED;
+    if (req->how & BLOCK_FROM_PIPE && (looks_at_data(node) || req->how & BLOCK_FUA))
+        return -ENOTSUP;
     r = apply_options(node, req);
     if (r != BLOCK_PENDING)
         return r;
@@ -415,6 +425,25 @@ int block_run(BlockUser *user, BlockOp op, unsigned flags, uint64_t offset, uint
     req.bytes = bytes;
     req.iov = iov;
     req.iovcnt = iovcnt;
+    req.done = wake;
+    req.opaque = &wait;
+    if (!block_submit(user, &req))
+        wait_for(&wait, user->graph->pool);
+    return req.ret;
+}
+
+int block_write_pipe(BlockUser *user, uint64_t offset, uint64_t bytes, int pipe)
+{
+    Wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+    BlockRequest req;
+
+    req.op = BLOCK_WRITE;
+    req.flags = BLOCK_MAY_WAIT | BLOCK_FROM_PIPE;
+    req.offset = offset;
+    req.bytes = bytes;
+    req.iov = NULL;
+    req.iovcnt = 0;
+    req.pipe = pipe;
     req.done = wake;
     req.opaque = &wait;
     if (!block_submit(user, &req))

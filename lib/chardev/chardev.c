@@ -187,6 +187,19 @@ int chardev_socket(const Chardev *c)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
+ChardevRetry chardev_retry(const Chardev *c)
+{
+    return c && c->type->retry ? c->type->retry(c) : (ChardevRetry){ 0 };
+}
+
+int chardev_connect_again(const Chardev *c)
+{
+    if (c && c->type->connect_again)
+        return c->type->connect_again(c);
+    errno = ENOTCONN;
+    return -1;
+}
+
 bool chardev_is_open(const Chardev *c)
 {
     return c && !c->away;

@@ -26,6 +26,9 @@ typedef struct ChardevType {
     char *(*describe)(const Chardev *c);
     /* Main thread: a descriptor of the peer's socket, the back end's, or -1. NULL: there is none. */
     int (*socket)(const Chardev *c);
+    /* Any thread, both as chardev_retry and chardev_connect_again; both or none. */
+    ChardevRetry (*retry)(const Chardev *c);
+    int (*connect_again)(const Chardev *c);
     /* Main thread; frees priv, which is NULL when open failed early. NULL: nothing to free. */
     void (*close)(Chardev *c);
 } ChardevType;

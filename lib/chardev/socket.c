@@ -2,7 +2,8 @@
 /*
  * socket: one peer at a time over a stream socket, unix (path=), TCP (host= port=) or one that was
  * inherited (fd=), as a server, which listens again when the peer has gone, or as a client,
- * which with reconnect=SECONDS connects again. telnet=on speaks enough of RFC 854 (binary, remote
+ * which with reconnect=SECONDS (reconnect-ms=) connects again, with reconnect-tries=N until it has been refused so
+ * often in a row. telnet=on speaks enough of RFC 854 (binary, remote
  * echo, character at a time, break) for a telnet client to be a terminal.
  *
  * Names are looked up once, at the start. Left out: TLS, websocket, tn3270.
@@ -22,7 +23,9 @@ enum { SE = 240, BREAK = 243, SB = 250, WILL = 251, DONT = 254, IAC = 255 };
 typedef struct {
     ChardevStream *stream;
     bool server, wait, telnet, nodelay;
-    unsigned reconnect; /* seconds; 0: never */
+    unsigned reconnect; /* milliseconds; 0: never */
+    unsigned tries, refused; /* how often in a row it may be; 0: for ever */
+    bool lent;          /* the front end has the socket and connects again by itself */
     char *path, *host, *port;
     bool made_path;     /* it is ours to remove */
     GArray *addresses;  /* of SocketEnd; a client tries them in order */
@@ -160,6 +163,7 @@ static gboolean on_connected(gint fd, GIOCondition condition, gpointer opaque)
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &s->error, &len))
         s->error = errno;
     if (!s->error) {
+        s->refused = 0;
         attach(c, fd);
     } else {
         close(fd);
@@ -187,6 +191,7 @@ static void try_next(Chardev *c)
         int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd >= 0 && !connect(fd, (const struct sockaddr *)&a->addr, a->len)) {
             s->error = 0;
+            s->refused = 0;
             attach(c, fd);
             return;
         }
@@ -200,8 +205,8 @@ static void try_next(Chardev *c)
         if (fd >= 0)
             close(fd);
     }
-    if (s->reconnect)
-        set_source(c, g_timeout_source_new_seconds(s->reconnect), on_retry);
+    if (s->reconnect && (!s->tries || ++s->refused < s->tries))
+        set_source(c, g_timeout_source_new(s->reconnect), on_retry);
 }
 
 static void on_gone(Chardev *c)
@@ -209,8 +214,8 @@ static void on_gone(Chardev *c)
     Socket *s = c->priv;
     if (s->listen_fd >= 0)
         start_listening(c);
-    else if (s->reconnect)
-        set_source(c, g_timeout_source_new_seconds(s->reconnect), on_retry);
+    else if (s->reconnect && !s->lent)
+        set_source(c, g_timeout_source_new(s->reconnect), on_retry);
 }
 
 /* Runs the main loop until a peer is there or none can come. */
@@ -280,10 +285,23 @@ static bool start_server(Chardev *c, GError **error)
     return wait_for_peer(c, error);
 }
 
+static bool read_reconnect(Socket *s, Options *o, GError **error)
+{
+    uint64_t seconds = 0, ms = 0, tries = 0;
+    if (!options_get_number(o, "reconnect", 0, 86400, &seconds, error) ||
+        !options_get_number(o, "reconnect-ms", 0, 86400000, &ms, error) ||
+        !options_get_number(o, "reconnect-tries", 0, 1000000, &tries, error))
+        return false;
+    if (seconds && ms)
+        return fail_usage(error, "reconnect= and reconnect-ms= are the same thing");
+    s->reconnect = (unsigned)(seconds ? seconds * 1000 : ms);
+    s->tries = (unsigned)tries;
+    return !tries || s->reconnect || fail_usage(error, "reconnect-tries= goes with reconnect=");
+}
+
 static bool read_options(Socket *s, Options *o, const char **fd, bool *ipv4, bool *ipv6,
                          GError **error)
 {
-    uint64_t reconnect = 0;
     bool websocket = false, wait_given = options_has(o, "wait");
     s->path = g_strdup(options_get(o, "path"));
     s->host = g_strdup(options_get(o, "host"));
@@ -297,13 +315,12 @@ static bool read_options(Socket *s, Options *o, const char **fd, bool *ipv4, boo
         !options_get_bool(o, "websocket", &websocket, error) ||
         !options_get_bool(o, "nodelay", &s->nodelay, error) ||
         !options_get_bool(o, "ipv4", ipv4, error) || !options_get_bool(o, "ipv6", ipv6, error) ||
-        !options_get_number(o, "reconnect", 0, 86400, &reconnect, error))
+        !read_reconnect(s, o, error))
         return false;
     if (websocket || options_has(o, "tls-creds"))
         return fail_usage(error, "%s is not there yet", websocket ? "websocket" : "TLS");
     if (!options_done(o, error))
         return false;
-    s->reconnect = (unsigned)reconnect;
     if (!!s->path + !!*fd + (s->host || s->port) != 1)
         return fail_usage(error, "a socket has one of path=, port= with host=, and fd=");
     if (!s->path && !*fd && (!s->port || !*s->port))
@@ -375,8 +392,32 @@ static char *socket_describe(const Chardev *c)
 
 static int socket_peer(const Chardev *c)
 {
-    const Socket *s = c->priv;
+    Socket *s = c->priv;
+    s->lent = true;
     return chardev_stream_fd(s->stream);
+}
+
+static ChardevRetry socket_retry(const Chardev *c)
+{
+    const Socket *s = c->priv;
+    return (ChardevRetry){ s->reconnect, s->tries };
+}
+
+/* Blocks nowhere: a queue that is full counts as refused. */
+static int socket_connect_again(const Chardev *c)
+{
+    const Socket *s = c->priv;
+    if (!s->path || s->server)
+        return errno = ENOTCONN, -1;
+    const SocketEnd *a = &g_array_index(s->addresses, SocketEnd, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a->addr, a->len)) {
+        int e = errno;
+        close(fd);
+        fd = -1;
+        errno = e;
+    }
+    return fd;
 }
 
 static void socket_close(Chardev *c)
@@ -407,5 +448,7 @@ const ChardevType socket_chardev = {
     .flush = socket_flush,
     .describe = socket_describe,
     .socket = socket_peer,
+    .retry = socket_retry,
+    .connect_again = socket_connect_again,
     .close = socket_close,
 };

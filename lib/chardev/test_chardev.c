@@ -36,6 +36,7 @@ static void test_specs(void)
                                 "udp::1",
                                 "unix:", "memory", "file:/nonexistent/dir/x", "tcp:1", "tcp:host:",
                                 "unix:/x,servr=on", "unix:/x,wait=off", "unix:/x,reconnect=soon",
+                                "unix:/x,reconnect=1,reconnect-ms=1", "unix:/x,reconnect-tries=2",
                                 "unix:/x,server=on,reconnect=1", "pipe:/nonexistent/p", "chardev:x",
                                 "unix:/nonexistent/dir/s,server=on,wait=off", "/dev/ttyS0",
                                 "unix:/x,tls-creds=y", "socket,path=/x" };

@@ -210,6 +210,67 @@ static void test_client(void)
     g_string_free(f.got, TRUE);
 }
 
+/* A front end that has the socket for itself: nobody else connects again, and it may until it was refused. */
+static void test_lent(void)
+{
+    g_autofree char *dir = temp_dir(), *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *spec = g_strdup_printf("unix:%s,reconnect-ms=20,reconnect-tries=3", path);
+    int l = unix_socket(path, true);
+    Chardev *c = chardev_open(spec, NULL, NULL);
+    g_assert_nonnull(c);
+    ChardevRetry retry = chardev_retry(c);
+    g_assert_cmpuint(retry.wait_ms, ==, 20);
+    g_assert_cmpuint(retry.tries, ==, 3);
+    int ours = chardev_socket(c), theirs = accept(l, NULL, NULL);
+    g_assert_cmpint(ours, >=, 0);
+    close(theirs);
+    close(ours);
+    run_until(!chardev_is_open(c));
+    ours = chardev_connect_again(c);
+    g_assert_cmpint(ours, >=, 0);
+    theirs = accept(l, NULL, NULL);
+    g_assert_cmpint(write(theirs, "x", 1), ==, 1);
+    char x;
+    g_assert_cmpint(read(ours, &x, 1), ==, 1);
+    gint64 end = g_get_monotonic_time() + 100000;
+    while (g_get_monotonic_time() < end)
+        g_main_context_iteration(NULL, FALSE);
+    g_assert_false(chardev_is_open(c));
+    close(l);
+    close(ours);
+    close(theirs);
+    g_assert_cmpint(chardev_connect_again(c), ==, -1);
+    g_assert_cmpint(errno, ==, ECONNREFUSED);
+    chardev_free(c);
+    g_unlink(path);
+    g_rmdir(dir);
+    c = chardev_open("null", NULL, NULL);
+    g_assert_cmpuint(chardev_retry(c).wait_ms, ==, 0);
+    g_assert_cmpint(chardev_connect_again(c), ==, -1);
+    chardev_free(c);
+}
+
+/* After so many refusals it is left alone. */
+static void test_tries(void)
+{
+    g_autofree char *dir = temp_dir(), *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *spec = g_strdup_printf("unix:%s,reconnect-ms=5,reconnect-tries=3", path);
+    Chardev *c = chardev_open(spec, NULL, NULL);
+    g_assert_nonnull(c);
+    gint64 end = g_get_monotonic_time() + 100000;
+    while (g_get_monotonic_time() < end)
+        g_main_context_iteration(NULL, FALSE);
+    int l = unix_socket(path, true);
+    end = g_get_monotonic_time() + 50000;
+    while (g_get_monotonic_time() < end)
+        g_main_context_iteration(NULL, FALSE);
+    g_assert_false(chardev_is_open(c));
+    chardev_free(c);
+    close(l);
+    g_unlink(path);
+    g_rmdir(dir);
+}
+
 static void on_notice(void *opaque, const char *line)
 {
     g_assert_null(*(char **)opaque);
@@ -338,6 +399,8 @@ int main(int argc, char **argv)
     g_test_add_func("/peer/output_kept", test_output_kept);
     g_test_add_func("/peer/stalled", test_stalled);
     g_test_add_func("/peer/client", test_client);
+    g_test_add_func("/peer/lent", test_lent);
+    g_test_add_func("/peer/tries", test_tries);
     g_test_add_func("/peer/waiting", test_waiting);
     g_test_add_func("/peer/telnet", test_telnet);
     g_test_add_func("/peer/pty", test_pty);

@@ -2,7 +2,7 @@
 /*
  * The server within its folder: nbd.c has exports, listeners and the life of connections,
  * connection.c one connection's thread, transport.c its bytes, requests.c what is asked of the disk,
- * plain.c long reads of plain files, status.c what block status says.
+ * plain.c and pipe.c long reads and writes of plain files, status.c what block status says.
  */
 #pragma once
 
@@ -43,6 +43,9 @@ typedef struct Task {
     struct Task *next;
     uint64_t done;    /* of what is done in steps */
     bool plain;       /* a read whose data are sent from the export's plain file */
+    bool by_pipe;     /* a write whose data go to it */
+    size_t piped;     /* bytes that are in the pipe; done are written */
+    int error;        /* of the write, positive */
     size_t head_len;  /* of the answer's head */
     uint8_t head[NBD_HEAD_ROOM + 256]; /* of the answer, its message included */
     GByteArray *body; /* the answer instead, of block status */
@@ -65,6 +68,8 @@ struct Connection {
     bool ended;             /* the thread is about to return; server->lock */
 
     Task *receiving;        /* its payload is on the way */
+    int pipe[2];            /* for payloads that go to a plain file; -1: none */
+    bool no_pipe;           /* it did not work, or did not help */
     unsigned tasks;         /* in use */
     uint64_t held;          /* bytes of them */
     unsigned in_flight;     /* at lib/block */
@@ -125,9 +130,19 @@ void export_wait_finished(Connection *c);
 void export_free_tasks(Connection *c);
 
 /* plain.c */
+bool export_is_plain(const Connection *c);
 /* Whether the read's data can go to the socket as they are; then, behind the answer's head, they do. */
 bool export_reads_plain(const Connection *c, const NbdRequest *request);
 int export_send_plain(Connection *c, uint64_t offset, uint64_t length);
+
+/* pipe.c */
+/* Whether the write's payload can go to the file by the connection's pipe. */
+bool export_writes_plain(Connection *c, const NbdRequest *request);
+/* The task of such a write gets its payload from now on. 0, or -errno of the connection. */
+int export_pipe_begin(Connection *c, Task *task);
+/* A part of it, which must be there (EAGAIN). */
+int export_pipe_receive(Connection *c);
+void export_pipe_free(Connection *c);
 
 /* status.c: fills task->body, or the errno (positive) to answer. */
 int export_status(Connection *c, Task *task);

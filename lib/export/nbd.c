@@ -241,6 +241,7 @@ void export_nbd_take(ExportNbd *server, int fd)
 {
     static const char *const no_thread = "a client was turned away: no thread can be started";
     Connection *c = g_new0(Connection, 1);
+    c->pipe[0] = c->pipe[1] = -1;
     c->server = server;
     c->fd = fd;
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

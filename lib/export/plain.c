@@ -17,7 +17,7 @@
 
 enum { WORTH = 16 << 10, PAGE = 4096 };
 
-static bool is_plain(const Connection *c)
+bool export_is_plain(const Connection *c)
 {
     const Export *e = c->export;
     return e->plain.fd >= 0 && block_user_node(e->user) == e->plain.node;
@@ -40,7 +40,7 @@ static bool in_page_cache(Export *e, uint64_t at, uint64_t len)
 bool export_reads_plain(const Connection *c, const NbdRequest *r)
 {
     Export *e = c->export;
-    return r->length >= WORTH && !c->tls && is_plain(c) &&
+    return r->length >= WORTH && !c->tls && export_is_plain(c) &&
            in_page_cache(e, e->plain.offset + r->offset, r->length);
 }
 

@@ -63,6 +63,7 @@ void export_free_tasks(Connection *c)
 {
     g_clear_pointer(&c->receiving, task_free);
     g_clear_pointer(&c->warm, free);
+    export_pipe_free(c);
     for (Task *t; (t = take_spare(c));)
         task_free(t);
 }
@@ -126,7 +127,7 @@ static int task_new(Connection *c, const NbdRequest *request, uint64_t bytes, Ta
     t->nbd = *request;
     t->holds = MAX(bytes, t->room); /* a buffer that was larger than it need be counts as it is */
     t->done = 0;
-    t->plain = false;
+    t->plain = t->by_pipe = false;
     c->tasks++;
     c->held += t->holds;
     *task = t;
@@ -372,8 +373,8 @@ static int take_read(Connection *c, Task *t, bool plain)
 static uint64_t room_for(const NbdRequest *r, bool plain)
 {
     switch (r->command) {
-    case NBD_CMD_READ: return plain ? 0 : r->length;
-    case NBD_CMD_WRITE: return r->length;
+    case NBD_CMD_READ:
+    case NBD_CMD_WRITE: return plain ? 0 : r->length;
     case NBD_CMD_CACHE: return CACHE_STEP;
     default: return 0;
     }
@@ -383,7 +384,8 @@ int export_request(Connection *c, const NbdRequest *request)
 {
     const char *why;
     int err = nbd_server_check(c->nbd, request, &why);
-    bool read = request->command == NBD_CMD_READ, plain = !err && read && export_reads_plain(c, request);
+    bool read = request->command == NBD_CMD_READ, write = request->command == NBD_CMD_WRITE;
+    bool plain = !err && ((read && export_reads_plain(c, request)) || (write && export_writes_plain(c, request)));
     uint64_t bytes = err ? 0 : room_for(request, plain);
     Task *t;
     int r = task_new(c, request, bytes, &t);
@@ -393,7 +395,9 @@ int export_request(Connection *c, const NbdRequest *request)
         err = ENOMEM, why = "no memory for it";
     if (err) /* a payload is thrown away */
         return answer_end(c, t, err, why);
-    if (request->command == NBD_CMD_WRITE) {
+    if (write && plain)
+        return export_pipe_begin(c, t);
+    if (write) {
         nbd_server_payload(c->nbd, t->buf);
         c->receiving = t;
         return 0;
@@ -406,5 +410,7 @@ int export_request(Connection *c, const NbdRequest *request)
 int export_payload(Connection *c)
 {
     Task *t = g_steal_pointer(&c->receiving);
-    return t ? run(c, t) : 0;
+    if (!t)
+        return 0;
+    return t->by_pipe ? answer_end(c, t, t->error, t->error ? g_strerror(t->error) : NULL) : run(c, t);
 }

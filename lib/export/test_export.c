@@ -4,131 +4,21 @@
  * against a model, more of them than a connection holds, answers that come late, stops and removals in
  * the middle, errors of the disk, block status of a chain, clients that waste time.
  */
-#include "export/export.h"
-#include "export/test_peer.h"
+#include "export/test_server.h"
 
 #include "base/bytes.h"
 #include "base/socket.h"
 
-#include <glib/gstdio.h>
-#include <json-c/json.h>
-#include <linux/sockios.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
 
-enum { MIB = 1 << 20, LONG_MS = 60000 };
-
-/* ---- A server with its disks ---------------------------------------------------- */
-
-typedef struct {
-    char *dir;
-    BlockGraph *graph;
-    ExportNbd *server;
-    GPtrArray *said; /* lines for the log */
-} Setup;
-
-static void say(void *opaque, const char *line)
+/* Until the server closes, which it has to. */
+static void peer_drain(Peer *p)
 {
-    g_ptr_array_add(((Setup *)opaque)->said, g_strdup(line));
-}
-
-static void setup_init(Setup *s, unsigned handshake_ms)
-{
-    GError *error = NULL;
-    *s = (Setup){ .dir = g_dir_make_tmp("export-XXXXXX", &error), .graph = block_graph_new(),
-                  .said = g_ptr_array_new_with_free_func(g_free) };
-    g_assert_no_error(error);
-    s->server = export_nbd_new(&(ExportNbdConfig){ .handshake_ms = handshake_ms, .say = say, .opaque = s }, &error);
-    g_assert_no_error(error);
-}
-
-static void setup_clear(Setup *s)
-{
-    export_nbd_free(s->server);
-    block_graph_free(s->graph);
-    g_autofree char *remove = g_strdup_printf("rm -r '%s'", s->dir);
-    g_assert_cmpint(system(remove), ==, 0);
-    g_ptr_array_unref(s->said);
-    g_free(s->dir);
-}
-
-/* Options with @ for the folder. */
-static BlockNode *open_node(Setup *s, const char *options)
-{
-    GError *error = NULL;
-    g_auto(GStrv) parts = g_strsplit(options, "@", -1);
-    g_autofree char *text = g_strjoinv(s->dir, parts);
-    struct json_object *tree = block_options_parse(text, NULL, &error);
-    g_assert_no_error(error);
-    BlockNode *node = block_open(s->graph, tree, 0, &error);
-    g_assert_no_error(error);
-    json_object_put(tree);
-    return node;
-}
-
-static void offer(Setup *s, const char *name, const char *options, ExportDisk disk)
-{
-    GError *error = NULL;
-    g_autoptr(BlockNode) node = open_node(s, options);
-    disk.name = name;
-    disk.node = node;
-    export_nbd_add(s->server, &disk, &error);
-    g_assert_no_error(error);
-}
-
-static void make_file(Setup *s, const char *name, uint64_t size)
-{
-    g_autofree char *path = g_build_filename(s->dir, name, NULL);
-    FILE *f = g_fopen(path, "w");
-    g_assert_nonnull(f);
-    g_assert_cmpint(ftruncate(fileno(f), (off_t)size), ==, 0);
-    fclose(f);
-}
-
-static Peer *come_as(Setup *s, const NbdWanted *wanted)
-{
-    int pair[2];
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-    export_nbd_take(s->server, pair[1]);
-    return peer_new(pair[0], wanted);
-}
-
-static Peer *come(Setup *s, const char *name)
-{
-    Peer *p = come_as(s, &(NbdWanted){ .name = name });
-    g_assert_nonnull(p);
-    return p;
-}
-
-/* Runs the main loop until there are so many connections. */
-static void await_connections(Setup *s, unsigned n)
-{
-    int64_t end = g_get_monotonic_time() + LONG_MS * INT64_C(1000);
-    while (export_nbd_connections(s->server) != n) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        if (!g_main_context_iteration(NULL, false))
-            g_usleep(1000);
-    }
-}
-
-/* Until the server has read all that the client has sent on a Unix socket. */
-static void await_taken(const Peer *p)
-{
-    int unread = 1;
-    int64_t end = g_get_monotonic_time() + LONG_MS * INT64_C(1000);
-    while (!ioctl(p->fd, SIOCOUTQ, &unread) && unread) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-}
-
-static void fill(uint8_t *buf, size_t len, unsigned seed)
-{
-    for (size_t i = 0; i < len; i++)
-        buf[i] = (uint8_t)(seed * 31 + i * 7 + i / 253 + 1);
+    bool ready;
+    while (peer_step(p, &ready))
+        ;
 }
 
 /* ---- Requests of all kinds --------------------------------------------------------- */
@@ -196,45 +86,6 @@ static void test_requests(gconstpointer data)
     g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
     g_assert_cmpmem(bytes, AREA, m->model, AREA);
     g_assert_cmpuint(s.said->len, ==, 0);
-    setup_clear(&s);
-}
-
-/* Long reads of plain files, whole, a window of one, and one that others cut short meanwhile: zeroes follow. */
-static void test_plain(void)
-{
-    enum { SIZE = MIB + 1000, FROM = 5 * 512 };
-    Setup s;
-    setup_init(&s, 0);
-    g_autofree uint8_t *want = g_malloc0(2 * MIB), *got = g_malloc(2 * MIB);
-    g_autofree char *path = g_build_filename(s.dir, "d", NULL);
-    fill(want, SIZE, 5);
-    g_assert_true(g_file_set_contents(path, (char *)want, SIZE, NULL));
-    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
-    offer(&s, "window", "driver=raw,offset=2560,size=524288,file.driver=file,file.filename=@/d,file.locking=off",
-          (ExportDisk){ 0 });
-    Peer *whole = come(&s, ""), *window = come(&s, "window");
-    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 0, MIB + 1024, got), ==, 0);
-    g_assert_cmpmem(got, MIB + 1024, want, MIB + 1024);
-    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 12345, 77777, got), ==, 0);
-    g_assert_cmpmem(got, 77777, want + 12345, 77777);
-    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 3, 500000, got), ==, 0);
-    g_assert_cmpmem(got, 500000, want + FROM + 3, 500000);
-    /* what was acknowledged is what is read */
-    fill(want + 65536, 65536, 9);
-    g_assert_cmpint(peer_do(whole, NBD_CMD_WRITE, 0, 65536, 65536, want + 65536), ==, 0);
-    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 0, 500000, got), ==, 0);
-    g_assert_cmpmem(got, 500000, want + FROM, 500000);
-    g_assert_cmpint(truncate(path, 300001), ==, 0);
-    memset(want + 300001, 0, 2 * MIB - 300001);
-    g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 200000, 800000, got), ==, 0);
-    g_assert_cmpmem(got, 800000, want + 200000, 800000);
-    /* who goes amid its answers harms nobody */
-    for (unsigned i = 0; i < 40; i++)
-        g_assert_true(peer_ask(whole, i, NBD_CMD_READ, 0, 0, 300000, got));
-    peer_free(whole);
-    g_assert_cmpint(peer_do(window, NBD_CMD_READ, 0, 0, 100000, got), ==, 0);
-    peer_free(window);
-    await_connections(&s, 0);
     setup_clear(&s);
 }
 
@@ -779,7 +630,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/export/requests/simple", &simple, test_requests);
     g_test_add_data_func("/export/requests/structured", &structured, test_requests);
     g_test_add_data_func("/export/requests/extended", &extended, test_requests);
-    g_test_add_func("/export/plain", test_plain);
     g_test_add_func("/export/refusals", test_refusals);
     g_test_add_func("/export/many", test_many);
     g_test_add_func("/export/memory", test_memory);

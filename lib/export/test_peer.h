@@ -154,11 +154,3 @@ static int peer_do(Peer *p, NbdCommand command, unsigned flags, uint64_t offset,
 {
     return peer_ask(p, 0, command, flags, offset, length, buf) && peer_wait(p) ? p->asked[0].err : -1;
 }
-
-/* Until the server closes, which it has to. */
-static void peer_drain(Peer *p)
-{
-    bool ready;
-    while (peer_step(p, &ready))
-        ;
-}

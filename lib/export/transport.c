@@ -66,11 +66,23 @@ static ssize_t receive_clear(Connection *c, struct iovec *iov, int n, bool wait)
     return receive_some(c, iov, whole ? 1 : n, whole ? MSG_WAITALL : 0);
 }
 
+static int receive_piped(Connection *c, bool wait)
+{
+    int r = export_pipe_receive(c);
+    if (r != -EAGAIN || !wait)
+        return r;
+    comes_soon(c);
+    r = export_pipe_receive(c);
+    return r == -EAGAIN ? export_wait(c) : r;
+}
+
 int export_receive(Connection *c, bool wait)
 {
     struct iovec iov[2];
-    int n = nbd_server_buffers(c->nbd, iov);
     ssize_t got;
+    if (c->receiving && c->receiving->by_pipe && !c->receiving->error)
+        return receive_piped(c, wait);
+    int n = nbd_server_buffers(c->nbd, iov);
     if (wait && c->tls && !crypto_tls_pending(c->tls))
         comes_soon(c);
     if (!c->tls)

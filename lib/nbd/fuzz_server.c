@@ -21,16 +21,31 @@ static const NbdExport *find(void *opaque, const char *name)
     return *name ? NULL : &export;
 }
 
+/* Some payloads go by another way. */
+static bool passes(const NbdRequest *r)
+{
+    return r->cookie & 1;
+}
+
 static void serve(NbdServer *s, const NbdRequest *r, uint8_t *disk)
 {
+    size_t here;
     uint8_t head[NBD_HEAD_ROOM + 256];
     const char *why;
     int err = nbd_server_check(s, r, &why);
     if (!err && r->command != NBD_CMD_FLUSH && r->command != NBD_CMD_BLOCK_STATUS &&
         (r->offset > export.size || r->length > export.size - r->offset))
         abort();
-    if (!err && r->command == NBD_CMD_WRITE)
+    if (!err && r->command == NBD_CMD_WRITE && passes(r)) {
+        const uint8_t *p = nbd_server_payload_here(s, &here);
+        if (here + nbd_server_payload_left(s) != r->length)
+            abort();
+        memcpy(disk + r->offset, p, here);
+        if (r->cookie & 2)
+            nbd_server_payload_rest(s);
+    } else if (!err && r->command == NBD_CMD_WRITE) {
         nbd_server_payload(s, disk + r->offset);
+    }
     if (nbd_server_put_end(s, r, err, why, head) > sizeof head)
         abort();
     if (!err && r->command == NBD_CMD_BLOCK_STATUS) {
@@ -49,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     NbdServer *s = nbd_server_new(&(NbdOffer){ .nth = nth, .find = find }, data[1] % 3);
     uint8_t *disk = calloc(1, export.size);
     size_t at = 2;
+    bool passing = false;
     for (;;) {
         struct iovec iov[2];
         NbdRequest r;
@@ -57,7 +73,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         nbd_server_output(s, &out);
         nbd_server_sent(s);
         if (event == NBD_REQUEST) {
+            const char *why;
             serve(s, &r, disk);
+            passing = r.command == NBD_CMD_WRITE && passes(&r) && !(r.cookie & 2) && !nbd_server_check(s, &r, &why);
+        } else if (event == NBD_PAYLOAD) {
+            passing = false;
+        } else if (event == NBD_NEED && passing) {
+            size_t n = MIN(MIN(piece, size - at), nbd_server_payload_left(s));
+            if (!n)
+                break;
+            at += n;
+            nbd_server_passed(s, n);
         } else if (event == NBD_START_TLS) {
             nbd_server_secured(s);
         } else if (event == NBD_END || event == NBD_BROKEN) {

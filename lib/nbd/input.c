@@ -40,7 +40,7 @@ int nbd_input_buffers(NbdInput *in, struct iovec iov[2])
     if (in->size > NBD_INPUT)
         room = MIN(room, NBD_INPUT);
     else if (in->large && !(in->left && !in->to))
-        room = MIN(room, SMALL_READ);
+        room = MIN(room, in->head > in->end ? in->head - in->end : SMALL_READ);
     if (room)
         iov[n++] = (struct iovec){ in->buf + in->end, room };
     return n;
@@ -81,6 +81,7 @@ const uint8_t *nbd_input_take(NbdInput *in, size_t n)
 void nbd_input_payload(NbdInput *in, void *to, uint64_t len)
 {
     in->large = len >= LARGE_PAYLOAD;
+    in->head = 0;
     in->to = to;
     in->left = len;
     size_t n = (size_t)MIN(len, nbd_input_len(in));
@@ -90,6 +91,15 @@ void nbd_input_payload(NbdInput *in, void *to, uint64_t len)
     }
     in->start += n;
     in->left -= n;
+}
+
+const uint8_t *nbd_input_pass(NbdInput *in, uint64_t len, size_t head, size_t *here)
+{
+    const uint8_t *p = in->buf + in->start;
+    *here = (size_t)MIN(len, nbd_input_len(in));
+    nbd_input_payload(in, NULL, len);
+    in->head = head;
+    return p;
 }
 
 bool nbd_input_filled(NbdInput *in)

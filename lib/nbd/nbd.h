@@ -159,6 +159,14 @@ void nbd_server_secured(NbdServer *s);
 /* Where the payload of the last request, a write, goes: its length. NULL: it is thrown away.
  * NBD_PAYLOAD follows. */
 void nbd_server_payload(NbdServer *s, void *to);
+/* Or the caller takes the payload off the connection itself: *len bytes of it are here already (until the next
+ * nbd_server_buffers), others are left, and what it has taken of those it tells by nbd_server_passed.
+ * NBD_PAYLOAD follows when none is left. */
+const uint8_t *nbd_server_payload_here(NbdServer *s, size_t *len);
+uint64_t nbd_server_payload_left(const NbdServer *s);
+void nbd_server_passed(NbdServer *s, uint64_t bytes);
+/* What is left comes by nbd_server_buffers after all, and is thrown away. */
+void nbd_server_payload_rest(NbdServer *s);
 /* The export the client chose; from NBD_READY on. */
 const NbdExport *nbd_server_export(const NbdServer *s);
 /* Structured (or extended) replies were agreed on: data may come in pieces and holes. */

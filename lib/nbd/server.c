@@ -81,6 +81,31 @@ void nbd_server_payload(NbdServer *s, void *to)
     nbd_input_payload(&s->in, to, s->payload);
 }
 
+static size_t head_size(const NbdServer *s)
+{
+    return s->extended ? NBD_EXTENDED_REQUEST_HEAD : NBD_REQUEST_HEAD;
+}
+
+const uint8_t *nbd_server_payload_here(NbdServer *s, size_t *len)
+{
+    return nbd_input_pass(&s->in, s->payload, head_size(s), len);
+}
+
+uint64_t nbd_server_payload_left(const NbdServer *s)
+{
+    return s->in.left;
+}
+
+void nbd_server_passed(NbdServer *s, uint64_t bytes)
+{
+    s->in.left -= bytes;
+}
+
+void nbd_server_payload_rest(NbdServer *s)
+{
+    nbd_input_payload(&s->in, NULL, s->in.left);
+}
+
 NbdEvent nbd_server_break(NbdServer *s, const char *fmt, ...)
 {
     va_list ap;
@@ -96,7 +121,7 @@ NbdEvent nbd_server_break(NbdServer *s, const char *fmt, ...)
 
 static NbdEvent take_request(NbdServer *s, NbdRequest *r)
 {
-    const uint8_t *p = nbd_input_take(&s->in, s->extended ? NBD_EXTENDED_REQUEST_HEAD : NBD_REQUEST_HEAD);
+    const uint8_t *p = nbd_input_take(&s->in, head_size(s));
     if (!p)
         return NBD_NEED;
     uint32_t magic = ld_be32(p);
@@ -116,6 +141,8 @@ static NbdEvent take_request(NbdServer *s, NbdRequest *r)
         s->state = SERVER_PAYLOAD;
         nbd_input_payload(&s->in, NULL, 0);
         s->in.left = r->length; /* until the caller says where it goes, nothing is taken */
+    } else {
+        s->in.head = 0;
     }
     return NBD_REQUEST;
 }

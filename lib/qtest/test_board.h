@@ -143,7 +143,15 @@ static inline bool board_irq(Board *b, unsigned n)
     return level;
 }
 
-/* adds: "-blockdev TEXT", "-drive TEXT", "-object TEXT", "-device TEXT", NULL. The board starts as
+static inline bool board_set_port(Board *b, const char *spec, GError **error)
+{
+    chardev_free(b->port);
+    b->port = chardev_open(spec, NULL, error);
+    return b->port;
+}
+
+/* adds: "-blockdev TEXT", "-drive TEXT", "-object TEXT", "-device TEXT", NULL; "-chardev SPEC" (a short form) is what
+   every chardev= stands for. The board starts as
    with no kernel; the PLIC's inputs are intercepted. */
 static inline void board_open_as(Board *b, const char *machine_text, const char *const *adds)
 {
@@ -170,6 +178,7 @@ static inline void board_open_as(Board *b, const char *machine_text, const char 
         bool ok = g_str_has_prefix(*adds, "-blockdev ") ? machine_add_blockdev(b->m, text, &error)
                   : g_str_has_prefix(*adds, "-drive ") ? machine_add_drive(b->m, text, false, &error)
                   : g_str_has_prefix(*adds, "-object ") ? machine_add_object(b->m, text, &error)
+                  : g_str_has_prefix(*adds, "-chardev ") ? board_set_port(b, text, &error)
                                                         : machine_add_device(b->m, text, &error);
         g_assert_no_error(error);
         g_assert_true(ok);

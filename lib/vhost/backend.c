@@ -28,6 +28,7 @@ VhostBackend *vhost_backend_new(const VhostDevice *device)
     b->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     b->memory = g_array_new(FALSE, FALSE, sizeof(VhostMemory));
     b->queues = g_new0(VhostQueue, device->queues);
+    vhost_guard_backend(b);
     for (unsigned i = 0; i < device->queues; i++)
         vhost_queue_init(&b->queues[i], b, i);
     vhost_memory_clear(b);
@@ -41,8 +42,10 @@ void vhost_backend_free(VhostBackend *b)
     for (unsigned i = 0; i < b->device.queues; i++)
         vhost_queue_clear(&b->queues[i]);
     g_free(b->queues);
+    vhost_memory_clear(b);
     bus_space_free(b->space);
     g_array_unref(b->memory);
+    vhost_unguard_backend(b);
     close(b->stop);
     g_free(b);
 }
@@ -145,7 +148,7 @@ static bool set_features(VhostBackend *b, VhostMessage *m, GError **error)
 static uint64_t protocol_features(const VhostBackend *b)
 {
     return BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) | BIT(VHOST_PROTOCOL_RESET_DEVICE) |
-           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) |
+           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) | BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD) |
            (b->device.config ? BIT(VHOST_PROTOCOL_CONFIG) : 0);
 }
 
@@ -176,6 +179,17 @@ static bool set_memory(VhostBackend *b, VhostMessage *m, GError **error)
 {
     stop_all(b);
     return vhost_memory_set(b, m, error) && start_all(b, error);
+}
+
+/* Requests may be using the memory: it is given up now and then, when all have ended. */
+static bool remove_memory(VhostBackend *b, VhostMessage *m, GError **error)
+{
+    if (!vhost_memory_remove(b, m, error))
+        return false;
+    if (b->taken < VHOST_MAX_TAKEN)
+        return true;
+    stop_all(b);
+    return vhost_memory_renew(b, error) && start_all(b, error);
 }
 
 static bool max_slots(VhostBackend *b, VhostMessage *m, GError **error)
@@ -285,6 +299,12 @@ static bool get_config(VhostBackend *b, VhostMessage *m, GError **error)
     return true;
 }
 
+static bool set_inflight(VhostBackend *b, VhostMessage *m, GError **error)
+{
+    stop_all(b);
+    return vhost_inflight_set(b, m, error) && start_all(b, error);
+}
+
 static bool set_status(VhostBackend *b, VhostMessage *m, GError **error)
 {
     if (!m->body.u64)
@@ -320,10 +340,12 @@ static const struct {
     [VHOST_GET_QUEUE_NUM] = { queue_count, 0, true },
     [VHOST_SET_VRING_ENABLE] = { enable, sizeof(VhostState), false },
     [VHOST_GET_CONFIG] = { get_config, offsetof(VhostConfig, data), true },
+    [VHOST_GET_INFLIGHT_FD] = { vhost_inflight_get, VHOST_INFLIGHT_BYTES, true },
+    [VHOST_SET_INFLIGHT_FD] = { set_inflight, VHOST_INFLIGHT_BYTES, false },
     [VHOST_RESET_DEVICE] = { reset, 0, false },
     [VHOST_GET_MAX_MEM_SLOTS] = { max_slots, 0, true },
     [VHOST_ADD_MEM_REG] = { vhost_memory_add, sizeof(VhostRegion) + 8, false },
-    [VHOST_REM_MEM_REG] = { vhost_memory_remove, sizeof(VhostRegion) + 8, false },
+    [VHOST_REM_MEM_REG] = { remove_memory, sizeof(VhostRegion) + 8, false },
     [VHOST_SET_STATUS] = { set_status, 8, false },
     [VHOST_GET_STATUS] = { get_status, 0, true },
 };
@@ -358,7 +380,7 @@ static bool converse(VhostBackend *b, VhostMessage *m, GError **error)
     if (!answers && !wants)
         return true;
     m->head.flags = VHOST_VERSION | VHOST_REPLY;
-    int r = vhost_message_send(b->fd, m, false);
+    int r = vhost_message_send(b->fd, m, answers && n == VHOST_GET_INFLIGHT_FD); /* no other has descriptors */
     return r > 0 || fail_errno(error, -r, "the front end takes no answer");
 }
 
@@ -368,6 +390,7 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
     bool good = true;
     b->fd = fd;
     b->features = b->protocol = 0;
+    atomic_store(&b->shrunk, false);
     for (;;) {
         VhostMessage m;
         poll(p, 2, -1);
@@ -388,7 +411,10 @@ bool vhost_backend_serve(VhostBackend *b, int fd, GError **error)
             break;
     }
     reset_device(b);
+    vhost_inflight_clear(b);
     vhost_memory_clear(b);
     b->fd = -1;
+    if (good && atomic_load(&b->shrunk))
+        return fail(error, "memory of the front end has gone: a file has become shorter");
     return good;
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -32,11 +33,12 @@ typedef struct {
     unsigned n_free;
     void *cookies[DEPTH];
     bool taken[DEPTH];
+    uint64_t turn[DEPTH], turns; /* the order in which they were submitted */
 } Queue;
 
 struct VhostFront {
     int fd, rings;
-    uint64_t features, protocol;
+    uint64_t wanted, features, protocol;
     unsigned n_queues;
     Queue *queues;
     uint8_t *memory;
@@ -95,11 +97,34 @@ static bool tell_state(VhostFront *f, uint32_t request, uint32_t index, uint32_t
     return say(f, request, &m, sizeof m.body.state, false, error);
 }
 
-static bool agree(VhostFront *f, uint64_t wanted, unsigned queues, GError **error)
+/* A process that is starting takes its time: whoever has something better to do writes cancel. */
+static bool wait_for_answer(const VhostFront *f, int cancel, GError **error)
 {
-    uint64_t offered, protocol = 0, most = 1;
-    wanted |= BIT(VHOST_F_VERSION_1) | BIT(VHOST_RING_F_INDIRECT);
-    if (!tell_u64(f, VHOST_SET_OWNER, 0, -1, error) || !ask_u64(f, VHOST_GET_FEATURES, &offered, error))
+    struct pollfd p[2] = { { .fd = f->fd, .events = POLLIN }, { .fd = cancel, .events = POLLIN } };
+    while (poll(p, 2, -1) < 0 && errno == EINTR)
+        ;
+    return !p[1].revents || fail_errno(error, ECANCELED, "the device's process has not answered");
+}
+
+static bool greet(VhostFront *f, int cancel, uint64_t *offered, GError **error)
+{
+    VhostMessage m = { .head = { VHOST_GET_FEATURES, VHOST_VERSION, 0 } };
+    f->protocol = 0; /* with nothing agreed on, no message but the second has an answer */
+    if (!tell_u64(f, VHOST_SET_OWNER, 0, -1, error))
+        return false;
+    int r = vhost_message_send(f->fd, &m, false);
+    if (r < 0)
+        return fail_errno(error, -r, "the device's process takes no message");
+    if (!wait_for_answer(f, cancel, error) || !read_answer(f, VHOST_GET_FEATURES, &m, error))
+        return false;
+    *offered = m.body.u64;
+    return true;
+}
+
+static bool agree(VhostFront *f, int cancel, GError **error)
+{
+    uint64_t offered, protocol = 0, most = 1, wanted = f->wanted;
+    if (!greet(f, cancel, &offered, error))
         return false;
     if (wanted & ~offered)
         return fail(error, "the device lacks features %#" PRIx64, wanted & ~offered);
@@ -114,8 +139,8 @@ static bool agree(VhostFront *f, uint64_t wanted, unsigned queues, GError **erro
     }
     if (protocol & BIT(VHOST_PROTOCOL_MQ) && !ask_u64(f, VHOST_GET_QUEUE_NUM, &most, error))
         return false;
-    if (protocol & BIT(VHOST_PROTOCOL_MQ) && most < queues)
-        return fail(error, "the device has %" PRIu64 " queues, not %u", most, queues);
+    if (protocol & BIT(VHOST_PROTOCOL_MQ) && most < f->n_queues)
+        return fail(error, "the device has %" PRIu64 " queues, not %u", most, f->n_queues);
     return tell_u64(f, VHOST_SET_FEATURES, f->features, -1, error);
 }
 
@@ -136,6 +161,7 @@ VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **e
     g_unix_set_fd_nonblocking(fd, FALSE, NULL);
     size_t bytes = (size_t)queues * QUEUE_BYTES;
     f->fd = fd;
+    f->wanted = wanted | BIT(VHOST_F_VERSION_1) | BIT(VHOST_RING_F_INDIRECT);
     f->n_queues = queues;
     f->queues = g_new0(Queue, queues);
     f->rings = memfd_create("rings", MFD_CLOEXEC);
@@ -147,7 +173,7 @@ VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **e
     }
     for (unsigned i = 0; i < queues; i++)
         queue_init(&f->queues[i], f->memory + (size_t)i * QUEUE_BYTES);
-    if (agree(f, wanted, queues, error) && vhost_front_memory(f, f->memory, bytes, f->rings, 0, error))
+    if (agree(f, -1, error) && vhost_front_memory(f, f->memory, bytes, f->rings, 0, error))
         return f;
 failed:
     vhost_front_free(f);
@@ -181,14 +207,14 @@ bool vhost_front_memory(VhostFront *f, void *host, uint64_t size, int fd, uint64
     return true;
 }
 
-static bool start_queue(VhostFront *f, uint32_t i, GError **error)
+static bool start_queue(VhostFront *f, uint32_t i, uint16_t base, GError **error)
 {
     Queue *q = &f->queues[i];
     uint64_t at = (uintptr_t)q->base;
     VhostMessage m = { .body.addresses = { .index = i, .desc = at + DESCS_AT, .used = at + USED_AT,
                                            .avail = at + AVAIL_AT } };
     return tell_state(f, VHOST_SET_VRING_NUM, i, DEPTH, error) &&
-           tell_state(f, VHOST_SET_VRING_BASE, i, q->avail, error) &&
+           tell_state(f, VHOST_SET_VRING_BASE, i, base, error) &&
            say(f, VHOST_SET_VRING_ADDR, &m, sizeof m.body.addresses, false, error) &&
            tell_u64(f, VHOST_SET_VRING_CALL, i, q->call, error) &&
            tell_u64(f, VHOST_SET_VRING_KICK, i, q->kick, error) &&
@@ -196,7 +222,8 @@ static bool start_queue(VhostFront *f, uint32_t i, GError **error)
             tell_state(f, VHOST_SET_VRING_ENABLE, i, 1, error));
 }
 
-bool vhost_front_start(VhostFront *f, GError **error)
+/* fresh: the rings were laid anew, all in them is to be done. */
+static bool start(VhostFront *f, bool fresh, GError **error)
 {
     VhostMessage m = { .body.memory.count = f->n_regions, .fd_count = f->n_regions };
     memcpy(m.body.memory.regions, f->regions, f->n_regions * sizeof f->regions[0]);
@@ -205,10 +232,15 @@ bool vhost_front_start(VhostFront *f, GError **error)
     if (!say(f, VHOST_SET_MEM_TABLE, &m, size, false, error))
         return false;
     for (unsigned i = 0; i < f->n_queues; i++)
-        if (!start_queue(f, i, error))
+        if (!start_queue(f, i, fresh ? 0 : f->queues[i].avail, error))
             return false;
     f->started = true;
     return true;
+}
+
+bool vhost_front_start(VhostFront *f, GError **error)
+{
+    return start(f, false, error);
 }
 
 bool vhost_front_stop(VhostFront *f, GError **error)
@@ -219,6 +251,58 @@ bool vhost_front_stop(VhostFront *f, GError **error)
             return false;
     }
     f->started = false;
+    return true;
+}
+
+/* ---- Another process ------------------------------------------------------------ */
+
+static int by_turn(gconstpointer a, gconstpointer b, gpointer opaque)
+{
+    const Queue *q = opaque;
+    uint64_t ta = q->turn[*(const uint16_t *)a], tb = q->turn[*(const uint16_t *)b];
+    return ta < tb ? -1 : ta > tb;
+}
+
+/* What is written stays hidden until the index is. */
+unsigned vhost_front_again(VhostFront *f, unsigned queue)
+{
+    Queue *q = &f->queues[queue];
+    uint16_t slots[DEPTH];
+    unsigned n = 0;
+    for (unsigned i = 0; i < DEPTH; i++)
+        if (q->taken[i])
+            slots[n++] = (uint16_t)i;
+    g_qsort_with_data(slots, (int)n, sizeof slots[0], by_turn, q);
+    memset(q->base + AVAIL_AT, 0, 4);
+    memset(q->base + USED_AT, 0, 4);
+    for (unsigned i = 0; i < n; i++)
+        st_le16(q->base + AVAIL_AT + 4 + 2 * i, slots[i]);
+    __atomic_store_n((uint16_t *)(void *)(q->base + AVAIL_AT + 2), GUINT16_TO_LE((uint16_t)n), __ATOMIC_RELEASE);
+    q->avail = (uint16_t)n;
+    q->used = 0;
+    return n;
+}
+
+void vhost_front_forget(VhostFront *f, unsigned queue)
+{
+    Queue *q = &f->queues[queue];
+    for (unsigned i = 0; i < DEPTH; i++)
+        if (q->taken[i])
+            q->free[q->n_free++] = (uint16_t)i;
+    memset(q->taken, 0, sizeof q->taken);
+    vhost_front_again(f, queue);
+}
+
+bool vhost_front_reconnect(VhostFront *f, int fd, int cancel, GError **error)
+{
+    close(f->fd);
+    g_unix_set_fd_nonblocking(fd, FALSE, NULL);
+    f->fd = fd;
+    f->started = false;
+    if (!agree(f, cancel, error) || !start(f, true, error))
+        return false;
+    for (unsigned i = 0; i < f->n_queues; i++)
+        eventfd_write(f->queues[i].kick, 1); /* a ring starts with it */
     return true;
 }
 
@@ -251,6 +335,7 @@ bool vhost_front_submit(VhostFront *f, unsigned queue, const struct iovec *out, 
     st_le16(desc + 12, F_INDIRECT);
     q->cookies[slot] = cookie;
     q->taken[slot] = true;
+    q->turn[slot] = q->turns++;
     uint8_t *avail = q->base + AVAIL_AT;
     st_le16(avail + 4 + 2 * (q->avail % DEPTH), slot);
     __atomic_store_n((uint16_t *)(void *)(avail + 2), GUINT16_TO_LE(++q->avail), __ATOMIC_RELEASE);

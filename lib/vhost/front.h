@@ -37,7 +37,7 @@ VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **e
 void vhost_front_free(VhostFront *front);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhostFront, vhost_front_free)
 
-/* size bytes at host are fd's from offset on; all in whole pages. fd is borrowed until start. */
+/* size bytes at host are fd's from offset on; all in whole pages. fd is borrowed as long as the front end lives. */
 bool vhost_front_memory(VhostFront *front, void *host, uint64_t size, int fd, uint64_t offset, GError **error);
 bool vhost_front_start(VhostFront *front, GError **error);
 /* Ends the rings; true when the device said so. Requests under way have then been done. */
@@ -57,3 +57,21 @@ int vhost_front_event(const VhostFront *front, unsigned queue);
 bool vhost_front_wants(VhostFront *front, unsigned queue, bool event);
 /* The socket: readable when the device's process has gone. */
 int vhost_front_socket(const VhostFront *front);
+
+/*
+ * When the device's process has gone (it is dead, or has ended the connection, which it may do only once its
+ * queues are at rest) another may take its place. The caller collects what each queue still has, then
+ *
+ *   vhost_front_again     lays the queue's ring anew, with what is under way in it, in the order of its
+ *                         submission and with the descriptor heads it had; says how many requests those are
+ *   vhost_front_forget    lays it anew and empty: what is under way will never be collected
+ *
+ * both as users of that queue, and has vhost_front_reconnect talk to the new process at the other end of fd, which
+ * becomes the front end's at once. Nothing may be submitted before that has succeeded, but the new process may
+ * answer before it returns. When it fails, all of that is to be done again: some may have been answered.
+ * cancel: becoming readable, it ends the wait for the new process's first answer (ECANCELED), before which no
+ * memory has been handed over; -1: nothing does.
+ */
+unsigned vhost_front_again(VhostFront *front, unsigned queue);
+void vhost_front_forget(VhostFront *front, unsigned queue);
+bool vhost_front_reconnect(VhostFront *front, int fd, int cancel, GError **error);

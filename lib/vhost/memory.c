@@ -18,16 +18,47 @@ static bool map(VhostBackend *b, const VhostRegion *at, int fd, GError **error)
     }
     VhostMemory memory = { .at = *at };
     memory.region = bus_ram_map(b->space, name, at->guest, at->size, fd, at->offset, error);
-    if (memory.region)
-        g_array_append_val(b->memory, memory);
-    return memory.region;
+    if (!memory.region)
+        return false;
+    g_array_append_val(b->memory, memory);
+    vhost_guard(b, bus_ram_host(memory.region), at->size);
+    return true;
+}
+
+static void unguard(void *opaque, BusRegion *region)
+{
+    vhost_unguard(opaque, bus_ram_host(region));
+}
+
+static void free_space(VhostBackend *b, BusSpace *space)
+{
+    if (space)
+        bus_ram_each(space, unguard, b);
+    bus_space_free(space);
 }
 
 void vhost_memory_clear(VhostBackend *b)
 {
-    bus_space_free(b->space);
+    free_space(b, b->space);
     b->space = bus_space_new("guest memory", false);
     g_array_set_size(b->memory, 0);
+    b->taken = 0;
+}
+
+bool vhost_memory_renew(VhostBackend *b, GError **error)
+{
+    BusSpace *old = b->space;
+    g_autoptr(GArray) memory = b->memory;
+    bool ok = true;
+    b->space = bus_space_new("guest memory", false);
+    b->memory = g_array_new(FALSE, FALSE, sizeof(VhostMemory));
+    b->taken = 0;
+    for (guint i = 0; ok && i < memory->len; i++) {
+        const VhostMemory *m = &g_array_index(memory, VhostMemory, i);
+        ok = map(b, &m->at, bus_ram_fd(m->region), error);
+    }
+    free_space(b, old);
+    return ok;
 }
 
 bool vhost_memory_set(VhostBackend *b, VhostMessage *m, GError **error)
@@ -60,6 +91,7 @@ bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error)
             continue;
         /* it stays mapped as long as the space, as requests may be using it */
         bus_region_remove(memory->region);
+        b->taken++;
         g_array_remove_index_fast(b->memory, i);
         return true;
     }

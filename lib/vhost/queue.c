@@ -54,7 +54,10 @@ static void request_free(VhostRequest *r)
 /* Under the lock. */
 static void finish(VhostQueue *q, VhostRequest *r, uint32_t written)
 {
-    vring_push(&q->ring, &r->chain, written);
+    if (q->track.region)
+        vhost_inflight_push(q, r, written);
+    else
+        vring_push(&q->ring, &r->chain, written);
     bool tell = vring_flush(&q->ring);
     if (!--q->pending)
         pthread_cond_signal(&q->idle);
@@ -77,7 +80,7 @@ static VringResult serve_one(VhostQueue *q)
     const VhostDevice *device = &q->backend->device;
     VhostRequest *r = request_new(q);
     pthread_mutex_lock(&q->lock);
-    VringResult got = vring_pop(&q->ring, &r->chain);
+    VringResult got = q->track.region ? vhost_inflight_pop(q, r) : vring_pop(&q->ring, &r->chain);
     q->pending += got == VRING_GOT;
     pthread_mutex_unlock(&q->lock);
     if (got != VRING_GOT) {
@@ -128,6 +131,14 @@ static VringResult look(VhostQueue *q)
     return VRING_EMPTY;
 }
 
+/* What another process left undone, all of it even when we are to end: the driver has been told that it was
+ * taken. A broken one is found again by drain. */
+static void finish_old(VhostQueue *q)
+{
+    while (q->track.again_at < q->track.again_count && serve_one(q) == VRING_GOT)
+        ;
+}
+
 /* All that is there; false: the ring is broken. */
 static bool drain(VhostQueue *q)
 {
@@ -153,6 +164,7 @@ static void *run(void *opaque)
 {
     VhostQueue *q = opaque;
     struct pollfd p[2] = { { .fd = q->stop, .events = POLLIN }, { .fd = q->kick, .events = POLLIN } };
+    finish_old(q);
     while (!atomic_load(&q->ending)) {
         eventfd_t n;
         if (!drain(q)) {
@@ -206,14 +218,19 @@ bool vhost_queue_start(VhostQueue *q, GError **error)
     if (!place(q, &config, error))
         return false;
     VringIndex index = begin_at(q, &config);
-    if (!vring_start(&q->ring, q->backend->space, &config, &index))
+    if (!vhost_inflight_begin(q, &config, &index, error))
+        return false;
+    if (!vring_start(&q->ring, q->backend->space, &config, &index)) {
+        vhost_inflight_forget(q);
         return fail(error, "queue %u: %s", q->index, q->ring.broken);
+    }
     if (q->stop < 0)
         q->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     atomic_store(&q->ending, false);
     q->looks_in_vain = q->looks_skipped = 0;
     int r = q->stop < 0 ? errno : pthread_create(&q->thread, NULL, run, q);
     if (r) {
+        vhost_inflight_forget(q);
         vring_stop(&q->ring);
         return fail_errno(error, r, "queue %u: no thread can be started", q->index);
     }
@@ -260,6 +277,7 @@ void vhost_queue_stop(VhostQueue *q)
     q->base = (uint16_t)(q->ring.at.avail | (packed ? q->ring.at.avail_wrap << 15 : 0));
     q->base_used = (uint16_t)(q->ring.at.used | (packed ? q->ring.at.used_wrap << 15 : 0));
     q->based = true;
+    vhost_inflight_end(q);
     vring_stop(&q->ring);
     q->running = false;
 }

@@ -14,9 +14,10 @@
  * A queue that finds nothing looks for a little while before it sleeps, longer when that has paid lately:
  * the guest need not announce what comes in the meantime.
  *
- * Memory that the front end takes back stays mapped until it goes, as requests may be using it.
+ * Memory that the front end takes back stays mapped for a while, as requests may be using it. Where its file
+ * becomes shorter, the connection ends; for that the process has a handler for SIGBUS once there is a back end.
  *
- * Not there: dirty logging and postcopy (migration), inflight tracking, IOTLB, queues in big-endian order.
+ * Not there: dirty logging and postcopy (migration), IOTLB, queues in big-endian order.
  */
 #pragma once
 
@@ -36,6 +37,7 @@ typedef struct {
     unsigned queue;
     /* the library's */
     struct VhostQueue *owner;
+    uint16_t entry; /* of inflight tracking */
 } VhostRequest;
 
 enum { VHOST_LATER = -1 };

@@ -12,7 +12,7 @@ enum { /* requests of a front end; those that are not listed are refused */
     VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_VRING_NUM, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE,
     VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR,
     VHOST_GET_PROTOCOL_FEATURES, VHOST_SET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM, VHOST_SET_VRING_ENABLE,
-    VHOST_GET_CONFIG = 24, VHOST_SET_CONFIG, VHOST_RESET_DEVICE = 34, VHOST_GET_MAX_MEM_SLOTS = 36,
+    VHOST_GET_CONFIG = 24, VHOST_SET_CONFIG, VHOST_GET_INFLIGHT_FD = 31, VHOST_SET_INFLIGHT_FD, VHOST_RESET_DEVICE = 34, VHOST_GET_MAX_MEM_SLOTS = 36,
     VHOST_ADD_MEM_REG, VHOST_REM_MEM_REG, VHOST_SET_STATUS, VHOST_GET_STATUS,
 };
 
@@ -22,6 +22,7 @@ enum { /* of a message's flags */
 
 enum { /* bits of the protocol features */
     VHOST_PROTOCOL_MQ = 0, VHOST_PROTOCOL_REPLY_ACK = 3, VHOST_PROTOCOL_CONFIG = 9,
+    VHOST_PROTOCOL_INFLIGHT_SHMFD = 12,
     VHOST_PROTOCOL_RESET_DEVICE = 13, VHOST_PROTOCOL_MEM_SLOTS = 15, VHOST_PROTOCOL_STATUS = 16,
 };
 
@@ -34,6 +35,8 @@ enum {
     VHOST_MAX_FDS = 8,
     VHOST_MAX_REGIONS = 8,    /* of a memory table */
     VHOST_MAX_SLOTS = 509,    /* added one by one */
+    VHOST_MAX_TAKEN = 64,     /* slots taken back whose memory is still mapped */
+    VHOST_MAX_GUARDS = VHOST_MAX_SLOTS + VHOST_MAX_TAKEN + 1,
     VHOST_MAX_CONFIG = 256,
     VHOST_NO_FD = 1 << 8,     /* of the word in SET_VRING_KICK and the like */
 };
@@ -60,6 +63,13 @@ typedef struct {
     uint8_t data[VHOST_MAX_CONFIG];
 } VhostConfig;
 
+typedef struct {
+    uint64_t size, offset;
+    uint16_t queues, queue_size;
+} VhostInflight; /* 20 bytes on the wire, and padding where a front end thinks so */
+
+enum { VHOST_INFLIGHT_BYTES = 20 };
+
 /* One message; the front end's byte order is the host's. */
 typedef struct {
     VhostHead head;
@@ -76,6 +86,7 @@ typedef struct {
             VhostRegion region;
         } slot;
         VhostConfig config;
+        VhostInflight inflight;
         uint8_t bytes[512];
     } body;
     int fds[VHOST_MAX_FDS];
@@ -90,6 +101,18 @@ int vhost_message_send(int fd, const VhostMessage *message, bool fds);
 void vhost_message_clear(VhostMessage *message);
 /* The only descriptor, which becomes the caller's; -1: there is none. */
 int vhost_message_take_fd(VhostMessage *message);
+
+/* A queue's part of the memory for inflight tracking, and our own copy of what of it is read; region NULL: none. */
+typedef struct {
+    void *region;
+    bool packed;
+    uint64_t counter;
+    uint16_t last_head;               /* split */
+    uint16_t free_head;               /* packed: of the entries, */
+    uint16_t *next, *last, *num;      /* by entry */
+    uint16_t *again;                  /* what was in flight, in order */
+    unsigned again_count, again_at;
+} VhostTrack;
 
 typedef struct VhostQueue {
     VhostBackend *backend;
@@ -106,6 +129,7 @@ typedef struct VhostQueue {
     pthread_cond_t idle;
     Vring ring;
     unsigned pending;            /* requests not done */
+    VhostTrack track;
     VhostRequest *spare;         /* of the queue's thread */
     unsigned looks_in_vain, looks_skipped;
 } VhostQueue;
@@ -115,6 +139,11 @@ typedef struct {
     BusRegion *region;
 } VhostMemory;
 
+/* Memory of a file that others may make shorter. */
+typedef struct {
+    _Atomic uintptr_t start, size; /* size 0: free */
+} VhostGuard;
+
 struct VhostBackend {
     VhostDevice device;
     int fd, stop; /* the connection; an eventfd */
@@ -122,8 +151,14 @@ struct VhostBackend {
     uint8_t status;
     BusSpace *space;
     GArray *memory; /* of VhostMemory */
+    unsigned taken; /* regions of space that the front end has taken back */
+    VhostGuard *guards;
+    atomic_bool shrunk; /* memory of the front end has gone: the connection ends */
     VhostQueue *queues;
     bool dirty;     /* a queue has run since the last reset */
+    uint8_t *inflight; /* mapped, or NULL */
+    size_t inflight_bytes;
+    unsigned inflight_queues, inflight_size;
 };
 
 /* backend.c */
@@ -134,6 +169,8 @@ bool vhost_memory_set(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_memory_add(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error);
 void vhost_memory_clear(VhostBackend *b);
+/* Gives up what was taken back; all queues are at rest. */
+bool vhost_memory_renew(VhostBackend *b, GError **error);
 /* From the front end's address to the guest's. */
 bool vhost_memory_find(const VhostBackend *b, uint64_t user, uint64_t *guest);
 
@@ -144,3 +181,24 @@ void vhost_queue_clear(VhostQueue *q);
 bool vhost_queue_start(VhostQueue *q, GError **error);
 /* Ends its thread and waits for its requests. What the ring was at stays in base. */
 void vhost_queue_stop(VhostQueue *q);
+
+/* guard.c: has the connection end, and not the process, when memory that is guarded is not there any more. */
+void vhost_guard_backend(VhostBackend *b);
+void vhost_unguard_backend(VhostBackend *b);
+void vhost_guard(VhostBackend *b, const void *start, size_t size);
+/* Before it is unmapped; nobody touches it. */
+void vhost_unguard(VhostBackend *b, const void *start);
+
+/* inflight.c: false, and *error. All queues are at rest when the memory changes. */
+bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error);
+bool vhost_inflight_set(VhostBackend *b, VhostMessage *m, GError **error);
+void vhost_inflight_clear(VhostBackend *b);
+/* Before a queue's ring starts: says where, and has what was in flight popped first. */
+bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index, GError **error);
+/* The queue is at rest and has done all it took. */
+void vhost_inflight_end(VhostQueue *q);
+/* It did not start: what was in flight still is. */
+void vhost_inflight_forget(VhostQueue *q);
+/* In place of vring_pop and vring_push, where there is a region. */
+VringResult vhost_inflight_pop(VhostQueue *q, VhostRequest *r);
+void vhost_inflight_push(VhostQueue *q, VhostRequest *r, uint32_t written);

@@ -71,6 +71,25 @@ VringResult vring_packed_pop(Vring *ring, VringChain *chain)
     return VRING_GOT;
 }
 
+VringResult vring_packed_take(Vring *ring, const uint8_t *raw, unsigned count, VringChain *chain)
+{
+    VringWalk walk;
+    VringDesc d = { 0 };
+    vring_walk_begin(&walk, ring, chain);
+    for (unsigned i = 0; i < count; i++) {
+        vring_desc_read_packed(raw + (size_t)VRING_DESC_SIZE * i, &d);
+        bool table = d.flags & VRING_DESC_INDIRECT;
+        if (table && count > 1)
+            vring_break(ring, "a descriptor beside an indirect table");
+        if (ring->broken || !(table ? vring_walk_table(&walk, &d) : vring_walk_add(&walk, &d)))
+            return VRING_BROKEN;
+    }
+    vring_walk_end(&walk);
+    chain->id = d.next;
+    chain->count = (uint16_t)count;
+    return VRING_GOT;
+}
+
 void vring_packed_unpop(Vring *ring, const VringChain *chain)
 {
     unsigned back = chain->count;

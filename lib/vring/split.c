@@ -14,18 +14,9 @@ enum {
     USED_NO_NOTIFY = 1,
 };
 
-VringResult vring_split_pop(Vring *ring, VringChain *chain)
+VringResult vring_split_take(Vring *ring, uint16_t head, VringChain *chain)
 {
     uint16_t size = ring->config.size;
-    uint16_t ready = (uint16_t)(vring_load16(ring->driver + 2) - ring->at.avail);
-    if (!ready)
-        return VRING_EMPTY;
-    if (ready > size || ring->in_flight >= size) {
-        vring_break(ring, "more buffers are available than the ring has");
-        return VRING_BROKEN;
-    }
-    unsigned slot = ring->at.avail & (size - 1u);
-    uint16_t head = ld_le16(ring->driver + 4 + 2 * slot);
     VringWalk walk;
     VringDesc d;
     vring_walk_begin(&walk, ring, chain);
@@ -52,8 +43,23 @@ VringResult vring_split_pop(Vring *ring, VringChain *chain)
     vring_walk_end(&walk);
     chain->id = head;
     chain->count = 1;
-    ring->at.avail++;
     return VRING_GOT;
+}
+
+VringResult vring_split_pop(Vring *ring, VringChain *chain)
+{
+    uint16_t size = ring->config.size;
+    uint16_t ready = (uint16_t)(vring_load16(ring->driver + 2) - ring->at.avail);
+    if (!ready)
+        return VRING_EMPTY;
+    if (ready > size || ring->in_flight >= size) {
+        vring_break(ring, "more buffers are available than the ring has");
+        return VRING_BROKEN;
+    }
+    unsigned slot = ring->at.avail & (size - 1u);
+    VringResult result = vring_split_take(ring, ld_le16(ring->driver + 4 + 2 * slot), chain);
+    ring->at.avail += result == VRING_GOT;
+    return result;
 }
 
 void vring_split_unpop(Vring *ring, const VringChain *chain)

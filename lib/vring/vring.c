@@ -56,17 +56,43 @@ void vring_stop(Vring *ring)
     ring->desc = ring->driver = ring->device = NULL;
 }
 
+static VringResult count_in(Vring *ring, const VringChain *chain, VringResult result)
+{
+    if (result == VRING_GOT)
+        ring->in_flight += chain->count;
+    return result;
+}
+
 VringResult vring_pop(Vring *ring, VringChain *chain)
 {
     if (ring->broken)
         return VRING_BROKEN;
     if (!ring->running)
         return VRING_EMPTY;
-    VringResult result = ring->config.flags & VRING_PACKED ? vring_packed_pop(ring, chain)
-                                                           : vring_split_pop(ring, chain);
-    if (result == VRING_GOT)
-        ring->in_flight += chain->count;
-    return result;
+    return count_in(ring, chain, ring->config.flags & VRING_PACKED ? vring_packed_pop(ring, chain)
+                                                                   : vring_split_pop(ring, chain));
+}
+
+VringResult vring_pop_head(Vring *ring, uint16_t head, VringChain *chain)
+{
+    if (ring->broken || !ring->running)
+        return ring->broken ? VRING_BROKEN : VRING_EMPTY;
+    return count_in(ring, chain, vring_split_take(ring, head, chain));
+}
+
+VringResult vring_pop_descs(Vring *ring, const uint8_t *raw, unsigned count, VringChain *chain)
+{
+    if (ring->broken || !ring->running)
+        return ring->broken ? VRING_BROKEN : VRING_EMPTY;
+    return count_in(ring, chain, vring_packed_take(ring, raw, count, chain));
+}
+
+void vring_desc(const Vring *ring, unsigned index, uint8_t raw[VRING_DESC_SIZE])
+{
+    if (ring->running && index < ring->config.size)
+        memcpy(raw, ring->desc + (size_t)VRING_DESC_SIZE * index, VRING_DESC_SIZE);
+    else
+        memset(raw, 0, VRING_DESC_SIZE);
 }
 
 void vring_push_all(Vring *ring, VringChain *chains, const uint32_t *written, unsigned count)

@@ -103,6 +103,12 @@ void vring_stop(Vring *ring);
 typedef enum { VRING_BROKEN = -1, VRING_EMPTY = 0, VRING_GOT = 1 } VringResult;
 /* The next buffer. BROKEN now and at each later call once the ring is. */
 VringResult vring_pop(Vring *ring, VringChain *chain);
+/* For who keeps notes of what is in flight elsewhere, and went on from an index behind it: a buffer that was popped
+   before, by a split ring's head, or by a packed ring's count descriptors as they were, which the ring may not hold
+   any more. vring_desc copies one of those as it is now. */
+VringResult vring_pop_head(Vring *ring, uint16_t head, VringChain *chain);
+VringResult vring_pop_descs(Vring *ring, const uint8_t *raw, unsigned count, VringChain *chain);
+void vring_desc(const Vring *ring, unsigned index, uint8_t raw[VRING_DESC_SIZE]);
 /* Gives it back with the number of bytes written to its writable part, from its start. Memory
    written is marked (bus_dma_unmap). The driver may look at once, but is not told. */
 void vring_push(Vring *ring, VringChain *chain, uint32_t written);

@@ -63,6 +63,9 @@ static inline bool vring_passed(uint16_t event, uint16_t now, uint16_t old)
 /* Marks what the device has written of the chain's buffers. */
 void vring_chain_mark(const Vring *ring, const VringChain *chain, uint32_t written);
 
+/* Chains that were popped in another life: those of a head, or of descriptors that were kept. */
+VringResult vring_split_take(Vring *ring, uint16_t head, VringChain *chain);
+VringResult vring_packed_take(Vring *ring, const uint8_t *raw, unsigned count, VringChain *chain);
 VringResult vring_split_pop(Vring *ring, VringChain *chain);
 void vring_split_push(Vring *ring, const VringChain *chains, const uint32_t *written,
                       unsigned count);

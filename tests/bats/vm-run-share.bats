@@ -70,7 +70,7 @@ guest()
     [ "$(cat shared/g)" = out ]
     grep -q 'Read-only file system' log
     [ ! -e other/no ]
-    ! pgrep -f "fsd --once --shared-dir=$PWD" || false
+    ! pgrep -f "fsd --shared-dir=$PWD" || false
     run -1 --separate-stderr vm-run -nographic -kernel "$KERNEL" --share /no/such:x
     [[ "$stderr" == *"--share /no/such:x: there is no such folder: /no/such"* ]]
 }

@@ -5,17 +5,17 @@
  */
 #pragma once
 
+#include "base/voice.h"
 #include "machines/acpi.h"
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { ACPIGEN_OK = 0, ACPIGEN_FAILED = 1, ACPIGEN_MISUSED = 2 };
 enum { ACPIGEN_DIFFERENT = 1 };
 
 typedef struct {
-    const char *name; /* we were called */
+    Voice voice;
     /* the machine; lists of const char *, in the order given */
     const char *arch, *cpu, *uuid, *vga;
     GPtrArray *machine, *smp, *memory, *numa, *object, *device, *global, *drive, *nic, *serial, *parallel,
@@ -49,8 +49,6 @@ const Table *set_find(const Set *set, const char *name);
 int tool_options(Tool *tool, int argc, char **argv);
 /* Frees lists. */
 void tool_clear(Tool *tool);
-void tool_fail(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-int tool_misused(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* build.c */
 bool build_set(const Tool *tool, Set *set, GError **error);

@@ -7,24 +7,16 @@
 #include <signal.h>
 #include <string.h>
 
-static int tool_error(const Tool *tool, GError *error)
-{
-    bool usage = error && error->domain == base_error_quark() && error->code == BASE_ERROR_USAGE;
-    tool_fail(tool, "%s", error ? error->message : "no reason given");
-    g_clear_error(&error);
-    return usage ? ACPIGEN_MISUSED : ACPIGEN_FAILED;
-}
-
 static int diff(const Tool *tool)
 {
     Set a, b;
     GError *error = NULL;
-    int status = ACPIGEN_OK;
+    int status = 0;
     set_init(&a);
     set_init(&b);
     if (!read_set(tool->sides[0], &a, &error) || !read_set(tool->sides[1], &b, &error)) {
-        tool_error(tool, error);
-        status = ACPIGEN_MISUSED; /* 1 says that they differ */
+        voice_error(&tool->voice, error);
+        status = VOICE_MISUSED; /* 1 says that they differ */
     } else if (diff_sets(&a, &b)) {
         status = ACPIGEN_DIFFERENT;
     }
@@ -70,22 +62,22 @@ static int generate(const Tool *tool)
     Set set;
     GError *error = NULL;
     if (lists(tool))
-        return ACPIGEN_OK;
+        return 0;
     if (!tool->output && !tool->loader && !tool->blob && !tool->smbios_file && !tool->aml && !tool->json &&
         !tool->digest && !tool->list)
-        return tool_misused(tool, "nothing to write: -o DIR, --loader, --blob, --aml, --json, --digest...");
+        return voice_misused(&tool->voice, "nothing to write: -o DIR, --loader, --blob, --aml, --json, --digest...");
     if (tool->dsl && !tool->output)
-        return tool_misused(tool, "--dsl needs -o DIR");
+        return voice_misused(&tool->voice, "--dsl needs -o DIR");
     set_init(&set);
     bool good = build_set(tool, &set, &error) && write_all(tool, &set, &error);
     set_clear(&set);
-    return good ? ACPIGEN_OK : tool_error(tool, error);
+    return good ? 0 : voice_error(&tool->voice, error);
 }
 
 int main(int argc, char **argv)
 {
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "acpigen");
-    Tool tool = {.name = name};
+    Tool tool = { .voice.name = name };
     signal(SIGPIPE, SIG_IGN);
     int status = tool_options(&tool, argc, argv);
     if (status < 0)
@@ -93,7 +85,7 @@ int main(int argc, char **argv)
     tool_clear(&tool);
     if (fflush(stdout) || ferror(stdout)) {
         perror(name);
-        return ACPIGEN_FAILED;
+        return VOICE_FAILED;
     }
     return status;
 }

@@ -86,31 +86,6 @@ static const char *const taken[] = {
     "seed=", "snapshot", "spice=", "tpmdev=", "trace=", "usb", "vnc=", "watchdog-action=", "win2k-hack",
     "writeconfig=", "xen-domid=", "daemonize", NULL};
 
-static void say(const Tool *tool, const char *fmt, va_list ap)
-{
-    g_autofree char *text = g_strdup_vprintf(fmt, ap);
-    fflush(stdout);
-    fprintf(stderr, "%s: %s\n", tool->name, text);
-}
-
-void tool_fail(const Tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    say(tool, fmt, ap);
-    va_end(ap);
-}
-
-int tool_misused(const Tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    say(tool, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "Try `%s --help' for more information.\n", tool->name);
-    return ACPIGEN_MISUSED;
-}
-
 static int help(const Tool *tool)
 {
     printf("%s (Lathe) " LATHE_VERSION "\nusage: %s [-M BOARD] [OPTIONS] -o DIR | --loader DIR | --blob FILE | "
@@ -118,7 +93,7 @@ static int help(const Tool *tool)
            "       --aml TABLE | --json | --digest ALGORITHM | --list\n"
            "       %s --diff A B\n"
            "Writes the ACPI and SMBIOS tables that a machine would give its guest.\n\n",
-           tool->name, tool->name, tool->name);
+           tool->voice.name, tool->voice.name, tool->voice.name);
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
         const Option *o = &options[i];
         if (!o->summary)
@@ -130,8 +105,8 @@ static int help(const Tool *tool)
     printf("\nOther options of a machine's command line are taken; they make no difference.\n"
            "\nExamples:\n  %s -M q35 -smp 4 -m 8G -o tables --dsl\n  %s -M pc -m 2G --aml DSDT >dsdt.aml\n"
            "  %s -M q35 -m 9T --smbios-dump smbios.bin && dmidecode --from-dump smbios.bin\n",
-           tool->name, tool->name, tool->name);
-    return fflush(stdout) ? ACPIGEN_FAILED : ACPIGEN_OK;
+           tool->voice.name, tool->voice.name, tool->voice.name);
+    return fflush(stdout) ? VOICE_FAILED : 0;
 }
 
 static const Option *find(const char *name)
@@ -154,8 +129,8 @@ static int unknown(const Tool *tool, const char *word, const char *name)
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
         names[i] = options[i].name;
     const char *near = option_nearest(name, names);
-    return near ? tool_misused(tool, "%s: there is no such option; did you mean --%s?", word, near)
-                : tool_misused(tool, "%s: there is no such option", word);
+    return near ? voice_misused(&tool->voice, "%s: there is no such option; did you mean --%s?", word, near)
+                : voice_misused(&tool->voice, "%s: there is no such option", word);
 }
 
 /* Sets what the option says; the value is NULL for flags. */
@@ -170,13 +145,13 @@ static int apply(Tool *tool, const Option *o, const char *value)
     case NETDEV: tool->network = true; break;
     case ADDR:
         if (!size_parse(value, &tool->at, NULL))
-            return tool_misused(tool, "--at %s: an address is wanted", value);
+            return voice_misused(&tool->voice, "--at %s: an address is wanted", value);
         tool->has_at = true;
         break;
     case HELP: return help(tool);
     case VERSION:
         puts("acpigen (Lathe) " LATHE_VERSION);
-        return fflush(stdout) ? ACPIGEN_FAILED : ACPIGEN_OK;
+        return fflush(stdout) ? VOICE_FAILED : 0;
     default: break;
     }
     return -1;
@@ -192,7 +167,7 @@ int tool_options(Tool *tool, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || !word[1])
-            return tool_misused(tool, "%s: what is this? Options begin with a dash", word);
+            return voice_misused(&tool->voice, "%s: what is this? Options begin with a dash", word);
         const char *equals = g_str_has_prefix(word, "--") ? strchr(word, '=') : NULL;
         const char *start = word + 1 + (word[1] == '-');
         g_autofree char *name = g_strndup(start, equals ? (size_t)(equals - start) : strlen(start));
@@ -202,12 +177,12 @@ int tool_options(Tool *tool, int argc, char **argv)
         bool wants = o->arg && o->kind != MEANS;
         const char *value = wants ? equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL : NULL;
         if (wants && !value)
-            return tool_misused(tool, "%s: a value is missing", word);
+            return voice_misused(&tool->voice, "%s: a value is missing", word);
         if (!wants && equals)
-            return tool_misused(tool, "%s: this option takes no value", word);
+            return voice_misused(&tool->voice, "%s: this option takes no value", word);
         if (o->kind == PAIR) {
             if (i + 1 >= argc)
-                return tool_misused(tool, "%s: two folders are wanted", word);
+                return voice_misused(&tool->voice, "%s: two folders are wanted", word);
             tool->diff = true;
             tool->sides[0] = value;
             tool->sides[1] = argv[++i];

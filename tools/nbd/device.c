@@ -316,8 +316,8 @@ int device_disconnect(Tool *tool)
 {
     GError *error = NULL;
     if (!disconnect(tool->device, &error))
-        return tool_error(tool, error);
-    if (tool->compatible)
+        return voice_error(&tool->voice, error);
+    if (tool->voice.compatible)
         printf("%s disconnected\n", tool->device);
-    return NBD_OK;
+    return 0;
 }

@@ -98,7 +98,7 @@ static bool offer_image(const Tool *t, BlockGraph *graph, ExportNbd *server, uns
     g_autofree char *name = disks_name(t, i);
     BlockNode *node = open_image(t, graph, t->images->pdata[i], error);
     if (!node)
-        return t->compatible ? prefix(error, "Failed to blk_new_open '%s'", (char *)t->images->pdata[i]) : false;
+        return t->voice.compatible ? prefix(error, "Failed to blk_new_open '%s'", (char *)t->images->pdata[i]) : false;
     g_ptr_array_add(held, node);
     ExportDisk disk = { .name = name, .description = t->description, .node = node, .depth = t->depth,
                         .writable = !t->read_only, .writethrough = is_writethrough(t->cache),

@@ -117,7 +117,7 @@ static SocketAddress *address(const Tool *t, GError **error)
     if (t->socket)
         return socket_address_unix(t->socket);
     g_autofree char *port = t->port ? g_strdup(t->port) : g_strdup_printf("%d", NBD_PORT);
-    return socket_address_inet(t->bind ? t->bind : t->compatible ? "0.0.0.0" : "localhost", port);
+    return socket_address_inet(t->bind ? t->bind : t->voice.compatible ? "0.0.0.0" : "localhost", port);
 }
 
 int list_exports(Tool *t)
@@ -130,8 +130,8 @@ int list_exports(Tool *t)
     if (a && t->tls_creds)
         target.creds = crypto_tls_creds(t->objects, t->tls_creds, false, &error);
     if (error || !block_nbd_connect(&target, &peer, &error))
-        return tool_error(t, error);
+        return voice_error(&t->voice, error);
     print_all(t, peer.client);
     block_nbd_close(&peer);
-    return NBD_OK;
+    return 0;
 }

@@ -42,8 +42,8 @@ static const struct option longs[] = {
 
 int tool_help(const Tool *tool)
 {
-    const char *n = tool->name;
-    if (tool->compatible)
+    const char *n = tool->voice.name;
+    if (tool->voice.compatible)
         printf("%s version 7.0.0 (Lathe " LATHE_VERSION ")\n", n);
     else
         printf("%s (Lathe) " LATHE_VERSION "\n", n);
@@ -69,16 +69,16 @@ int tool_help(const Tool *tool)
          "  -h, --help  -V, --version\n\nExamples:");
     printf("  %s -r -f qcow2 disk.qcow2 --run 'nbdcopy \"$uri\" -'\n"
            "  %s -k /run/d.sock -e 0 -t -x disk --fork --pid-file=/run/d.pid disk.qcow2\n", n, n);
-    return fflush(stdout) ? NBD_FAILED : NBD_OK;
+    return fflush(stdout) ? VOICE_FAILED : 0;
 }
 
 static int version(const Tool *tool)
 {
-    if (tool->compatible)
-        printf("%s 7.0.0 (Lathe " LATHE_VERSION ")\n", tool->name);
+    if (tool->voice.compatible)
+        printf("%s 7.0.0 (Lathe " LATHE_VERSION ")\n", tool->voice.name);
     else
-        printf("%s (Lathe) " LATHE_VERSION "\n", tool->name);
-    return fflush(stdout) ? NBD_FAILED : NBD_OK;
+        printf("%s (Lathe) " LATHE_VERSION "\n", tool->voice.name);
+    return fflush(stdout) ? VOICE_FAILED : 0;
 }
 
 static int bad_option(const Tool *tool, char **argv)
@@ -89,14 +89,14 @@ static int bad_option(const Tool *tool, char **argv)
     if (optopt)
         for (unsigned i = 0; longs[i].name; i++)
             if (longs[i].val == optopt)
-                return tool_misused(tool, "option '%s' requires an argument", word);
+                return voice_misused(&tool->voice, "option '%s' requires an argument", word);
     if (!g_str_has_prefix(word, "--"))
-        return tool_misused(tool, "invalid option -- '%c'", optopt ? optopt : '?');
+        return voice_misused(&tool->voice, "invalid option -- '%c'", optopt ? optopt : '?');
     g_autofree char *bare = g_strndup(word + 2, strcspn(word + 2, "="));
     const char *near = option_nearest(bare, names);
     if (near)
-        return tool_misused(tool, "unrecognized option '%s' (did you mean '--%s'?)", word, near);
-    return tool_misused(tool, "unrecognized option '%s'", word);
+        return voice_misused(&tool->voice, "unrecognized option '%s' (did you mean '--%s'?)", word, near);
+    return voice_misused(&tool->voice, "unrecognized option '%s'", word);
 }
 
 /* Secrets, credentials and authorizations at once; what belongs to the graph later. */
@@ -107,14 +107,14 @@ static int add_object(Tool *tool, const char *text)
         g_ptr_array_add(tool->throttle_groups, (gpointer)text);
         return -1;
     }
-    return crypto_objects_add(tool->objects, text, &error) ? -1 : tool_error(tool, error);
+    return crypto_objects_add(tool->objects, text, &error) ? -1 : voice_error(&tool->voice, error);
 }
 
 static int number(const Tool *tool, const char *what, guint64 max, guint64 *value)
 {
     if (g_ascii_string_to_unsigned(optarg, 10, 0, max, value, NULL))
         return -1;
-    return tool_misused(tool, "Invalid %s '%s'", what, optarg);
+    return voice_misused(&tool->voice, "Invalid %s '%s'", what, optarg);
 }
 
 static int take_where(Tool *t, int option)
@@ -129,8 +129,8 @@ static int take_where(Tool *t, int option)
         return status;
     case 'b': t->bind = optarg; t->tcp = true; break;
     case 'k':
-        if (t->compatible && *optarg != '/')
-            return tool_fail(t, "socket path must be absolute");
+        if (t->voice.compatible && *optarg != '/')
+            return voice_fail(&t->voice, "socket path must be absolute");
         t->socket = optarg;
         break;
     case 'e':
@@ -176,7 +176,7 @@ static int take_what(Tool *t, int option)
     case 'n':
     case CACHE:
         if (t->cache)
-            return tool_misused(t, "-n and --cache can only be specified once");
+            return voice_misused(&t->voice, "-n and --cache can only be specified once");
         t->cache = option == 'n' ? "none" : optarg;
         break;
     case AIO: t->aio = optarg; break;
@@ -191,7 +191,7 @@ static int take_what(Tool *t, int option)
         if (size_parse(optarg, &t->offset, &error))
             return -1;
         g_error_free(error);
-        return tool_misused(t, "Invalid offset '%s'", optarg);
+        return voice_misused(&t->voice, "Invalid offset '%s'", optarg);
     default: return -2;
     }
     return -1;
@@ -201,28 +201,28 @@ static int take_what(Tool *t, int option)
 
 static int check_list(Tool *t)
 {
-    bool uri = !t->compatible && t->images->len == 1 && nbd_is_uri(t->images->pdata[0]);
+    bool uri = !t->voice.compatible && t->images->len == 1 && nbd_is_uri(t->images->pdata[0]);
     if (t->images->len && !uri)
-        return tool_misused(t, "List mode is incompatible with a file name");
+        return voice_misused(&t->voice, "List mode is incompatible with a file name");
     if (uri && (t->socket || t->tcp))
-        return tool_misused(t, "a URI goes without -k, -b and -p");
+        return voice_misused(&t->voice, "a URI goes without -k, -b and -p");
     if (t->export_name || t->description || t->offset || t->depth || t->bitmaps->len)
-        return tool_misused(t, "List mode is incompatible with export options");
+        return voice_misused(&t->voice, "List mode is incompatible with export options");
     if (t->inherited || t->fork || t->run)
-        return tool_misused(t, "List mode is incompatible with options of a server");
+        return voice_misused(&t->voice, "List mode is incompatible with options of a server");
     return -1;
 }
 
 static int check_device(Tool *t)
 {
     if (t->tls_creds)
-        return tool_misused(t, "TLS is not supported when connecting host device");
+        return voice_misused(&t->voice, "TLS is not supported when connecting host device");
     if (t->inherited || t->run || t->exports->len)
-        return tool_misused(t, "-c and -d do not go with sockets given to us, --run or --export");
+        return voice_misused(&t->voice, "-c and -d do not go with sockets given to us, --run or --export");
     if (t->what == NBD_CONNECT)
-        return t->images->len == 1 ? -1 : tool_misused(t, "Invalid number of arguments");
+        return t->images->len == 1 ? -1 : voice_misused(&t->voice, "Invalid number of arguments");
     if (t->images->len != 1)
-        return tool_misused(t, "Invalid number of arguments");
+        return voice_misused(&t->voice, "Invalid number of arguments");
     t->device = t->images->pdata[0];
     return -1;
 }
@@ -230,30 +230,30 @@ static int check_device(Tool *t)
 static int check_serve(Tool *t)
 {
     if (t->tls_hostname)
-        return t->tls_creds ? tool_misused(t, "TLS hostname is only supported in list mode")
-                            : tool_misused(t, "--tls-hostname is not permitted without --tls-creds");
+        return t->tls_creds ? voice_misused(&t->voice, "TLS hostname is only supported in list mode")
+                            : voice_misused(&t->voice, "--tls-hostname is not permitted without --tls-creds");
     if (t->inherited && (t->tcp || t->socket || t->fork || t->run))
-        return tool_misused(t, "Unix socket, port, --fork and --run do not go with sockets that were given to us");
+        return voice_misused(&t->voice, "Unix socket, port, --fork and --run do not go with sockets that were given to us");
     if (t->socket && t->tcp)
-        return tool_misused(t, "-k does not go with -p and -b");
+        return voice_misused(&t->voice, "-k does not go with -p and -b");
     if (t->run && t->fork)
-        return tool_misused(t, "--run and --fork do not go together");
+        return voice_misused(&t->voice, "--run and --fork do not go together");
     if (t->exports->len ? t->images->len || t->export_name : !t->images->len)
-        return tool_misused(t, "Invalid number of arguments");
+        return voice_misused(&t->voice, "Invalid number of arguments");
     bool several = t->images->len > 1;
-    if (several && (t->compatible || t->export_name || t->offset || t->load_snapshot || t->bitmaps->len))
-        return tool_misused(t, "Invalid number of arguments");
+    if (several && (t->voice.compatible || t->export_name || t->offset || t->load_snapshot || t->bitmaps->len))
+        return voice_misused(&t->voice, "Invalid number of arguments");
     if (t->image_opts && t->format)
-        return tool_misused(t, "--image-opts and -f are mutually exclusive");
+        return voice_misused(&t->voice, "--image-opts and -f are mutually exclusive");
     return -1;
 }
 
 static int check(Tool *t)
 {
     if (t->tls_hostname && !t->tls_creds)
-        return tool_misused(t, "--tls-hostname is not permitted without --tls-creds");
+        return voice_misused(&t->voice, "--tls-hostname is not permitted without --tls-creds");
     if (t->tls_authz && !t->tls_creds)
-        return tool_misused(t, "--tls-authz is not permitted without --tls-creds");
+        return voice_misused(&t->voice, "--tls-authz is not permitted without --tls-creds");
     g_ptr_array_add(t->bitmaps, NULL);
     if (t->bitmaps->len == 1)
         g_ptr_array_set_size(t->bitmaps, 0);
@@ -270,8 +270,8 @@ static int check(Tool *t)
 int tool_options(Tool *t, int argc, char **argv)
 {
     int option, status;
-    t->shared = t->compatible ? 1 : 0;
-    t->persistent = !t->compatible;
+    t->shared = t->voice.compatible ? 1 : 0;
+    t->persistent = !t->voice.compatible;
     if (argc > 1 && (!strcmp(argv[1], "export") || !strcmp(argv[1], "list"))) {
         t->what = !strcmp(argv[1], "list") ? NBD_LIST : NBD_SERVE;
         argv[1] = argv[0];

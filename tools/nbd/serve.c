@@ -54,7 +54,7 @@ static gboolean on_grace(gpointer opaque)
 {
     Server *s = opaque;
     s->grace = 0;
-    tool_warn(s->tool, "clients that do not take their answers are cut off");
+    voice_warn(&s->tool->voice, "clients that do not take their answers are cut off");
     export_nbd_stop(s->nbd, true);
     return G_SOURCE_REMOVE;
 }
@@ -90,12 +90,12 @@ static void on_changed(void *opaque, unsigned connections, uint64_t ever)
 static void on_say(void *opaque, const char *line)
 {
     Server *s = opaque;
-    tool_fail(s->tool, "%s", line);
+    voice_fail(&s->tool->voice, "%s", line);
 }
 
 static void on_warning(void *opaque, const char *text)
 {
-    tool_warn(opaque, "%s", text);
+    voice_warn(&((const Tool *)opaque)->voice, "%s", text);
 }
 
 /* Of --fork: whoever started us may go on. */
@@ -111,7 +111,7 @@ static void say_ready(const Tool *t)
         close(null);
     }
     if (write(t->ready_fd, "r", 1) != 1)
-        tool_warn(t, "who started this server has gone");
+        voice_warn(&t->voice, "who started this server has gone");
     close(t->ready_fd);
 }
 
@@ -119,11 +119,11 @@ static void on_device(void *opaque, GError *error)
 {
     Server *s = opaque;
     if (error) {
-        s->status = tool_error(s->tool, error);
+        s->status = voice_error(&s->tool->voice, error);
         stop(s);
         return;
     }
-    if (!s->tool->compatible)
+    if (!s->tool->voice.compatible)
         device_print(s->device);
     say_ready(s->tool);
 }
@@ -164,14 +164,14 @@ static void warn_if_open(const Tool *t, const char *host)
 {
     bool any = !*host || !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     if (any && !t->tls_creds)
-        tool_warn(t, "whoever reaches this host can %s what is served; -b 127.0.0.1, -k or --tls-creds prevent that",
+        voice_warn(&t->voice, "whoever reaches this host can %s what is served; -b 127.0.0.1, -k or --tls-creds prevent that",
                   t->read_only ? "read" : "read and write");
 }
 
 static bool listen_tcp(Server *s, GError **error)
 {
     const Tool *t = s->tool;
-    const char *host = t->bind ? t->bind : t->compatible ? "0.0.0.0" : "127.0.0.1";
+    const char *host = t->bind ? t->bind : t->voice.compatible ? "0.0.0.0" : "127.0.0.1";
     warn_if_open(t, host);
     g_autofree char *port = t->port ? g_strdup(t->port) : g_strdup_printf("%d", NBD_PORT);
     g_autoptr(SocketAddress) a = socket_address_inet(host, port);
@@ -219,7 +219,7 @@ static bool listen_all(Server *s, GError **error)
             export_nbd_listen(s->nbd, SOCKET_INHERITED_FIRST + i);
         return true;
     }
-    bool tcp = t->tcp || (t->compatible && !t->socket && !t->run);
+    bool tcp = t->tcp || (t->voice.compatible && !t->socket && !t->run);
     if (!label_sockets(t, error) || !(tcp ? listen_tcp(s, error) : listen_unix(s, error)))
         return false;
     for (unsigned i = 0; i < s->listeners->len; i++)
@@ -337,7 +337,7 @@ static bool confine(const Server *s, GError **error)
 
 static void announce(Server *s)
 {
-    if (s->tool->compatible || s->tool->run || s->tool->inherited || s->device)
+    if (s->tool->voice.compatible || s->tool->run || s->tool->inherited || s->device)
         return;
     for (unsigned i = 0; i < disks_count(s->tool); i++) {
         g_autofree char *uri = uri_of(s, i);
@@ -360,7 +360,7 @@ static void finish(Server *s)
     export_nbd_free(s->nbd);
     int r = block_flush_all(s->graph);
     if (r && !s->status)
-        s->status = tool_fail(s->tool, "what was written last could not be brought to the disk: %s", g_strerror(-r));
+        s->status = voice_fail(&s->tool->voice, "what was written last could not be brought to the disk: %s", g_strerror(-r));
     if (s->listeners)
         socket_unlisten(s->listeners);
     if (s->private_dir)
@@ -392,7 +392,7 @@ static int serve_here(Tool *t)
             say_ready(t);
         g_main_loop_run(s.loop);
     } else {
-        s.status = tool_error(t, error);
+        s.status = voice_error(&t->voice, error);
         if (s.child)
             kill(s.child, SIGTERM);
     }
@@ -408,10 +408,10 @@ static int await_ready(Tool *t)
     int fds[2];
     char byte;
     if (pipe2(fds, O_CLOEXEC))
-        return tool_fail(t, "--fork: %s", g_strerror(errno));
+        return voice_fail(&t->voice, "--fork: %s", g_strerror(errno));
     pid_t pid = fork();
     if (pid < 0)
-        return tool_fail(t, "--fork: %s", g_strerror(errno));
+        return voice_fail(&t->voice, "--fork: %s", g_strerror(errno));
     if (!pid) {
         close(fds[0]);
         t->ready_fd = fds[1];
@@ -428,11 +428,11 @@ static int await_ready(Tool *t)
     while (n < 0 && errno == EINTR);
     close(fds[0]);
     if (n == 1)
-        return NBD_OK;
+        return 0;
     int status = 0;
     waitpid(pid, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
-                                                    : tool_fail(t, "the server ended as it started");
+                                                    : voice_fail(&t->voice, "the server ended as it started");
 }
 
 int serve(Tool *t)
@@ -446,7 +446,7 @@ int serve(Tool *t)
         pid_t parent = getppid();
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (parent == 1 || getppid() != parent)
-            return tool_fail(t, "--exit-with-parent: the parent has ended already");
+            return voice_fail(&t->voice, "--exit-with-parent: the parent has ended already");
     }
     return serve_here(t);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/voice.h"
 #include "block/block.h"
 #include "crypto/crypto.h"
 #include "export/export.h"
@@ -13,11 +14,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-enum { NBD_OK = 0, NBD_FAILED = 1, NBD_MISUSED = 2 };
-
 typedef struct {
-    const char *name; /* we were called: "nbd" or "qemu-nbd" */
-    bool compatible;  /* qemu-nbd: its defaults, texts and exit codes */
+    Voice voice; /* compatible, as qemu-nbd: its defaults, texts and exit codes */
 
     enum { NBD_SERVE, NBD_LIST, NBD_CONNECT, NBD_DISCONNECT } what;
     bool json;                   /* of list */
@@ -51,14 +49,6 @@ typedef struct {
     int inherited;               /* listening sockets given to us */
     int ready_fd;                /* --fork: told when the server runs; else -1 */
 } Tool;
-
-/* ---- messages: return NBD_FAILED, or how to exit after misuse ------------- */
-
-int tool_fail(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-int tool_misused(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-/* The text of error, which is freed. */
-int tool_error(const Tool *tool, GError *error);
-void tool_warn(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- options.c -------------------------------------------------------------- */
 

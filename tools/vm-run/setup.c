@@ -150,7 +150,7 @@ static bool open_chardevs(Run *r, GError **error)
     if (r->exec && !exec_console(r->chardevs, error))
         return false;
     return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
-           monitors_open(r, error) && (r->shares = shares_open(r->o, r->chardevs, error)) != NULL;
+           monitors_open(r, error) && (r->shares = shares_open(r->o, r->chardevs, r->warn, error)) != NULL;
 }
 
 static void on_block_warning(void *opaque, const char *text)

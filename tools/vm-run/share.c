@@ -49,7 +49,23 @@ static char *find_fsd(void)
     return g_strdup("fsd");
 }
 
-GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, GError **error)
+/* It is started anew when it dies, with what it has stored; the device waits for it until it is refused, which
+ * happens once it is given up. */
+enum { RESTARTS = 5, SECONDS = 10, RETRY_MS = 50 };
+
+typedef struct {
+    const char *text; /* of the option */
+    void (*warn)(const char *line);
+} Sharer;
+
+static void say(void *opaque, const char *line)
+{
+    const Sharer *sharer = opaque;
+    g_autofree char *whole = g_strdup_printf("--share %s: %s", sharer->text, line);
+    sharer->warn(whole);
+}
+
+GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, void (*warn)(const char *line), GError **error)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)captive_end);
     g_autofree char *fsd = find_fsd();
@@ -58,12 +74,15 @@ GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, GError **err
         if (!share_parse(o->share->pdata[i], &s, error))
             return NULL;
         g_autofree char *dir = g_strdup_printf("--shared-dir=%s", s.dir), *tag = g_strdup_printf("--tag=%s", s.tag);
-        const char *const argv[] = { fsd, "--once", dir, tag, s.read_only ? "--readonly" : NULL, NULL };
-        Captive *captive = captive_start(argv, error);
+        const char *const argv[] = { fsd, dir, tag, s.read_only ? "--readonly" : NULL, NULL };
+        Sharer sharer = { o->share->pdata[i], warn };
+        CaptiveKeep keep = { .restarts = RESTARTS, .seconds = SECONDS, .say = say, .opaque = &sharer };
+        Captive *captive = captive_start_kept(argv, &keep, error);
         if (!captive)
             return prefix(error, "--share"), NULL;
         g_ptr_array_add(all, captive);
-        g_autofree char *end = g_strdup_printf("socket,id=share%u,path=%s", i, captive_socket(captive));
+        g_autofree char *end = g_strdup_printf("socket,id=share%u,path=%s,reconnect-ms=%d,reconnect-tries=1", i,
+                                                captive_socket(captive), RETRY_MS);
         if (!chardev_table_add(chardevs, end, error))
             return NULL;
     }

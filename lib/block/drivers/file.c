@@ -304,6 +304,7 @@ const BlockDriver block_file_driver = {
     .resize = file_resize,
     .read = posix_read,
     .write = posix_write,
+    .write_pipe = posix_write_pipe,
     .zero = file_zero,
     .discard = file_discard,
     .flush = posix_flush,

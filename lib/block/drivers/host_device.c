@@ -116,6 +116,7 @@ const BlockDriver block_host_device_driver = {
     .set_perm = posix_set_perm,
     .read = posix_read,
     .write = posix_write,
+    .write_pipe = posix_write_pipe,
     .zero = device_zero,
     .discard = device_discard,
     .flush = posix_flush,

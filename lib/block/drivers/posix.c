@@ -315,6 +315,27 @@ int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct i
     return ret;
 }
 
+int posix_write_pipe(BlockNode *node, uint64_t offset, uint64_t bytes, int pipe)
+{
+    PosixFile *p = posix_of(node);
+    off_t at = (off_t)offset;
+    uint64_t left = bytes;
+    int ret = p->direct ? -ENOTSUP : 0;
+
+    while (left && !ret) {
+        ssize_t n = splice(pipe, NULL, p->fd, &at, left, SPLICE_F_NONBLOCK);
+        if (n > 0)
+            left -= (uint64_t)n;
+        else if (n < 0 && errno == EINVAL && left == bytes)
+            ret = -ENOTSUP; /* a file system that cannot */
+        else if (!n || errno != EINTR)
+            ret = n ? -errno : -ENOSPC;
+    }
+    if (ret != -ENOTSUP)
+        posix_note_write(p, ret ? 0 : offset + bytes);
+    return ret;
+}
+
 int posix_flush(BlockNode *node)
 {
     PosixFile *p = posix_of(node);

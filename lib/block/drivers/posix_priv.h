@@ -44,6 +44,7 @@ void posix_limits(BlockNode *node, BlockLimits *limits);
 
 int posix_read(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                int iovcnt);
+int posix_write_pipe(BlockNode *node, uint64_t offset, uint64_t bytes, int pipe);
 int posix_write(BlockNode *node, uint64_t offset, uint64_t bytes, const struct iovec *iov,
                 int iovcnt, unsigned flags);
 int posix_flush(BlockNode *node);

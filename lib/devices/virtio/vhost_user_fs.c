@@ -5,8 +5,12 @@
  * written before the guest sees it.
  *
  * A queue's thread hands its buffers over and looks for answers for a little while, as most come at once; the
- * collector waits for the others, and for the other process to go: then all that is under way, and
- * all that follows, ends with ENOTCONN.
+ * collector waits for the others, and for the other process to go. Then, if the chardev says that another may
+ * come (reconnect=), it connects to that and gives it what is under way again, while the guest's other requests
+ * wait in its ring. Else, and when it is refused too often, all that is under way, and all that follows, ends with
+ * ENOTCONN; so does what is under way when a guest that has no such process is reset or saved.
+ *
+ * Locks: talk before those of the queues.
  */
 #include "devices/virtio/virtio_props.h"
 
@@ -19,9 +23,15 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { TAG = 36, MAX_REQUEST_QUEUES = 32, LOOK_US = 30, HEAD_IN = 40, HEAD_OUT = 16 };
+enum {
+    TAG = 36, MAX_REQUEST_QUEUES = 32, LOOK_US = 30, HEAD_IN = 40, HEAD_OUT = 16,
+    GRACE_MS = 1000, /* for a new process to come, before what is under way is refused */
+};
+
+enum { UP, AWAY, GONE }; /* the other process: there, waited for, given up */
 
 typedef struct Request {
     VringChain chain;
@@ -32,7 +42,7 @@ typedef struct Request {
 typedef struct {
     GMutex lock;       /* of all of this, and of the front end's queue */
     Request *under_way, *spare;
-    bool full;         /* the ring beyond had no room: try again when it has */
+    bool full;         /* the ring beyond had no room, or nobody has it: try again later */
 } FsQueue;
 
 typedef struct {
@@ -47,8 +57,15 @@ typedef struct {
     FsQueue *queues;
     VhostFront *front;
     GThread *collector;
-    int stop; /* an eventfd for the collector */
-    atomic_bool gone;
+    int stop, cancel; /* eventfds for the collector: it ends; it does not wait for a new process's first word */
+    atomic_bool broken; /* the other process wrote nonsense to a ring */
+    GMutex talk;        /* of what follows, and of what is said to the other process but while trying is set */
+    GCond changed;
+    atomic_int state;   /* read under a queue's lock, too: what is submitted then is put into the new ring */
+    bool trying;        /* the collector talks to a new process */
+    bool complained;    /* of this one, or one like it */
+    bool ending;
+    unsigned refused;   /* attempts in a row */
 } Fs;
 
 static Fs *fs_of(VirtioDevice *v)
@@ -123,8 +140,8 @@ static bool collect(Fs *fs, unsigned queue)
 {
     Place place = { fs, queue };
     int n = vhost_front_collect(fs->front, queue, answered, &place);
-    if (n < 0)
-        atomic_store(&fs->gone, true);
+    if (n < 0 && !atomic_exchange(&fs->broken, true))
+        eventfd_write(vhost_front_event(fs->front, queue), 1); /* for the collector */
     if (n > 0)
         virtio_flush(&fs->v, queue);
     return n > 0;
@@ -136,12 +153,17 @@ static void hand_over(Fs *fs, unsigned queue)
 {
     FsQueue *q = &fs->queues[queue];
     for (;;) {
+        int state = atomic_load(&fs->state);
+        if (state == AWAY) {
+            q->full = true;
+            return;
+        }
         Request *r = request_new(q);
         if (!virtio_pop(&fs->v, queue, &r->chain)) {
             request_keep(q, r);
             return;
         }
-        if (atomic_load(&fs->gone)) {
+        if (state == GONE || atomic_load(&fs->broken)) {
             refuse(fs, queue, r);
             request_keep(q, r);
             virtio_flush(&fs->v, queue);
@@ -204,10 +226,9 @@ static void collect_all(Fs *fs, unsigned queue)
         virtio_wake(&fs->v, queue);
 }
 
-static void give_up(Fs *fs)
+/* With talk: what is under way ends with ENOTCONN. */
+static void refuse_all(Fs *fs)
 {
-    g_warning("%s: the process that shares '%s' has gone", fs->dev.id, fs->tag);
-    atomic_store(&fs->gone, true);
     for (unsigned i = 0; i < fs->queue_count; i++) {
         FsQueue *q = &fs->queues[i];
         g_mutex_lock(&q->lock);
@@ -218,10 +239,137 @@ static void give_up(Fs *fs)
             refuse(fs, i, r);
             request_keep(q, r);
         }
+        vhost_front_forget(fs->front, i);
         virtio_flush(&fs->v, i);
         g_mutex_unlock(&q->lock);
-        virtio_wake(&fs->v, i);
     }
+}
+
+/* Those that found no room, or nobody to hand their buffers to, look again. */
+static void wake_all(Fs *fs)
+{
+    for (unsigned i = 0; i < fs->queue_count; i++) {
+        FsQueue *q = &fs->queues[i];
+        g_mutex_lock(&q->lock);
+        bool wake = q->full;
+        q->full = false;
+        g_mutex_unlock(&q->lock);
+        if (wake)
+            virtio_wake(&fs->v, i);
+    }
+}
+
+/* With talk. */
+static void set_state(Fs *fs, int state)
+{
+    atomic_store(&fs->state, state);
+    g_cond_broadcast(&fs->changed);
+}
+
+/* With talk. */
+static void give_up(Fs *fs)
+{
+    if (atomic_load(&fs->state) == GONE)
+        return;
+    g_warning("%s: the process that shares '%s' has gone", fs->dev.id, fs->tag);
+    set_state(fs, GONE);
+    shutdown(vhost_front_socket(fs->front), SHUT_RDWR);
+    refuse_all(fs);
+    wake_all(fs);
+}
+
+/* With talk. The other process talks no more, or not as it should. */
+static void lose(Fs *fs)
+{
+    if (atomic_load(&fs->broken) || !chardev_retry(fs->chardev).wait_ms)
+        give_up(fs);
+    else if (atomic_load(&fs->state) == UP)
+        set_state(fs, AWAY);
+}
+
+/* ---- Another process ---------------------------------------------------------------- */
+
+/* What is under way goes into the rings for it; false: there is nonsense in the old ones. */
+static bool lay_rings(Fs *fs, unsigned *count)
+{
+    *count = 0;
+    for (unsigned i = 0; i < fs->queue_count; i++) {
+        FsQueue *q = &fs->queues[i];
+        g_mutex_lock(&q->lock);
+        collect(fs, i);
+        *count += vhost_front_again(fs->front, i);
+        g_mutex_unlock(&q->lock);
+    }
+    return !atomic_load(&fs->broken);
+}
+
+/* With talk. */
+static void welcome(Fs *fs, unsigned count)
+{
+    g_message("%s: another process shares '%s'; requests given to it again: %u", fs->dev.id, fs->tag, count);
+    fs->complained = false;
+    set_state(fs, UP);
+    for (unsigned i = 0; i < fs->queue_count; i++)
+        eventfd_write(vhost_front_event(fs->front, i), 1);
+    wake_all(fs);
+}
+
+/* The next may do. Nothing is said of one that died as well, nor when we did not want to wait. */
+static void complain(Fs *fs, const GError *error)
+{
+    struct pollfd p[2] = { { .fd = vhost_front_socket(fs->front), .events = POLLRDHUP },
+                           { .fd = fs->cancel, .events = POLLIN } };
+    if (fs->complained || poll(p, 2, 0))
+        return;
+    g_warning("%s: another process that shares '%s' does not do: %s", fs->dev.id, fs->tag, error->message);
+    fs->complained = true;
+}
+
+/* One attempt, with talk, which others may have while it lasts. */
+static void try_again(Fs *fs)
+{
+    g_autoptr(GError) error = NULL;
+    unsigned tries = chardev_retry(fs->chardev).tries, count;
+    int fd = chardev_connect_again(fs->chardev);
+    if (fd < 0) {
+        if (tries && ++fs->refused >= tries)
+            give_up(fs);
+        return;
+    }
+    fs->refused = 0;
+    if (!lay_rings(fs, &count)) {
+        close(fd);
+        give_up(fs);
+        return;
+    }
+    fs->trying = true;
+    g_mutex_unlock(&fs->talk);
+    bool ok = vhost_front_reconnect(fs->front, fd, fs->cancel, &error);
+    g_mutex_lock(&fs->talk);
+    fs->trying = false;
+    g_cond_broadcast(&fs->changed);
+    if (ok)
+        welcome(fs, count);
+    else
+        complain(fs, error);
+}
+
+/* Until there is one again, or none is expected. False: we are to end. */
+static bool find_another(Fs *fs)
+{
+    struct pollfd p = { .fd = fs->stop, .events = POLLIN };
+    bool go_on = true;
+    g_mutex_lock(&fs->talk);
+    lose(fs);
+    while (go_on && atomic_load(&fs->state) == AWAY) {
+        try_again(fs);
+        bool away = atomic_load(&fs->state) == AWAY;
+        g_mutex_unlock(&fs->talk);
+        go_on = poll(&p, 1, away ? (int)chardev_retry(fs->chardev).wait_ms : 0) <= 0;
+        g_mutex_lock(&fs->talk);
+    }
+    g_mutex_unlock(&fs->talk);
+    return go_on;
 }
 
 static void *run_collector(void *opaque)
@@ -232,20 +380,21 @@ static void *run_collector(void *opaque)
     for (unsigned i = 0; i < n; i++)
         p[i] = (struct pollfd){ .fd = vhost_front_event(fs->front, i), .events = POLLIN };
     p[n] = (struct pollfd){ .fd = fs->stop, .events = POLLIN };
-    p[n + 1] = (struct pollfd){ .fd = vhost_front_socket(fs->front), .events = POLLRDHUP };
     for (;;) {
+        int state = atomic_load(&fs->state);
+        p[n + 1] = (struct pollfd){ .fd = state == GONE ? -1 : vhost_front_socket(fs->front), .events = POLLRDHUP };
         poll(p, n + 2, -1);
         if (p[n].revents)
             return NULL;
         for (unsigned i = 0; i < n; i++)
             if (p[i].revents)
                 collect_all(fs, i);
-        if (p[n + 1].revents || (atomic_load(&fs->gone) && p[n + 1].fd >= 0)) {
-            give_up(fs);
-            p[n + 1].fd = -1;
-        }
+        if ((p[n + 1].revents || (atomic_load(&fs->broken) && state != GONE)) && !find_another(fs))
+            return NULL;
     }
 }
+
+/* ---- Rest ----------------------------------------------------------------------------- */
 
 static bool is_under_way(Fs *fs)
 {
@@ -258,18 +407,42 @@ static bool is_under_way(Fs *fs)
     return any;
 }
 
-/* A lock that is waited for may take for ever: the rings are stopped, which ends it, and begin anew. */
+/* With talk. A lock that is waited for may take for ever: the rings are stopped, which ends it, and begin anew. */
+static void settle(Fs *fs)
+{
+    bool ok = vhost_front_stop(fs->front, NULL);
+    for (unsigned i = 0; ok && i < fs->queue_count; i++)
+        collect_all(fs, i);
+    if (ok && vhost_front_start(fs->front, NULL))
+        return;
+    struct pollfd p = { .fd = vhost_front_socket(fs->front), .events = POLLRDHUP };
+    if (poll(&p, 1, 0) <= 0)
+        atomic_store(&fs->broken, true); /* it is there, and may still write to the rings */
+    lose(fs);
+}
+
+/* A new process gets a moment to come; then nobody is waited for. */
 static void fs_drain(VirtioDevice *v)
 {
     Fs *fs = fs_of(v);
-    g_autoptr(GError) error = NULL;
-    if (!fs->front || !is_under_way(fs) || atomic_load(&fs->gone))
+    eventfd_t n;
+    if (!fs->front)
         return;
-    bool ok = vhost_front_stop(fs->front, &error);
-    for (unsigned i = 0; ok && i < fs->queue_count; i++)
-        collect_all(fs, i);
-    if (!ok || !vhost_front_start(fs->front, &error))
-        give_up(fs);
+    g_mutex_lock(&fs->talk);
+    gint64 until = g_get_monotonic_time() + (fs->ending ? 0 : GRACE_MS * 1000);
+    while (is_under_way(fs) && atomic_load(&fs->state) != GONE) {
+        if (atomic_load(&fs->state) == UP) {
+            settle(fs);
+        } else if (!g_cond_wait_until(&fs->changed, &fs->talk, until)) {
+            eventfd_write(fs->cancel, 1);
+            while (fs->trying)
+                g_cond_wait(&fs->changed, &fs->talk);
+            eventfd_read(fs->cancel, &n);
+            if (atomic_load(&fs->state) == AWAY)
+                refuse_all(fs);
+        }
+    }
+    g_mutex_unlock(&fs->talk);
 }
 
 /* ---- Life ------------------------------------------------------------------------ */
@@ -310,7 +483,9 @@ static bool connect_to(Fs *fs, GError **error)
 static bool fs_start(Device *dev, GError **error)
 {
     Fs *fs = (Fs *)dev;
-    fs->stop = -1;
+    fs->stop = fs->cancel = -1;
+    g_mutex_init(&fs->talk);
+    g_cond_init(&fs->changed);
     if (!fs->chardev)
         return fail_usage(error, "missing chardev");
     if (!fs->tag || !*fs->tag)
@@ -324,6 +499,7 @@ static bool fs_start(Device *dev, GError **error)
     for (unsigned i = 0; i < fs->queue_count; i++)
         g_mutex_init(&fs->queues[i].lock);
     fs->stop = eventfd(0, EFD_CLOEXEC);
+    fs->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!connect_to(fs, error))
         return false;
     virtio_init(&fs->v, &fs_virtio, dev->env.space, fs->queue_count, fs->queue_size,
@@ -335,13 +511,18 @@ static bool fs_start(Device *dev, GError **error)
 static void fs_stop(Device *dev)
 {
     Fs *fs = (Fs *)dev;
+    fs->ending = true; /* the collector does not look at it */
     virtio_clear(&fs->v);
     if (fs->collector) {
         eventfd_write(fs->stop, 1);
+        eventfd_write(fs->cancel, 1);
         g_thread_join(fs->collector);
     }
-    if (fs->stop >= 0)
-        close(fs->stop);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? fs->cancel : fs->stop;
+        if (fd >= 0)
+            close(fd);
+    }
     vhost_front_free(fs->front);
     for (unsigned i = 0; fs->queues && i < fs->queue_count; i++) {
         FsQueue *q = &fs->queues[i];
@@ -353,6 +534,8 @@ static void fs_stop(Device *dev)
         g_mutex_clear(&q->lock);
     }
     g_free(fs->queues);
+    g_mutex_clear(&fs->talk);
+    g_cond_clear(&fs->changed);
 }
 
 static void fs_reset(Device *dev)
