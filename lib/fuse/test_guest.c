@@ -270,36 +270,58 @@ static void test_locks(void)
 typedef struct {
     Front *f;
     uint64_t node, fh;
-    int result;
+    bool flock;
+    uint64_t unique; /* of its request */
+    _Atomic int result;
 } Waiter;
 
 static void *wait_for_lock(void *opaque)
 {
     Waiter *w = opaque;
-    w->result = set_lock(w->f, FUSE_SETLKW, w->node, w->fh, 9, F_WRLCK, 0, 100, false);
+    w->result = set_lock(w->f, FUSE_SETLKW, w->node, w->fh, 9, F_WRLCK, 0, 100, w->flock);
     return NULL;
 }
 
-/* One that waits gets it when it is free, and ends when everything does. */
+enum { FREED, ALL_END, GIVEN_UP, WAYS };
+
+/* Until the waiter has its answer: it may only just be about to wait. */
+static void end_wait(Front *f, uint64_t a, uint64_t fa, const Waiter *w, int way)
+{
+    for (bool first = true; w->result == -1; first = false) {
+        if (way == ALL_END)
+            fuse_session_interrupt(f->session);
+        else if (way == FREED && first)
+            g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_UNLCK, 0, INT64_MAX, w->flock), ==, 0);
+        else if (way == GIVEN_UP && first) {
+            struct fuse_interrupt_in in = { .unique = w->unique };
+            struct fuse_in_header h = { .len = sizeof h + sizeof in, .opcode = FUSE_INTERRUPT, .unique = ++f->unique };
+            struct iovec iov[2] = { { &h, sizeof h }, { &in, sizeof in } };
+            g_assert_cmpuint(fuse_session_handle(f->session, iov, 2, NULL, 0), ==, 0);
+        }
+        g_usleep(1000);
+    }
+}
+
+/* One that waits gets it when it is free, and ends when everything does or the guest gives it up. */
 static void test_waiting(void)
 {
     char *dir;
-    uint64_t a, fa;
-    for (unsigned give_up = 0; give_up < 2; give_up++) {
-        Front *f = plain(&dir, (FsOptions){ 0 }, (FuseOptions){ .posix_lock = true });
+    uint64_t a, fa, fb;
+    for (int i = 0; i < WAYS * 4; i++) {
+        int way = i / 4;
+        Front *f = plain(&dir, (FsOptions){ 0 }, (FuseOptions){ .posix_lock = true, .flock = true });
         g_assert_cmpint(front_create(f, FUSE_ROOT_ID, "f", O_RDWR, 0666, &a, &fa), ==, 0);
-        g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_WRLCK, 0, 10, false), ==, 0);
+        g_assert_cmpint(front_open(f, a, O_RDWR, &fb), ==, 0);
+        g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_WRLCK, 0, 10, i & 1), ==, 0);
         Front *other = g_memdup2(f, sizeof *f);
-        Waiter w = { other, a, fa, -1 };
+        other->unique += 1000;
+        Waiter w = { other, a, fb, i & 1, other->unique + 1, -1 };
         GThread *t = g_thread_new("waits", wait_for_lock, &w);
-        g_usleep(50000);
+        g_usleep(i & 2 ? 20000 : 0);
         g_assert_cmpint(w.result, ==, -1);
-        if (give_up)
-            fuse_session_interrupt(f->session);
-        else
-            g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_UNLCK, 0, INT64_MAX, false), ==, 0);
+        end_wait(f, a, fa, &w, way);
         g_thread_join(t);
-        g_assert_cmpint(w.result, ==, give_up ? EINTR : 0);
+        g_assert_cmpint(w.result, ==, way == FREED ? 0 : EINTR);
         g_free(other);
         finish(f, dir);
     }

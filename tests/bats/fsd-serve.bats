@@ -247,6 +247,51 @@ PY
     [ "$output" = $'EROFS\nEROFS\ntext' ]
 }
 
+@test "a server that is killed, or told to end, leaves errors to its machine and not silence" {
+    namespaces -rm
+    for signal in KILL TERM; do
+        serve --shared-dir=share
+        run front cat:file host:"kill -$signal $(cat serve.pid); sleep 1" cat:file create:new:x host:'sleep 1' stat:file
+        cat out
+        echo "$output"
+        [ "$output" = $'text\nENOTCONN\nENOTCONN\nENOTCONN' ]
+        grep -q 'the server is gone: the guest gets errors' out
+        wait "$(cat serve.pid)" || true
+        # and whoever was left behind goes with the machine, while the next server has the socket
+        serve --shared-dir=share
+        run front cat:file
+        [ "$output" = text ]
+        kill "$(cat serve.pid)"
+        wait "$(cat serve.pid)"
+    done
+    wait_for eval '! grep -lx fsd-keeper /proc/[0-9]*/comm'
+}
+
+@test "what the guest cannot help is told on the host, and not for each request" {
+    is_root
+    namespaces -m
+    mkdir full
+    AS=(unshare -m sh -c 'mount -t tmpfs -o size=64k full full && exec "$@"' -)
+    "${AS[@]}" fsd --socket-path=s --shared-dir=full 3>&- >out 2>&1 &
+    echo $! >serve.pid
+    wait_for listens s
+    python3 -c 'print("create:f:" + "x" * 60000)' >word
+    # the second finds room for some of it
+    run front "$(cat word)" "$(sed s/:f:/:g:/ word)" "$(sed s/:f:/:h:/ word)" "$(sed s/:f:/:i:/ word)" cat:none
+    cat out
+    echo "$output"
+    [ "$output" = $'ENOSPC\nENOSPC\nENOENT' ]
+    [ "$(cat out)" = "fsd: warning: full: No space left on device" ]
+    kill "$(cat serve.pid)"
+    wait "$(cat serve.pid)"
+    unset AS
+    mkdir gone
+    serve --shared-dir=gone
+    run front create:f:x host:'rm -rf gone' cat:f cat:f create:g:x
+    [ "$output" = $'ENOENT\nENOENT\nENOENT' ]
+    [ "$(cat out)" = "fsd: warning: gone: the directory has been removed" ]
+}
+
 @test "every kind of sandbox and cache serves" {
     is_root
     namespaces -m

@@ -127,7 +127,8 @@ static const char *const calls[] = {
     "setresuid", "setresgid", "setresuid32", "setresgid32", "setgroups", "setgroups32", "capget", "capset", "getuid",
     "geteuid", "getgid", "getegid", "gettid", "getpid", "getppid",
     /* the socket and the rings */
-    "accept", "accept4", "recvmsg", "recvfrom", "sendmsg", "sendto", "getsockopt", "getsockname", "getpeername", "shutdown",
+    "accept", "accept4", "socketpair", "fork", "close_range", "memfd_create", "recvmsg", "recvfrom", "sendmsg", "sendto",
+    "getsockopt", "getsockname", "getpeername", "shutdown",
     "poll", "ppoll", "eventfd2", "pipe2", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise",
     /* threads, time, memory, the end */
     "clone", "set_robust_list", "rseq", "futex", "futex_time64", "sched_yield", "sched_getaffinity", "sched_getparam",

@@ -193,8 +193,10 @@ static void *signal_body(void *opaque)
             end(s, FSD_OK);
             if (s->tool->child)
                 kill(s->tool->child, signal);
-        } else if (signal == SIGCHLD && s->tool->child && waitpid(s->tool->child, &status, WNOHANG) == s->tool->child)
-            end(s, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        }
+        for (pid_t pid; signal == SIGCHLD && (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+            if (pid == s->tool->child)
+                end(s, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
     return NULL;
 }
@@ -224,6 +226,7 @@ static int serve_all(Server *s)
         int fd = t->connection >= 0 ? t->connection : next_connection(s);
         if (fd < 0)
             break;
+        fd = keeper_start(t, QUEUES, fd);
         good = vhost_backend_serve(s->backend, fd, &error);
         if (!good)
             tool_fail(t, "%s", error->message);

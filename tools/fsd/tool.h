@@ -64,4 +64,7 @@ bool keep_capabilities(const Tool *tool, GError **error);
 /* userns.c: root of a namespace of our own, with as many ids as we may have. */
 bool enter_user_namespace(Tool *tool, int more_flags, GError **error);
 
+/* keeper.c: what to serve in place of front, which a process of its own has from now on. */
+int keeper_start(Tool *tool, unsigned queues, int front);
+
 int serve(Tool *tool);
