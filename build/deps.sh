@@ -18,7 +18,7 @@ bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev
 bench  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 bench  nbdkit
 bench  bc openssl perl python3 sqlite3 xz-utils zstd qemu-utils libnbd-bin
-soak   clang fio git qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
+soak   clang debootstrap fio git qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu secilc
 '
 [ $# -gt 0 ] || set -- build test
 wanted=
