@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/xattr.h>
 
@@ -151,6 +152,22 @@ static GByteArray *with_label(const void *fixed, size_t size, const char *name, 
     return b;
 }
 
+/* The names of folder dir, of which watchers were told that their attributes changed after they were there. */
+static char *told_of(int watch)
+{
+    char buffer[4096] __attribute__((aligned(8)));
+    GString *names = g_string_new(NULL);
+    ssize_t n = read(watch, buffer, sizeof buffer);
+    for (char *at = buffer; n > 0 && at < buffer + n;) {
+        struct inotify_event e;
+        memcpy(&e, at, sizeof e);
+        if ((e.mask & IN_ATTRIB) && e.len && at[sizeof e] != '#')
+            g_string_append_printf(names, "%s ", at + sizeof e);
+        at += sizeof e + e.len;
+    }
+    return g_string_free(names, FALSE);
+}
+
 /* Labels (row F2): on what is made, under the name that the map gives, seen on the host and by the guest; nothing
    is left when it cannot be set. */
 static void test_labels(void)
@@ -170,6 +187,8 @@ static void test_labels(void)
     const struct { unsigned opcode; const void *fixed; size_t size; const char *name, *more; } all[] = {
         { FUSE_CREATE, &create, sizeof create, "file", NULL }, { FUSE_MKDIR, &mkdir_in, sizeof mkdir_in, "dir", NULL },
         { FUSE_MKNOD, &mknod_in, sizeof mknod_in, "node", NULL }, { FUSE_SYMLINK, NULL, 0, "link", "to" } };
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    g_assert_cmpint(inotify_add_watch(watch, dir, IN_ATTRIB), >=, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(all); i++) {
         g_autoptr(GByteArray) b = with_label(all[i].fixed, all[i].size, all[i].name, all[i].more, "security.selinux", "label:t:s0");
         g_assert_cmpint(front_call(f, all[i].opcode, FUSE_ROOT_ID, b->data, b->len, 4096), ==, 0);
@@ -184,6 +203,15 @@ static void test_labels(void)
         g_assert_cmpint(lstat(path, &st), ==, 0);
         g_assert_cmpuint(st.st_uid, ==, 1000);
     }
+    /* a file has its label before it has its name; the others get it at once */
+    g_autofree char *told = told_of(watch);
+    close(watch);
+    g_assert_cmpstr(told, ==, "dir node link ");
+    /* one that is there is not made anew */
+    g_autoptr(GByteArray) again = with_label(&create, sizeof create, "file", NULL, "security.selinux", "other:t:s0");
+    g_assert_cmpint(front_call(f, FUSE_CREATE, FUSE_ROOT_ID, again->data, again->len, 4096), ==, 0);
+    g_autofree char *there = g_build_filename(dir, "file", NULL);
+    g_assert_cmpint(lgetxattr(there, "trusted.fsd.security.selinux", value, sizeof value), ==, 11);
     /* one that the host refuses: a name that is none */
     g_autoptr(GByteArray) b = with_label(&mkdir_in, sizeof mkdir_in, "not", NULL, "nonsense", "x");
     g_assert_cmpint(front_call(f, FUSE_MKDIR, FUSE_ROOT_ID, b->data, b->len, 4096), ==, EOPNOTSUPP);
