@@ -264,7 +264,12 @@ PY
         kill "$(cat serve.pid)"
         wait "$(cat serve.pid)"
     done
-    wait_for eval '! grep -lx fsd-keeper /proc/[0-9]*/comm'
+    # not when the machine looks for another server itself
+    serve --shared-dir=share --no-keeper
+    run timeout 60 python3 "$BATS_TEST_DIRNAME/fsd_front.py" s cat:file host:"ps --ppid $(cat serve.pid) -o comm= || true"
+    [ "$output" = text ]
+    kill "$(cat serve.pid)"
+    wait "$(cat serve.pid)"
 }
 
 @test "what the guest cannot help is told on the host, and not for each request" {

@@ -63,7 +63,7 @@ static void close_others(int a, int b)
 int keeper_start(Tool *t, unsigned queues, int front)
 {
     int pair[2];
-    if (t->inherited || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+    if (t->inherited || t->no_keeper || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return front;
     pid_t pid = fork();
     if (pid < 0) {

@@ -16,7 +16,8 @@
 enum { SOCKET_PATH = 256, SOCKET_GROUP, FD, SHARED_DIR, TAG, CAPABILITIES, SYSLOG, DAEMONIZE, RLIMIT, POOL, XATTR, XATTRMAP,
        POSIX_ACL, SECURITY_LABEL, SANDBOX, SECCOMP, SUBMOUNTS, NO_SUBMOUNTS, HANDLES, CACHE, NO_READDIRPLUS, WRITEBACK,
        DIRECT_IO, MODCAPS, LOG_LEVEL, KILLPRIV, NO_KILLPRIV, UID_MAP, GID_MAP, TRANSLATE_UID, TRANSLATE_GID, READONLY,
-       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT, NOTIFY };
+       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT, NOTIFY,
+       NO_KEEPER };
 
 static const struct option longs[] = {
     { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
@@ -42,6 +43,7 @@ static const struct option longs[] = {
     { "persistent", no_argument, NULL, PERSISTENT }, { "no-landlock", no_argument, NULL, NO_LANDLOCK },
     { "posix-lock", no_argument, NULL, POSIX_LOCK }, { "flock", no_argument, NULL, FLOCK },
     { "timeout", required_argument, NULL, TIMEOUT }, { "notify", no_argument, NULL, NOTIFY },
+    { "no-keeper", no_argument, NULL, NO_KEEPER },
     { NULL, 0, NULL, 0 }
 };
 
@@ -53,6 +55,7 @@ static int help(const Tool *tool)
          "  --shared-dir=DIR  -o source=DIR                        --readonly\n"
          "  --run='CMD $socket'     start this, end with its status\n"
          "  --once  --persistent    end with the first machine, or serve the next [--persistent]\n"
+         "  --no-keeper             when this is killed, its machine is left alone, for the next to serve\n"
          "  --cache=MODE            never, auto, metadata, always [auto]\n"
          "  --timeout=SECONDS       how long names and attributes hold in the guest\n"
          "  --writeback  --no-readdirplus  --allow-direct-io  --allow-mmap  --preserve-noatime\n"
@@ -154,6 +157,7 @@ static bool take_switch(Tool *t, int option)
     case READONLY: t->fs.readonly = true; break;
     case POSIX_LOCK: t->fuse.posix_lock = true; break;
     case FLOCK: t->fuse.flock = true; break;
+    case NO_KEEPER: t->no_keeper = true; break;
     case NOTIFY: t->fs.watch = t->fuse.notify = true; break;
     case ONCE: t->once = true; break;
     case PERSISTENT: t->persistent = true; break;

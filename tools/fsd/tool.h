@@ -20,6 +20,7 @@ typedef struct {
     int fd;                  /* -1: none */
     int inherited;           /* sockets that a service manager gave us */
     bool once, persistent;
+    bool no_keeper;          /* no process stays with the machine */
     bool daemonize, verbose;
     SandboxKind sandbox;
     bool sandbox_given;
