@@ -178,9 +178,9 @@ uint64_t fs_caps_permitted(void);
 
 /* Makes one thing at name in folder fd: descriptor (for files) or 0, or -errno. */
 typedef int FsMake(Fs *fs, int folder, const char *name, void *opaque);
-/* Does make as the caller, with the caller's label on what is made. unnamed: makes the same file without a name; NULL:
-   there is no such way. */
-int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, FsMake *unnamed,
-                     void *opaque);
+/* Does make as the caller, with the caller's label on what is made. unnamed: makes the same file
+   without a name; NULL: there is no such way. */
+int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
+                     FsMake *make, FsMake *unnamed, void *opaque);
 mode_t fs_masked(Fs *fs, const FsCaller *caller, const FsUse *folder, mode_t mode);
 void fs_locks_clear(FsNode *node, unsigned *open_fds);

@@ -55,10 +55,10 @@ static int as_caller(Fs *fs, const FsCaller *caller, const FsUse *folder, const 
     return e;
 }
 
-/* A file without a name, which gets one when it has its label. -EOPNOTSUPP: the file system or the way it is opened has none
-   such. */
-static int labelled_then_named(Fs *fs, const FsUse *folder, const char *name, const char *attribute, const FsCaller *caller,
-                               FsMake *unnamed, void *opaque)
+/* A file without a name, which gets one when it has its label. -EOPNOTSUPP: the file system or the
+   way it is opened has none such. */
+static int labelled_then_named(Fs *fs, const FsUse *folder, const char *name, const char *attribute,
+                               const FsCaller *caller, FsMake *unnamed, void *opaque)
 {
     int fd = as_caller(fs, caller, folder, name, unnamed, opaque);
     if (fd < 0)
@@ -71,8 +71,8 @@ static int labelled_then_named(Fs *fs, const FsUse *folder, const char *name, co
     return e;
 }
 
-int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, FsMake *unnamed,
-                     void *opaque)
+int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
+                     FsMake *make, FsMake *unnamed, void *opaque)
 {
     char attribute[XATTR_NAME_MAX + 1];
     if (!caller->label_name)

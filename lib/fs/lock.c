@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks that others on the host and other guests see. A POSIX lock belongs to an owner in the guest, so each owner
- * has a descriptor of its own of the file, whose open file description holds the locks (F_OFD_SETLK, fcntl(2)).
- * flock goes with the handle's description. Who waits does so in the kernel, and a signal ends it (EINTR).
+ * Locks that others on the host and other guests see. A POSIX lock belongs to an owner in the
+ * guest, so each owner has a descriptor of its own of the file, whose open file description holds
+ * the locks (F_OFD_SETLK, fcntl(2)). flock goes with the handle's description. Who waits does so in
+ * the kernel, and a signal ends it (EINTR).
  */
 #include "fs/fs_priv.h"
 
@@ -90,7 +91,8 @@ int fs_getlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, struct floc
     return e;
 }
 
-int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock, bool wait)
+int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock,
+             bool wait)
 {
     struct flock l = *lock;
     int e = on_owner(fs, node, handle, owner, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);

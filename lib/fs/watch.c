@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What others do to the shared directory, by fanotify(7): each folder that the guest knows is marked, and an event names
- * its folder by the file system's handle, which a table leads back to the node. Events of this very process, which are
- * the guest's own doing, carry its number and are dropped; all others come without one, since we have no privileges.
- * A folder that is marked keeps its descriptor, by which the mark is taken away again, so only so many are.
+ * What others do to the shared directory, by fanotify(7): each folder that the guest knows is
+ * marked, and an event names its folder by the file system's handle, which a table leads back to
+ * the node. Events of this very process, which are the guest's own doing, carry its number and are
+ * dropped; all others come without one, since we have no privileges. A folder that is marked keeps
+ * its descriptor, by which the mark is taken away again, so only so many are.
  */
 #include "fs/fs_priv.h"
 
@@ -19,8 +20,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { MASK = FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_MODIFY | FAN_ATTRIB | FAN_ONDIR |
-              FAN_EVENT_ON_CHILD };
+enum {
+    MASK = FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_MODIFY | FAN_ATTRIB |
+           FAN_ONDIR | FAN_EVENT_ON_CHILD
+};
 
 struct FsWatch {
     int fd;
@@ -51,17 +54,21 @@ bool fs_watch_start(Fs *fs, GError **error)
 {
     if (!fs->o.watch)
         return true;
-    int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
+    int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_NONBLOCK | FAN_CLOEXEC,
+                           O_RDONLY);
     if (fd < 0)
-        return fail_errno(error, errno, "watching the shared directory (fanotify of Linux 5.13 or later)");
-    if (fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_ONLYDIR, MASK, AT_FDCWD, fs_path(fs, fs->root_fd).text)) {
+        return fail_errno(error, errno,
+                          "watching the shared directory (fanotify of Linux 5.13 or later)");
+    if (fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_ONLYDIR, MASK, AT_FDCWD,
+                      fs_path(fs, fs->root_fd).text)) {
         int e = errno;
         close(fd);
         return fail_errno(error, e, "watching the shared directory");
     }
     FsWatch *w = g_new0(FsWatch, 1);
     w->fd = fd;
-    w->nodes = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
+    w->nodes =
+        g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
     w->keys = g_hash_table_new(NULL, NULL);
     fs->watch = w;
     return true;
@@ -95,7 +102,8 @@ void fs_watch_folder(Fs *fs, uint64_t id)
         key = key_of(&st.f_fsid, &k.h);
     pthread_mutex_lock(&fs->lock);
     bool room = key && !use.node->watched && g_hash_table_size(w->keys) < fs->max_fds / 2 &&
-                !fanotify_mark(w->fd, FAN_MARK_ADD | FAN_MARK_ONLYDIR, MASK, AT_FDCWD, fs_path(fs, use.fd).text);
+                !fanotify_mark(w->fd, FAN_MARK_ADD | FAN_MARK_ONLYDIR, MASK, AT_FDCWD,
+                               fs_path(fs, use.fd).text);
     if (room) {
         uint64_t *value = g_new(uint64_t, 1);
         *value = id;
@@ -127,13 +135,16 @@ void fs_watch_drop(Fs *fs, FsNode *n)
 
 /* ---- Events ----------------------------------------------------------------------------- */
 
-/* Whether path leads from the root to that very folder: those that are gone or were moved out have paths, too. */
+/* Whether path leads from the root to that very folder: those that are gone or were moved out have
+ * paths, too. */
 static bool leads_to(Fs *fs, const char *path, int folder)
 {
     struct stat want, st;
-    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
     int fd = (int)syscall(SYS_openat2, fs->root_fd, *path ? path : ".", &how, sizeof how);
-    bool same = fd >= 0 && !fstat(fd, &st) && !fstat(folder, &want) && st.st_dev == want.st_dev && st.st_ino == want.st_ino;
+    bool same = fd >= 0 && !fstat(fd, &st) && !fstat(folder, &want) && st.st_dev == want.st_dev &&
+                st.st_ino == want.st_ino;
     if (fd >= 0)
         close(fd);
     return same;
@@ -164,12 +175,14 @@ static bool path_of(Fs *fs, uint64_t id, char *path, size_t size)
 /* The path of what an event is about: its length, 0 when it is of no interest. */
 static size_t event_path(Fs *fs, const struct fanotify_event_metadata *m, char *path, size_t size)
 {
-    const struct fanotify_event_info_fid *info = (const void *)((const uint8_t *)m + m->metadata_len);
+    const struct fanotify_event_info_fid *info =
+        (const void *)((const uint8_t *)m + m->metadata_len);
     Handle k;
     if (m->mask & FAN_Q_OVERFLOW)
         return g_strlcpy(path, "/", size);
     size_t room = m->event_len - m->metadata_len;
-    if (m->pid == getpid() || room < sizeof *info + sizeof k.h || info->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
+    if (m->pid == getpid() || room < sizeof *info + sizeof k.h ||
+        info->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
         return 0;
     memcpy(&k.h, info->handle, sizeof k.h);
     if (k.h.handle_bytes > MAX_HANDLE_SZ || room < sizeof *info + sizeof k.h + k.h.handle_bytes + 1)

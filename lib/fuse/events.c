@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * News of the host for a program in the guest, as virtiofs has no way to tell the guest's kernel: a file in the root that no
- * list shows (".fsd-events") is read, and gives paths of what others changed, with a NUL behind each. When there is nothing
- * for a while the answer is EAGAIN, since a guest cannot interrupt a request of virtiofs. The program then sets an
- * attribute ("user.fsd.touch") on these files, which goes no further than here: what it is for is that the guest's kernel
- * tells its watchers, so nothing comes back.
+ * News of the host for a program in the guest, as virtiofs has no way to tell the guest's kernel: a
+ * file in the root that no list shows (".fsd-events") is read, and gives paths of what others
+ * changed, with a NUL behind each. When there is nothing for a while the answer is EAGAIN, since a
+ * guest cannot interrupt a request of virtiofs. The program then sets an attribute
+ * ("user.fsd.touch") on these files, which goes no further than here: what it is for is that the
+ * guest's kernel tells its watchers, so nothing comes back.
  */
 #include "fuse/fuse_priv.h"
 
@@ -25,7 +26,9 @@ bool fuse_is_touch(const FuseRequest *r, const char *name)
     return r->s->o.notify && !strcmp(name, "user.fsd.touch");
 }
 
-static const struct fuse_attr attributes = { .ino = UINT64_MAX, .mode = S_IFREG | 0400, .nlink = 1, .blksize = 4096 };
+static const struct fuse_attr attributes = {
+    .ino = UINT64_MAX, .mode = S_IFREG | 0400, .nlink = 1, .blksize = 4096
+};
 
 int64_t fuse_events_entry(FuseRequest *r)
 {
@@ -53,7 +56,8 @@ static int64_t open_events(FuseRequest *r)
     if (atomic_exchange(&r->s->reading, true))
         return -EBUSY; /* each event is given once */
     fs_watch_skip(r->fs);
-    *out = (struct fuse_open_out){ .fh = FUSE_EVENTS, .open_flags = FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE };
+    *out = (struct fuse_open_out){ .fh = FUSE_EVENTS,
+                                   .open_flags = FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE };
     return sizeof *out;
 }
 

@@ -287,7 +287,11 @@ static int do_lock(FuseRequest *r, bool wait)
     if (!take_lock(r, &in, &lock))
         return -EINVAL;
     if (in.lk_flags & FUSE_LK_FLOCK)
-        return fs_flock(r->fs, in.fh, lock.l_type == F_RDLCK ? LOCK_SH : lock.l_type == F_WRLCK ? LOCK_EX : LOCK_UN, wait);
+        return fs_flock(r->fs, in.fh,
+                        lock.l_type == F_RDLCK   ? LOCK_SH
+                        : lock.l_type == F_WRLCK ? LOCK_EX
+                                                 : LOCK_UN,
+                        wait);
     return fs_setlk(r->fs, r->h.nodeid, in.fh, in.owner, &lock, wait);
 }
 

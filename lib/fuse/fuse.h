@@ -40,8 +40,8 @@ typedef struct {
     bool allow_direct_io;   /* the guest's O_DIRECT reaches the host */
     uint32_t max_write;     /* bytes; 0 is 1 MiB */
     bool notify;            /* the root has a file of events (events.c); FsOptions.watch is on */
-    /* What the host ought to know, as an errno, each kind at most twice a minute; ENOENT: the shared directory is gone.
-       Any thread. NULL: it is not told. */
+    /* What the host ought to know, as an errno, each kind at most twice a minute; ENOENT: the
+       shared directory is gone. Any thread. NULL: it is not told. */
     void (*trouble)(void *opaque, int error);
     void *opaque;
 } FuseOptions;
@@ -59,8 +59,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FuseSession, fuse_session_free)
  */
 size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in, const struct iovec *out,
                            int n_out);
-/* The request may wait for what only another request, or the host, can bring (a lock, events): not on the one thread that
-   serves others. A thread that waits is woken by SIGUSR1. */
+/* The request may wait for what only another request, or the host, can bring (a lock, events): not
+   on the one thread that serves others. A thread that waits is woken by SIGUSR1. */
 bool fuse_may_wait(const struct iovec *in, int n_in);
 /* Requests that wait so now end with EINTR. Any thread. */
 void fuse_session_interrupt(FuseSession *session);

@@ -101,7 +101,8 @@ void fuse_wait_interrupt(FuseSession *s, uint64_t unique);
 /* trouble.c: an operation failed with that errno. */
 void fuse_trouble(FuseRequest *r, int error);
 
-/* events.c: the file of events, as a node and a handle that lib/fs never gives; its entry; requests on it. */
+/* events.c: the file of events, as a node and a handle that lib/fs never gives; its entry; requests
+ * on it. */
 #define FUSE_EVENTS UINT64_MAX
 bool fuse_is_events(const FuseRequest *r, const char *name);
 int64_t fuse_events_entry(FuseRequest *r);

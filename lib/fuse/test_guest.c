@@ -152,7 +152,8 @@ static GByteArray *with_label(const void *fixed, size_t size, const char *name, 
     return b;
 }
 
-/* The names of folder dir, of which watchers were told that their attributes changed after they were there. */
+/* The names of folder dir, of which watchers were told that their attributes changed after they
+ * were there. */
 static char *told_of(int watch)
 {
     char buffer[4096] __attribute__((aligned(8)));
@@ -208,7 +209,8 @@ static void test_labels(void)
     close(watch);
     g_assert_cmpstr(told, ==, "dir node link ");
     /* one that is there is not made anew */
-    g_autoptr(GByteArray) again = with_label(&create, sizeof create, "file", NULL, "security.selinux", "other:t:s0");
+    g_autoptr(GByteArray) again =
+        with_label(&create, sizeof create, "file", NULL, "security.selinux", "other:t:s0");
     g_assert_cmpint(front_call(f, FUSE_CREATE, FUSE_ROOT_ID, again->data, again->len, 4096), ==, 0);
     g_autofree char *there = g_build_filename(dir, "file", NULL);
     g_assert_cmpint(lgetxattr(there, "trusted.fsd.security.selinux", value, sizeof value), ==, 11);
@@ -228,8 +230,8 @@ static void test_labels(void)
     finish(f, dir);
 }
 
-/* The kernel's own label, told beforehand (tests/soak/fs-labels has a kernel with a policy, which forbids to change labels:
-   a file made first and labelled then would be an error). */
+/* The kernel's own label, told beforehand (tests/soak/fs-labels has a kernel with a policy, which
+   forbids to change labels: a file made first and labelled then would be an error). */
 static void test_labels_lsm(void)
 {
     char *dir, value[100];
@@ -242,16 +244,25 @@ static void test_labels_lsm(void)
     struct fuse_create_in create = { .flags = O_CREAT | O_RDWR, .mode = 0600 };
     struct fuse_mkdir_in mkdir_in = { .mode = 0700 };
     struct fuse_mknod_in fifo = { .mode = S_IFIFO | 0600 };
-    const struct { unsigned opcode; const void *fixed; size_t size; const char *name, *more; } all[] = {
-        { FUSE_CREATE, &create, sizeof create, "file", NULL }, { FUSE_MKDIR, &mkdir_in, sizeof mkdir_in, "dir", NULL },
-        { FUSE_MKNOD, &fifo, sizeof fifo, "fifo", NULL }, { FUSE_SYMLINK, NULL, 0, "link", "to" } };
+    const struct {
+        unsigned opcode;
+        const void *fixed;
+        size_t size;
+        const char *name, *more;
+    } all[] = { { FUSE_CREATE, &create, sizeof create, "file", NULL },
+                { FUSE_MKDIR, &mkdir_in, sizeof mkdir_in, "dir", NULL },
+                { FUSE_MKNOD, &fifo, sizeof fifo, "fifo", NULL },
+                { FUSE_SYMLINK, NULL, 0, "link", "to" } };
     for (unsigned i = 0; i < G_N_ELEMENTS(all) * 2; i++) {
         unsigned k = i % G_N_ELEMENTS(all);
-        g_autofree char *name = g_strdup_printf("%s%u", all[k].name, i), *path = g_build_filename(dir, name, NULL);
+        g_autofree char *name = g_strdup_printf("%s%u", all[k].name, i),
+                        *path = g_build_filename(dir, name, NULL);
         f->uid = f->gid = i < G_N_ELEMENTS(all) ? 0 : 1000;
-        g_autoptr(GByteArray) b = with_label(all[k].fixed, all[k].size, name, all[k].more, "security.selinux", label);
+        g_autoptr(GByteArray) b =
+            with_label(all[k].fixed, all[k].size, name, all[k].more, "security.selinux", label);
         g_assert_cmpint(front_call(f, all[k].opcode, FUSE_ROOT_ID, b->data, b->len, 4096), ==, 0);
-        g_assert_cmpint(lgetxattr(path, "security.selinux", value, sizeof value), ==, strlen(label) + 1);
+        g_assert_cmpint(lgetxattr(path, "security.selinux", value, sizeof value), ==,
+                        strlen(label) + 1);
         g_assert_cmpstr(value, ==, label);
     }
     /* the next one has no label of this one's */
@@ -357,10 +368,13 @@ static void end_wait(Front *f, uint64_t a, uint64_t fa, const Waiter *w, int way
         if (way == ALL_END)
             fuse_session_interrupt(f->session);
         else if (way == FREED && first)
-            g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_UNLCK, 0, INT64_MAX, w->flock), ==, 0);
+            g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_UNLCK, 0, INT64_MAX, w->flock), ==,
+                            0);
         else if (way == GIVEN_UP && first) {
             struct fuse_interrupt_in in = { .unique = w->unique };
-            struct fuse_in_header h = { .len = sizeof h + sizeof in, .opcode = FUSE_INTERRUPT, .unique = ++f->unique };
+            struct fuse_in_header h = { .len = sizeof h + sizeof in,
+                                        .opcode = FUSE_INTERRUPT,
+                                        .unique = ++f->unique };
             struct iovec iov[2] = { { &h, sizeof h }, { &in, sizeof in } };
             g_assert_cmpuint(fuse_session_handle(f->session, iov, 2, NULL, 0), ==, 0);
         }
@@ -368,14 +382,16 @@ static void end_wait(Front *f, uint64_t a, uint64_t fa, const Waiter *w, int way
     }
 }
 
-/* One that waits gets it when it is free, and ends when everything does or the guest gives it up. */
+/* One that waits gets it when it is free, and ends when everything does or the guest gives it up.
+ */
 static void test_waiting(void)
 {
     char *dir;
     uint64_t a, fa, fb;
     for (int i = 0; i < WAYS * 4; i++) {
         int way = i / 4;
-        Front *f = plain(&dir, (FsOptions){ 0 }, (FuseOptions){ .posix_lock = true, .flock = true });
+        Front *f =
+            plain(&dir, (FsOptions){ 0 }, (FuseOptions){ .posix_lock = true, .flock = true });
         g_assert_cmpint(front_create(f, FUSE_ROOT_ID, "f", O_RDWR, 0666, &a, &fa), ==, 0);
         g_assert_cmpint(front_open(f, a, O_RDWR, &fb), ==, 0);
         g_assert_cmpint(set_lock(f, FUSE_SETLK, a, fa, 1, F_WRLCK, 0, 10, i & 1), ==, 0);

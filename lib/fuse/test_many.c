@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many files known to the guest, few descriptors: each is looked up, opened, read and looked at again, descriptors stay
- * within the limit, memory within so much a file, and forgetting gives it back. FUSE_MANY files (20000; tests/soak/fs-million
- * takes a million), in folders of 1000, by names and by file handles.
+ * Many files known to the guest, few descriptors: each is looked up, opened, read and looked at
+ * again, descriptors stay within the limit, memory within so much a file, and forgetting gives it
+ * back. FUSE_MANY files (20000; tests/soak/fs-million takes a million), in folders of 1000, by
+ * names and by file handles.
  */
 #include "fuse/test_front.h"
 
@@ -12,7 +13,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { FOLDER = 1000, LIMIT = 400, MOST = 400 /* bytes a file, of which the front's own number is 8 */ };
+enum {
+    FOLDER = 1000,
+    LIMIT = 400,
+    MOST = 400 /* bytes a file, of which the front's own number is 8 */
+};
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SANITIZED = 1 }; /* which keep what was freed */
@@ -85,7 +90,8 @@ static void open_all(Front *f, const Tree *t, const uint64_t *nodes, unsigned mo
 {
     uint64_t fh;
     for (unsigned i = 0; i < t->files; i++) {
-        unsigned k = (unsigned)((uint64_t)i * 7919 % t->files); /* far from the order of their lookups */
+        unsigned k =
+            (unsigned)((uint64_t)i * 7919 % t->files); /* far from the order of their lookups */
         g_assert_cmpint(front_open(f, nodes[k], O_RDONLY, &fh), ==, 0);
         g_assert_cmpint(front_read(f, nodes[k], fh, 100, 0), ==, 0);
         g_assert_cmpuint(f->got, ==, k % 100 ? 0 : 8);
@@ -106,7 +112,8 @@ static void forget_all(Front *f, const uint64_t *nodes, unsigned n)
         in->head = (struct fuse_batch_forget_in){ .count = MIN(1000, n - at) };
         for (unsigned i = 0; i < in->head.count; i++)
             in->item[i] = (struct fuse_forget_one){ nodes[at + i], 1 };
-        front_call(f, FUSE_BATCH_FORGET, 0, in, sizeof in->head + in->head.count * sizeof in->item[0], 16);
+        front_call(f, FUSE_BATCH_FORGET, 0, in,
+                   sizeof in->head + in->head.count * sizeof in->item[0], 16);
     }
     g_free(in);
 }
@@ -134,8 +141,10 @@ static void many(const Tree *t, FsFileHandles handles, const char *how)
     /* what stays: the front's numbers, the table's places and the hash, which do not shrink */
     g_assert_true(SANITIZED || after - MIN(after, before) < (size_t)t->files * 56 + (4 << 20));
     g_assert_cmpuint(open_fds(), <=, fds);
-    g_test_message("%s: %u files known: %zu bytes each, %zu after all were opened; %zu left when forgotten", how, t->files,
-                   (known - before) / t->files, (opened - before) / t->files, (after - MIN(after, before)) / t->files);
+    g_test_message(
+        "%s: %u files known: %zu bytes each, %zu after all were opened; %zu left when forgotten",
+        how, t->files, (known - before) / t->files, (opened - before) / t->files,
+        (after - MIN(after, before)) / t->files);
     front_free(f);
 }
 

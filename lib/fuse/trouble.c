@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest cannot help: a full disk, rights that are gone, a directory that was removed. The guest gets its error as
- * ever; the host's side hears of each kind once in a while. */
+/* What the guest cannot help: a full disk, rights that are gone, a directory that was removed. The
+ * guest gets its error as ever; the host's side hears of each kind once in a while. */
 #include "fuse/fuse_priv.h"
 
 #include <errno.h>
@@ -8,7 +8,8 @@
 
 enum { QUIET = 30 }; /* seconds */
 
-static const int kinds[FUSE_TROUBLES] = { ENOENT, ENOSPC, EDQUOT, EIO, EROFS, EACCES, EMFILE, ENFILE, ENOMEM, ESTALE };
+static const int kinds[FUSE_TROUBLES] = { ENOENT, ENOSPC, EDQUOT, EIO,    EROFS,
+                                          EACCES, EMFILE, ENFILE, ENOMEM, ESTALE };
 
 static bool gone(FuseRequest *r)
 {
@@ -28,7 +29,8 @@ void fuse_trouble(FuseRequest *r, int error)
     if (!s->o.trouble || i == FUSE_TROUBLES || r->h.opcode == FUSE_ACCESS)
         return;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    int64_t told = atomic_load(&s->told[i]), now = t.tv_sec + 1, quiet = error == ENOENT ? 1 : QUIET;
+    int64_t told = atomic_load(&s->told[i]), now = t.tv_sec + 1,
+            quiet = error == ENOENT ? 1 : QUIET;
     if ((told && now - told < quiet) || !atomic_compare_exchange_strong(&s->told[i], &told, now))
         return;
     if (error != ENOENT)

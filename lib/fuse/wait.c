@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that wait in the kernel, each on a thread of its own: for a lock, for news. A signal (SIGUSR1, whose handler does
- * nothing) ends the system call; as it may come just before that, it is sent again until the request is no longer on
- * the list.
+ * Requests that wait in the kernel, each on a thread of its own: for a lock, for news. A signal
+ * (SIGUSR1, whose handler does nothing) ends the system call; as it may come just before that, it
+ * is sent again until the request is no longer on the list.
  */
 #include "fuse/fuse_priv.h"
 

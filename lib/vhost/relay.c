@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The relay: what was set up is a message of each kind, for the device or for each queue, and all slots of memory. */
+/* The relay: what was set up is a message of each kind, for the device or for each queue, and all
+ * slots of memory. */
 #include "vhost/relay.h"
 #include "vhost/vhost_priv.h"
 
@@ -12,9 +13,12 @@
 #define BIT(n) (UINT64_C(1) << (n))
 
 /* In the order in which they are said again. */
-static const uint8_t of_device[] = { VHOST_SET_PROTOCOL_FEATURES, VHOST_SET_OWNER, VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE };
-static const uint8_t of_queue[] = { VHOST_SET_VRING_NUM, VHOST_SET_VRING_BASE, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_CALL,
-                                    VHOST_SET_VRING_ERR, VHOST_SET_VRING_KICK, VHOST_SET_VRING_ENABLE };
+static const uint8_t of_device[] = { VHOST_SET_PROTOCOL_FEATURES, VHOST_SET_OWNER,
+                                     VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE };
+static const uint8_t of_queue[] = { VHOST_SET_VRING_NUM,   VHOST_SET_VRING_BASE,
+                                    VHOST_SET_VRING_ADDR,  VHOST_SET_VRING_CALL,
+                                    VHOST_SET_VRING_ERR,   VHOST_SET_VRING_KICK,
+                                    VHOST_SET_VRING_ENABLE };
 enum { REQUESTS = 64 };
 
 typedef struct {
@@ -64,7 +68,8 @@ static void forget_slot(Relay *r, const VhostRegion *region)
 {
     for (guint i = 0; i < r->slots->len; i++) {
         const VhostMessage *m = r->slots->pdata[i];
-        if (m->body.slot.region.guest == region->guest && m->body.slot.region.size == region->size) {
+        if (m->body.slot.region.guest == region->guest &&
+            m->body.slot.region.size == region->size) {
             g_ptr_array_remove_index(r->slots, i);
             return;
         }
@@ -78,7 +83,8 @@ static void remember(Relay *r, VhostMessage *m)
     unsigned q = (unsigned)(m->body.u64 & 0xff); /* all of a queue begin with its number */
     if (is_one_of(request, of_queue, sizeof of_queue) && q < VHOST_MAX_QUEUES)
         replace(&r->queue[q][request], m);
-    else if (is_one_of(request, of_device, sizeof of_device) || request == VHOST_SET_INFLIGHT_FD || request == VHOST_SET_STATUS) {
+    else if (is_one_of(request, of_device, sizeof of_device) || request == VHOST_SET_INFLIGHT_FD ||
+             request == VHOST_SET_STATUS) {
         r->tracks = r->tracks || request == VHOST_SET_INFLIGHT_FD;
         if (request == VHOST_SET_MEM_TABLE)
             g_ptr_array_set_size(r->slots, 0);
@@ -88,7 +94,9 @@ static void remember(Relay *r, VhostMessage *m)
     else {
         if (request == VHOST_REM_MEM_REG)
             forget_slot(r, &m->body.slot.region);
-        for (q = 0; (request == VHOST_RESET_DEVICE || request == VHOST_RESET_OWNER) && q < VHOST_MAX_QUEUES; q++)
+        for (q = 0; (request == VHOST_RESET_DEVICE || request == VHOST_RESET_OWNER) &&
+                    q < VHOST_MAX_QUEUES;
+             q++)
             forget_queue(r, q, true);
         drop(m);
     }
@@ -107,11 +115,14 @@ static bool say(Relay *r, const VhostMessage *m)
 static bool track(Relay *r)
 {
     VhostMessage get = { .head = { VHOST_GET_INFLIGHT_FD, VHOST_VERSION, VHOST_INFLIGHT_BYTES } };
-    if (r->tracks || r->own || r->device[VHOST_SET_INFLIGHT_FD] || !(r->offered & BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD)))
+    if (r->tracks || r->own || r->device[VHOST_SET_INFLIGHT_FD] ||
+        !(r->offered & BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD)))
         return true;
-    get.body.inflight = (VhostInflight){ .queues = (uint16_t)r->last->queues, .queue_size = VRING_MAX_SIZE };
+    get.body.inflight =
+        (VhostInflight){ .queues = (uint16_t)r->last->queues, .queue_size = VRING_MAX_SIZE };
     VhostMessage *m = g_new0(VhostMessage, 1);
-    if (vhost_message_send(r->back, &get, false) <= 0 || vhost_message_receive(r->back, m, true) <= 0) {
+    if (vhost_message_send(r->back, &get, false) <= 0 ||
+        vhost_message_receive(r->back, m, true) <= 0) {
         drop(m);
         return false;
     }
@@ -187,8 +198,10 @@ static bool take_over(Relay *r)
 
 static bool has_answer(const VhostMessage *m)
 {
-    static const uint8_t gets[] = { VHOST_GET_FEATURES, VHOST_GET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM, VHOST_GET_VRING_BASE,
-                                    VHOST_GET_CONFIG, VHOST_GET_INFLIGHT_FD, VHOST_GET_MAX_MEM_SLOTS, VHOST_GET_STATUS };
+    static const uint8_t gets[] = { VHOST_GET_FEATURES,      VHOST_GET_PROTOCOL_FEATURES,
+                                    VHOST_GET_QUEUE_NUM,     VHOST_GET_VRING_BASE,
+                                    VHOST_GET_CONFIG,        VHOST_GET_INFLIGHT_FD,
+                                    VHOST_GET_MAX_MEM_SLOTS, VHOST_GET_STATUS };
     return m->head.flags & VHOST_NEED_REPLY || is_one_of(m->head.request, gets, sizeof gets);
 }
 
@@ -230,7 +243,8 @@ static bool from_back(Relay *r)
 static bool ask_what_is_offered(Relay *r)
 {
     VhostMessage m = { .head = { VHOST_GET_PROTOCOL_FEATURES, VHOST_VERSION, 0 } };
-    bool good = vhost_message_send(r->back, &m, false) > 0 && vhost_message_receive(r->back, &m, true) > 0;
+    bool good =
+        vhost_message_send(r->back, &m, false) > 0 && vhost_message_receive(r->back, &m, true) > 0;
     r->offered = good ? m.body.u64 : 0;
     vhost_message_clear(&m);
     return good || take_over(r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A relay between a front end and a server process that is killed at any moment: each request is answered once, by the server
- * or by who is in its place, those that were in flight and those that come later; out of their order, as well. */
+/* A relay between a front end and a server process that is killed at any moment: each request is
+ * answered once, by the server or by who is in its place, those that were in flight and those that
+ * come later; out of their order, as well. */
 #include "vhost/front.h"
 #include "vhost/relay.h"
 
@@ -14,7 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MEMORY = 1 << 20, QUEUES = 2, CELL = 64, CELLS = VHOST_FRONT_DEPTH / 2, HELD = 8, HELD_MARK = 1 << 24 };
+enum {
+    MEMORY = 1 << 20,
+    QUEUES = 2,
+    CELL = 64,
+    CELLS = VHOST_FRONT_DEPTH / 2,
+    HELD = 8,
+    HELD_MARK = 1 << 24
+};
 
 typedef struct {
     uint8_t *at;
@@ -116,7 +124,10 @@ static pid_t start(bool relay, int fd, int back, const int *others)
     for (unsigned i = 0; i < 2; i++)
         if (others[i] != fd)
             close(others[i]);
-    VhostDevice device = { .name = relay ? "last" : "first", .queues = QUEUES, .handle = relay ? refuse : serve, .reset = nothing };
+    VhostDevice device = { .name = relay ? "last" : "first",
+                           .queues = QUEUES,
+                           .handle = relay ? refuse : serve,
+                           .reset = nothing };
     if (relay)
         vhost_relay(fd, back, &device);
     else {
@@ -174,7 +185,8 @@ static void test_killed(void)
     for (unsigned i = 0; i < 40; i++)
         once(&w, i * i * 7 % 3331);
     g_assert_cmpuint(w.wrong, ==, 0);
-    g_test_message("%u requests: %u answered by the server, %u in its place", w.next - 1, w.server, w.last);
+    g_test_message("%u requests: %u answered by the server, %u in its place", w.next - 1, w.server,
+                   w.last);
     g_assert_cmpuint(w.server + w.last, ==, w.next - 1);
 }
 

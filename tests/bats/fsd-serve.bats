@@ -195,19 +195,21 @@ PY
     "${AS[@]}" fsd-copy --socket-path=s --shared-dir=share 3>&- >out 2>&1 &
     echo $! >serve.pid
     wait_for listens s
-    run front create:mine:x stat:mine uid=1 create:first:x stat:first uid=1000 create:theirs:x mkdir:dir stat:theirs \
-        uid=1001 create:nogroup:x uid=0 create:dir/root:x unlink:theirs
+    run front create:mine:x stat:mine uid=1 create:first:x stat:first uid=1000 create:theirs:x \
+        mkdir:dir stat:theirs uid=1001 create:nogroup:x uid=0 create:dir/root:x unlink:theirs
     cat out
     echo "$output"
     # group 1001 of the guest is beyond what subgid grants
     [ "$output" = $'100644 0:0 1\n100644 1:1 1\n100644 1000:1000 1\nEPERM' ]
-    [ "$(stat -c %u:%g share/mine share/first share/dir share/dir/root | tr '\n' ' ')" = "4321:4322 300000:400000 300999:400999 4321:4322 " ]
+    [ "$(stat -c %u:%g share/mine share/first share/dir share/dir/root | tr '\n' ' ')" = \
+        "4321:4322 300000:400000 300999:400999 4321:4322 " ]
     [ ! -e share/nogroup ]
     [ ! -e share/theirs ]
     grep -q '^ *1 *300000 *65536$' "/proc/$(cat serve.pid)/uid_map"
     # ranges that are not granted are refused in a line
     echo lathe-test:300000:0 >subuid
-    run timeout 20 "${AS[@]}" fsd-copy --socket-path=s2 --uid-map=:0:4321:1: --uid-map=:1:999999:5: --shared-dir=share
+    run timeout 20 "${AS[@]}" fsd-copy --socket-path=s2 --uid-map=:0:4321:1: \
+        --uid-map=:1:999999:5: --shared-dir=share
     echo "$output"
     [ "$status" -ne 0 ]
     [[ $output == *"newuidmap could not set the ids up"* ]]
@@ -251,7 +253,8 @@ PY
     namespaces -rm
     for signal in KILL TERM; do
         serve --shared-dir=share
-        run front cat:file host:"kill -$signal $(cat serve.pid); sleep 1" cat:file create:new:x host:'sleep 1' stat:file
+        run front cat:file host:"kill -$signal $(cat serve.pid); sleep 1" cat:file create:new:x \
+            host:'sleep 1' stat:file
         cat out
         echo "$output"
         [ "$output" = $'text\nENOTCONN\nENOTCONN\nENOTCONN' ]
@@ -266,7 +269,8 @@ PY
     done
     # not when the machine looks for another server itself
     serve --shared-dir=share --no-keeper
-    run timeout 60 python3 "$BATS_TEST_DIRNAME/fsd_front.py" s cat:file host:"ps --ppid $(cat serve.pid) -o comm= || true"
+    run timeout 60 python3 "$BATS_TEST_DIRNAME/fsd_front.py" s cat:file \
+        host:"ps --ppid $(cat serve.pid) -o comm= || true"
     [ "$output" = text ]
     kill "$(cat serve.pid)"
     wait "$(cat serve.pid)"
@@ -282,7 +286,8 @@ PY
     wait_for listens s
     python3 -c 'print("create:f:" + "x" * 60000)' >word
     # the second finds room for some of it
-    run front "$(cat word)" "$(sed s/:f:/:g:/ word)" "$(sed s/:f:/:h:/ word)" "$(sed s/:f:/:i:/ word)" cat:none
+    run front "$(cat word)" "$(sed s/:f:/:g:/ word)" "$(sed s/:f:/:h:/ word)" \
+        "$(sed s/:f:/:i:/ word)" cat:none
     cat out
     echo "$output"
     [ "$output" = $'ENOSPC\nENOSPC\nENOENT' ]

@@ -3,7 +3,8 @@
 """A machine's end of vhost-user and FUSE, written from the protocols alone: fsd_front.py SOCKET [OPTION] WORD...
    uid=N               requests after it are that user's
    mkdir:NAME  create:NAME:TEXT  cat:NAME  ls:NAME  unlink:NAME  stat:NAME  getxattr:NAME:KEY  setxattr:NAME:KEY:VALUE
-   watch               open the file of events        events     what it tells until there is nothing for a while
+   watch               open the file of events
+   events              what it tells until there is nothing for a while
    host:COMMAND        a shell command of the host
    wait                stay connected until standard input ends
 Results go to standard output, a failed word is the name of its errno. Names are paths below the share; ".." goes up by a
@@ -121,12 +122,14 @@ class Front:
             print(self.request(22, self.walk(args[0]), struct.pack("<II", 1000, 0) + args[1].encode() + b"\0").decode())
         elif word == "watch":
             self.events = self.walk(".fsd-events")
-            self.fh = struct.unpack_from("<Q", self.request(14, self.events, struct.pack("<II", 0, 0)))[0]
+            out = self.request(14, self.events, struct.pack("<II", 0, 0))
+            self.fh = struct.unpack_from("<Q", out)[0]
         elif word == "events":
             seen = []
             while True:
                 try:
-                    seen += self.request(15, self.events, struct.pack("<QQIIQII", self.fh, 0, 60000, 0, 0, 0, 0)).split(b"\0")[:-1]
+                    read = struct.pack("<QQIIQII", self.fh, 0, 60000, 0, 0, 0, 0)
+                    seen += self.request(15, self.events, read).split(b"\0")[:-1]
                 except OSError as e:
                     assert e.errno == errno.EAGAIN
                     break

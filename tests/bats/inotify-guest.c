@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* inotify-guest FOLDER... in a guest: prints "FOLDER NAME EVENT" for what watchers hear of, until FOLDER/.end appears. */
+/* inotify-guest FOLDER... in a guest: prints "FOLDER NAME EVENT" for what watchers hear of, until
+ * FOLDER/.end appears. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
-static const char *const names[] = { [0] = "access", [1] = "modify", [2] = "attrib", [6] = "from", [7] = "to",
-                                     [8] = "create", [9] = "delete", [10] = "delete-self", [11] = "move-self" };
+static const char *const names[] = {
+    [0] = "access", [1] = "modify", [2] = "attrib",       [6] = "from",      [7] = "to",
+    [8] = "create", [9] = "delete", [10] = "delete-self", [11] = "move-self"
+};
 
 int main(int argc, char **argv)
 {
@@ -15,7 +18,8 @@ int main(int argc, char **argv)
     if (fd < 0 || argc > 64)
         return 1;
     for (int i = 1; i < argc; i++)
-        if ((watched[i] = inotify_add_watch(fd, argv[i], IN_ATTRIB | IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE)) < 0) {
+        if ((watched[i] = inotify_add_watch(
+                 fd, argv[i], IN_ATTRIB | IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE)) < 0) {
             perror(argv[i]);
             return 1;
         }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-# What soak tests of shared directories have in common: fsd on a socket, and Debian guests (amd64 in qemu-system, riscv64
-# in vm-run) which mount "share" on /r/mnt below a read-only "root" of Debian programs, and run a script that lies there.
-# The sourcing script sets $dir, its own folder, and $o, where the programs are.
+# What soak tests of shared directories have in common: fsd on a socket, and Debian guests (amd64 in
+# qemu-system, riscv64 in vm-run) which mount "share" on /r/mnt below a read-only "root" of Debian
+# programs, and run a script that lies there. The sourcing script sets $dir, its own folder, and $o,
+# where the programs are.
 
 fs_needs()
 {
@@ -24,13 +25,15 @@ fs_root()
     echo "$root"
 }
 
-# fs_serve NAME FOLDER OPTION...: sets $fsd; the socket is $dir/NAME.sock, what it says $dir/NAME.fsd
+# fs_serve NAME FOLDER OPTION...: sets $fsd; the socket is $dir/NAME.sock, what it says
+# $dir/NAME.fsd
 fs_serve()
 {
     local name=$1 folder=$2
     shift 2
     rm -f "$dir/$name.sock"
-    ${FS_AS-} "${FSD:-$o/fsd}" --socket-path="$dir/$name.sock" --shared-dir="$folder" "$@" >"$dir/$name.fsd" 2>&1 &
+    "$o/fsd" --socket-path="$dir/$name.sock" --shared-dir="$folder" "$@" \
+        >"$dir/$name.fsd" 2>&1 &
     fsd=$!
     for _ in $(seq 200); do [ ! -S "$dir/$name.sock" ] || return 0; sleep 0.1; done
     cat "$dir/$name.fsd"
@@ -42,10 +45,12 @@ fs_append()
 {
     local first='mkdir /r; mount -t virtiofs root /r 2>/dev/null || mkdir /r/mnt
 mount -t virtiofs share /r/mnt && sh /r/mnt/job'
-    echo "console=ttyS0 quiet panic=-1 lathe.load=fs lathe.mode=jobs lathe.cmd=$(base64 -w0 <<<"$first")"
+    echo "console=ttyS0 quiet panic=-1 lathe.load=fs lathe.mode=jobs" \
+        "lathe.cmd=$(base64 -w0 <<<"$first")"
 }
 
-# fs_qemu NAME TAG...: amd64; the socket of TAG is $dir/NAME-TAG.sock. Its console is $dir/NAME.console
+# fs_qemu NAME TAG...: amd64; the socket of TAG is $dir/NAME-TAG.sock. Its console is
+# $dir/NAME.console
 fs_qemu()
 {
     local name=$1 tag n=0 devices=()
@@ -55,14 +60,16 @@ fs_qemu()
             -device "vhost-user-fs-pci,chardev=c$n,tag=$tag,queue-size=1024")
         n=$((n + 1))
     done
-    exec timeout "${FS_LIMIT:-1800}" qemu-system-x86_64 -accel "${FS_ACCEL:-tcg}" -m 1G -smp 2 -display none -no-reboot \
+    exec timeout "${FS_LIMIT:-1800}" qemu-system-x86_64 -accel "${FS_ACCEL:-tcg}" -m 1G -smp 2 \
+        -display none -no-reboot \
         -kernel "$(build/guest.sh kernel amd64)" -initrd "$(build/guest.sh initrd-io amd64)" \
         -append "$(fs_append)" -serial "file:$dir/$name.console" \
-        -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem "${devices[@]}" </dev/null
+        -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \
+        "${devices[@]}" </dev/null
 }
 
-# fs_vm_run NAME SHARE...: riscv64; SHARE as for --share, or @TAG for the socket $dir/NAME-TAG.sock. Its console is
-# $dir/NAME.console
+# fs_vm_run NAME SHARE...: riscv64; SHARE as for --share, or @TAG for the socket $dir/NAME-TAG.sock.
+# Its console is $dir/NAME.console
 fs_vm_run()
 {
     local name=$1 share shares=()

@@ -4,8 +4,8 @@
  *   fs-locks count KIND FILE N     N times: lock, add one to the number in FILE, unlock
  *   fs-locks hold KIND FILE        lock, say so by FILE.held, keep it until there is FILE.release
  *   fs-locks wait KIND FILE        say so by FILE.waiting, wait for the lock, say so by FILE.got
- *   fs-locks ranges FILE           bytes 100-199 write, 300-399 read, kept until FILE.release, told by FILE.held
- *   fs-locks probe FILE            what somebody else finds there then
+ *   fs-locks ranges FILE           bytes 100-199 write, 300-399 read, kept until FILE.release, told
+ * by FILE.held fs-locks probe FILE            what somebody else finds there then
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,12 +87,16 @@ static int probe(int fd)
     struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 50, .l_len = 1000 };
     if (fcntl(fd, F_GETLK, &l))
         die("F_GETLK");
-    printf("first in the way: %s %lld+%lld\n", l.l_type == F_WRLCK ? "write" : l.l_type == F_RDLCK ? "read" : "none",
+    printf("first in the way: %s %lld+%lld\n",
+           l.l_type == F_WRLCK   ? "write"
+           : l.l_type == F_RDLCK ? "read"
+                                 : "none",
            (long long)l.l_start, (long long)l.l_len);
-    printf("below %s, in it %s, to read %s, one byte %s, next %s\n", try(fd, F_WRLCK, 0, 100), try(fd, F_WRLCK, 150, 10),
-           try(fd, F_RDLCK, 150, 10), try(fd, F_RDLCK, 199, 1), try(fd, F_WRLCK, 200, 100));
-    printf("where others read: to read %s, to write %s, to the end %s\n", try(fd, F_RDLCK, 300, 100),
-           try(fd, F_WRLCK, 399, 1), try(fd, F_WRLCK, 400, 0));
+    printf("below %s, in it %s, to read %s, one byte %s, next %s\n", try(fd, F_WRLCK, 0, 100),
+           try(fd, F_WRLCK, 150, 10), try(fd, F_RDLCK, 150, 10), try(fd, F_RDLCK, 199, 1),
+           try(fd, F_WRLCK, 200, 100));
+    printf("where others read: to read %s, to write %s, to the end %s\n",
+           try(fd, F_RDLCK, 300, 100), try(fd, F_WRLCK, 399, 1), try(fd, F_WRLCK, 400, 0));
     printf("flock %s\n", flock(fd, LOCK_EX | LOCK_NB) ? "taken" : "free");
     return 0;
 }

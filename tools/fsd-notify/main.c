@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fsd-notify: in the guest, passes on what fsd --notify tells of changes that were made on the host. For each path the
- * kernel is made to look at it anew, and its watchers are woken: by setting an attribute that fsd takes and forgets
- * (IN_ATTRIB). Nothing of it changes a file. This is plain C with no library, so that it can be built for any guest.
+ * fsd-notify: in the guest, passes on what fsd --notify tells of changes that were made on the
+ * host. For each path the kernel is made to look at it anew, and its watchers are woken: by setting
+ * an attribute that fsd takes and forgets (IN_ATTRIB). Nothing of it changes a file. This is plain
+ * C with no library, so that it can be built for any guest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,8 @@ static void look_anew(const char *name)
 /* Users of the guest may put links in place of folders: none is followed. */
 static int open_folder(int root, const char *path)
 {
-    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
     return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
@@ -54,7 +56,8 @@ static void pass_on(int root, char *path)
     if (folder < 0)
         return;
     if (!fchdir(folder)) {
-        /* Linking from another file system fails, after the kernel has asked whether there is such a name. */
+        /* Linking from another file system fails, after the kernel has asked whether there is such
+         * a name. */
         if (strcmp(name, "."))
             (void)!linkat(AT_FDCWD, "/dev/null", folder, name, 0);
         look_anew(".");
@@ -91,7 +94,8 @@ static int run(const char *mount, int root, int events, bool verbose)
 
 static int help(void)
 {
-    puts("usage: fsd-notify [-v] MOUNTPOINT    wakes the watchers of a directory that fsd --notify shares\n\n"
+    puts("usage: fsd-notify [-v] MOUNTPOINT    wakes the watchers of a directory that fsd --notify "
+         "shares\n\n"
          "  -v, --verbose  print each path that changed\n"
          "  -h, --help  -V, --version\n\n"
          "Example, in the guest:\n"
@@ -101,8 +105,10 @@ static int help(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = { { "verbose", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' },
-                                           { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 } };
+    static const struct option longs[] = { { "verbose", no_argument, NULL, 'v' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { "version", no_argument, NULL, 'V' },
+                                           { NULL, 0, NULL, 0 } };
     bool verbose = false;
     int option;
     while ((option = getopt_long(argc, argv, "vhV", longs, NULL)) != -1)
@@ -126,8 +132,10 @@ int main(int argc, char **argv)
     }
     int events = openat(root, EVENTS, O_RDONLY | O_CLOEXEC);
     if (events < 0) {
-        fprintf(stderr, "fsd-notify: %s: %s\n", mount, errno == ENOENT ? "not shared by an fsd with --notify"
-                                                       : errno == EBUSY ? "another one is at it" : strerror(errno));
+        fprintf(stderr, "fsd-notify: %s: %s\n", mount,
+                errno == ENOENT  ? "not shared by an fsd with --notify"
+                : errno == EBUSY ? "another one is at it"
+                                 : strerror(errno));
         return FAILED;
     }
     return run(mount, root, events, verbose);

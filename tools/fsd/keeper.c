@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process between the machine and the server that outlives the server: when that is killed, or told to end while its
- * machine is still there, it answers what the guest has asked and asks from then on with an error. Machines that
- * start us by themselves (socket activation) see to that themselves.
+ * A process between the machine and the server that outlives the server: when that is killed, or
+ * told to end while its machine is still there, it answers what the guest has asked and asks from
+ * then on with an error. Machines that start us by themselves (socket activation) see to that
+ * themselves.
  */
 #include "tool.h"
 
@@ -21,7 +22,8 @@ static size_t copy(const struct iovec *iov, unsigned n, void *data, size_t size,
     size_t done = 0;
     for (unsigned i = 0; i < n && done < size; i++) {
         size_t part = MIN(iov[i].iov_len, size - done);
-        memcpy(out ? iov[i].iov_base : (uint8_t *)data + done, out ? (uint8_t *)data + done : iov[i].iov_base, part);
+        memcpy(out ? iov[i].iov_base : (uint8_t *)data + done,
+               out ? (uint8_t *)data + done : iov[i].iov_base, part);
         done += part;
     }
     return done;
@@ -31,8 +33,8 @@ static int64_t refuse(void *opaque, VhostRequest *r)
 {
     struct fuse_in_header in;
     struct fuse_out_header out = { .len = sizeof out, .error = -ENOTCONN };
-    if (copy(r->chain.out, r->chain.out_count, &in, sizeof in, false) < sizeof in || in.opcode == FUSE_FORGET ||
-        in.opcode == FUSE_BATCH_FORGET || in.opcode == FUSE_INTERRUPT)
+    if (copy(r->chain.out, r->chain.out_count, &in, sizeof in, false) < sizeof in ||
+        in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET || in.opcode == FUSE_INTERRUPT)
         return 0;
     out.unique = in.unique;
     return (int64_t)copy(r->chain.in, r->chain.in_count, &out, sizeof out, true);
@@ -78,7 +80,12 @@ int keeper_start(Tool *t, unsigned queues, int front)
     }
     prctl(PR_SET_NAME, "fsd-keeper");
     close_others(front, pair[1]);
-    VhostDevice device = { .name = "gone", .queues = queues, .handle = refuse, .say = say, .reset = nothing, .opaque = t };
+    VhostDevice device = { .name = "gone",
+                           .queues = queues,
+                           .handle = refuse,
+                           .say = say,
+                           .reset = nothing,
+                           .opaque = t };
     vhost_relay(front, pair[1], &device);
     _exit(0);
 }
