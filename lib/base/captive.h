@@ -27,7 +27,7 @@ typedef struct {
 } CaptiveKeep;
 
 /* The same; it is started again as keep says, with LISTEN_FDNAMES=socket:NAME:NAME... for the descriptors it
- * has stored. It is out of our process group, so that the terminal's signals end us alone. */
+ * has stored; but not when it ends by itself right after its first start. It is out of our process group, so that the terminal's signals end us alone. */
 Captive *captive_start_kept(const char *const *argv, const CaptiveKeep *keep, GError **error);
 /* The path of the socket. */
 const char *captive_socket(const Captive *c);

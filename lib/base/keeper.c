@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SPARE_FDS = 64, MOST_RESTARTS = 64, REASON = 256 };
+enum { SPARE_FDS = 64, MOST_RESTARTS = 64, REASON = 256, UNWILLING_MS = 2000 };
 
 typedef struct {
     const char *const *argv;
@@ -33,6 +33,7 @@ typedef struct {
     unsigned room;
     bool full;                /* and it was said */
     pid_t pid;                /* 0: it is given up */
+    gint64 begun;
     gint64 at[MOST_RESTARTS]; /* the last restarts, a ring */
     unsigned restarts;
 } Keeper;
@@ -96,6 +97,12 @@ static bool too_often(Keeper *k)
     return false;
 }
 
+/* One that ends at once and by itself did not like how it was started, and has said so. */
+static bool unwilling(const Keeper *k, int status)
+{
+    return WIFEXITED(status) && !k->restarts && g_get_monotonic_time() - k->begun < UNWILLING_MS * 1000;
+}
+
 static void ended(Keeper *k, int status)
 {
     g_autoptr(GError) error = NULL;
@@ -103,6 +110,11 @@ static void ended(Keeper *k, int status)
                                ? g_strdup_printf("was killed by signal %d", WTERMSIG(status))
                                : g_strdup_printf("ended with status %d", WEXITSTATUS(status));
     receive(k); /* its last words */
+    if (unwilling(k, status)) {
+        say(k, "%s: it is not started again", how);
+        give_up(k);
+        return;
+    }
     if (too_often(k)) {
         say(k, "%s, %u times in %u seconds: it is not started again", how, k->keep->restarts + 1, k->keep->seconds);
         give_up(k);
@@ -156,12 +168,14 @@ static bool set_up(Keeper *k, GError **error)
     setpgid(0, 0);
     prctl(PR_SET_NAME, "captive");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN); /* the program's, too: it is in no foreground, and may say something */
     sigfillset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
     k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (k->signals < 0)
         return fail_errno(error, errno, "signals");
     k->room = find_room();
+    k->begun = g_get_monotonic_time();
     k->store = fd_keep_new(k->notify, k->room, error);
     return k->store && start(k, error);
 }

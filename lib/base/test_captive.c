@@ -195,6 +195,23 @@ static void test_given_up(void)
     munmap(s, sizeof *s);
 }
 
+/* One that does not want to is left alone. */
+static void test_unwilling(void)
+{
+    static const char *const argv[] = { "false", NULL };
+    Said *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Captive *c = captive_start_kept(argv, &(CaptiveKeep){ .restarts = 5, .seconds = 10, .say = said, .opaque = s }, NULL);
+    g_assert_nonnull(c);
+    for (int fd, i = 0; (fd = try_connect(captive_socket(c))) >= 0; close(fd), i++) {
+        g_assert_cmpint(i, <, 3000);
+        g_usleep(10000);
+    }
+    g_assert_cmpstr(s->last, ==, "false ended with status 1: it is not started again");
+    g_assert_cmpint(g_atomic_int_get(&s->count), ==, 1);
+    captive_end(c);
+    munmap(s, sizeof *s);
+}
+
 /* Whoever started it dies without a word: so do keeper and program, and the folder goes. */
 static void test_orphan(void)
 {
@@ -225,6 +242,7 @@ int main(int argc, char **argv)
     g_test_add_func("/base/captive/arguments", test_arguments);
     g_test_add_func("/base/captive/kept", test_kept);
     g_test_add_func("/base/captive/given-up", test_given_up);
+    g_test_add_func("/base/captive/unwilling", test_unwilling);
     g_test_add_func("/base/captive/orphan", test_orphan);
     return g_test_run();
 }

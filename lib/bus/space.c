@@ -241,8 +241,10 @@ BusRegion *bus_ram_new(BusSpace *space, const char *name, uint64_t base, uint64_
     if (!r)
         return NULL;
     r->rom = flags & BUS_RAM_ROM;
-    r->fd = memfd_create(name, MFD_CLOEXEC);
+    r->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     bool ok = r->fd >= 0 && size <= INT64_MAX && ftruncate(r->fd, (off_t)size) == 0;
+    if (ok) /* other processes get it, and nobody is to end us by making it shorter */
+        fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     ok = ok && (r->host = map_reserved(r->fd, 0, size)) != NULL;
     ok = ok && (r->flags = map_reserved(-1, 0, size >> BUS_PAGE_BITS)) != NULL;
     if (!ok) {

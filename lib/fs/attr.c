@@ -140,8 +140,10 @@ int fs_setattr(Fs *fs, uint64_t node, uint64_t handle, const FsSet *set, FsEntry
     int e = use_both(fs, node, handle, &use, &h);
     if (e)
         return e;
-    if (set->what & FS_SET_MODE)
+    if (set->what & FS_SET_MODE) {
+        fs_handles_before_mode(fs, use.node, set->mode);
         e = chmod(fs_path(fs, use.fd).text, set->mode & 07777) ? -errno : 0;
+    }
     if (!e && (set->what & (FS_SET_UID | FS_SET_GID)))
         e = set_owner(fs, &use, set);
     if (!e && (set->what & FS_SET_SIZE))

@@ -43,8 +43,8 @@ int fs_opendir(Fs *fs, uint64_t node, uint64_t *handle)
     int e = fs_use(fs, node, &use);
     if (e)
         return e;
-    int fd = S_ISDIR(use.node->type) ? openat(use.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : (errno = ENOTDIR, -1);
-    e = fd < 0 ? -errno : fs_handle_add(fs, use.node, fd, O_RDONLY, true, handle);
+    int fd = S_ISDIR(use.node->type) ? fs_open_node(fs, &use, O_RDONLY, true) : -ENOTDIR;
+    e = fd < 0 ? fd : fs_handle_add(fs, use.node, fd, O_RDONLY, true, handle);
     fs_done(fs, &use);
     return e;
 }

@@ -80,6 +80,7 @@ void fs_free(Fs *fs)
 {
     if (!fs)
         return;
+    fs_state_free(g_steal_pointer(&fs->state)); /* what the keeper has stays as it is */
     clear(fs, true);
     fs_slots_clear(&fs->handles);
     fs_watch_free(fs);

@@ -23,6 +23,9 @@ uint64_t fs_slots_add(FsSlots *slots, void *item);
 void *fs_slots_find(const FsSlots *slots, uint64_t id);
 void fs_slots_remove(FsSlots *slots, uint64_t id);
 void fs_slots_clear(FsSlots *slots);
+/* Puts an item (or NULL) at its old place, in any order; then fs_slots_restored, before anything else. */
+bool fs_slots_restore(FsSlots *slots, uint32_t place, uint32_t generation, void *item);
+void fs_slots_restored(FsSlots *slots);
 
 /* ---- Nodes (node.c, way.c) --------------------------------------------------------- */
 
@@ -51,6 +54,9 @@ struct FsNode {
     bool keep;               /* nothing leads to it again: fd stays */
     bool hashed;             /* found by key */
     bool watched;            /* in Fs.watch; its fd stays */
+    bool lost;               /* its last name went: when nobody has it open, it is gone */
+    bool stored;             /* the keeper has a descriptor of it */
+    unsigned handles;        /* open ones of it */
     FsFileHandle *file_handle; /* a way to it */
     FsNode *parent;          /* another: a name, when there is no file handle */
     char *name;
@@ -61,16 +67,19 @@ struct FsNode {
 typedef struct {
     uint64_t owner;
     int fd;
+    bool stored; /* the keeper has the descriptor, too */
 } FsLock;
 
 typedef struct FsWatch FsWatch;
+typedef struct FsState FsState;
 typedef struct FsDirState FsDirState;
 typedef struct {
     uint64_t id;
     FsNode *node;
-    int fd, flags;
+    int fd, flags;           /* fd -1: came back from before a restart, and is opened when it is used */
     unsigned users;
     bool dir;
+    bool stored;             /* the keeper has a descriptor of it */
     FsDirState *state;
 } FsHandle;
 
@@ -90,6 +99,7 @@ struct Fs {
     bool use_file_handles;
     FsWatch *watch;          /* NULL: nobody wants to know */
     GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
+    FsState *state;          /* what outlives us; NULL: nothing does */
 };
 
 /* A node in use: fd is open until fs_done. */
@@ -112,9 +122,34 @@ void fs_nodes_clear(Fs *fs, bool all);
 void fs_node_opened(Fs *fs, FsNode *n);
 /* Under the lock: closes what is too much. May give the lock up in between. */
 void fs_evict(Fs *fs);
-/* A node with its fd closed, of which only a name is known, is about to lose it. */
-void fs_before_unlink(Fs *fs, FsUse *folder, const char *name);
-void fs_after_rename(Fs *fs, FsUse *folder, const char *name);
+/* What is there is about to lose that name. The node that this is the end of, for fs_after_unlink; 0: none. */
+uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *noted);
+void fs_after_unlink(Fs *fs, uint64_t node, bool failed);
+/* The node that is about to move there, for fs_after_rename; 0: not known. */
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted);
+void fs_after_rename(Fs *fs, uint64_t node, FsUse *folder, const char *name, bool failed);
+
+/* state.c: what outlives the process. Under the lock, unless it says otherwise. */
+void fs_state_node(Fs *fs, const FsNode *n);    /* all of it: it is new */
+void fs_state_lookups(Fs *fs, const FsNode *n); /* each of these: what its name says has changed */
+void fs_state_way(Fs *fs, const FsNode *n);
+void fs_state_lost(Fs *fs, const FsNode *n);
+/* Is about to get that name, too; folder NULL: it did not. */
+void fs_state_moving(Fs *fs, const FsNode *n, const FsNode *folder, const char *name);
+void fs_state_gone(Fs *fs, FsNode *n);
+/* It has a name again. */
+void fs_state_found(Fs *fs, FsNode *n);
+/* fd, of any kind, is of that node, to which no way will lead back. Without the lock; n has a user. */
+void fs_state_keep_node(Fs *fs, FsNode *n, int fd);
+void fs_state_mount(Fs *fs, const FsKey *key, int fd);
+void fs_state_handle(Fs *fs, const FsHandle *h);
+void fs_state_handle_gone(Fs *fs, uint64_t id);
+/* These without the lock. A handle that could not be opened again as it is. */
+void fs_state_keep_handle(Fs *fs, FsHandle *h);
+void fs_state_drop_handle(Fs *fs, FsHandle *h);
+bool fs_state_keep_lock(Fs *fs, uint64_t node, uint64_t owner, int fd);
+void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner);
+void fs_state_free(FsState *state);
 
 /* way.c: opens the node anew by what leads to it. */
 int fs_way_open(Fs *fs, FsNode *node);
@@ -134,6 +169,8 @@ bool fs_watch_start(Fs *fs, GError **error);
 void fs_watch_free(Fs *fs);
 /* A folder that has just become known. */
 void fs_watch_folder(Fs *fs, uint64_t id);
+/* All that are known, after a restart; nobody saw what happened meanwhile. */
+void fs_watch_all(Fs *fs);
 /* Under the lock: n is about to go. */
 void fs_watch_drop(Fs *fs, FsNode *n);
 
@@ -144,6 +181,10 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
 int fs_handle_use(Fs *fs, uint64_t id, bool dir, FsHandle **handle);
 void fs_handle_done(Fs *fs, FsHandle *handle);
 int fs_handle_release(Fs *fs, uint64_t id, bool dir);
+/* Opens what the guest has open, as it had it: flags as in FsHandle. The descriptor or -errno. */
+int fs_open_node(Fs *fs, const FsUse *use, int flags, bool dir);
+/* All handles of the node that may not be opened by that mode go to the keeper. */
+void fs_handles_before_mode(Fs *fs, FsNode *node, mode_t mode);
 /* Whether it had a buffer, which counts in dir_buffers. */
 bool fs_dir_state_free(FsDirState *state);
 /* Room for one more descriptor that is no node's. */
@@ -183,4 +224,5 @@ typedef int FsMake(Fs *fs, int folder, const char *name, void *opaque);
 int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
                      FsMake *make, FsMake *unnamed, void *opaque);
 mode_t fs_masked(Fs *fs, const FsCaller *caller, const FsUse *folder, mode_t mode);
-void fs_locks_clear(FsNode *node, unsigned *open_fds);
+void fs_locks_clear(Fs *fs, FsNode *node);
+void fs_locks_add(FsNode *node, uint64_t owner, int fd);

@@ -11,12 +11,23 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-void fs_locks_clear(FsNode *node, unsigned *open_fds)
+/* The keeper's copy would keep what is locked. */
+static void close_lock(Fs *fs, uint64_t node, const FsLock *l)
+{
+    struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+    if (l->stored && fs->state) {
+        fcntl(l->fd, F_OFD_SETLK, &all);
+        fs_state_drop_lock(fs, node, l->owner);
+    }
+    close(l->fd);
+}
+
+void fs_locks_clear(Fs *fs, FsNode *node)
 {
     if (!node->locks)
         return;
     for (guint i = 0; i < node->locks->len; i++)
-        close(g_array_index(node->locks, FsLock, i).fd);
+        close_lock(fs, node->id, &g_array_index(node->locks, FsLock, i));
     g_array_free(node->locks, TRUE);
     node->locks = NULL;
 }
@@ -27,6 +38,27 @@ static int find(const FsNode *node, uint64_t owner)
         if (g_array_index(node->locks, FsLock, i).owner == owner)
             return (int)i;
     return -1;
+}
+
+void fs_locks_add(FsNode *node, uint64_t owner, int fd)
+{
+    FsLock lock = { .owner = owner, .fd = fd, .stored = true };
+    if (!node->locks)
+        node->locks = g_array_new(FALSE, FALSE, sizeof lock);
+    g_array_append_val(node->locks, lock);
+}
+
+/* What is locked outlives us. False: another restart would lose it. */
+static void keep_lock(Fs *fs, FsNode *node, uint64_t owner)
+{
+    if (!fs->state)
+        return;
+    pthread_mutex_lock(&fs->lock);
+    int i = find(node, owner);
+    FsLock *l = i >= 0 ? &g_array_index(node->locks, FsLock, i) : NULL;
+    if (l && !l->stored)
+        l->stored = fs_state_keep_lock(fs, node->id, owner, l->fd);
+    pthread_mutex_unlock(&fs->lock);
 }
 
 /* The owner's descriptor; a copy, since a flush may close it meanwhile. */
@@ -52,7 +84,7 @@ static int owner_fd(Fs *fs, const FsUse *use, uint64_t owner)
         close(made);
         made = g_array_index(use->node->locks, FsLock, i).fd;
     } else {
-        FsLock lock = { owner, made };
+        FsLock lock = { .owner = owner, .fd = made };
         if (!use->node->locks)
             use->node->locks = g_array_new(FALSE, FALSE, sizeof lock);
         g_array_append_val(use->node->locks, lock);
@@ -75,6 +107,8 @@ static int on_owner(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, int 
         lock->l_whence = SEEK_SET;
         lock->l_pid = 0;
         e = fd < 0 ? fd : fcntl(fd, command, lock) ? -errno : 0;
+        if (!e && command != F_OFD_GETLK && lock->l_type != F_UNLCK)
+            keep_lock(fs, use.node, owner);
         if (fd >= 0)
             close(fd);
         fs_done(fs, &use);
@@ -102,18 +136,16 @@ int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struc
 int fs_flush(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner)
 {
     FsHandle *h;
-    int fd = -1, e = fs_handle_use(fs, handle, false, &h);
+    int e = fs_handle_use(fs, handle, false, &h);
     if (e)
         return e;
     pthread_mutex_lock(&fs->lock);
     int i = find(h->node, owner);
     if (i >= 0) {
-        fd = g_array_index(h->node->locks, FsLock, i).fd;
+        close_lock(fs, h->node->id, &g_array_index(h->node->locks, FsLock, i));
         g_array_remove_index_fast(h->node->locks, (guint)i);
     }
     pthread_mutex_unlock(&fs->lock);
-    if (fd >= 0)
-        close(fd);
     /* Errors of writes that the host's file system tells at close (NFS, quotas). */
     int again = dup(h->fd);
     e = again < 0 ? 0 : close(again) ? -errno : 0;
@@ -128,6 +160,8 @@ int fs_flock(Fs *fs, uint64_t handle, int operation, bool wait)
     if (e)
         return e;
     e = flock(h->fd, operation | (wait ? 0 : LOCK_NB)) ? -errno : 0;
+    if (!e && operation != LOCK_UN)
+        fs_state_keep_handle(fs, h);
     fs_handle_done(fs, h);
     return e;
 }

@@ -119,7 +119,7 @@ int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *e
 
 /* ---- Names that go ---------------------------------------------------------------------- */
 
-static int take_away(Fs *fs, uint64_t parent, const char *name, int flags)
+static int take_away(Fs *fs, uint64_t parent, const char *name, int flags, uint64_t *noted)
 {
     FsUse folder;
     if (fs->o.readonly)
@@ -127,23 +127,25 @@ static int take_away(Fs *fs, uint64_t parent, const char *name, int flags)
     int e = fs_use_folder(fs, parent, name, &folder);
     if (e)
         return e;
-    fs_before_unlink(fs, &folder, name);
+    uint64_t last = fs_before_unlink(fs, &folder, name, noted);
     e = unlinkat(folder.fd, name, flags) ? -errno : 0;
+    fs_after_unlink(fs, last, e != 0);
     fs_done(fs, &folder);
     return e;
 }
 
-int fs_unlink(Fs *fs, uint64_t parent, const char *name)
+int fs_unlink(Fs *fs, uint64_t parent, const char *name, uint64_t *noted)
 {
-    return take_away(fs, parent, name, 0);
+    return take_away(fs, parent, name, 0, noted);
 }
 
-int fs_rmdir(Fs *fs, uint64_t parent, const char *name)
+int fs_rmdir(Fs *fs, uint64_t parent, const char *name, uint64_t *noted)
 {
-    return take_away(fs, parent, name, AT_REMOVEDIR);
+    return take_away(fs, parent, name, AT_REMOVEDIR, noted);
 }
 
-int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags)
+int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags,
+              uint64_t *noted)
 {
     FsUse a, b;
     if (fs->o.readonly)
@@ -156,14 +158,15 @@ int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *
         fs_done(fs, &a);
         return e;
     }
-    if (!(flags & RENAME_EXCHANGE))
-        fs_before_unlink(fs, &b, new_name);
+    bool swap = flags & RENAME_EXCHANGE;
+    uint64_t last = swap || (flags & RENAME_NOREPLACE) ? 0 : fs_before_unlink(fs, &b, new_name, NULL);
+    uint64_t there = fs_before_rename(fs, &a, name, &b, new_name, noted);
+    uint64_t here = swap ? fs_before_rename(fs, &b, new_name, &a, name, NULL) : 0;
     e = syscall(SYS_renameat2, a.fd, name, b.fd, new_name, flags) ? -errno : 0;
-    if (!e) {
-        fs_after_rename(fs, &b, new_name);
-        if (flags & RENAME_EXCHANGE)
-            fs_after_rename(fs, &a, name);
-    }
+    fs_after_unlink(fs, last, e != 0);
+    fs_after_rename(fs, there, &b, new_name, e != 0);
+    if (swap)
+        fs_after_rename(fs, here, &a, name, e != 0);
     fs_done(fs, &b);
     fs_done(fs, &a);
     return e;
@@ -206,6 +209,8 @@ static int enter_made(Fs *fs, const FsUse *folder, const char *name, int made, i
         return -ESTALE;
     }
     e = fs_handle_add(fs, n, made, flags, false, handle);
+    if (!e)
+        fs_handles_before_mode(fs, n, entry->attr.st_mode);
     pthread_mutex_lock(&fs->lock);
     fs_node_drop(fs, n);
     pthread_mutex_unlock(&fs->lock);
@@ -263,6 +268,18 @@ int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_
     return e;
 }
 
+int fs_open_node(Fs *fs, const FsUse *use, int flags, bool dir)
+{
+    if (dir) {
+        int folder = openat(use->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return folder < 0 ? -errno : folder;
+    }
+    int fd = fs_reopen(fs, use->fd, use->node->type, flags);
+    if (fd == -EPERM && (flags & O_NOATIME)) /* only the owner may, and the guest's kernel has seen to that */
+        fd = fs_reopen(fs, use->fd, use->node->type, flags & ~O_NOATIME);
+    return fd;
+}
+
 int fs_open(Fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
 {
     FsUse use;
@@ -277,12 +294,12 @@ int fs_open(Fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
         return e;
     if (kill_priv && (host & O_TRUNC))
         fs_drop_fsetid(fs, &became);
-    int fd = S_ISDIR(use.node->type) ? -EISDIR : fs_reopen(fs, use.fd, use.node->type, host);
-    if (fd == -EPERM && (host & O_NOATIME)) /* only the owner may, and the guest's kernel has seen to that */
-        fd = fs_reopen(fs, use.fd, use.node->type, host & ~O_NOATIME);
+    int fd = S_ISDIR(use.node->type) ? -EISDIR : fs_open_node(fs, &use, host, false);
     /* A file of which we may write, and not read: partial pages will have to fail. */
-    if (fd == -EACCES && fs->o.writeback && (flags & O_ACCMODE) == O_WRONLY)
-        fd = fs_reopen(fs, use.fd, use.node->type, (host & ~O_ACCMODE) | O_WRONLY);
+    if (fd == -EACCES && fs->o.writeback && (flags & O_ACCMODE) == O_WRONLY) {
+        host = (host & ~O_ACCMODE) | O_WRONLY;
+        fd = fs_open_node(fs, &use, host, false);
+    }
     fs_become_self(fs, &became);
     e = fd < 0 ? fd : fs_handle_add(fs, use.node, fd, host, false, handle);
     fs_done(fs, &use);

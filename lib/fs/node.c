@@ -13,6 +13,7 @@
 #include "fs/fs_priv.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,7 +133,8 @@ void fs_node_drop(Fs *fs, FsNode *n)
         if (n->hashed)
             g_hash_table_remove(fs->by_key, &n->key);
         fs_slots_remove(&fs->nodes, n->id);
-        fs_locks_clear(n, NULL);
+        fs_locks_clear(fs, n);
+        fs_state_gone(fs, n);
         if (n->fd >= 0)
             close_fd(fs, n);
         else if (!n->file_handle)
@@ -151,6 +153,7 @@ void fs_forget(Fs *fs, uint64_t id, uint64_t count)
     if (n && n != fs->root) {
         n->users++;
         n->lookups -= MIN(n->lookups, count);
+        fs_state_lookups(fs, n);
         fs_node_drop(fs, n);
     }
     pthread_mutex_unlock(&fs->lock);
@@ -227,6 +230,7 @@ static void set_name(Fs *fs, FsNode *n, FsNode *parent, const char *name)
     }
     g_free(n->name);
     n->name = g_strdup(name);
+    fs_state_way(fs, n);
     if (old)
         fs_node_drop(fs, old);
 }
@@ -251,6 +255,7 @@ static FsNode *make_node(Fs *fs, const FsKey *key, mode_t mode, int fd, FsFileHa
         old->hashed = false;
     }
     n->hashed = true;
+    fs_state_mount(fs, key, fd);
     g_hash_table_insert(fs->by_key, &n->key, n);
     return n;
 }
@@ -276,8 +281,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
     FsFileHandle *file_handle = fs_way_handle(fs, fd, &key, type);
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
-    bool known = n && same_file(n, file_handle, type);
-    if (known) {
+    bool made = !n || !same_file(n, file_handle, type);
+    if (!made) {
         if (n->fd < 0) {
             n->fd = fd;
             fd = -1;
@@ -302,6 +307,14 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
         set_name(fs, n, parent, name);
     else if (!n->file_handle)
         n->keep = !n->parent;
+    if (name)
+        fs_state_found(fs, n);
+    else
+        n->lost = parent != NULL;
+    if (made)
+        fs_state_node(fs, n);
+    else
+        fs_state_lookups(fs, n);
     list(fs, n);
     entry->node = n->id;
     entry->submount = fs->o.submounts && parent &&
@@ -311,7 +324,7 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
     pthread_mutex_unlock(&fs->lock);
     if (fd >= 0)
         close(fd);
-    if (!known && fs->watch && S_ISDIR(type))
+    if (made && fs->watch && S_ISDIR(type))
         fs_watch_folder(fs, entry->node);
     fs_to_guest(fs, &entry->attr);
     return 0;
@@ -319,43 +332,122 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
 
 /* ---- Names that change --------------------------------------------------------------------- */
 
-void fs_before_unlink(Fs *fs, FsUse *folder, const char *name)
+/* The node of that key, with one more user; NULL: not known. */
+static FsNode *hold(Fs *fs, const FsKey *key)
+{
+    pthread_mutex_lock(&fs->lock);
+    FsNode *n = g_hash_table_lookup(fs->by_key, key);
+    if (n)
+        n->users++;
+    pthread_mutex_unlock(&fs->lock);
+    return n;
+}
+
+/* What a restart would lose: an open file with its last name, or a file known by other names, too, with the one
+   that we know. */
+static bool keeper_needs(Fs *fs, FsNode *n, const FsNode *folder, const char *name, const struct stat *st, bool *last)
+{
+    *last = S_ISDIR(st->st_mode) || st->st_nlink == 1;
+    bool ours = !n->file_handle && n->parent == folder && !strcmp(n->name, name);
+    if (!fs->state || (!*last && !ours))
+        return false;
+    if (*last || n->handles || n->lookups > 1) {
+        n->lost = true; /* who opens it from now on sees to it himself */
+        fs_state_lost(fs, n);
+    }
+    return n->handles || (!*last && n->lookups > 1);
+}
+
+static void note(uint64_t *noted, const struct stat *st)
+{
+    atomic_signal_fence(memory_order_seq_cst); /* what follows may be the last that we do */
+    if (noted)
+        *(volatile uint64_t *)noted = st->st_ino + 1;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *noted)
 {
     FsKey key;
     struct stat st;
     FsUse use;
     pthread_mutex_lock(&fs->lock);
-    bool some = fs->closed > 0;
+    bool some = fs->closed > 0 || fs->state;
     pthread_mutex_unlock(&fs->lock);
     if (!some || fs_stat_at(folder->fd, name, &st, &key))
-        return;
+        return 0;
+    note(noted, &st);
+    bool last;
     pthread_mutex_lock(&fs->lock);
     FsNode *n = g_hash_table_lookup(fs->by_key, &key);
-    uint64_t id = n && n->fd < 0 && !n->file_handle ? n->id : 0;
+    bool closed = n && n->fd < 0 && !n->file_handle;
+    bool store = n && keeper_needs(fs, n, folder->node, name, &st, &last);
+    uint64_t id = n ? n->id : 0;
+    bool lost = n && n->lost;
     pthread_mutex_unlock(&fs->lock);
-    if (!id || fs_use(fs, id, &use))
-        return;
+    if ((!closed && !store) || fs_use(fs, id, &use))
+        return lost ? id : 0;
     pthread_mutex_lock(&fs->lock);
-    use.node->keep = true;
+    use.node->keep |= closed;
     pthread_mutex_unlock(&fs->lock);
+    if (store)
+        fs_state_keep_node(fs, use.node, use.fd);
     fs_done(fs, &use);
+    return lost ? id : 0;
 }
 
-void fs_after_rename(Fs *fs, FsUse *folder, const char *name)
+void fs_after_unlink(Fs *fs, uint64_t id, bool failed)
+{
+    if (!id || !failed)
+        return;
+    pthread_mutex_lock(&fs->lock);
+    FsNode *n = fs_slots_find(&fs->nodes, id);
+    if (n)
+        fs_state_found(fs, n);
+    pthread_mutex_unlock(&fs->lock);
+}
+
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted)
+{
+    FsKey key;
+    struct stat st;
+    if (!fs->state || fs_stat_at(from->fd, name, &st, &key))
+        return 0;
+    note(noted, &st);
+    if (fs->use_file_handles)
+        return 0;
+    FsNode *n = hold(fs, &key);
+    if (!n)
+        return 0;
+    pthread_mutex_lock(&fs->lock);
+    uint64_t id = n->id;
+    fs_state_moving(fs, n, to->node, new_name);
+    fs_node_drop(fs, n);
+    pthread_mutex_unlock(&fs->lock);
+    return id;
+}
+
+void fs_after_rename(Fs *fs, uint64_t id, FsUse *folder, const char *name, bool failed)
 {
     FsKey key;
     struct stat st;
     /* While few are open none will be closed soon; one whose name is not known by then stays open. */
     pthread_mutex_lock(&fs->lock);
     bool few = !fs->closed && fs->open_fds < fs->max_fds / 2;
+    FsNode *n = id ? fs_slots_find(&fs->nodes, id) : NULL;
+    if (n && failed)
+        fs_state_moving(fs, n, NULL, NULL);
     pthread_mutex_unlock(&fs->lock);
-    if (few || fs->use_file_handles || fs_stat_at(folder->fd, name, &st, &key))
+    if (failed || fs->use_file_handles || (!n && (few || fs->state)))
+        return;
+    if (!n && fs_stat_at(folder->fd, name, &st, &key))
         return;
     pthread_mutex_lock(&fs->lock);
-    FsNode *n = g_hash_table_lookup(fs->by_key, &key);
+    n = n ? fs_slots_find(&fs->nodes, id) : g_hash_table_lookup(fs->by_key, &key);
     if (n) {
         n->users++;
         set_name(fs, n, folder->node, name);
+        fs_state_moving(fs, n, NULL, NULL);
         fs_node_drop(fs, n);
     }
     pthread_mutex_unlock(&fs->lock);

@@ -50,6 +50,29 @@ void fs_slots_remove(FsSlots *s, uint64_t id)
     s->count--;
 }
 
+bool fs_slots_restore(FsSlots *s, uint32_t place, uint32_t generation, void *item)
+{
+    while (place >= s->size)
+        if (!grow(s))
+            return false;
+    s->items[place] = item;
+    s->generations[place] = generation;
+    return true;
+}
+
+void fs_slots_restored(FsSlots *s)
+{
+    s->count = s->free_head = 0;
+    for (uint32_t i = s->size; i > 0; i--) {
+        if (s->items[i - 1]) {
+            s->count++;
+            continue;
+        }
+        s->free_next[i - 1] = s->free_head;
+        s->free_head = i;
+    }
+}
+
 void fs_slots_clear(FsSlots *s)
 {
     g_free(s->items);

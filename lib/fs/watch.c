@@ -29,6 +29,7 @@ struct FsWatch {
     int fd;
     GHashTable *nodes;  /* key (GBytes) -> uint64_t *, a node's id */
     GHashTable *keys;   /* FsNode * -> key */
+    bool missed;        /* something may have happened of which there is no event */
     size_t at, end;     /* what is left of buffer; the reader's */
     uint8_t buffer[16384] __attribute__((aligned(8)));
 };
@@ -116,6 +117,17 @@ void fs_watch_folder(Fs *fs, uint64_t id)
     if (key)
         g_bytes_unref(key);
     fs_done(fs, &use);
+}
+
+void fs_watch_all(Fs *fs)
+{
+    for (uint32_t i = 0; fs->watch && i < fs->nodes.size; i++) {
+        const FsNode *n = fs->nodes.items[i];
+        if (n && S_ISDIR(n->type))
+            fs_watch_folder(fs, n->id);
+    }
+    if (fs->watch)
+        fs->watch->missed = true;
 }
 
 void fs_watch_drop(Fs *fs, FsNode *n)
@@ -222,6 +234,10 @@ ssize_t fs_watch_read(Fs *fs, char *paths, size_t size, int timeout)
     FsWatch *w = fs->watch;
     size_t put = 0, last = 0;
     char path[PATH_MAX + NAME_MAX + 2];
+    if (w && w->missed) {
+        w->missed = false;
+        put = (size_t)g_strlcpy(paths, "/", size) + 1;
+    }
     while (w && fill(w, put ? 0 : timeout)) {
         const struct fanotify_event_metadata *m = (const void *)(w->buffer + w->at);
         if (!FAN_EVENT_OK(m, (long)(w->end - w->at))) {
@@ -248,4 +264,6 @@ void fs_watch_skip(Fs *fs)
     FsWatch *w = fs->watch;
     while (w && fill(w, 0))
         w->at = w->end;
+    if (w)
+        w->missed = false;
 }

@@ -67,8 +67,9 @@ static int64_t read_events(FuseRequest *r)
     struct fuse_read_in in;
     memcpy(&in, r->arg, sizeof in);
     size_t size = MIN(MIN(in.size, r->out_size), ANSWER);
-    if (in.fh != FUSE_EVENTS || !atomic_load(&r->s->reading))
+    if (in.fh != FUSE_EVENTS)
         return -EBADF;
+    atomic_store(&r->s->reading, true); /* it may have been opened before a restart of ours */
     if (size < PATH_MAX)
         return -EINVAL;
     if (!fuse_wait_begin(r, &w))

@@ -41,6 +41,17 @@ int64_t fuse_open(FuseRequest *r)
     return open_answer(r, fs_open(r->fs, r->h.nodeid, (int)in.flags, kill, &handle), &handle, false);
 }
 
+int64_t fuse_put_created(FuseRequest *r, const FsEntry *entry, uint64_t handle)
+{
+    struct {
+        struct fuse_entry_out entry;
+        struct fuse_open_out open;
+    } *out = fuse_room(r, sizeof *out);
+    fuse_put_entry(r, entry, &out->entry);
+    out->open = (struct fuse_open_out){ .fh = handle, .open_flags = how_opened(r, false) };
+    return sizeof *out;
+}
+
 static int64_t create(FuseRequest *r, bool tmpfile)
 {
     FsEntry entry;
@@ -55,13 +66,7 @@ static int64_t create(FuseRequest *r, bool tmpfile)
                     : fs_create(r->fs, &r->caller, r->h.nodeid, name, (int)in.flags, in.mode, kill, &entry, &handle);
     if (e)
         return e;
-    struct {
-        struct fuse_entry_out entry;
-        struct fuse_open_out open;
-    } *out = fuse_room(r, sizeof *out);
-    fuse_put_entry(r, &entry, &out->entry);
-    out->open = (struct fuse_open_out){ .fh = handle, .open_flags = how_opened(r, false) };
-    return sizeof *out;
+    return fuse_put_created(r, &entry, handle);
 }
 
 int64_t fuse_create(FuseRequest *r)
@@ -95,25 +100,35 @@ int64_t fuse_read(FuseRequest *r)
     return (int64_t)done;
 }
 
-int64_t fuse_write(FuseRequest *r)
+static int64_t write_all(FuseRequest *r, const struct fuse_write_in *in)
 {
     struct iovec iov[256];
-    struct fuse_write_in in;
-    memcpy(&in, r->arg, sizeof in);
-    bool kill = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+    bool kill = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
     uint64_t done = 0;
-    if (in.size > r->in_size)
-        return -EINVAL;
     do {
         size_t bytes;
-        int n = fuse_pieces_slice(&r->in, iov, G_N_ELEMENTS(iov), in.size - done, &bytes);
-        ssize_t put = fs_write(r->fs, in.fh, iov, n, in.offset + done, kill);
+        int n = fuse_pieces_slice(&r->in, iov, G_N_ELEMENTS(iov), in->size - done, &bytes);
+        ssize_t put = fs_write(r->fs, in->fh, iov, n, in->offset + done, kill);
         if (put < 0 && !done)
             return put;
         done += put > 0 ? (uint64_t)put : 0;
         if (put < 0 || (size_t)put < bytes)
             break;
-    } while (done < in.size);
+    } while (done < in->size);
+    return (int64_t)done;
+}
+
+int64_t fuse_write(FuseRequest *r)
+{
+    struct fuse_write_in in;
+    memcpy(&in, r->arg, sizeof in);
+    if (in.size > r->in_size)
+        return -EINVAL;
+    int64_t done = r->slot ? fuse_replay_append(r, in.fh, in.size) : -1;
+    if (done < 0)
+        done = write_all(r, &in);
+    if (done < 0)
+        return done;
     struct fuse_write_out *out = fuse_room(r, sizeof *out);
     *out = (struct fuse_write_out){ .size = (uint32_t)done };
     return sizeof *out;

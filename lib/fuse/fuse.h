@@ -51,14 +51,25 @@ FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error
 void fuse_session_free(FuseSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FuseSession, fuse_session_free)
 
+/* Whether the guest that was there before a restart goes on (fs_keep). */
+bool fuse_session_resumed(const FuseSession *session);
+
+/* The place of a request, which is the same when it comes again after a restart: a queue and the number in its ring. */
+enum { FUSE_SLOT_QUEUES = 32, FUSE_SLOT_HEADS = 32768 };
+#define FUSE_NO_SLOT UINT32_MAX
+static inline uint32_t fuse_slot(uint32_t queue, uint32_t head)
+{
+    return queue < FUSE_SLOT_QUEUES && head < FUSE_SLOT_HEADS ? queue * FUSE_SLOT_HEADS + head : FUSE_NO_SLOT;
+}
+
 /*
  * One request. in: what the guest sent (header first, in any number of pieces); out: where the answer goes.
  * Returns the bytes of the answer, 0 when there is none (FORGET). Never reads or writes past either;
  * malformed requests get an error answer. Any thread, several at once; may block. READ fills out's iovecs by
  * preadv straight from the file, WRITE takes in's by pwritev: the iovecs point into guest memory.
  */
-size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in, const struct iovec *out,
-                           int n_out);
+size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in,
+                           const struct iovec *out, int n_out, uint32_t slot);
 /* The request may wait for what only another request, or the host, can bring (a lock, events): not
    on the one thread that serves others. A thread that waits is woken by SIGUSR1. */
 bool fuse_may_wait(const struct iovec *in, int n_in);

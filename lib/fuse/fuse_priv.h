@@ -35,8 +35,16 @@ struct FuseWaiter {
     _Atomic bool given_up;
 };
 
+/* replay.c: what outlives the process */
+typedef struct FuseKept FuseKept;
+typedef struct FuseSlot FuseSlot;
+
+#define FUSE_HELLO_ (UINT64_C(1) << 63) /* of a session's flags: there was an INIT */
+
 struct FuseSession {
     Fs *fs;
+    FuseKept *kept;           /* NULL: nothing does */
+    bool resumed;
     FuseOptions o;
     uint64_t entry_ns;        /* how long names and attributes hold */
     _Atomic uint64_t flags;   /* what both sides agreed on; 0: no INIT yet */
@@ -76,6 +84,8 @@ typedef struct {
     size_t out_size;
     uint8_t *data;      /* the answer: at least 4096 bytes, or fuse_room */
     uint8_t *heap;
+    FuseSlot *slot;     /* NULL: it may be done twice */
+    bool again;         /* it may have been done before */
     uint8_t small[4096] __attribute__((aligned(8)));
 } FuseRequest;
 
@@ -88,6 +98,10 @@ bool fuse_agreed(const FuseRequest *r, uint64_t flag);
 /* Labels and groups that come behind the names of requests that make something, into r->caller. */
 int fuse_extensions(FuseRequest *r, size_t at);
 
+/* The answer to CREATE, in r->data; its size. */
+int64_t fuse_put_created(FuseRequest *r, const FsEntry *entry, uint64_t handle);
+/* What is offered (init.c). */
+uint64_t fuse_wanted(const FuseOptions *o);
 void fuse_put_entry(const FuseRequest *r, const FsEntry *entry, struct fuse_entry_out *out);
 void fuse_put_attr(const FuseRequest *r, const FsEntry *entry, struct fuse_attr *out);
 void fuse_hold(const FuseRequest *r, uint64_t *seconds, uint32_t *nanoseconds);
@@ -108,6 +122,21 @@ bool fuse_is_events(const FuseRequest *r, const char *name);
 int64_t fuse_events_entry(FuseRequest *r);
 int64_t fuse_events(FuseRequest *r);
 bool fuse_is_touch(const FuseRequest *r, const char *name);
+/* replay.c. At the start of a session, and when a guest begins anew. */
+void fuse_replay_open(FuseSession *s);
+void fuse_replay_forget(FuseSession *s);
+void fuse_replay_flags(FuseSession *s, uint64_t flags);
+typedef enum { FUSE_NEW, FUSE_AGAIN, FUSE_DONE } FuseKnown;
+/* What is known of the request in that slot; r->slot and r->again are set. DONE: fuse_replay_answer has the answer. */
+FuseKnown fuse_replay_begin(FuseRequest *r, uint32_t number);
+size_t fuse_replay_answer(const FuseRequest *r, const struct iovec *out, int n_out);
+/* Notes what tells afterwards whether it was done. True: it was, and the answer is 0. */
+bool fuse_replay_before(FuseRequest *r);
+/* Where operations note what goes or moves, or NULL. */
+uint64_t *fuse_replay_noted(FuseRequest *r);
+/* The same for a WRITE: bytes that are written, or -1 to go on as usual. */
+int64_t fuse_replay_append(FuseRequest *r, uint64_t handle, uint32_t size);
+void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data, size_t size);
 
 /* All: the bytes of the answer in r->data (READ: written already), or -errno. */
 typedef int64_t FuseOp(FuseRequest *r);
@@ -117,3 +146,5 @@ FuseOp fuse_init, fuse_destroy, fuse_lookup, fuse_getattr, fuse_setattr, fuse_re
 FuseOp fuse_open, fuse_create, fuse_tmpfile, fuse_read, fuse_write, fuse_flush, fuse_release, fuse_fsync, fuse_fallocate,
     fuse_lseek, fuse_copy, fuse_opendir, fuse_readdir, fuse_readdirplus, fuse_releasedir, fuse_fsyncdir, fuse_getlk,
     fuse_setlk, fuse_setlkw;
+/* What the guest is told when its request, which came again, fails so. */
+int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op);

@@ -60,7 +60,7 @@ static void request(World *w, uint32_t opcode, uint64_t node, size_t room, const
         memcpy(in + sizeof h, arg, size);
     struct iovec i[3] = { { in, 7 }, { in + 7, 0 }, { in + 7, sizeof h + size - 7 } };
     struct iovec o[2] = { { out, room / 2 }, { out + room / 2, room - room / 2 } };
-    size_t done = fuse_session_handle(w->session, i, 3, o, 2);
+    size_t done = fuse_session_handle(w->session, i, 3, o, 2, FUSE_NO_SLOT);
     if (done > room)
         abort();
     for (size_t at = 16; at + 6 <= done; at++)

@@ -6,7 +6,7 @@
 #include <linux/limits.h>
 #include <string.h>
 
-static uint64_t wanted(const FuseOptions *o)
+uint64_t fuse_wanted(const FuseOptions *o)
 {
     uint64_t w = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO |
                  FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP_ |
@@ -40,7 +40,7 @@ int64_t fuse_init(FuseRequest *r)
     uint64_t theirs = in.flags;
     if ((in.flags & FUSE_INIT_EXT) && r->arg_size >= offsetof(struct fuse_init_in, unused))
         theirs |= (uint64_t)in.flags2 << 32;
-    uint64_t agreed = theirs & wanted(&s->o);
+    uint64_t agreed = theirs & fuse_wanted(&s->o);
     uint32_t page = 4096;
     out->max_write = MAX(s->o.max_write, page);
     if (!(agreed & FUSE_MAX_PAGES))
@@ -54,7 +54,8 @@ int64_t fuse_init(FuseRequest *r)
     out->flags2 = (uint32_t)(agreed >> 32);
     /* A guest that begins anew knows of nothing that it knew before. */
     fuse_session_reset(s);
-    atomic_store(&s->flags, agreed | UINT64_C(1) << 63);
+    atomic_store(&s->flags, agreed | FUSE_HELLO_);
+    fuse_replay_flags(s, agreed | FUSE_HELLO_);
     return sizeof *out;
 }
 

@@ -153,17 +153,18 @@ int64_t fuse_mkdir(FuseRequest *r)
 
 int64_t fuse_unlink(FuseRequest *r)
 {
-    return fs_unlink(r->fs, r->h.nodeid, fuse_string(r, 0, 0, NULL));
+    return fs_unlink(r->fs, r->h.nodeid, fuse_string(r, 0, 0, NULL), fuse_replay_noted(r));
 }
 
 int64_t fuse_rmdir(FuseRequest *r)
 {
-    return fs_rmdir(r->fs, r->h.nodeid, fuse_string(r, 0, 0, NULL));
+    return fs_rmdir(r->fs, r->h.nodeid, fuse_string(r, 0, 0, NULL), fuse_replay_noted(r));
 }
 
 static int64_t rename_from(FuseRequest *r, size_t fixed, uint64_t folder, unsigned flags)
 {
-    return fs_rename(r->fs, r->h.nodeid, fuse_string(r, fixed, 0, NULL), folder, fuse_string(r, fixed, 1, NULL), flags);
+    return fs_rename(r->fs, r->h.nodeid, fuse_string(r, fixed, 0, NULL), folder, fuse_string(r, fixed, 1, NULL), flags,
+                     fuse_replay_noted(r));
 }
 
 int64_t fuse_rename(FuseRequest *r)

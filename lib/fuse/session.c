@@ -85,6 +85,7 @@ FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error
         s->o.max_write = 1 << 20;
     fuse_wait_init(s);
     s->entry_ns = options->has_timeout ? options->timeout_ns : hold[options->cache];
+    fuse_replay_open(s);
     return s;
 }
 
@@ -95,8 +96,14 @@ void fuse_session_free(FuseSession *s)
     g_free(s);
 }
 
+bool fuse_session_resumed(const FuseSession *s)
+{
+    return s->resumed;
+}
+
 void fuse_session_reset(FuseSession *s)
 {
+    fuse_replay_forget(s);
     fs_reset(s->fs);
     atomic_store(&s->flags, 0);
     atomic_store(&s->reading, false);
@@ -185,7 +192,11 @@ static int64_t run(FuseRequest *r, const Operation *op)
         return -EINVAL;
     if (r->h.nodeid == FUSE_EVENTS && r->s->o.notify)
         return fuse_events(r);
+    if (r->slot && fuse_replay_before(r))
+        return 0;
     int64_t result = op->op(r);
+    if (r->again && result < 0)
+        result = fuse_replay_judge(r, result, op->op);
     if (result < 0)
         fuse_trouble(r, (int)-result);
     return result;
@@ -233,10 +244,12 @@ static size_t put_answer(FuseRequest *r, const struct iovec *out, int n_out, int
     fuse_pieces_put(&p, &h, sizeof h);
     if (size && r->h.opcode != FUSE_READ)
         fuse_pieces_put(&p, r->data, size);
+    fuse_replay_done(r, &h, r->data, size);
     return h.len;
 }
 
-size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in, const struct iovec *out, int n_out)
+size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in, const struct iovec *out, int n_out,
+                           uint32_t slot)
 {
     FuseRequest r;
     size_t in_size = fuse_pieces_size(in, n_in), out_size = fuse_pieces_size(out, n_out);
@@ -250,10 +263,14 @@ size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in, con
     bool whole = fuse_pieces_take(&r.in, &r.h, sizeof r.h) == sizeof r.h && r.h.len >= sizeof r.h && r.h.len <= in_size;
     r.in_size = whole ? r.h.len - sizeof r.h : 0;
     r.caller = (FsCaller){ .uid = r.h.uid, .gid = r.h.gid, .pid = r.h.pid };
+    FuseKnown known = fuse_replay_begin(&r, whole ? slot : FUSE_NO_SLOT);
     if (whole && (r.h.opcode == FUSE_FORGET || r.h.opcode == FUSE_BATCH_FORGET)) {
-        forget(&r, r.h.opcode == FUSE_BATCH_FORGET);
+        if (known == FUSE_NEW)
+            forget(&r, r.h.opcode == FUSE_BATCH_FORGET);
         return 0;
     }
+    if (known == FUSE_DONE)
+        return fuse_replay_answer(&r, out, n_out);
     if (whole && r.h.opcode == FUSE_INTERRUPT) {
         interrupt(&r);
         return 0;

@@ -219,12 +219,12 @@ static void test_lengths(void)
                 memset(out, 0x5a, sizeof out);
                 struct iovec i[2] = { { in, size / 2 }, { in + size / 2, size - size / 2 } };
                 struct iovec o[2] = { { out, rooms[k] / 3 }, { out + rooms[k] / 3, rooms[k] - rooms[k] / 3 } };
-                size_t done = fuse_session_handle(p.f->session, i, 2, o, 2);
+                size_t done = fuse_session_handle(p.f->session, i, 2, o, 2, FUSE_NO_SLOT);
                 g_assert_cmpuint(done, <=, rooms[k]);
                 for (unsigned b = rooms[k]; b < sizeof out; b++)
                     g_assert_cmpuint(out[b], ==, 0x5a);
             }
-    g_assert_cmpuint(fuse_session_handle(p.f->session, NULL, 0, NULL, 0), ==, 0);
+    g_assert_cmpuint(fuse_session_handle(p.f->session, NULL, 0, NULL, 0, FUSE_NO_SLOT), ==, 0);
     end(&p);
 }
 

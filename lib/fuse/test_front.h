@@ -54,7 +54,7 @@ static inline int front_call(Front *f, uint32_t opcode, uint64_t node, const voi
     g_assert_cmpuint(room + 16, <=, sizeof f->out);
     memset(f->out, 0xa5, 16);
     int n_out = front_cut(f->out, room + 16, out, 16, 1 + f->unique % 30);
-    size_t done = fuse_session_handle(f->session, in, n_in, out, n_out);
+    size_t done = fuse_session_handle(f->session, in, n_in, out, n_out, FUSE_NO_SLOT);
     if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET) {
         g_assert_cmpuint(done, ==, 0);
         return 0;

@@ -376,7 +376,7 @@ static void end_wait(Front *f, uint64_t a, uint64_t fa, const Waiter *w, int way
                                         .opcode = FUSE_INTERRUPT,
                                         .unique = ++f->unique };
             struct iovec iov[2] = { { &h, sizeof h }, { &in, sizeof in } };
-            g_assert_cmpuint(fuse_session_handle(f->session, iov, 2, NULL, 0), ==, 0);
+            g_assert_cmpuint(fuse_session_handle(f->session, iov, 2, NULL, 0, FUSE_NO_SLOT), ==, 0);
         }
         g_usleep(1000);
     }

@@ -81,6 +81,8 @@ static G_NORETURN void launch(const Peer *p, int told)
             waitpid(pid, NULL, 0);
             pid = 0;
         }
+        if (what == 'z' && pid)
+            kill(pid, SIGSTOP);
         if (what == 's' && !(pid = fork()))
             be_device(p);
         if (write(told, &what, 1) != 1)
@@ -286,6 +288,25 @@ static void test_end(void)
     peer_clear(&p);
 }
 
+/* And while there is one that says nothing, after a moment. */
+static void test_end_stopped(void)
+{
+    Board b;
+    Peer p;
+    begin(&b, &p, ",reconnect-ms=20");
+    Ring r = driver(&b);
+    atomic_store(&p.log->hold, true);
+    ask(&r, 0, 1);
+    wait_until_seen(&p, 1);
+    tell(&p, 'z');
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "fs: the process that shares 't' has gone");
+    gint64 begun = g_get_monotonic_time();
+    board_close(&b);
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 20 * G_USEC_PER_SEC);
+    g_test_assert_expected_messages();
+    peer_clear(&p);
+}
+
 /* Refused so often, or not to be waited for at all: it has gone. */
 static void test_gone(void)
 {
@@ -322,6 +343,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-fs/load", test_load);
     g_test_add_func("/vhost-fs/reset", test_reset);
     g_test_add_func("/vhost-fs/end", test_end);
+    g_test_add_func("/vhost-fs/end-stopped", test_end_stopped);
     g_test_add_func("/vhost-fs/gone", test_gone);
     return g_test_run();
 }

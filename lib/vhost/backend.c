@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -265,6 +266,8 @@ static bool set_fd(VhostBackend *b, VhostMessage *m, GError **error)
     default:
         pthread_mutex_lock(&q->lock);
         replace_fd(m->head.request == VHOST_SET_VRING_CALL ? &q->call : &q->err, fd);
+        if (m->head.request == VHOST_SET_VRING_CALL)
+            q->call_blocks = fd >= 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK);
         pthread_mutex_unlock(&q->lock);
         return true;
     }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -164,9 +165,10 @@ VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **e
     f->wanted = wanted | BIT(VHOST_F_VERSION_1) | BIT(VHOST_RING_F_INDIRECT);
     f->n_queues = queues;
     f->queues = g_new0(Queue, queues);
-    f->rings = memfd_create("rings", MFD_CLOEXEC);
+    f->rings = memfd_create("rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     f->memory = MAP_FAILED;
     if (f->rings < 0 || ftruncate(f->rings, (off_t)bytes) ||
+        fcntl(f->rings, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ||
         (f->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, f->rings, 0)) == MAP_FAILED) {
         fail_errno(error, errno, "no memory for %u rings", queues);
         goto failed;

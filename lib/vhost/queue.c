@@ -51,6 +51,14 @@ static void request_free(VhostRequest *r)
     g_free(r);
 }
 
+/* An event that is full has been seen as little as it can be: one that nobody reads is not waited for. */
+static void signal_event(int fd, bool blocks)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    if (fd >= 0 && (!blocks || (poll(&p, 1, 0) > 0 && p.revents & POLLOUT)))
+        eventfd_write(fd, 1);
+}
+
 /* Under the lock. */
 static void finish(VhostQueue *q, VhostRequest *r, uint32_t written)
 {
@@ -61,8 +69,8 @@ static void finish(VhostQueue *q, VhostRequest *r, uint32_t written)
     bool tell = vring_flush(&q->ring);
     if (!--q->pending)
         pthread_cond_signal(&q->idle);
-    if (tell && q->call >= 0)
-        eventfd_write(q->call, 1);
+    if (tell)
+        signal_event(q->call, q->call_blocks);
 }
 
 void vhost_request_done(VhostRequest *r, uint32_t written)
@@ -168,13 +176,14 @@ static void *run(void *opaque)
     while (!atomic_load(&q->ending)) {
         eventfd_t n;
         if (!drain(q)) {
-            if (q->err >= 0)
-                eventfd_write(q->err, 1);
+            signal_event(q->err, true);
             vhost_say(q->backend, "queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
             p[1].fd = -1;
         }
         poll(p, 2, -1);
-        if (p[1].revents)
+        if (p[1].revents & (POLLHUP | POLLNVAL))
+            p[1].fd = -1; /* no event at all */
+        else if (p[1].revents)
             (void)!read(q->kick, &n, sizeof n);
     }
     return NULL;

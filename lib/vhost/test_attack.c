@@ -108,7 +108,8 @@ static void device_end(Device *d, const char *pattern)
 static bool tell_fds(World *w, uint32_t request, const void *body, uint32_t size, int fd, unsigned n)
 {
     VhostMessage m = { .head = { request, VHOST_VERSION, size }, .fd_count = n };
-    memcpy(&m.body, body, size);
+    if (size)
+        memcpy(&m.body, body, size);
     for (unsigned i = 0; i < n; i++)
         m.fds[i] = fd;
     return vhost_message_send(w->d.fd, &m, true) == 1;
@@ -463,6 +464,37 @@ static void test_many_fds(void)
     g_assert_cmpuint(count_fds(), ==, before);
 }
 
+/* Events that block who writes to them, and none that are read: nobody hangs. */
+static void test_events(void)
+{
+    World w;
+    world_init(&w, false);
+    VhostRegion region = whole(&w);
+    int ends[2], kick = w.kick;
+    fcntl(w.call, F_SETFL, 0);
+    fcntl(w.err, F_SETFL, 0);
+    eventfd_write(w.call, UINT64_MAX - 1);
+    eventfd_write(w.err, UINT64_MAX - 1);
+    tell_table(&w, &region, w.memory);
+    g_assert_true(start_ring(&w, 0, DRIVER_AT, DEVICE_AT));
+    make_available(&w, &(Case){ .ring = { { DATA_AT, 4, NEXT, 1 }, { DATA_AT + 16, 4, WRITE, 0 } } });
+    while (!atomic_load(&w.d.handled))
+        g_usleep(1000);
+    stop_ring(&w);
+    g_assert_true(start_ring(&w, 0, DRIVER_AT, DEVICE_AT));
+    make_available(&w, &(Case){ .ring = { { DATA_AT, 4, NEXT, 0 } } });
+    g_usleep(20000);
+    stop_ring(&w);
+    g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+    close(ends[1]);
+    w.kick = ends[0];
+    g_assert_true(start_ring(&w, 0, DRIVER_AT, DEVICE_AT));
+    stop_ring(&w);
+    close(ends[0]);
+    w.kick = kick;
+    world_end(&w, NULL);
+}
+
 /* ---- Memory that goes ------------------------------------------------------------------------ */
 
 static unsigned count_maps(void)
@@ -601,6 +633,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost/attack/places", test_places);
     g_test_add_func("/vhost/attack/files", test_files);
     g_test_add_func("/vhost/attack/many-fds", test_many_fds);
+    g_test_add_func("/vhost/attack/events", test_events);
     g_test_add_func("/vhost/attack/taken-back", test_taken_back);
     g_test_add_func("/vhost/attack/shorter", test_shorter);
     return g_test_run();

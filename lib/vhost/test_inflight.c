@@ -116,7 +116,8 @@ static G_NORETURN void be_device(Log *log, int fd)
 static void say(int to, uint32_t request, const void *body, uint32_t size, int fd)
 {
     VhostMessage m = { .head = { request, VHOST_VERSION, size }, .fds[0] = fd, .fd_count = fd >= 0 };
-    memcpy(&m.body, body, size);
+    if (size)
+        memcpy(&m.body, body, size);
     g_assert_cmpint(vhost_message_send(to, &m, true), ==, 1);
 }
 

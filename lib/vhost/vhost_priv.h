@@ -121,6 +121,7 @@ typedef struct VhostQueue {
     VhostAddresses addresses;
     uint16_t size, base, base_used;
     int kick, call, err, stop;   /* eventfds, or -1; stop is ours */
+    bool call_blocks;            /* a write might: the front end has not made it otherwise */
 
     pthread_t thread;
     bool running;                /* there is a thread */

@@ -18,20 +18,31 @@ DESC, AVAIL, USED, IN, OUT = 0, 0x4000, 0x8000, 0x10000, 0x40000
 
 class Front:
     def __init__(self, path):
+        self.path = path
+        self.fd = os.memfd_create("guest")
+        os.ftruncate(self.fd, SIZE)
+        self.m = mmap.mmap(self.fd, SIZE)
+        self.avail = ctypes.c_uint16.from_buffer(self.m, AVAIL + 0x2000 + 2)
+        self.unique, self.uid, self.busy = 0, 0, False
+        self.at = 0
+        self.connect()
+        init = struct.pack("<IIIII11I", 7, 38, 65536, 0x7fffffff, 0, *[0] * 11)
+        self.request(26, 0, init)
+
+    def connect(self):
+        """Also again, when the daemon is another one: what has no answer is put again."""
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(60)
-        self.s.connect(path)
-        fd = os.memfd_create("guest")
-        os.ftruncate(fd, SIZE)
-        self.m = mmap.mmap(fd, SIZE)
-        self.avail = ctypes.c_uint16.from_buffer(self.m, AVAIL + 0x2000 + 2)
-        self.kick, self.call = os.eventfd(0), os.eventfd(0)
+        self.s.connect(self.path)
+        self.busy = self.busy and not self.answered()
+        self.kick, self.call, self.at = os.eventfd(0), os.eventfd(0), 0
+        self.m[AVAIL:IN] = bytes(IN - AVAIL)
         self.ask(1)  # GET_FEATURES
         self.tell(2, struct.pack("<Q", 1 << 32 | 1 << 30))  # VERSION_1, PROTOCOL_FEATURES
         self.tell(16, struct.pack("<Q", 0))
         self.tell(3)
         base = 0x7f0000000000
-        self.tell(5, struct.pack("<IIQQQQ", 1, 0, 0, SIZE, base, 0), [fd])
+        self.tell(5, struct.pack("<IIQQQQ", 1, 0, 0, SIZE, base, 0), [self.fd])
         for queue in (0, 1):
             self.tell(8, struct.pack("<II", queue, 128))
             off = queue * 0x2000
@@ -40,9 +51,8 @@ class Front:
             self.tell(13, struct.pack("<Q", queue), [self.call if queue else os.eventfd(0)])
             self.tell(12, struct.pack("<Q", queue), [self.kick if queue else os.eventfd(0)])
             self.tell(18, struct.pack("<II", queue, 1))
-        self.at, self.unique, self.uid = 0, 0, 0
-        init = struct.pack("<IIIII11I", 7, 38, 65536, 0x7fffffff, 0, *[0] * 11)
-        self.request(26, 0, init)
+        if self.busy:
+            self.put()
 
     def tell(self, request, payload=b"", fds=()):
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -54,19 +64,34 @@ class Front:
         return self.s.recv(struct.unpack("<III", head)[2], socket.MSG_WAITALL)
 
     def request(self, opcode, node, arg, room=65536):
+        self.post(opcode, node, arg, room)
+        return self.wait()
+
+    def post(self, opcode, node, arg, room=65536):
         self.unique += 1
+        self.m[OUT:OUT + 16] = bytes(16)
         data = struct.pack("<IIQQIIIHH", 40 + len(arg), opcode, self.unique, node, self.uid, self.uid, 1, 0, 0) + arg
         self.m[IN:IN + len(data)] = data
         off = 0x2000
         self.m[DESC + off:DESC + off + 32] = struct.pack("<QIHHQIHH", IN, len(data), 1, 1, OUT, room, 2, 0)
-        struct.pack_into("<H", self.m, AVAIL + off + 4 + 2 * (self.at % 128), 0)
+        self.busy = True
+        self.put()
+
+    def put(self):
+        struct.pack_into("<H", self.m, AVAIL + 0x2000 + 4 + 2 * (self.at % 128), 0)
         self.at += 1
         self.avail.value = self.at & 0xffff  # at once: struct.pack_into clears it first, which may be seen
         os.eventfd_write(self.kick, 1)
-        while struct.unpack_from("<H", self.m, USED + off + 2)[0] != self.at & 0xffff:
+
+    def answered(self):
+        return struct.unpack_from("<H", self.m, USED + 0x2000 + 2)[0] == self.at & 0xffff
+
+    def wait(self):
+        while self.busy and not self.answered():
             os.eventfd_read(self.call)
+        self.busy = False
         size, error, unique = struct.unpack_from("<IiQ", self.m, OUT)
-        assert unique == self.unique
+        assert unique == self.unique, (unique, self.unique)
         if error:
             raise OSError(-error, "")
         return self.m[OUT + 16:OUT + size]
@@ -143,13 +168,18 @@ class Front:
             raise SystemExit("what is " + word)
 
 
-f = Front(sys.argv[1])
-for word in sys.argv[2:]:
-    if word.startswith("uid="):
-        f.uid = int(word[4:])
-        continue
-    try:
-        f.do(*word.split(":"))
-    except OSError as e:
-        print(errno.errorcode[e.errno])
-    sys.stdout.flush()
+def main():
+    f = Front(sys.argv[1])
+    for word in sys.argv[2:]:
+        if word.startswith("uid="):
+            f.uid = int(word[4:])
+            continue
+        try:
+            f.do(*word.split(":"))
+        except OSError as e:
+            print(errno.errorcode[e.errno])
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

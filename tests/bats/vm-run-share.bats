@@ -89,6 +89,77 @@ guest()
     grep -q "the process that shares 'tag' has gone" log
 }
 
+fsd_of() { pgrep -f "fsd --shared-dir=$PWD/shared"; }
+
+# sure_kill: the fsd of this share, and waits for the next
+sure_kill()
+{
+    local old
+    old=$(fsd_of)
+    kill -9 "$old"
+    wait_for another_than "$old"
+}
+another_than() { local now; now=$(fsd_of) && [ "$now" != "$1" ]; }
+
+@test "an fsd that dies is started again, where vm-run itself may start nothing; one that dies too often is not" {
+    guest 'echo READY; until [ -e /m/go ]; do usleep 100000; umount /m; mount -t virtiofs tag /m; done
+           cat /m/f; echo AND ON; until cat /m/f 2>&1 | grep "not connected"; do usleep 100000; done' \
+        --share "$PWD/shared:tag" -sandbox on,spawn=deny &
+    pid=$!
+    wait_for grep -q READY log
+    sure_kill
+    touch shared/go
+    wait_for grep -q 'AND ON' log
+    for i in 1 2 3 4; do
+        sure_kill
+    done
+    kill -9 "$(fsd_of)"
+    wait $pid
+    grep -q '^hello' log
+    grep -q "share $PWD/shared:tag: fsd was killed by signal 9, and was started again" log
+    grep -q "share $PWD/shared:tag: fsd was killed by signal 9, 6 times in 10 seconds: it is not started again" log
+    grep -q "the process that shares 'tag' has gone" log
+}
+
+@test "nothing is left of a share when vm-run is killed" {
+    export TMPDIR=$PWD/tmp
+    mkdir tmp
+    guest 'echo READY; sleep 1000' --share "$PWD/shared:tag" &
+    pid=
+    wait_for grep -q READY log
+    [ -n "$(ls tmp)" ]
+    for p in $(pgrep -x vm-run); do
+        ! grep -q "$PWD/shared:tag" "/proc/$p/cmdline" || kill -9 "$p"
+    done
+    wait_for eval '! fsd_of && [ -z "$(ls tmp)" ]'
+}
+
+# The work: files are made, renamed, locked, removed, and one grows by a line at a time, each as if it counted.
+@test "an fsd that is killed under load loses nothing that was acknowledged" {
+    grep -q FDSTORE "$(command -v fsd)" || skip "this fsd keeps nothing"
+    guest 'cd /m; exec 9>>held; echo READY; i=0; while [ ! -e stop ]; do
+               echo $i >>lines && echo $i >&9 && mkdir d.$i && echo $i >d.$i/n && mv d.$i e.$i &&
+               [ "$(cat e.$i/n)" = $i ] && rm -r e.$i || echo "BAD at $i"
+               i=$((i + 1)); done; echo "COUNT $i"; cd /; exec 9>&-; umount /m' \
+        --share "$PWD/shared:tag" &
+    pid=$!
+    wait_for grep -q READY log
+    for i in 1 2 3 4 5 6 7 8; do
+        sleep 2.2
+        sure_kill
+    done
+    sleep 0.3
+    touch shared/stop
+    wait $pid
+    ! grep -q 'BAD' log || { cat log; false; }
+    count=$(sed -n 's/^COUNT \([0-9]*\).*/\1/p' log)
+    [ "$count" -gt 20 ]
+    diff <(seq 0 $((count - 1))) shared/lines
+    diff <(seq 0 $((count - 1))) shared/held
+    [ "$(ls shared)" = "$(printf '%s\n' f held lines stop)" ]
+    [ "$(grep -c 'was started again' log)" = 8 ]
+}
+
 @test "what is wrong with a share is said in a line" {
     run -2 --separate-stderr vm-run -nographic -kernel "$KERNEL" -chardev null,id=n -device vhost-user-fs-pci,chardev=n,tag=t
     [[ "$stderr" == *"chardev= must be a socket that is connected to the sharing process"* ]]

@@ -60,6 +60,10 @@ int main(int argc, char **argv)
     GError *error = NULL;
 
     signal(SIGPIPE, SIG_IGN);
+    tool.store = fdstore_open("fsd.", &error);
+    if (error)
+        tool_warn(&tool, "%s: a restart will not go on", error->message);
+    g_clear_error(&error);
     tool.inherited = socket_inherited(NULL, &error);
     if (tool.inherited < 0)
         return tool_error(&tool, error);
@@ -77,6 +81,7 @@ int main(int argc, char **argv)
     g_ptr_array_unref(tool.uid_map);
     g_ptr_array_unref(tool.gid_map);
     g_ptr_array_unref(tool.kept);
+    fdstore_free(tool.store);
     g_free(tool.modcaps);
     g_free(tool.socket_file);
     return status;

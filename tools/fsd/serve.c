@@ -47,7 +47,8 @@ typedef struct {
 
 static size_t answer(Server *s, VhostRequest *r)
 {
-    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in, (int)r->chain.in_count);
+    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in, (int)r->chain.in_count,
+                               fuse_slot(r->queue, r->chain.id));
 }
 
 static void *wait_body(void *opaque)
@@ -87,6 +88,8 @@ static void interrupt(void *opaque)
 static void reset(void *opaque)
 {
     Server *s = opaque;
+    if (atomic_load(&s->ended) && s->tool->store)
+        return; /* the guest is still there, and so shall be what it knows when we are started again */
     fuse_session_reset(s->session);
 }
 
@@ -258,6 +261,30 @@ static void trouble(void *opaque, int error)
         tool_warn(t, "%s: %s", t->shared_dir, g_strerror(error));
 }
 
+/* Nothing of this is worth not to serve for. */
+static void keep(Tool *t, Fs *fs)
+{
+    g_autofree char *forgot = NULL;
+    g_autoptr(GError) error = NULL;
+    if (!t->store)
+        return;
+    if (!fs_keep(fs, t->store, &forgot, &error))
+        tool_warn(t, "what is open is not kept for a restart: %s", error->message);
+    if (forgot)
+        tool_warn(t, "what was open before the restart is forgotten: %s", forgot);
+}
+
+static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
+{
+    unsigned files, open;
+    if (!fs_resumed(fs, &files, &open))
+        return;
+    if (!fuse_session_resumed(session))
+        tool_warn(t, "what was open before the restart is forgotten: it was made with other options");
+    else if (t->verbose)
+        tool_warn(t, "goes on with %u files, %u open", files, open);
+}
+
 static bool set_up(Server *s, Fs **fs, GError **error)
 {
     Tool *t = s->tool;
@@ -268,8 +295,11 @@ static bool set_up(Server *s, Fs **fs, GError **error)
                            .config_size = sizeof s->config, .handle = handle, .interrupt = interrupt,
                            .say = say, .reset = reset, .opaque = s };
     *fs = fs_new(&t->fs, error);
+    if (*fs)
+        keep(t, *fs);
     if (!*fs || !(s->session = fuse_session_new(*fs, &t->fuse, error)))
         return false;
+    say_resumed(t, *fs, s->session);
     if (t->tag) /* else a front end names it; some wonder at a back end that could */
         memcpy(s->config, t->tag, MIN(strlen(t->tag), TAG));
     st_le32(s->config + TAG, QUEUES - 1);
@@ -293,6 +323,8 @@ int serve(Tool *t)
     for (int i = 0; i < 4; i++)
         sigaddset(&set, (int[]){ SIGTERM, SIGINT, SIGHUP, SIGCHLD }[i]);
     sigprocmask(SIG_BLOCK, &set, NULL); /* for sigwaitinfo, after the child was started without */
+    if (t->store)
+        fdstore_tell(t->store, "READY=1"); /* the socket listens, for what a manager wants to know */
     int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s) : tool_error(t, error);
     if (t->socket_dir >= 0 && t->socket_file)
         unlinkat(t->socket_dir, t->socket_file, 0);

@@ -41,6 +41,7 @@ typedef struct {
     int socket_dir;          /* where the socket's file is, to take it away */
     char *socket_file;
     GPid child;              /* of --run */
+    FdStore *store;          /* what outlives us is there; NULL: nothing does */
 } Tool;
 
 /* -1 to go on, else the status to end with. */

@@ -29,6 +29,7 @@
 enum {
     TAG = 36, MAX_REQUEST_QUEUES = 32, LOOK_US = 30, HEAD_IN = 40, HEAD_OUT = 16,
     GRACE_MS = 1000, /* for a new process to come, before what is under way is refused */
+    LAST_WAIT_S = 2, /* for each answer to what is said at the end */
 };
 
 enum { UP, AWAY, GONE }; /* the other process: there, waited for, given up */
@@ -410,6 +411,9 @@ static bool is_under_way(Fs *fs)
 /* With talk. A lock that is waited for may take for ever: the rings are stopped, which ends it, and begin anew. */
 static void settle(Fs *fs)
 {
+    struct timeval wait = { .tv_sec = LAST_WAIT_S };
+    if (fs->ending)
+        setsockopt(vhost_front_socket(fs->front), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     bool ok = vhost_front_stop(fs->front, NULL);
     for (unsigned i = 0; ok && i < fs->queue_count; i++)
         collect_all(fs, i);
@@ -511,7 +515,9 @@ static bool fs_start(Device *dev, GError **error)
 static void fs_stop(Device *dev)
 {
     Fs *fs = (Fs *)dev;
-    fs->ending = true; /* the collector does not look at it */
+    g_mutex_lock(&fs->talk);
+    fs->ending = true;
+    g_mutex_unlock(&fs->talk);
     virtio_clear(&fs->v);
     if (fs->collector) {
         eventfd_write(fs->stop, 1);

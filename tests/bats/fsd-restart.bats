@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# fsd killed and started again by somebody who keeps its descriptors (fsd_keeper.py): the guest (fsd_restart.py) goes on.
+
+load common
+
+setup()
+{
+    cd "$BATS_TEST_TMPDIR"
+    chmod 755 . ..
+    mkdir -p share
+    chmod 777 share
+}
+
+# over SCENARIO HOW OPTIONS...: all ways in which that may be confined
+over()
+{
+    local scenario=$1 how=$2 kinds=none kind
+    shift 2
+    if [ "$(id -u)" = 0 ]; then
+        kinds="none chroot namespace"
+    elif unshare -rm true 2>/dev/null; then
+        kinds="none namespace"
+    fi
+    for kind in $kinds; do
+        find share -mindepth 1 -delete
+        run python3 "$BATS_TEST_DIRNAME/fsd_restart.py" "$scenario" share "$how" --sandbox="$kind" "$@"
+        echo "$kind: $output"
+        [ "${lines[-1]}" = good ]
+        case $output in *"what is open is not kept"* | *forgotten*) return 1 ;; esac
+    done
+}
+
+@test "open files go on after a kill, with and without names" {
+    over files kill
+    [[ $output == *"goes on with "*" files, 6 open"* ]]
+}
+
+@test "open files go on after an orderly end" {
+    over files term
+}
+
+@test "open files go on by file handles" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    over files kill --inode-file-handles=mandatory
+}
+
+@test "few descriptors are enough" {
+    over files kill --rlimit-nofile=100
+}
+
+@test "locks hold, and end with their owners" {
+    over locks kill --posix-lock --flock
+    over locks term --posix-lock --flock
+}
+
+@test "a listing goes on where it was" {
+    over folders kill
+}
+
+@test "requests that were under way are done once" {
+    over requests kill
+}
+
+@test "a machine that ends or begins anew leaves nothing" {
+    over again kill --posix-lock
+}
+
+@test "the memory of another directory or other options is forgotten with a line" {
+    mkdir other
+    cat >run.sh <<'SH'
+exec fsd -d --sandbox none $(cat options) --shared-dir="$(cat which)"
+SH
+    echo share >which
+    : >options
+    run bash -c 'python3 "$1"/fsd_keeper.py s sh run.sh < <(sleep 1; echo kill; sleep 1; echo other >which; echo kill; sleep 1
+        echo --readonly >options; echo kill; sleep 1; echo exit)' x "$BATS_TEST_DIRNAME"
+    echo "$output"
+    [[ $output == *"goes on with 0 files"*"is forgotten: it is of another directory"*"is forgotten: it was made with other options"* ]]
+}
