@@ -12,13 +12,13 @@ test   nbdkit libnbd-bin python3-libnbd gnutls-bin
 test   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc qemu-user
 test   gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 test   qemu-system-arm dt-schema
-test   acpica-tools dmidecode qemu-system-x86
+test   acpica-tools dmidecode qemu-system-x86 uidmap
 guest  cpio gzip xz-utils debian-archive-keyring
 bench  busybox-static qemu-system-misc qemu-user gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
 bench  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 bench  nbdkit
 bench  bc openssl perl python3 sqlite3 xz-utils zstd qemu-utils libnbd-bin
-soak   clang debootstrap qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
+soak   clang debootstrap fio git qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu secilc
 '
 [ $# -gt 0 ] || set -- build test
 wanted=

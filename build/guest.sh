@@ -233,7 +233,7 @@ initrd()
 # The modules of initrd-io, a group a line in the order they are loaded; those built in are not found.
 # "base" is always loaded.
 io_modules="
-base virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
+base virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk virtio-rng
 base virtio_console virtio_balloon failover net_failover virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
 e1000e e1000e
 nvme nvme-keyring nvme-auth nvme-core nvme

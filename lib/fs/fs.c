@@ -47,8 +47,9 @@ Fs *fs_new(const FsOptions *options, GError **error)
     fs_nodes_init(fs);
     share_out(fs);
     fs->root_fd = dup(options->root);
-    if (fs->root_fd < 0 ? !fail_errno(error, errno, "the shared directory")
-                        : fs_way_init(fs, error) && add_root(fs, error))
+    if (fs->root_fd < 0
+            ? !fail_errno(error, errno, "the shared directory")
+            : fs_way_init(fs, error) && fs_watch_start(fs, error) && add_root(fs, error))
         return fs;
     fs_free(fs);
     return NULL;
@@ -82,6 +83,7 @@ void fs_free(Fs *fs)
     fs_state_free(g_steal_pointer(&fs->state)); /* what the keeper has stays as it is */
     clear(fs, true);
     fs_slots_clear(&fs->handles);
+    fs_watch_free(fs);
     if (fs->mounts) {
         GHashTableIter i;
         gpointer fd;

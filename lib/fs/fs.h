@@ -47,6 +47,7 @@ typedef struct {
     bool direct_io;       /* O_DIRECT of the guest is meant */
     const FsIdMap *uids, *gids; /* NULL: the same here and there; borrowed */
     FsFileHandles file_handles;
+    bool watch;           /* tell of changes that others make (fs_watch_read) */
     unsigned max_fds;     /* descriptors kept for nodes; 0: what RLIMIT_NOFILE leaves */
 } FsOptions;
 
@@ -182,11 +183,25 @@ int fs_readdir(Fs *fs, uint64_t handle, uint64_t offset, FsTake *take, void *opa
 
 /* ---- Locks --------------------------------------------------------------------- */
 
-/* POSIX locks of owner; lock as for fcntl(2), l_whence SEEK_SET. Conflicts: EAGAIN. */
+/* POSIX locks of owner; lock as for fcntl(2), l_whence SEEK_SET. Conflicts: EAGAIN, or with wait
+   until there is none or a signal comes (EINTR). */
 int fs_getlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, struct flock *lock);
-int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock);
+int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock,
+             bool wait);
 /* operation: LOCK_SH, LOCK_EX or LOCK_UN. */
-int fs_flock(Fs *fs, uint64_t handle, int operation);
+int fs_flock(Fs *fs, uint64_t handle, int operation, bool wait);
+
+/* ---- What others change (FsOptions.watch) ------------------------------------------ */
+
+/*
+ * Waits up to timeout ms, or until a signal comes, for changes that other processes made in folders
+ * that are known, and puts the paths of what changed, below the root, with a NUL behind each: their
+ * bytes, or 0. "." is the root itself, "/" says that any file may have changed. One thread at a
+ * time.
+ */
+ssize_t fs_watch_read(Fs *fs, char *paths, size_t size, int timeout);
+/* What was not read so far is not told any more. */
+void fs_watch_skip(Fs *fs);
 
 /* ---- Tables of options ------------------------------------------------------------ */
 

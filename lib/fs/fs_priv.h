@@ -53,6 +53,7 @@ struct FsNode {
     mode_t type;             /* S_IFMT of it */
     bool keep;               /* nothing leads to it again: fd stays */
     bool hashed;             /* found by key */
+    bool watched;            /* in Fs.watch; its fd stays */
     bool lost;               /* its last name went: when nobody has it open, it is gone */
     bool stored;             /* the keeper has a descriptor of it */
     unsigned handles;        /* open ones of it */
@@ -69,6 +70,7 @@ typedef struct {
     bool stored; /* the keeper has the descriptor, too */
 } FsLock;
 
+typedef struct FsWatch FsWatch;
 typedef struct FsState FsState;
 typedef struct FsDirState FsDirState;
 typedef struct {
@@ -95,6 +97,7 @@ struct Fs {
     unsigned open_fds, max_fds, max_handles, closed; /* closed: nodes without fd that go by name */
     unsigned dir_buffers;    /* kept between requests */
     bool use_file_handles;
+    FsWatch *watch;          /* NULL: nobody wants to know */
     GHashTable *mounts;      /* mount id -> descriptor for open_by_handle_at, +1 */
     FsState *state;          /* what outlives us; NULL: nothing does */
 };
@@ -160,6 +163,17 @@ int fs_stat_at(int fd, const char *name, struct stat *st, FsKey *key);
 /* Makes what the host says into what the guest sees. */
 void fs_to_guest(const Fs *fs, struct stat *st);
 
+/* ---- Changes of others (watch.c) ----------------------------------------------------- */
+
+bool fs_watch_start(Fs *fs, GError **error);
+void fs_watch_free(Fs *fs);
+/* A folder that has just become known. */
+void fs_watch_folder(Fs *fs, uint64_t id);
+/* All that are known, after a restart; nobody saw what happened meanwhile. */
+void fs_watch_all(Fs *fs);
+/* Under the lock: n is about to go. */
+void fs_watch_drop(Fs *fs, FsNode *n);
+
 /* ---- Handles (handle.c) -------------------------------------------------------------- */
 
 /* fd is ours from now on, also on failure; node gets a user. */
@@ -207,8 +221,10 @@ uint64_t fs_caps_permitted(void);
 
 /* Makes one thing at name in folder fd: descriptor (for files) or 0, or -errno. */
 typedef int FsMake(Fs *fs, int folder, const char *name, void *opaque);
-/* Does make as the caller, with the caller's label on what is made. */
-int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, void *opaque);
+/* Does make as the caller, with the caller's label on what is made. unnamed: makes the same file
+   without a name; NULL: there is no such way. */
+int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
+                     FsMake *make, FsMake *unnamed, void *opaque);
 mode_t fs_masked(Fs *fs, const FsCaller *caller, const FsUse *folder, mode_t mode);
 void fs_locks_clear(Fs *fs, FsNode *node);
 void fs_locks_add(FsNode *node, uint64_t owner, int fd);

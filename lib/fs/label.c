@@ -55,7 +55,24 @@ static int as_caller(Fs *fs, const FsCaller *caller, const FsUse *folder, const 
     return e;
 }
 
-int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, void *opaque)
+/* A file without a name, which gets one when it has its label. -EOPNOTSUPP: the file system or the
+   way it is opened has none such. */
+static int labelled_then_named(Fs *fs, const FsUse *folder, const char *name, const char *attribute,
+                               const FsCaller *caller, FsMake *unnamed, void *opaque)
+{
+    int fd = as_caller(fs, caller, folder, name, unnamed, opaque);
+    if (fd < 0)
+        return fd == -EISDIR || fd == -EINVAL ? -EOPNOTSUPP : fd;
+    FsPath path = fs_path(fs, fd);
+    int e = setxattr(path.text, attribute, caller->label, caller->label_size, 0) ||
+                    linkat(AT_FDCWD, path.text, folder->fd, name, AT_SYMLINK_FOLLOW) ? -errno : fd;
+    if (e < 0)
+        close(fd);
+    return e;
+}
+
+int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
+                     FsMake *make, FsMake *unnamed, void *opaque)
 {
     char attribute[XATTR_NAME_MAX + 1];
     if (!caller->label_name)
@@ -70,6 +87,12 @@ int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const 
         if (set_fscreate(fs, "", 0))
             g_error("cannot take the label of new files back"); /* all that this thread makes would have it */
         return e;
+    }
+    struct stat st; /* the common error first: nothing is to be made then */
+    if (unnamed && fstatat(folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT) {
+        e = labelled_then_named(fs, folder, name, attribute, caller, unnamed, opaque);
+        if (e != -EOPNOTSUPP)
+            return e;
     }
     int made = as_caller(fs, caller, folder, name, make, opaque);
     if (made < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks that others on the host and other guests see. A POSIX lock belongs to an owner in the guest, so each owner
- * has a descriptor of its own of the file, whose open file description holds the locks (F_OFD_SETLK, fcntl(2)).
- * flock goes with the handle's description. Nothing waits here: who finds a lock taken is told so.
+ * Locks that others on the host and other guests see. A POSIX lock belongs to an owner in the
+ * guest, so each owner has a descriptor of its own of the file, whose open file description holds
+ * the locks (F_OFD_SETLK, fcntl(2)). flock goes with the handle's description. Who waits does so in
+ * the kernel, and a signal ends it (EINTR).
  */
 #include "fs/fs_priv.h"
 
@@ -106,7 +107,7 @@ static int on_owner(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, int 
         lock->l_whence = SEEK_SET;
         lock->l_pid = 0;
         e = fd < 0 ? fd : fcntl(fd, command, lock) ? -errno : 0;
-        if (!e && command == F_OFD_SETLK && lock->l_type != F_UNLCK)
+        if (!e && command != F_OFD_GETLK && lock->l_type != F_UNLCK)
             keep_lock(fs, use.node, owner);
         if (fd >= 0)
             close(fd);
@@ -124,10 +125,11 @@ int fs_getlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, struct floc
     return e;
 }
 
-int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock)
+int fs_setlk(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, const struct flock *lock,
+             bool wait)
 {
     struct flock l = *lock;
-    int e = on_owner(fs, node, handle, owner, F_OFD_SETLK, &l);
+    int e = on_owner(fs, node, handle, owner, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
     return e == -EACCES ? -EAGAIN : e;
 }
 
@@ -151,13 +153,13 @@ int fs_flush(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner)
     return e;
 }
 
-int fs_flock(Fs *fs, uint64_t handle, int operation)
+int fs_flock(Fs *fs, uint64_t handle, int operation, bool wait)
 {
     FsHandle *h;
     int e = fs_handle_use(fs, handle, false, &h);
     if (e)
         return e;
-    e = flock(h->fd, operation | LOCK_NB) ? -errno : 0;
+    e = flock(h->fd, operation | (wait ? 0 : LOCK_NB)) ? -errno : 0;
     if (!e && operation != LOCK_UN)
         fs_state_keep_handle(fs, h);
     fs_handle_done(fs, h);

@@ -69,7 +69,7 @@ static int make_and_enter(Fs *fs, const FsCaller *caller, uint64_t parent, const
     if (e)
         return e;
     m->mode = fs_masked(fs, caller, &folder, m->mode);
-    e = fs_make_labelled(fs, caller, &folder, name, make, m);
+    e = fs_make_labelled(fs, caller, &folder, name, make, NULL, m);
     if (!e) {
         int fd = openat(folder.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         e = fd < 0 ? -errno : fs_node_enter(fs, folder.node, name, fd, entry);
@@ -232,7 +232,7 @@ int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
         return e;
     /* What is there already is looked up and opened as any file is, so that it is known to be one. */
     Made m = { .mode = fs_masked(fs, caller, &folder, mode & 07777), .flags = host_flags(fs, flags) & ~O_TRUNC };
-    int made = fs_make_labelled(fs, caller, &folder, name, make_file, &m);
+    int made = fs_make_labelled(fs, caller, &folder, name, make_file, make_tmpfile, &m);
     bool there = made == -EEXIST && !(flags & O_EXCL);
     e = made < 0 ? made : enter_made(fs, &folder, name, made, m.flags, entry, handle);
     fs_done(fs, &folder);
@@ -262,7 +262,7 @@ int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_
                .flags = (host_flags(fs, flags) & ~O_TRUNC) | (flags & O_EXCL) };
     FsCaller plain = *caller;
     plain.label_name = NULL;
-    int made = fs_make_labelled(fs, &plain, &folder, NULL, make_tmpfile, &m);
+    int made = fs_make_labelled(fs, &plain, &folder, NULL, make_tmpfile, NULL, &m);
     e = made < 0 ? made : enter_made(fs, &folder, NULL, made, m.flags, entry, handle);
     fs_done(fs, &folder);
     return e;

@@ -128,6 +128,8 @@ void fs_node_drop(Fs *fs, FsNode *n)
         if (--n->users || n->lookups || n == fs->root)
             return;
         unlist(fs, n);
+        if (n->watched)
+            fs_watch_drop(fs, n);
         if (n->hashed)
             g_hash_table_remove(fs->by_key, &n->key);
         fs_slots_remove(&fs->nodes, n->id);
@@ -322,6 +324,8 @@ int fs_node_enter(Fs *fs, FsNode *parent, const char *name, int fd, FsEntry *ent
     pthread_mutex_unlock(&fs->lock);
     if (fd >= 0)
         close(fd);
+    if (made && fs->watch && S_ISDIR(type))
+        fs_watch_folder(fs, entry->node);
     fs_to_guest(fs, &entry->attr);
     return 0;
 }

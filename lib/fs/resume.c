@@ -335,6 +335,7 @@ void fs_state_resume(Fs *fs)
         if (fs->nodes.items[i] && fs->nodes.items[i] != fs->root)
             fs_node_drop(fs, fs->nodes.items[i]);
     pthread_mutex_unlock(&fs->lock);
+    fs_watch_all(fs);
 }
 
 /* ---- What has happened already --------------------------------------------------------------- */

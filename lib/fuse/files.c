@@ -295,42 +295,37 @@ int64_t fuse_getlk(FuseRequest *r)
     return sizeof *out;
 }
 
-static int try_lock(FuseRequest *r)
+static int do_lock(FuseRequest *r, bool wait)
 {
     struct flock lock;
     struct fuse_lk_in in;
     if (!take_lock(r, &in, &lock))
         return -EINVAL;
     if (in.lk_flags & FUSE_LK_FLOCK)
-        return fs_flock(r->fs, in.fh, lock.l_type == F_RDLCK ? LOCK_SH : lock.l_type == F_WRLCK ? LOCK_EX : LOCK_UN);
-    return fs_setlk(r->fs, r->h.nodeid, in.fh, in.owner, &lock);
+        return fs_flock(r->fs, in.fh,
+                        lock.l_type == F_RDLCK   ? LOCK_SH
+                        : lock.l_type == F_WRLCK ? LOCK_EX
+                                                 : LOCK_UN,
+                        wait);
+    return fs_setlk(r->fs, r->h.nodeid, in.fh, in.owner, &lock, wait);
 }
 
 int64_t fuse_setlk(FuseRequest *r)
 {
-    return try_lock(r);
+    return do_lock(r, false);
 }
 
-static bool given_up(const FuseRequest *r, unsigned stopped)
-{
-    if (atomic_load(&r->s->stopped) != stopped)
-        return true;
-    for (unsigned i = 0; i < FUSE_INTERRUPTED; i++)
-        if (atomic_load(&r->s->interrupted[i]) == r->h.unique)
-            return true;
-    return false;
-}
-
-/* Looks again and again, less and less often: a wait in the kernel could not be ended from outside. */
 int64_t fuse_setlkw(FuseRequest *r)
 {
-    unsigned stopped = atomic_load(&r->s->stopped);
-    for (unsigned us = 200;; us = MIN(us * 2, 20000)) {
-        int e = try_lock(r);
-        if (e != -EAGAIN)
-            return e;
-        if (given_up(r, stopped))
-            return -EINTR;
-        usleep(us);
-    }
+    FuseWaiter w;
+    int e = do_lock(r, false); /* most need not wait */
+    if (e != -EAGAIN)
+        return e;
+    if (!fuse_wait_begin(r, &w))
+        return w.given_up ? -EINTR : -ENOLCK;
+    do
+        e = do_lock(r, true);
+    while (e == -EINTR && !w.given_up);
+    fuse_wait_end(r, &w);
+    return e;
 }

@@ -39,6 +39,11 @@ typedef struct {
     bool no_readdirplus;
     bool allow_direct_io;   /* the guest's O_DIRECT reaches the host */
     uint32_t max_write;     /* bytes; 0 is 1 MiB */
+    bool notify;            /* the root has a file of events (events.c); FsOptions.watch is on */
+    /* What the host ought to know, as an errno, each kind at most twice a minute; ENOENT: the
+       shared directory is gone. Any thread. NULL: it is not told. */
+    void (*trouble)(void *opaque, int error);
+    void *opaque;
 } FuseOptions;
 
 /* fs is borrowed and outlives the session. */
@@ -63,9 +68,10 @@ static inline uint32_t fuse_slot(uint32_t queue, uint32_t head)
  * malformed requests get an error answer. Any thread, several at once; may block. READ fills out's iovecs by
  * preadv straight from the file, WRITE takes in's by pwritev: the iovecs point into guest memory.
  */
-size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in, const struct iovec *out, int n_out,
-                           uint32_t slot);
-/* The request may wait for what only another request can bring (a lock): not on the one thread that serves both. */
+size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in,
+                           const struct iovec *out, int n_out, uint32_t slot);
+/* The request may wait for what only another request, or the host, can bring (a lock, events): not
+   on the one thread that serves others. A thread that waits is woken by SIGUSR1. */
 bool fuse_may_wait(const struct iovec *in, int n_in);
 /* Requests that wait so now end with EINTR. Any thread. */
 void fuse_session_interrupt(FuseSession *session);

@@ -9,6 +9,7 @@
 
 #include <linux/fuse.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* 7.39 and later; what headers of today's distributions lack. */
@@ -20,6 +21,18 @@ enum {
     FUSE_MAX_ARGS = 160 * 1024, /* fixed part, names, a label and an attribute's value */
     FUSE_MAX_DATA = 256 * 1024, /* of an answer that is made here and copied */
     FUSE_INTERRUPTED = 16,
+    FUSE_MAX_WAITING = 512,
+    FUSE_TROUBLES = 10,
+};
+
+/* A request that waits; on its thread's stack. */
+typedef struct FuseWaiter FuseWaiter;
+struct FuseWaiter {
+    FuseWaiter *next;
+    uint64_t unique;
+    pthread_t thread;
+    sigset_t before;
+    _Atomic bool given_up;
 };
 
 /* replay.c: what outlives the process */
@@ -35,9 +48,13 @@ struct FuseSession {
     FuseOptions o;
     uint64_t entry_ns;        /* how long names and attributes hold */
     _Atomic uint64_t flags;   /* what both sides agreed on; 0: no INIT yet */
-    _Atomic unsigned stopped; /* counts fuse_session_interrupt */
-    _Atomic uint64_t interrupted[FUSE_INTERRUPTED]; /* the last requests that the guest gave up */
-    _Atomic unsigned next_interrupted;
+    _Atomic bool reading;     /* somebody has the file of events open */
+    _Atomic int64_t told[FUSE_TROUBLES]; /* when, in seconds; 0: never */
+    pthread_mutex_t lock;     /* of what follows */
+    FuseWaiter *waiters;
+    unsigned waiting;
+    uint64_t interrupted[FUSE_INTERRUPTED]; /* the last requests that the guest gave up */
+    unsigned next_interrupted;
 };
 
 /* Pieces, and where in them we are. */
@@ -89,6 +106,22 @@ void fuse_put_entry(const FuseRequest *r, const FsEntry *entry, struct fuse_entr
 void fuse_put_attr(const FuseRequest *r, const FsEntry *entry, struct fuse_attr *out);
 void fuse_hold(const FuseRequest *r, uint64_t *seconds, uint32_t *nanoseconds);
 
+/* wait.c. False: it was given up already, or too many wait. */
+void fuse_wait_init(FuseSession *s);
+bool fuse_wait_begin(FuseRequest *r, FuseWaiter *w);
+void fuse_wait_end(FuseRequest *r, FuseWaiter *w);
+void fuse_wait_interrupt(FuseSession *s, uint64_t unique);
+
+/* trouble.c: an operation failed with that errno. */
+void fuse_trouble(FuseRequest *r, int error);
+
+/* events.c: the file of events, as a node and a handle that lib/fs never gives; its entry; requests
+ * on it. */
+#define FUSE_EVENTS UINT64_MAX
+bool fuse_is_events(const FuseRequest *r, const char *name);
+int64_t fuse_events_entry(FuseRequest *r);
+int64_t fuse_events(FuseRequest *r);
+bool fuse_is_touch(const FuseRequest *r, const char *name);
 /* replay.c. At the start of a session, and when a guest begins anew. */
 void fuse_replay_open(FuseSession *s);
 void fuse_replay_forget(FuseSession *s);

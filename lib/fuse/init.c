@@ -53,8 +53,7 @@ int64_t fuse_init(FuseRequest *r)
     out->flags = (uint32_t)agreed;
     out->flags2 = (uint32_t)(agreed >> 32);
     /* A guest that begins anew knows of nothing that it knew before. */
-    fuse_replay_forget(s);
-    fs_reset(s->fs);
+    fuse_session_reset(s);
     atomic_store(&s->flags, agreed | FUSE_HELLO_);
     fuse_replay_flags(s, agreed | FUSE_HELLO_);
     return sizeof *out;

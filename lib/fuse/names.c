@@ -71,7 +71,10 @@ static void take_umask(FuseRequest *r, uint32_t umask)
 int64_t fuse_lookup(FuseRequest *r)
 {
     FsEntry entry;
-    int e = fs_lookup(r->fs, r->h.nodeid, fuse_string(r, 0, 0, NULL), &entry);
+    const char *name = fuse_string(r, 0, 0, NULL);
+    if (fuse_is_events(r, name))
+        return fuse_events_entry(r);
+    int e = fs_lookup(r->fs, r->h.nodeid, name, &entry);
     if (e == -ENOENT && r->s->o.cache == FUSE_CACHE_ALWAYS) {
         /* That there is nothing holds, too. */
         struct fuse_entry_out *out = fuse_room(r, sizeof *out);
@@ -225,8 +228,12 @@ int64_t fuse_setxattr(FuseRequest *r)
     const char *name = fuse_string(r, fixed, 0, &value);
     if (!name || in.size > r->arg_size - value)
         return -EINVAL;
-    return fs_setxattr(r->fs, r->h.nodeid, name, r->arg + value, in.size, (int)in.flags,
-                       (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0);
+    if (fuse_is_touch(r, name))
+        return 0;
+    int e = fs_setxattr(r->fs, r->h.nodeid, name, r->arg + value, in.size, (int)in.flags,
+                        (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0);
+    /* After ENOSYS the guest's kernel asks for none again. */
+    return e == -ENOSYS && r->s->o.notify ? -EOPNOTSUPP : e;
 }
 
 /* What is said when it is asked how much there is. */

@@ -83,6 +83,7 @@ FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error
     s->o = *options;
     if (!s->o.max_write)
         s->o.max_write = 1 << 20;
+    fuse_wait_init(s);
     s->entry_ns = options->has_timeout ? options->timeout_ns : hold[options->cache];
     fuse_replay_open(s);
     return s;
@@ -90,6 +91,8 @@ FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error
 
 void fuse_session_free(FuseSession *s)
 {
+    if (s)
+        pthread_mutex_destroy(&s->lock);
     g_free(s);
 }
 
@@ -103,18 +106,18 @@ void fuse_session_reset(FuseSession *s)
     fuse_replay_forget(s);
     fs_reset(s->fs);
     atomic_store(&s->flags, 0);
-}
-
-void fuse_session_interrupt(FuseSession *s)
-{
-    atomic_fetch_add(&s->stopped, 1);
+    atomic_store(&s->reading, false);
+    pthread_mutex_lock(&s->lock);
+    memset(s->interrupted, 0, sizeof s->interrupted);
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool fuse_may_wait(const struct iovec *in, int n_in)
 {
     struct fuse_in_header h;
     FusePieces p = { in, n_in, 0 };
-    return fuse_pieces_take(&p, &h, sizeof h) == sizeof h && h.opcode == FUSE_SETLKW;
+    return fuse_pieces_take(&p, &h, sizeof h) == sizeof h &&
+           (h.opcode == FUSE_SETLKW || (h.opcode == FUSE_READ && h.nodeid == FUSE_EVENTS));
 }
 
 /* ---- What operations use ------------------------------------------------------------------ */
@@ -169,7 +172,7 @@ static void interrupt(FuseRequest *r)
 {
     struct fuse_interrupt_in i;
     if (fuse_pieces_take(&r->in, &i, sizeof i) == sizeof i)
-        atomic_store(&r->s->interrupted[atomic_fetch_add(&r->s->next_interrupted, 1) % FUSE_INTERRUPTED], i.unique);
+        fuse_wait_interrupt(r->s, i.unique);
 }
 
 /* ---- The way ------------------------------------------------------------------------------------ */
@@ -187,10 +190,16 @@ static int64_t run(FuseRequest *r, const Operation *op)
     }
     if (r->out_size < op->answer)
         return -EINVAL;
+    if (r->h.nodeid == FUSE_EVENTS && r->s->o.notify)
+        return fuse_events(r);
     if (r->slot && fuse_replay_before(r))
         return 0;
     int64_t result = op->op(r);
-    return r->again && result < 0 ? fuse_replay_judge(r, result, op->op) : result;
+    if (r->again && result < 0)
+        result = fuse_replay_judge(r, result, op->op);
+    if (result < 0)
+        fuse_trouble(r, (int)-result);
+    return result;
 }
 
 /* The part that is copied, and where the rest begins. */

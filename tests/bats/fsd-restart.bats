@@ -58,6 +58,10 @@ over()
     over folders kill
 }
 
+@test "changes of others are told after a restart as before" {
+    over changes kill --notify
+}
+
 @test "requests that were under way are done once" {
     over requests kill
 }

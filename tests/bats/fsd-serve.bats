@@ -178,6 +178,43 @@ PY
     [ "$(stat -c %u:%g share/theirs)" = 4321:4321 ]
 }
 
+# A user of our own, with ranges of ids to give: files of /etc that only fsd and newuidmap see.
+@test "a user with subordinate ids gives them to the guest's users, by newuidmap" {
+    is_root
+    namespaces -m
+    command -v newuidmap >/dev/null || skip "no newuidmap (package uidmap)"
+    sed '$alathe-test:x:4321:4322::/:/bin/sh' /etc/passwd >passwd
+    echo lathe-test:300000:65536 >subuid
+    echo 4321:400000:1000 >subgid
+    touch /etc/subuid /etc/subgid
+    chown -R 4321:4322 share .
+    cp "$(command -v fsd)" fsd-copy
+    chmod 755 fsd-copy
+    AS=(unshare -m sh -c 'for f in passwd subuid subgid; do mount --bind $f /etc/$f || exit 1; done
+        exec setpriv --reuid 4321 --regid 4322 --clear-groups ./"$@"' -)
+    "${AS[@]}" fsd-copy --socket-path=s --shared-dir=share 3>&- >out 2>&1 &
+    echo $! >serve.pid
+    wait_for listens s
+    run front create:mine:x stat:mine uid=1 create:first:x stat:first uid=1000 create:theirs:x \
+        mkdir:dir stat:theirs uid=1001 create:nogroup:x uid=0 create:dir/root:x unlink:theirs
+    cat out
+    echo "$output"
+    # group 1001 of the guest is beyond what subgid grants
+    [ "$output" = $'100644 0:0 1\n100644 1:1 1\n100644 1000:1000 1\nEPERM' ]
+    [ "$(stat -c %u:%g share/mine share/first share/dir share/dir/root | tr '\n' ' ')" = \
+        "4321:4322 300000:400000 300999:400999 4321:4322 " ]
+    [ ! -e share/nogroup ]
+    [ ! -e share/theirs ]
+    grep -q '^ *1 *300000 *65536$' "/proc/$(cat serve.pid)/uid_map"
+    # ranges that are not granted are refused in a line
+    echo lathe-test:300000:0 >subuid
+    run timeout 20 "${AS[@]}" fsd-copy --socket-path=s2 --uid-map=:0:4321:1: \
+        --uid-map=:1:999999:5: --shared-dir=share
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ $output == *"newuidmap could not set the ids up"* ]]
+}
+
 @test "a user without namespaces serves with --sandbox none" {
     is_root
     chown -R 4321:4321 share .
@@ -210,6 +247,59 @@ PY
     serve --shared-dir=share --readonly
     run front create:new:x unlink:file cat:file
     [ "$output" = $'EROFS\nEROFS\ntext' ]
+}
+
+@test "a server that is killed, or told to end, leaves errors to its machine and not silence" {
+    namespaces -rm
+    for signal in KILL TERM; do
+        serve --shared-dir=share
+        run front cat:file host:"kill -$signal $(cat serve.pid); sleep 1" cat:file create:new:x \
+            host:'sleep 1' stat:file
+        cat out
+        echo "$output"
+        [ "$output" = $'text\nENOTCONN\nENOTCONN\nENOTCONN' ]
+        grep -q 'the server is gone: the guest gets errors' out
+        wait "$(cat serve.pid)" || true
+        # and whoever was left behind goes with the machine, while the next server has the socket
+        serve --shared-dir=share
+        run front cat:file
+        [ "$output" = text ]
+        kill "$(cat serve.pid)"
+        wait "$(cat serve.pid)"
+    done
+    # not when the machine looks for another server itself
+    serve --shared-dir=share --no-keeper
+    run timeout 60 python3 "$BATS_TEST_DIRNAME/fsd_front.py" s cat:file \
+        host:"ps --ppid $(cat serve.pid) -o comm= || true"
+    [ "$output" = text ]
+    kill "$(cat serve.pid)"
+    wait "$(cat serve.pid)"
+}
+
+@test "what the guest cannot help is told on the host, and not for each request" {
+    is_root
+    namespaces -m
+    mkdir full
+    AS=(unshare -m sh -c 'mount -t tmpfs -o size=64k full full && exec "$@"' -)
+    "${AS[@]}" fsd --socket-path=s --shared-dir=full 3>&- >out 2>&1 &
+    echo $! >serve.pid
+    wait_for listens s
+    python3 -c 'print("create:f:" + "x" * 60000)' >word
+    # the second finds room for some of it
+    run front "$(cat word)" "$(sed s/:f:/:g:/ word)" "$(sed s/:f:/:h:/ word)" \
+        "$(sed s/:f:/:i:/ word)" cat:none
+    cat out
+    echo "$output"
+    [ "$output" = $'ENOSPC\nENOSPC\nENOENT' ]
+    [ "$(cat out)" = "fsd: warning: full: No space left on device" ]
+    kill "$(cat serve.pid)"
+    wait "$(cat serve.pid)"
+    unset AS
+    mkdir gone
+    serve --shared-dir=gone
+    run front create:f:x host:'rm -rf gone' cat:f cat:f create:g:x
+    [ "$output" = $'ENOENT\nENOENT\nENOENT' ]
+    [ "$(cat out)" = "fsd: warning: gone: the directory has been removed" ]
 }
 
 @test "every kind of sandbox and cache serves" {

@@ -3,10 +3,13 @@
 """A machine's end of vhost-user and FUSE, written from the protocols alone: fsd_front.py SOCKET [OPTION] WORD...
    uid=N               requests after it are that user's
    mkdir:NAME  create:NAME:TEXT  cat:NAME  ls:NAME  unlink:NAME  stat:NAME  getxattr:NAME:KEY  setxattr:NAME:KEY:VALUE
+   watch               open the file of events
+   events              what it tells until there is nothing for a while
+   host:COMMAND        a shell command of the host
    wait                stay connected until standard input ends
 Results go to standard output, a failed word is the name of its errno. Names are paths below the share; ".." goes up by a
 request for that very name."""
-import array, ctypes, errno, mmap, os, socket, struct, sys
+import array, ctypes, errno, mmap, os, socket, struct, subprocess, sys
 
 PAGE = 4096
 SIZE = 1 << 20
@@ -142,6 +145,22 @@ class Front:
             self.request(21, self.walk(args[0]), struct.pack("<IIII", len(value), 0, 0, 0) + args[1].encode() + b"\0" + value)
         elif word == "getxattr":
             print(self.request(22, self.walk(args[0]), struct.pack("<II", 1000, 0) + args[1].encode() + b"\0").decode())
+        elif word == "watch":
+            self.events = self.walk(".fsd-events")
+            out = self.request(14, self.events, struct.pack("<II", 0, 0))
+            self.fh = struct.unpack_from("<Q", out)[0]
+        elif word == "events":
+            seen = []
+            while True:
+                try:
+                    read = struct.pack("<QQIIQII", self.fh, 0, 60000, 0, 0, 0, 0)
+                    seen += self.request(15, self.events, read).split(b"\0")[:-1]
+                except OSError as e:
+                    assert e.errno == errno.EAGAIN
+                    break
+            print("events", *sorted({s.decode() for s in seen}))
+        elif word == "host":
+            subprocess.run(args[0], shell=True, check=True)
         elif word == "wait":
             sys.stdout.flush()
             sys.stdin.read()

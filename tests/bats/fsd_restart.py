@@ -189,6 +189,35 @@ def folders(g, how):
     g.release(d, fh, RELEASEDIR)
 
 
+def told(g, node, fh):
+    seen = set()
+    for _ in range(20):
+        try:
+            seen |= set(g.read(node, fh)[:-1].split("\0"))
+        except OSError as e:
+            if e.errno != errno.EAGAIN or seen:
+                break
+    return sorted(seen)
+
+
+def changes(g, how):
+    """Changes of others are told to who reads, after a restart as well, and what may have been missed."""
+    os.makedirs(g.share + "/d/e")
+    d = g.f.lookup(1, "d")
+    g.f.lookup(d, "e")
+    events = g.f.lookup(1, ".fsd-events")
+    fh = g.open(events, os.O_RDONLY)
+    open(g.share + "/d/before", "w").close()
+    same(told(g, events, fh), ["d/before"])
+    g.restart(how)
+    same(told(g, events, fh), ["/"])
+    open(g.share + "/d/e/after", "w").close()
+    same(told(g, events, fh), ["d/e/after"])
+    g.create("own", d)
+    open(g.share + "/top", "w").close()
+    same(told(g, events, fh), ["top"])
+
+
 def requests(g, how):
     """Requests under way, taken up by the next daemon whether or not the last one had done them."""
     log, hl = g.create("log", flags=os.O_WRONLY | os.O_APPEND)

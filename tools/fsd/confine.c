@@ -116,26 +116,30 @@ bool confine(Tool *t, GError **error)
 
 static const char *const calls[] = {
     /* files */
-    "openat", "open", "openat2", "close", "statx", "fstat", "newfstatat", "fstatat64", "fstatfs", "statfs", "readlinkat",
-    "getdents64", "lseek", "_llseek", "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev",
-    "preadv2", "pwritev2", "fsync", "fdatasync", "syncfs", "fallocate", "copy_file_range", "ftruncate", "truncate",
-    "fchmod", "fchmodat", "chmod", "fchownat", "fchown", "utimensat", "mkdirat", "mkdir", "mknodat", "mknod", "symlinkat",
-    "linkat", "link", "unlinkat", "unlink", "rmdir", "renameat2", "faccessat", "faccessat2", "access", "flock", "fcntl",
-    "dup", "dup2", "dup3", "getxattr", "setxattr", "listxattr", "removexattr", "fgetxattr", "fsetxattr",
-    "name_to_handle_at", "open_by_handle_at", "umask", "ioctl",
+    "openat", "open", "openat2", "close", "statx", "fstat", "newfstatat", "fstatat64", "fstatfs",
+    "statfs", "readlinkat", "getdents64", "lseek", "_llseek", "read", "write", "readv", "writev",
+    "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "fsync", "fdatasync",
+    "syncfs", "fallocate", "copy_file_range", "ftruncate", "truncate", "fchmod", "fchmodat",
+    "chmod", "fchownat", "fchown", "utimensat", "mkdirat", "mkdir", "mknodat", "mknod", "symlinkat",
+    "linkat", "link", "unlinkat", "unlink", "rmdir", "renameat2", "faccessat", "faccessat2",
+    "access", "flock", "fcntl", "dup", "dup2", "dup3", "getxattr", "setxattr", "listxattr",
+    "removexattr", "fgetxattr", "fsetxattr", "name_to_handle_at", "open_by_handle_at",
+    "fanotify_mark", "umask", "ioctl",
     /* who does it */
-    "setresuid", "setresgid", "setresuid32", "setresgid32", "setgroups", "setgroups32", "capget", "capset", "getuid",
-    "geteuid", "getgid", "getegid", "gettid", "getpid", "getppid",
+    "setresuid", "setresgid", "setresuid32", "setresgid32", "setgroups", "setgroups32", "capget",
+    "capset", "getuid", "geteuid", "getgid", "getegid", "gettid", "getpid", "getppid",
     /* the socket and the rings */
-    "accept", "accept4", "recvmsg", "recvfrom", "sendmsg", "sendto", "getsockopt", "getsockname", "getpeername", "shutdown",
-    "poll", "ppoll", "eventfd2", "pipe2", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise",
+    "accept", "accept4", "socketpair", "fork", "close_range", "memfd_create", "recvmsg", "recvfrom",
+    "sendmsg", "sendto", "getsockopt", "getsockname", "getpeername", "shutdown", "poll", "ppoll",
+    "eventfd2", "pipe2", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise",
     /* threads, time, memory, the end */
-    "clone", "set_robust_list", "rseq", "futex", "futex_time64", "sched_yield", "sched_getaffinity", "sched_getparam",
-    "sched_getscheduler", "membarrier", "prctl", "arch_prctl", "set_tid_address", "nanosleep", "clock_nanosleep",
-    "clock_nanosleep_time64", "clock_gettime", "clock_gettime64", "gettimeofday", "time", "brk", "getrandom", "getcpu",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64", "sigaltstack", "tgkill",
-    "kill", "wait4", "waitid", "restart_syscall", "exit", "exit_group", "prlimit64", "getrlimit", "uname", "sysinfo",
-    NULL
+    "clone", "set_robust_list", "rseq", "futex", "futex_time64", "sched_yield", "sched_getaffinity",
+    "sched_getparam", "sched_getscheduler", "membarrier", "prctl", "arch_prctl", "set_tid_address",
+    "nanosleep", "clock_nanosleep", "clock_nanosleep_time64", "clock_gettime", "clock_gettime64",
+    "gettimeofday", "time", "brk", "getrandom", "getcpu", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64", "sigaltstack", "tgkill", "kill",
+    "wait4", "waitid", "restart_syscall", "exit", "exit_group", "prlimit64", "getrlimit", "uname",
+    "sysinfo", NULL
 };
 
 bool confine_calls(const Tool *t, GError **error)

@@ -16,7 +16,8 @@
 enum { SOCKET_PATH = 256, SOCKET_GROUP, FD, SHARED_DIR, TAG, CAPABILITIES, SYSLOG, DAEMONIZE, RLIMIT, POOL, XATTR, XATTRMAP,
        POSIX_ACL, SECURITY_LABEL, SANDBOX, SECCOMP, SUBMOUNTS, NO_SUBMOUNTS, HANDLES, CACHE, NO_READDIRPLUS, WRITEBACK,
        DIRECT_IO, MODCAPS, LOG_LEVEL, KILLPRIV, NO_KILLPRIV, UID_MAP, GID_MAP, TRANSLATE_UID, TRANSLATE_GID, READONLY,
-       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT };
+       NOATIME, ALLOW_MMAP, RUN, ONCE, PERSISTENT, NO_LANDLOCK, POSIX_LOCK, FLOCK, TIMEOUT, NOTIFY,
+       NO_KEEPER };
 
 static const struct option longs[] = {
     { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
@@ -41,29 +42,39 @@ static const struct option longs[] = {
     { "run", required_argument, NULL, RUN }, { "once", no_argument, NULL, ONCE },
     { "persistent", no_argument, NULL, PERSISTENT }, { "no-landlock", no_argument, NULL, NO_LANDLOCK },
     { "posix-lock", no_argument, NULL, POSIX_LOCK }, { "flock", no_argument, NULL, FLOCK },
-    { "timeout", required_argument, NULL, TIMEOUT },
+    { "timeout", required_argument, NULL, TIMEOUT }, { "notify", no_argument, NULL, NOTIFY },
+    { "no-keeper", no_argument, NULL, NO_KEEPER },
     { NULL, 0, NULL, 0 }
 };
 
 static int help(const Tool *tool)
 {
     printf("usage: %s [OPTIONS] [--shared-dir=DIR | DIR]    shares a directory with a virtual machine\n\n", tool->name);
-    puts("  --socket-path=PATH      listen on this Unix socket     --socket-group=GROUP  who may use it\n"
-         "  --fd=N                  a socket that is open already  --tag=NAME            for front ends that ask\n"
+    puts("  --socket-path=PATH      listen on this Unix socket     --socket-group=GROUP  who may "
+         "use it\n"
+         "  --fd=N                  a socket that is open already  --tag=NAME            for front "
+         "ends that ask\n"
          "  --shared-dir=DIR  -o source=DIR                        --readonly\n"
          "  --run='CMD $socket'     start this, end with its status\n"
          "  --once  --persistent    end with the first machine, or serve the next [--persistent]\n"
+         "  --no-keeper             when this is killed, its machine is left alone, for the next "
+         "to serve\n"
          "  --cache=MODE            never, auto, metadata, always [auto]\n"
          "  --timeout=SECONDS       how long names and attributes hold in the guest\n"
          "  --writeback  --no-readdirplus  --allow-direct-io  --allow-mmap  --preserve-noatime\n"
+         "  --notify                changes of the host wake watchers in the guest, with "
+         "fsd-notify(1) there\n"
          "  --xattr  --xattrmap=RULES  --posix-acl  --security-label  --posix-lock  --flock\n"
          "  --killpriv-v2  --no-killpriv-v2  --announce-submounts  --no-announce-submounts\n"
          "  --inode-file-handles=never|prefer|mandatory            [never]\n"
          "  --translate-uid=MAP  --translate-gid=MAP               TYPE:SOURCE:TARGET:COUNT\n"
          "  --uid-map=:NS:HOST:COUNT:  --gid-map=:NS:HOST:COUNT:   of our user namespace\n"
-         "  --sandbox=namespace|chroot|none  --seccomp=kill|trap|log|none  --no-landlock  --modcaps=LIST\n"
-         "  --rlimit-nofile=N  --thread-pool-size=N  --log-level=LEVEL  --syslog  --daemonize  -f  -d\n"
-         "  -o LIST                 options as the older virtiofsd has them: cache=, xattr, timeout=...\n"
+         "  --sandbox=namespace|chroot|none  --seccomp=kill|trap|log|none  --no-landlock  "
+         "--modcaps=LIST\n"
+         "  --rlimit-nofile=N  --thread-pool-size=N  --log-level=LEVEL  --syslog  --daemonize  -f  "
+         "-d\n"
+         "  -o LIST                 options as the older virtiofsd has them: cache=, xattr, "
+         "timeout=...\n"
          "  --print-capabilities  -h, --help  -V, --version\n\nExamples:");
     printf("  %s --socket-path=/run/fs.sock --shared-dir=src\n"
            "  %s --fd=3 -o source=/srv/share,cache=always,xattr\n", tool->name, tool->name);
@@ -153,6 +164,8 @@ static bool take_switch(Tool *t, int option)
     case READONLY: t->fs.readonly = true; break;
     case POSIX_LOCK: t->fuse.posix_lock = true; break;
     case FLOCK: t->fuse.flock = true; break;
+    case NO_KEEPER: t->no_keeper = true; break;
+    case NOTIFY: t->fs.watch = t->fuse.notify = true; break;
     case ONCE: t->once = true; break;
     case PERSISTENT: t->persistent = true; break;
     case NO_LANDLOCK: t->no_landlock = true; break;

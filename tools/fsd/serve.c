@@ -196,8 +196,10 @@ static void *signal_body(void *opaque)
             end(s, FSD_OK);
             if (s->tool->child)
                 kill(s->tool->child, signal);
-        } else if (signal == SIGCHLD && s->tool->child && waitpid(s->tool->child, &status, WNOHANG) == s->tool->child)
-            end(s, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        }
+        for (pid_t pid; signal == SIGCHLD && (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+            if (pid == s->tool->child)
+                end(s, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
     return NULL;
 }
@@ -227,6 +229,7 @@ static int serve_all(Server *s)
         int fd = t->connection >= 0 ? t->connection : next_connection(s);
         if (fd < 0)
             break;
+        fd = keeper_start(t, QUEUES, fd);
         good = vhost_backend_serve(s->backend, fd, &error);
         if (!good)
             tool_fail(t, "%s", error->message);
@@ -247,6 +250,15 @@ static int serve_all(Server *s)
 static void say(void *opaque, const char *line)
 {
     tool_warn(((Server *)opaque)->tool, "%s", line);
+}
+
+static void trouble(void *opaque, int error)
+{
+    const Tool *t = ((Server *)opaque)->tool;
+    if (error == ENOENT)
+        tool_warn(t, "%s: the directory has been removed", t->shared_dir);
+    else if (error != EROFS || !t->fs.readonly)
+        tool_warn(t, "%s: %s", t->shared_dir, g_strerror(error));
 }
 
 /* Nothing of this is worth not to serve for. */
@@ -276,6 +288,8 @@ static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
 static bool set_up(Server *s, Fs **fs, GError **error)
 {
     Tool *t = s->tool;
+    t->fuse.trouble = trouble;
+    t->fuse.opaque = s;
     pthread_t thread;
     VhostDevice device = { .name = "fs", .queues = QUEUES, .config = t->tag ? s->config : NULL,
                            .config_size = sizeof s->config, .handle = handle, .interrupt = interrupt,

@@ -20,6 +20,7 @@ typedef struct {
     int fd;                  /* -1: none */
     int inherited;           /* sockets that a service manager gave us */
     bool once, persistent;
+    bool no_keeper;          /* no process stays with the machine */
     bool daemonize, verbose;
     SandboxKind sandbox;
     bool sandbox_given;
@@ -64,5 +65,8 @@ bool confine_calls(const Tool *tool, GError **error);
 bool keep_capabilities(const Tool *tool, GError **error);
 /* userns.c: root of a namespace of our own, with as many ids as we may have. */
 bool enter_user_namespace(Tool *tool, int more_flags, GError **error);
+
+/* keeper.c: what to serve in place of front, which a process of its own has from now on. */
+int keeper_start(Tool *tool, unsigned queues, int front);
 
 int serve(Tool *tool);

@@ -1,0 +1,2 @@
+fsd-notify_libs :=
+fsd-notify_static := yes
