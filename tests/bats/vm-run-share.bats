@@ -136,7 +136,6 @@ another_than() { local now; now=$(fsd_of) && [ "$now" != "$1" ]; }
 
 # The work: files are made, renamed, locked, removed, and one grows by a line at a time, each as if it counted.
 @test "an fsd that is killed under load loses nothing that was acknowledged" {
-    grep -q FDSTORE "$(command -v fsd)" || skip "this fsd keeps nothing"
     guest 'cd /m; exec 9>>held; echo READY; i=0; while [ ! -e stop ]; do
                echo $i >>lines && echo $i >&9 && mkdir d.$i && echo $i >d.$i/n && mv d.$i e.$i &&
                [ "$(cat e.$i/n)" = $i ] && rm -r e.$i || echo "BAD at $i"

@@ -46,7 +46,7 @@ static void nothing(void *opaque)
 
 static void say(void *opaque, const char *line)
 {
-    tool_warn(opaque, "%s", line);
+    voice_warn(&((const Tool *)opaque)->voice, "%s", line);
 }
 
 /* All descriptors but standard error and these: the listening socket is the next server's. */

@@ -10,63 +10,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print(const Tool *tool, const char *what, const char *fmt, va_list ap)
-{
-    g_autofree char *text = g_strdup_vprintf(fmt, ap);
-    fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", tool->name, what, text);
-}
-
-int tool_fail(const Tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    print(tool, "", fmt, ap);
-    va_end(ap);
-    return FSD_FAILED;
-}
-
-int tool_misused(const Tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    print(tool, "", fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "Try `%s --help' for more information.\n", tool->name);
-    return tool->compatible ? FSD_FAILED : FSD_MISUSED;
-}
-
-int tool_error(const Tool *tool, GError *error)
-{
-    bool usage = error && error->domain == base_error_quark() && error->code == BASE_ERROR_USAGE;
-    tool_fail(tool, "%s", error ? error->message : "no reason given");
-    g_clear_error(&error);
-    return usage && !tool->compatible ? FSD_MISUSED : FSD_FAILED;
-}
-
-void tool_warn(const Tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    print(tool, "warning: ", fmt, ap);
-    va_end(ap);
-}
-
 int main(int argc, char **argv)
 {
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "fsd");
-    Tool tool = { .name = name, .compatible = g_str_has_prefix(name, "virtiofsd"), .fd = -1, .listener = -1,
+    Tool tool = { .voice = { .name = name, .compatible = g_str_has_prefix(name, "virtiofsd") }, .fd = -1, .listener = -1,
                   .connection = -1, .socket_dir = -1, .seccomp = SANDBOX_KILL };
     GError *error = NULL;
 
     signal(SIGPIPE, SIG_IGN);
     tool.store = fdstore_open("fsd.", &error);
     if (error)
-        tool_warn(&tool, "%s: a restart will not go on", error->message);
+        voice_warn(&tool.voice, "%s: a restart will not go on", error->message);
     g_clear_error(&error);
     tool.inherited = socket_inherited(NULL, &error);
     if (tool.inherited < 0)
-        return tool_error(&tool, error);
+        return voice_error(&tool.voice, error);
     tool.kept = g_ptr_array_new_with_free_func(g_free);
     tool.uid_map = g_ptr_array_new();
     tool.gid_map = g_ptr_array_new();

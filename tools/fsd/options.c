@@ -49,7 +49,7 @@ static const struct option longs[] = {
 
 static int help(const Tool *tool)
 {
-    printf("usage: %s [OPTIONS] [--shared-dir=DIR | DIR]    shares a directory with a virtual machine\n\n", tool->name);
+    printf("usage: %s [OPTIONS] [--shared-dir=DIR | DIR]    shares a directory with a virtual machine\n\n", tool->voice.name);
     puts("  --socket-path=PATH      listen on this Unix socket     --socket-group=GROUP  who may "
          "use it\n"
          "  --fd=N                  a socket that is open already  --tag=NAME            for front "
@@ -77,8 +77,8 @@ static int help(const Tool *tool)
          "timeout=...\n"
          "  --print-capabilities  -h, --help  -V, --version\n\nExamples:");
     printf("  %s --socket-path=/run/fs.sock --shared-dir=src\n"
-           "  %s --fd=3 -o source=/srv/share,cache=always,xattr\n", tool->name, tool->name);
-    return fflush(stdout) ? FSD_FAILED : FSD_OK;
+           "  %s --fd=3 -o source=/srv/share,cache=always,xattr\n", tool->voice.name, tool->voice.name);
+    return fflush(stdout) ? VOICE_FAILED : 0;
 }
 
 static int bad_option(const Tool *tool, char **argv)
@@ -88,14 +88,14 @@ static int bad_option(const Tool *tool, char **argv)
         names[i] = longs[i].name;
     for (unsigned i = 0; optopt && longs[i].name; i++)
         if (longs[i].val == optopt)
-            return tool_misused(tool, "option '%s' requires an argument", word);
+            return voice_misused(&tool->voice, "option '%s' requires an argument", word);
     if (!g_str_has_prefix(word, "--"))
-        return tool_misused(tool, "invalid option -- '%c'", optopt ? optopt : '?');
+        return voice_misused(&tool->voice, "invalid option -- '%c'", optopt ? optopt : '?');
     g_autofree char *bare = g_strndup(word + 2, strcspn(word + 2, "="));
     const char *near = option_nearest(bare, names);
     if (near)
-        return tool_misused(tool, "unrecognized option '%s' (did you mean '--%s'?)", word, near);
-    return tool_misused(tool, "unrecognized option '%s'", word);
+        return voice_misused(&tool->voice, "unrecognized option '%s' (did you mean '--%s'?)", word, near);
+    return voice_misused(&tool->voice, "unrecognized option '%s'", word);
 }
 
 static bool number(const char *what, guint64 max, guint64 *value, GError **error)
@@ -241,28 +241,28 @@ static int check(Tool *t)
 {
     GError *error = NULL;
     if (!t->shared_dir)
-        return tool_misused(t, "no directory to share: --shared-dir=DIR or -o source=DIR");
+        return voice_misused(&t->voice, "no directory to share: --shared-dir=DIR or -o source=DIR");
     int sources = (t->socket_path != NULL) + (t->fd >= 0) + (t->inherited > 0);
     if (!sources && !t->run)
-        return tool_misused(t, "no socket: --socket-path=PATH or --fd=N");
+        return voice_misused(&t->voice, "no socket: --socket-path=PATH or --fd=N");
     if (sources > 1 || (t->run && sources > (t->socket_path != NULL)))
-        return tool_misused(t, "--socket-path, --fd, sockets given by a service manager and --run without a path exclude each other");
+        return voice_misused(&t->voice, "--socket-path, --fd, sockets given by a service manager and --run without a path exclude each other");
     if (t->socket_group && !t->socket_path)
-        return tool_misused(t, "--socket-group goes with --socket-path");
+        return voice_misused(&t->voice, "--socket-group goes with --socket-path");
     if (t->once && t->persistent)
-        return tool_misused(t, "--once and --persistent exclude each other");
+        return voice_misused(&t->voice, "--once and --persistent exclude each other");
     if (t->run && t->daemonize)
-        return tool_misused(t, "--run and --daemonize exclude each other");
-    t->once = t->once || (!t->persistent && (t->compatible || t->fd >= 0));
+        return voice_misused(&t->voice, "--run and --daemonize exclude each other");
+    t->once = t->once || (!t->persistent && (t->voice.compatible || t->fd >= 0));
     if (t->xattrmap) {
         t->xattr_map = fs_xattr_map_parse(t->xattrmap, &error);
         if (!t->xattr_map)
-            return tool_error(t, error);
+            return voice_error(&t->voice, error);
         t->fs.xattr_map = t->xattr_map;
         t->fs.xattr = true;
     }
     if (t->fuse.security_label && !t->fs.xattr)
-        return tool_misused(t, "security labels are extended attributes: add --xattr (-o xattr)");
+        return voice_misused(&t->voice, "security labels are extended attributes: add --xattr (-o xattr)");
     if (t->fuse.cache == FUSE_CACHE_NEVER && !t->readdirplus_given)
         t->fuse.no_readdirplus = true;
     t->fuse.writeback = t->fs.writeback;
@@ -280,27 +280,27 @@ int tool_options(Tool *t, int argc, char **argv)
     GError *error = NULL;
     t->fuse.cache = FUSE_CACHE_AUTO;
     t->fuse.killpriv_v2 = true;
-    t->fs.submounts = !t->compatible;
+    t->fs.submounts = !t->voice.compatible;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":hVfdo:", longs, NULL)) != -1) {
         if (option == 'h')
             return help(t);
         if (option == 'V') {
-            printf("%s (Lathe) " LATHE_VERSION "\nusing FUSE kernel interface version 7.38\n", t->name);
-            return fflush(stdout) ? FSD_FAILED : FSD_OK;
+            printf("%s (Lathe) " LATHE_VERSION "\nusing FUSE kernel interface version 7.38\n", t->voice.name);
+            return fflush(stdout) ? VOICE_FAILED : 0;
         }
         if (option == CAPABILITIES) {
             puts("{\n  \"type\": \"fs\"\n}");
-            return fflush(stdout) ? FSD_FAILED : FSD_OK;
+            return fflush(stdout) ? VOICE_FAILED : 0;
         }
         if (option == '?' || option == ':')
             return bad_option(t, argv);
         if (!take_switch(t, option) && !take_value(t, option, &error))
-            return tool_error(t, error);
+            return voice_error(&t->voice, error);
     }
     if (optind < argc && !t->shared_dir)
         t->shared_dir = argv[optind++];
     if (optind < argc)
-        return tool_misused(t, "unexpected '%s'", argv[optind]);
+        return voice_misused(&t->voice, "unexpected '%s'", argv[optind]);
     return check(t);
 }

@@ -161,7 +161,7 @@ static bool daemonize(GError **error)
     if (pid < 0)
         return fail_errno(error, errno, "fork");
     if (pid)
-        _exit(FSD_OK);
+        _exit(0);
     setsid();
     int null = open("/dev/null", O_RDWR);
     if (null < 0)
@@ -193,7 +193,7 @@ static void *signal_body(void *opaque)
     for (;;) {
         int status, signal = sigwaitinfo(&set, NULL);
         if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
-            end(s, FSD_OK);
+            end(s, 0);
             if (s->tool->child)
                 kill(s->tool->child, signal);
         }
@@ -232,9 +232,9 @@ static int serve_all(Server *s)
         fd = keeper_start(t, QUEUES, fd);
         good = vhost_backend_serve(s->backend, fd, &error);
         if (!good)
-            tool_fail(t, "%s", error->message);
+            voice_fail(&t->voice, "%s", error->message);
         else if (t->verbose)
-            tool_warn(t, "the front end is gone");
+            voice_warn(&t->voice, "the front end is gone");
         close(fd);
         if (t->once || t->connection >= 0 || atomic_load(&s->ended))
             break;
@@ -244,21 +244,21 @@ static int serve_all(Server *s)
             struct pollfd p = { s->wake, POLLIN, 0 };
             poll(&p, 1, -1);
         }
-    return atomic_load(&s->ended) ? s->status : good ? FSD_OK : FSD_FAILED;
+    return atomic_load(&s->ended) ? s->status : good ? 0 : VOICE_FAILED;
 }
 
 static void say(void *opaque, const char *line)
 {
-    tool_warn(((Server *)opaque)->tool, "%s", line);
+    voice_warn(&((const Server *)opaque)->tool->voice, "%s", line);
 }
 
 static void trouble(void *opaque, int error)
 {
     const Tool *t = ((Server *)opaque)->tool;
     if (error == ENOENT)
-        tool_warn(t, "%s: the directory has been removed", t->shared_dir);
+        voice_warn(&t->voice, "%s: the directory has been removed", t->shared_dir);
     else if (error != EROFS || !t->fs.readonly)
-        tool_warn(t, "%s: %s", t->shared_dir, g_strerror(error));
+        voice_warn(&t->voice, "%s: %s", t->shared_dir, g_strerror(error));
 }
 
 /* Nothing of this is worth not to serve for. */
@@ -269,9 +269,9 @@ static void keep(Tool *t, Fs *fs)
     if (!t->store)
         return;
     if (!fs_keep(fs, t->store, &forgot, &error))
-        tool_warn(t, "what is open is not kept for a restart: %s", error->message);
+        voice_warn(&t->voice, "what is open is not kept for a restart: %s", error->message);
     if (forgot)
-        tool_warn(t, "what was open before the restart is forgotten: %s", forgot);
+        voice_warn(&t->voice, "what was open before the restart is forgotten: %s", forgot);
 }
 
 static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
@@ -280,9 +280,9 @@ static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
     if (!fs_resumed(fs, &files, &open))
         return;
     if (!fuse_session_resumed(session))
-        tool_warn(t, "what was open before the restart is forgotten: it was made with other options");
+        voice_warn(&t->voice, "what was open before the restart is forgotten: it was made with other options");
     else if (t->verbose)
-        tool_warn(t, "goes on with %u files, %u open", files, open);
+        voice_warn(&t->voice, "goes on with %u files, %u open", files, open);
 }
 
 static bool set_up(Server *s, Fs **fs, GError **error)
@@ -319,13 +319,13 @@ int serve(Tool *t)
     sigset_t set;
     sigemptyset(&set);
     if (!open_socket(t, &error) || (t->run && !start_program(t, &error)) || (t->daemonize && !daemonize(&error)))
-        return tool_error(t, error);
+        return voice_error(&t->voice, error);
     for (int i = 0; i < 4; i++)
         sigaddset(&set, (int[]){ SIGTERM, SIGINT, SIGHUP, SIGCHLD }[i]);
     sigprocmask(SIG_BLOCK, &set, NULL); /* for sigwaitinfo, after the child was started without */
     if (t->store)
         fdstore_tell(t->store, "READY=1"); /* the socket listens, for what a manager wants to know */
-    int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s) : tool_error(t, error);
+    int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s) : voice_error(&t->voice, error);
     if (t->socket_dir >= 0 && t->socket_file)
         unlinkat(t->socket_dir, t->socket_file, 0);
     if (s.backend && !atomic_load(&s.waiting))

@@ -2,6 +2,7 @@
 /* What the files of fsd share: the options, and what is made of them. */
 #pragma once
 
+#include "base/voice.h"
 #include "fs/fs.h"
 #include "fuse/fuse.h"
 #include "sandbox/sandbox.h"
@@ -9,13 +10,10 @@
 #include <glib.h>
 #include <stdbool.h>
 
-enum { FSD_OK = 0, FSD_FAILED = 1, FSD_MISUSED = 2 };
-
 typedef enum { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_OPEN } SandboxKind;
 
 typedef struct {
-    const char *name;
-    bool compatible;         /* as virtiofsd */
+    Voice voice; /* compatible: as virtiofsd */
     const char *socket_path, *socket_group, *shared_dir, *tag, *run;
     int fd;                  /* -1: none */
     int inherited;           /* sockets that a service manager gave us */
@@ -46,10 +44,6 @@ typedef struct {
 
 /* -1 to go on, else the status to end with. */
 int tool_options(Tool *tool, int argc, char **argv);
-int tool_fail(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-int tool_misused(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-int tool_error(const Tool *tool, GError *error);
-void tool_warn(const Tool *tool, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* -o's list, as virtiofsd has it. */
 bool tool_old_options(Tool *tool, const char *list, GError **error);
