@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which CPUs and memory are near each other: SRAT (5.2.16), SLIT (5.2.17), HMAT (5.2.27), PPTT (5.2.30)
-   of ACPI 6.4. */
+/* Which CPUs and memory are near each other: SRAT (5.2.16), SLIT (5.2.17), HMAT (5.2.27), PPTT
+   (5.2.30) of ACPI 6.4. */
 #include "acpi/tables.h"
 
 AcpiTable *acpi_srat(uint8_t revision)
@@ -89,9 +89,9 @@ void acpi_hmat_node(AcpiTable *t, bool has_initiator, uint32_t initiator, uint32
     acpi_zero(t, 20);
 }
 
-void acpi_hmat_matrix(AcpiTable *t, uint8_t hierarchy, uint8_t data, uint64_t base, unsigned initiators,
-                      const uint32_t *initiator, unsigned targets, const uint32_t *target,
-                      const uint16_t *entries)
+void acpi_hmat_matrix(AcpiTable *t, uint8_t hierarchy, uint8_t data, uint64_t base,
+                      unsigned initiators, const uint32_t *initiator, unsigned targets,
+                      const uint32_t *target, const uint16_t *entries)
 {
     hmat_head(t, 1, 32 + 4 * (initiators + targets) + 2 * initiators * targets);
     acpi_u8(t, hierarchy);

@@ -139,7 +139,8 @@ void aml_string(Aml *a, const char *text)
 static size_t segment(const char *text, size_t len, uint8_t out[4])
 {
     size_t n = 0;
-    while (n < len && (text[n] == '_' || g_ascii_isupper(text[n]) || (n && g_ascii_isdigit(text[n]))))
+    while (n < len &&
+           (text[n] == '_' || g_ascii_isupper(text[n]) || (n && g_ascii_isdigit(text[n]))))
         n++;
     if (n < 1 || n > 4 || (n < len && text[n] != '.'))
         return 0;
@@ -190,7 +191,8 @@ void aml_ref(Aml *a, const char *name)
     aml_path(a, name, strlen(name));
 }
 
-/* Three letters of five bits, four hexadecimal digits; the bytes stand in the other order (ACPI 19.6.35). */
+/* Three letters of five bits, four hexadecimal digits; the bytes stand in the other order
+ * (ACPI 19.6.35). */
 uint32_t aml_eisa_number(Aml *a, const char *id)
 {
     uint32_t value = 0;

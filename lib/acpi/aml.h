@@ -2,9 +2,9 @@
 /*
  * Writing AML, the byte code of ACPI's namespace (ACPI 6.4 chapter 20).
  *
- * An Aml is a stream: what has a body is opened, filled and closed by aml_end. What is fixed is best
- * written as source, with aml_asl; what depends on a machine, with the calls here. Descriptors of
- * resource templates (chapter 6.4) go between aml_resources and aml_end.
+ * An Aml is a stream: what has a body is opened, filled and closed by aml_end. What is fixed is
+ * best written as source, with aml_asl; what depends on a machine, with the calls here. Descriptors
+ * of resource templates (chapter 6.4) go between aml_resources and aml_end.
  *
  * Mistakes (a name that is none, a body left open, source that does not parse) are remembered, and
  * aml_finish fails with the first; so calls in between need no checks. One thread.
@@ -22,8 +22,8 @@ void aml_free(Aml *a);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Aml, aml_free)
 /* All bytes so far; NULL with *error when something was wrong. Frees a. */
 GBytes *aml_finish(Aml *a, GError **error);
-/* The number of bytes so far; what is open does not count its length field yet, so this is an offset in
-   the result only while nothing is open. */
+/* The number of bytes so far; what is open does not count its length field yet, so this is an
+   offset in the result only while nothing is open. */
 size_t aml_size(const Aml *a);
 /* Remembers a mistake; the first stays. */
 void aml_mistake(Aml *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
@@ -33,9 +33,9 @@ void aml_mistake(Aml *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
  *     Method (IQST, 1) { If (Arg0 & 0x80) { Return (0x09) } Return (0x0B) }
  * Known are: Scope Device Method Name OperationRegion Field Mutex If ElseIf Else While Break
  * Continue Return Notify Acquire Release Store-by-"=" and "|=" and their like, "++", "--", calls,
- * Index by "[ ]", DerefOf SizeOf ObjectType ToBuffer ToHexString ToInteger Concatenate ConcatenateResTemplate
- * CondRefOf CreateField and its kin, Sleep, Package, Buffer, ToUUID, EisaId, LocalN, ArgN, Debug.
- * No folding of constants. The format is printf's.
+ * Index by "[ ]", DerefOf SizeOf ObjectType ToBuffer ToHexString ToInteger Concatenate
+ * ConcatenateResTemplate CondRefOf CreateField and its kin, Sleep, Package, Buffer, ToUUID, EisaId,
+ * LocalN, ArgN, Debug. No folding of constants. The format is printf's.
  */
 void aml_asl(Aml *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the objects of a DSDT or SSDT: scopes and devices are entered, names with their values and methods
- * with their bodies are told. Code at the outside of methods is not followed: from there on the scope is told
- * as bytes.
+ * Reading the objects of a DSDT or SSDT: scopes and devices are entered, names with their values
+ * and methods with their bodies are told. Code at the outside of methods is not followed: from
+ * there on the scope is told as bytes.
  */
 #include "acpi/parse_priv.h"
 

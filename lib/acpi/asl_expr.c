@@ -3,8 +3,8 @@
  * Source to AML: words and expressions. AML is written operator first, source has it between the
  * operands; so an operator's bytes are put in front of what is already there once it is seen. An
  * operator that can store its result ends in a target, NULL at first; an assignment from one
- * replaces that target and needs no Store. What is written like a call keeps its NULL target, as iasl
- * has it.
+ * replaces that target and needs no Store. What is written like a call keeps its NULL target, as
+ * iasl has it.
  */
 #include "acpi/asl_priv.h"
 
@@ -126,8 +126,8 @@ void asl_declared(Asl *s)
 
 /* ---- Operands ----------------------------------------------------------------------- */
 
-/* What is called like a method. "w": a number as two bytes, "n": a name declared, the rest operands;
-   a final "t" is a target. */
+/* What is called like a method. "w": a number as two bytes, "n": a name declared, the rest
+   operands; a final "t" is a target. */
 typedef struct {
     const char *name;
     uint8_t op;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the two halves of the ASL reader: words and expressions (asl_expr.c), statements (asl.c). */
+/* Between the two halves of the ASL reader: words and expressions (asl_expr.c), statements (asl.c).
+ */
 #pragma once
 
 #include "acpi/aml_priv.h"
@@ -29,5 +30,6 @@ uint64_t asl_number(Asl *s);
 /* A name that is being declared. */
 void asl_declared(Asl *s);
 void asl_expression(Asl *s);
-/* What an assignment goes to, in place of an expression's own value; from behind the name's start. */
+/* What an assignment goes to, in place of an expression's own value; from behind the name's start.
+ */
 void asl_statement_expression(Asl *s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Layouts of static tables. Names are those of ACPI 6.4 chapter 5.2 and of the specifications that the
-   writers' files name. */
+/* Layouts of static tables. Names are those of ACPI 6.4 chapter 5.2 and of the specifications that
+   the writers' files name. */
 #include "acpi/parse_priv.h"
 
 #include <string.h>
@@ -71,7 +71,7 @@ static const AcpiStructDef apic_structs[] = {
     {11, "GICC", gicc}, {12, "GICD", gicd}, {13, "GIC MSI Frame", msi_frame}, {14, "GICR", gicr},
     {15, "GIC ITS", its}, {0, NULL, NULL}};
 
-/* ---- Affinity --------------------------------------------------------------------------------- */
+/* ---- Affinity -------------------------------------------------------------------------------- */
 
 static const AcpiFieldDef srat[] = {N("Table Revision", 4), R(8), END};
 static const AcpiFieldDef srat_lapic[] = {
@@ -103,7 +103,7 @@ static const AcpiFieldDef pptt_node[] = {R(2), N("Flags", 4), N("Parent", 4), N(
                                          N("Number of Private Resources", 4), B("Private Resources", 0), END};
 static const AcpiStructDef pptt_structs[] = {{0, "Processor Hierarchy Node", pptt_node}, {0, NULL, NULL}};
 
-/* ---- Platform ------------------------------------------------------------------------------------ */
+/* ---- Platform -------------------------------------------------------------------------------- */
 
 static const AcpiFieldDef hpet[] = {N("Event Timer Block ID", 4), G("Base Address"), N("HPET Number", 1),
                                     N("Minimum Clock Tick", 2), N("Page Protection and OEM Attribute", 1), END};
@@ -143,7 +143,7 @@ static const AcpiFieldDef rsdt_entry[] = {N("Address", 4), END}, xsdt_entry[] = 
 static const AcpiStructDef rsdt_structs[] = {{0, "Entry", rsdt_entry}, {0, NULL, NULL}};
 static const AcpiStructDef xsdt_structs[] = {{0, "Entry", xsdt_entry}, {0, NULL, NULL}};
 
-/* ---- IOMMUs, NVDIMMs -------------------------------------------------------------------------------- */
+/* ---- IOMMUs, NVDIMMs ------------------------------------------------------------------------- */
 
 static const AcpiFieldDef viot[] = {N("Node count", 2), N("Node offset", 2), R(8), END};
 static const AcpiFieldDef viot_range[] = {

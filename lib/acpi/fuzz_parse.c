@@ -14,7 +14,8 @@ typedef struct {
 static void seen(void *opaque, const AcpiField *f)
 {
     Seen *s = opaque;
-    if (f->offset > s->len || f->size > s->len - f->offset || f->bytes != s->data + f->offset || !f->name[0])
+    if (f->offset > s->len || f->size > s->len - f->offset || f->bytes != s->data + f->offset ||
+        !f->name[0])
         abort();
     for (size_t i = 0; i < f->size; i++)
         s->sum += f->bytes[i];

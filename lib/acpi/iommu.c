@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * I/O memory management units: VIOT (ACPI 6.5 5.2.31; virtio 1.2 5.13), DMAR (VT-d 4.0 chapter 8), IVRS (AMD
- * I/O virtualization 3.07 chapter 5.2), IORT (Arm DEN0049).
+ * I/O memory management units: VIOT (ACPI 6.5 5.2.31; virtio 1.2 5.13), DMAR (VT-d 4.0 chapter 8),
+ * IVRS (AMD I/O virtualization 3.07 chapter 5.2), IORT (Arm DEN0049).
  */
 #include "acpi/tables.h"
 
@@ -38,7 +38,8 @@ AcpiTable *acpi_viot(uint16_t segment, uint16_t bdf, const AcpiPciRange *ranges,
 
 /* ---- DMAR ------------------------------------------------------------------------------- */
 
-static void scope(AcpiTable *t, uint8_t type, uint8_t id, uint8_t bus, uint8_t device, uint8_t function)
+static void scope(AcpiTable *t, uint8_t type, uint8_t id, uint8_t bus, uint8_t device,
+                  uint8_t function)
 {
     acpi_u8(t, type);
     acpi_u8(t, 8);
@@ -50,8 +51,8 @@ static void scope(AcpiTable *t, uint8_t type, uint8_t id, uint8_t bus, uint8_t d
 }
 
 AcpiTable *acpi_dmar(uint8_t address_bits, bool interrupts, uint64_t registers, uint8_t ioapic,
-                     uint8_t ioapic_bus, uint8_t ioapic_device, const AcpiScope *scopes, unsigned count,
-                     bool device_tlb)
+                     uint8_t ioapic_bus, uint8_t ioapic_device, const AcpiScope *scopes,
+                     unsigned count, bool device_tlb)
 {
     enum { DRHD_SIZE = 16, ENDPOINT = 1, BRIDGE = 2, IOAPIC = 3, ATSR = 2, ALL_PORTS = 1 };
     AcpiTable *t = acpi_table_new("DMAR", 1);
@@ -111,7 +112,7 @@ AcpiTable *acpi_ivrs(uint16_t bdf, uint16_t capability, uint64_t registers, uint
     return t;
 }
 
-/* ---- IORT -------------------------------------------------------------------------------------- */
+/* ---- IORT ------------------------------------------------------------------------------------ */
 
 enum { IORT_HEAD = 48, MAP_SIZE = 20 };
 
@@ -125,8 +126,8 @@ AcpiTable *acpi_iort(uint8_t revision)
 }
 
 /* One more node in the table, whose count stands behind the header. */
-static uint32_t node(AcpiTable *t, uint8_t type, uint8_t revision, uint32_t identifier, unsigned size,
-                     unsigned maps)
+static uint32_t node(AcpiTable *t, uint8_t type, uint8_t revision, uint32_t identifier,
+                     unsigned size, unsigned maps)
 {
     uint32_t at = (uint32_t)acpi_size(t);
     acpi_set32(t, ACPI_HEADER, acpi_get32(t, ACPI_HEADER) + 1);
@@ -175,8 +176,8 @@ uint32_t acpi_iort_smmu3(AcpiTable *t, uint32_t identifier, uint64_t base, const
     return at;
 }
 
-uint32_t acpi_iort_root(AcpiTable *t, uint32_t identifier, uint8_t address_bits, const AcpiIortMap *maps,
-                        unsigned count)
+uint32_t acpi_iort_root(AcpiTable *t, uint32_t identifier, uint8_t address_bits,
+                        const AcpiIortMap *maps, unsigned count)
 {
     uint32_t at = node(t, 2, 3, identifier, 36, count);
     acpi_u32(t, 1); /* coherent */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* NVDIMM Firmware Interface Table: each memory device a range, a map and a control region of its own.
-   ACPI 6.4 5.2.25. */
+/* NVDIMM Firmware Interface Table: each memory device a range, a map and a control region of its
+   own. ACPI 6.4 5.2.25. */
 #include "acpi/tables.h"
 
 #include "acpi/aml.h"

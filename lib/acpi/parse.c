@@ -37,14 +37,15 @@ static void see_gas(const AcpiReader *r, const char *name, size_t at)
     }
 }
 
-size_t acpi_see_fields(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields, size_t at,
-                       size_t end)
+size_t acpi_see_fields(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields,
+                       size_t at, size_t end)
 {
     for (const AcpiFieldDef *f = fields; f && f->name && at < end; f++) {
         size_t size = f->size ? f->size : end - at;
         if (size > end - at)
             break;
-        g_autofree char *name = prefix ? g_strdup_printf("%s: %s", prefix, f->name) : g_strdup(f->name);
+        g_autofree char *name = prefix ? g_strdup_printf("%s: %s", prefix, f->name)
+                                       : g_strdup(f->name);
         if (f->kind == 'g')
             see_gas(r, name, at);
         else if (f->kind == 'n')
@@ -61,7 +62,8 @@ size_t acpi_see_fields(const AcpiReader *r, const char *prefix, const AcpiFieldD
 /* What has no name. */
 static void see_rest(const AcpiReader *r, const char *prefix, size_t at, size_t end)
 {
-    g_autofree char *name = prefix ? g_strdup_printf("%s: other bytes", prefix) : g_strdup("other bytes");
+    g_autofree char *name = prefix ? g_strdup_printf("%s: other bytes", prefix)
+                                   : g_strdup("other bytes");
     if (at < end)
         acpi_see(r, name, ACPI_BYTES, at, end - at);
 }

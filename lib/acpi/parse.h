@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading tables back: every field with its name, place and value, of static tables by the layouts of their
- * specifications, of AML by the objects of the namespace, of SMBIOS by its structures. Any bytes may be
- * given: what does not parse is told as bytes without a name, or as an error.
+ * Reading tables back: every field with its name, place and value, of static tables by the layouts
+ * of their specifications, of AML by the objects of the namespace, of SMBIOS by its structures. Any
+ * bytes may be given: what does not parse is told as bytes without a name, or as an error.
  */
 #pragma once
 
@@ -28,8 +28,9 @@ typedef struct {
 
 typedef void (*AcpiFieldSeen)(void *opaque, const AcpiField *field);
 
-/* A table with a header, a FACS or an RSDP. False with *error when it is too short or its length is wrong;
-   fields seen until then were right. */
+/* A table with a header, a FACS or an RSDP. False with *error when it is too short or its length is
+   wrong; fields seen until then were right. */
 bool acpi_parse(const uint8_t *data, size_t len, AcpiFieldSeen seen, void *opaque, GError **error);
 /* SMBIOS, as smbios_dump gives it: entry point, then structures where it says. */
-bool smbios_parse(const uint8_t *data, size_t len, AcpiFieldSeen seen, void *opaque, GError **error);
+bool smbios_parse(const uint8_t *data, size_t len, AcpiFieldSeen seen, void *opaque,
+                  GError **error);

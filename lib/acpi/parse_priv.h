@@ -46,9 +46,10 @@ typedef struct {
     void *opaque;
 } AcpiReader;
 
-void acpi_see(const AcpiReader *r, const char *name, AcpiFieldKind kind, size_t offset, size_t size);
+void acpi_see(const AcpiReader *r, const char *name, AcpiFieldKind kind, size_t offset,
+              size_t size);
 /* Fields from at up to end; name in front, or NULL. Returns where they end. */
-size_t acpi_see_fields(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields, size_t at,
-                       size_t end);
+size_t acpi_see_fields(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields,
+                       size_t at, size_t end);
 /* The objects of a DSDT or SSDT from at on. */
 void acpi_see_aml(const AcpiReader *r, size_t at);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Small tables of single devices: HPET (IA-PC HPET 1.0a 3.2.4), MCFG (PCI Firmware 3.3 4.1.2), WAET
- * (Windows ACPI Emulated Devices Table 1.0), TPM2 and TCPA (TCG ACPI 1.2), SPCR and DBG2 (Microsoft's
- * pages of those names).
+ * (Windows ACPI Emulated Devices Table 1.0), TPM2 and TCPA (TCG ACPI 1.2), SPCR and DBG2
+ * (Microsoft's pages of those names).
  */
 #include "acpi/tables.h"
 

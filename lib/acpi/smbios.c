@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SMBIOS structures and both entry points. Handles: type number << 8 for those of which a machine has few;
- * memory devices from 0x1100 and their ranges from 0x1300, which move up when there are more than 512
- * devices, so that none is given twice below 0x2000 (boot information).
+ * SMBIOS structures and both entry points. Handles: type number << 8 for those of which a machine
+ * has few; memory devices from 0x1100 and their ranges from 0x1300, which move up when there are
+ * more than 512 devices, so that none is given twice below 0x2000 (boot information).
  */
 #include "acpi/smbios_priv.h"
 
@@ -260,8 +260,8 @@ static void type8(Builder *b, const SmbiosUser *u, unsigned n)
 }
 
 /* Where a PCI device named by the user sits; all ones when none was named. */
-static bool pci_place(const Builder *b, const SmbiosUser *u, unsigned type, uint16_t *segment, uint8_t *bus,
-                      uint8_t *devfn, GError **error)
+static bool pci_place(const Builder *b, const SmbiosUser *u, unsigned type, uint16_t *segment,
+                      uint8_t *bus, uint8_t *devfn, GError **error)
 {
     const char *id = g_hash_table_lookup(u->fields, "pcidev");
     if (!id)
@@ -388,7 +388,7 @@ static bool type41(Builder *b, const SmbiosUser *u, unsigned n, GError **error)
     return true;
 }
 
-/* ---- All together ------------------------------------------------------------------------------- */
+/* ---- All together ---------------------------------------------------------------------------- */
 
 static void add_blobs(Builder *b)
 {
@@ -406,7 +406,8 @@ static bool add_memory(Builder *b, GError **error)
     const SmbiosMachine *m = b->m;
     uint64_t each = m->ram_handed_out ? m->ram_handed_out : 16 * GIB;
     uint64_t devices = (m->ram_size + each - 1) / each;
-    unsigned shift = devices > DEVICES_BEFORE_RANGES ? (unsigned)devices - DEVICES_BEFORE_RANGES : 0;
+    unsigned shift = devices > DEVICES_BEFORE_RANGES ? (unsigned)devices - DEVICES_BEFORE_RANGES
+                                                     : 0;
     uint64_t most = HANDLE_BOOT - HANDLE_DEVICE - m->range_count;
     if (devices > most)
         return fail_usage(error,
@@ -451,8 +452,8 @@ static bool add_all(Builder *b, GError **error)
         return fail_usage(error, "%u sockets are more than SMBIOS has handles for", b->m->sockets);
     for (unsigned i = 0; !replaced(b, 4) && i < b->m->sockets; i++)
         type4(b, i);
-    if (!add_several(b, SMBIOS_T8, error) || !add_several(b, SMBIOS_T9, error) || !type11(b, error) ||
-        !add_memory(b, error))
+    if (!add_several(b, SMBIOS_T8, error) || !add_several(b, SMBIOS_T9, error) ||
+        !type11(b, error) || !add_memory(b, error))
         return false;
     if (!replaced(b, 32)) {
         Structure s = begin(b, 32, HANDLE_BOOT);
@@ -513,7 +514,8 @@ bool smbios_build(SmbiosTables *out, const SmbiosOptions *o, const SmbiosMachine
     }
     if (!m->ep64 && b.bytes->len > UINT16_MAX) {
         fail_usage(error,
-                   "SMBIOS 2.1 table length %u exceeds %u: set the machine's smbios-entry-point-type to 64",
+                   "SMBIOS 2.1 table length %u exceeds %u: set the machine's "
+                   "smbios-entry-point-type to 64",
                    b.bytes->len, UINT16_MAX);
         g_byte_array_unref(b.bytes);
         return false;
@@ -533,7 +535,8 @@ void smbios_tables_clear(SmbiosTables *t)
 GBytes *smbios_anchor_at(const SmbiosTables *t, uint64_t address, GError **error)
 {
     gsize len;
-    g_autofree uint8_t *a = g_memdup2(g_bytes_get_data(t->anchor, &len), g_bytes_get_size(t->anchor));
+    g_autofree uint8_t *a = g_memdup2(g_bytes_get_data(t->anchor, &len),
+                                      g_bytes_get_size(t->anchor));
     if (len == ANCHOR_64) {
         st_le64(a + 16, address);
         a[5] = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SMBIOS: what a machine's firmware tells of its maker, board, processors and memory, and what users put
- * in its place. Follows the SMBIOS 3.5 reference (DSP0134); section numbers in the source are its.
+ * SMBIOS: what a machine's firmware tells of its maker, board, processors and memory, and what
+ * users put in its place. Follows the SMBIOS 3.5 reference (DSP0134); section numbers in the source
+ * are its.
  *
  * The steps: smbios_options_new, _add for each text of -smbios, then smbios_build. One thread.
  */
@@ -53,7 +54,8 @@ typedef struct {
     unsigned count; /* of structures */
 } SmbiosTables;
 
-bool smbios_build(SmbiosTables *out, const SmbiosOptions *o, const SmbiosMachine *m, GError **error);
+bool smbios_build(SmbiosTables *out, const SmbiosOptions *o, const SmbiosMachine *m,
+                  GError **error);
 void smbios_tables_clear(SmbiosTables *t);
 /* The entry point with the tables at that address. NULL with *error when it cannot say it. */
 GBytes *smbios_anchor_at(const SmbiosTables *t, uint64_t address, GError **error);

@@ -153,8 +153,8 @@ static char *field_value(const Field *f, const char *text, GError **error)
         }
         break;
     case BOOL:
-        if (strcmp(text, "on") && strcmp(text, "off") && strcmp(text, "yes") && strcmp(text, "no") &&
-            strcmp(text, "true") && strcmp(text, "false")) {
+        if (strcmp(text, "on") && strcmp(text, "off") && strcmp(text, "yes") &&
+            strcmp(text, "no") && strcmp(text, "true") && strcmp(text, "false")) {
             fail_usage(error, "Parameter '%s' expects 'on' or 'off'", f->name);
             return NULL;
         }
@@ -209,7 +209,8 @@ static bool add_string(SmbiosOptions *o, const Field *f, const char *value, GErr
     return true;
 }
 
-static bool add_fields(SmbiosOptions *o, int kind, Options *options, GHashTable *into, GError **error)
+static bool add_fields(SmbiosOptions *o, int kind, Options *options, GHashTable *into,
+                       GError **error)
 {
     const char *key, *value;
     for (unsigned i = 0; options_item(options, i, &key, &value); i++) {
@@ -250,7 +251,8 @@ static bool add_type(SmbiosOptions *o, Options *options, GError **error)
         return fail_usage(error, "can't add fields, binary file already loaded!");
     int kind = kind_of((unsigned)type);
     if (kind < 0)
-        return fail_usage(error, "Don't know how to build fields for SMBIOS type %u", (unsigned)type);
+        return fail_usage(error, "Don't know how to build fields for SMBIOS type %u",
+                          (unsigned)type);
     if (types[kind].several) {
         SmbiosUser *u = g_new0(SmbiosUser, 1);
         u->kind = kind;
@@ -293,11 +295,11 @@ static bool add_file(SmbiosOptions *o, Options *options, GError **error)
     }
     g_ptr_array_add(o->blobs, bytes);
     if (len > FILE_LIMIT)
-        return fail_usage(error, "%s: %zu bytes are too large for a structure (at most %d)", name, len,
-                          FILE_LIMIT);
+        return fail_usage(error, "%s: %zu bytes are too large for a structure (at most %d)", name,
+                          len, FILE_LIMIT);
     if (structure_len(data, len) != len)
-        return fail_usage(error, "%s: its %zu bytes are not one SMBIOS structure with its strings", name,
-                          len);
+        return fail_usage(error, "%s: its %zu bytes are not one SMBIOS structure with its strings",
+                          name, len);
     int kind = data[0] < 128 ? kind_of(data[0]) : -1;
     if (kind >= 0 && (o->merged[kind] || (data[0] == 11 && o->strings->len)))
         return fail_usage(error, "can't load type %u struct, fields already specified!", data[0]);

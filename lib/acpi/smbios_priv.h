@@ -20,7 +20,8 @@ typedef struct {
 struct SmbiosOptions {
     SmbiosRead read;
     void *opaque;
-    GHashTable *merged[SMBIOS_KINDS]; /* of types of which there is one set; NULL: nothing was said */
+    GHashTable
+        *merged[SMBIOS_KINDS]; /* of types of which there is one set; NULL: nothing was said */
     GPtrArray *several; /* SmbiosUser, of types 8, 9 and 41, in order */
     GPtrArray *strings; /* of type 11 */
     GPtrArray *blobs;   /* GBytes: files */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading SMBIOS: the entry point and every structure, with its strings in the place of their numbers (SMBIOS
-   3.5 chapters 5.2, 6 and 7). */
+/* Reading SMBIOS: the entry point and every structure, with its strings in the place of their
+   numbers (SMBIOS 3.5 chapters 5.2, 6 and 7). */
 #include "acpi/parse_priv.h"
 
 #include "base/bytes.h"
@@ -88,15 +88,16 @@ static size_t string_find(const AcpiReader *r, size_t at, size_t end, unsigned n
     return 0;
 }
 
-static void see_structure(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields, size_t at,
-                          size_t formatted, size_t end)
+static void see_structure(const AcpiReader *r, const char *prefix, const AcpiFieldDef *fields,
+                          size_t at, size_t formatted, size_t end)
 {
     size_t strings = at + formatted, place = at + 4;
     g_autofree char *handle = g_strdup_printf("%s: Handle", prefix);
     acpi_see(r, handle, ACPI_NUMBER, at + 2, 2);
     for (const AcpiFieldDef *f = fields; f && f->name && place + f->size <= strings; f++) {
         g_autofree char *name = g_strdup_printf("%s: %s", prefix, f->name);
-        size_t len = 0, text = f->kind == 's' ? string_find(r, strings, end, r->data[place], &len) : 0;
+        size_t len = 0,
+               text = f->kind == 's' ? string_find(r, strings, end, r->data[place], &len) : 0;
         if (text)
             acpi_see(r, name, ACPI_TEXT, text, len);
         else
@@ -121,7 +122,8 @@ static bool see_structures(const AcpiReader *r, size_t at, size_t end, GError **
     while (end - at >= 4) {
         uint8_t type = r->data[at], formatted = r->data[at + 1];
         if (formatted < 4 || formatted > end - at)
-            return fail(error, "SMBIOS: the structure at offset %zu has a length of %u", at, formatted);
+            return fail(error, "SMBIOS: the structure at offset %zu has a length of %u", at,
+                        formatted);
         size_t next = at + formatted;
         while (end - next >= 2 && (r->data[next] || r->data[next + 1]))
             next++;

@@ -441,7 +441,8 @@ static void loader_file(GByteArray *out, const File *f)
     }
 }
 
-/* Allocations first, as some firmware does not look ahead; checksums after the pointers they cover. */
+/* Allocations first, as some firmware does not look ahead; checksums after the pointers they cover.
+ */
 GBytes *acpi_tables_loader(const AcpiTables *s)
 {
     GByteArray *out = g_byte_array_new();
@@ -479,7 +480,8 @@ static bool patch(GByteArray *out, uint64_t file_at, const Pointer *p, uint64_t 
     uint8_t *at = out->data + file_at + p->at;
     uint64_t value = little(at, p->size) + address;
     if (value < address || (p->size < 8 && value >> (8 * p->size)))
-        return fail_usage(error, "an address of %u bytes cannot say where %s lies", p->size, p->file);
+        return fail_usage(error, "an address of %u bytes cannot say where %s lies", p->size,
+                          p->file);
     for (unsigned i = 0; i < p->size; i++)
         at[i] = (uint8_t)(value >> (8 * i));
     return true;

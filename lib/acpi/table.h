@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables and the set they make: headers, checksums, pointers, the root, and the three files by which
- * firmware takes them over (etc/acpi/rsdp, etc/acpi/tables and the commands of etc/table-loader).
+ * Tables and the set they make: headers, checksums, pointers, the root, and the three files by
+ * which firmware takes them over (etc/acpi/rsdp, etc/acpi/tables and the commands of
+ * etc/table-loader).
  *
- * A table is filled at its end, like a stream. What it points to is noted and not yet an address: the
- * loader's commands say so, or acpi_tables_place, which knows where everything lies.
+ * A table is filled at its end, like a stream. What it points to is noted and not yet an address:
+ * the loader's commands say so, or acpi_tables_place, which knows where everything lies.
  *
  * Names of fields, structures and their numbers: ACPI 6.4 chapter 5.2, unless said. One thread.
  */
@@ -55,8 +56,8 @@ void acpi_pointer(AcpiTable *t, size_t at, uint8_t size, const char *file);
 
 /* ---- The set ------------------------------------------------------------------- */
 
-/* Ids as their users give them, at most 6 and 8 characters, padded with NUL. xsdt: the root has 64-bit
-   addresses and the RSDP revision 2. */
+/* Ids as their users give them, at most 6 and 8 characters, padded with NUL. xsdt: the root has
+   64-bit addresses and the RSDP revision 2. */
 AcpiTables *acpi_tables_new(const char *oem_id, const char *oem_table_id, bool xsdt);
 void acpi_tables_free(AcpiTables *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AcpiTables, acpi_tables_free)
@@ -68,11 +69,14 @@ uint32_t acpi_tables_add(AcpiTables *s, AcpiTable *t, bool listed);
 uint32_t acpi_tables_add_facs(AcpiTables *s);
 /* A finished table of the user's, with its own header. False when it is not one. */
 bool acpi_tables_add_raw(AcpiTables *s, const void *data, size_t len, GError **error);
-/* RSDT and FADT take over these ids, six and eight bytes (a user's SLIC); before the FADT is added. */
+/* RSDT and FADT take over these ids, six and eight bytes (a user's SLIC); before the FADT is added.
+ */
 void acpi_tables_take_ids(AcpiTables *s, const uint8_t *oem_id, const uint8_t *oem_table_id);
-/* One more file that tables point to, aligned, high: anywhere in memory, else below 1 MiB; name in fw_cfg. */
+/* One more file that tables point to, aligned, high: anywhere in memory, else below 1 MiB; name in
+ * fw_cfg. */
 void acpi_tables_add_file(AcpiTables *s, const char *name, GBytes *data, uint32_t align);
-/* Where that file was put is to be told through the fw_cfg file name, plus offset (size bytes at 0). */
+/* Where that file was put is to be told through the fw_cfg file name, plus offset (size bytes at
+ * 0). */
 void acpi_tables_report(AcpiTables *s, const char *name, uint8_t size, const char *file,
                         uint32_t offset);
 /* Root and RSDP; nothing can be added any more. */
@@ -82,7 +86,8 @@ bool acpi_tables_finish(AcpiTables *s, GError **error);
 
 /* Borrowed: the files of the firmware interface, with pointers still offsets and checksums 0. */
 GBytes *acpi_tables_file(const AcpiTables *s, const char *name);
-/* The names of all files but the loader's; NULL ends it. Newly allocated array of borrowed strings. */
+/* The names of all files but the loader's; NULL ends it. Newly allocated array of borrowed strings.
+ */
 const char **acpi_tables_files(const AcpiTables *s);
 GBytes *acpi_tables_loader(const AcpiTables *s);
 

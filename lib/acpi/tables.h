@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The families of static tables; each takes plain numbers and gives a table or appends a structure to
- * one. Fields and their meanings: ACPI 6.4 chapters 5.2, 18.5 and 21, and the specifications that the
- * source files name.
+ * The families of static tables; each takes plain numbers and gives a table or appends a structure
+ * to one. Fields and their meanings: ACPI 6.4 chapters 5.2, 18.5 and 21, and the specifications
+ * that the source files name.
  */
 #pragma once
 
@@ -84,9 +84,9 @@ AcpiTable *acpi_slit(unsigned count, const uint8_t *distance);
 AcpiTable *acpi_hmat(void);
 void acpi_hmat_node(AcpiTable *t, bool has_initiator, uint32_t initiator, uint32_t memory);
 /* One matrix: entries[i * targets + t] in units of base. */
-void acpi_hmat_matrix(AcpiTable *t, uint8_t hierarchy, uint8_t data, uint64_t base, unsigned initiators,
-                      const uint32_t *initiator, unsigned targets, const uint32_t *target,
-                      const uint16_t *entries);
+void acpi_hmat_matrix(AcpiTable *t, uint8_t hierarchy, uint8_t data, uint64_t base,
+                      unsigned initiators, const uint32_t *initiator, unsigned targets,
+                      const uint32_t *target, const uint16_t *entries);
 void acpi_hmat_cache(AcpiTable *t, uint32_t node, uint64_t size, uint32_t attributes);
 
 AcpiTable *acpi_pptt(void);
@@ -133,8 +133,8 @@ typedef struct {
     bool bridge;
 } AcpiScope;
 AcpiTable *acpi_dmar(uint8_t address_bits, bool interrupts, uint64_t registers, uint8_t ioapic,
-                     uint8_t ioapic_bus, uint8_t ioapic_device, const AcpiScope *scopes, unsigned count,
-                     bool device_tlb);
+                     uint8_t ioapic_bus, uint8_t ioapic_device, const AcpiScope *scopes,
+                     unsigned count, bool device_tlb);
 AcpiTable *acpi_ivrs(uint16_t bdf, uint16_t capability, uint64_t registers, uint32_t features,
                      const AcpiScope *scopes, unsigned count, uint8_t ioapic, uint16_t ioapic_bdf);
 
@@ -147,8 +147,8 @@ AcpiTable *acpi_iort(uint8_t revision);
 uint32_t acpi_iort_its(AcpiTable *t, uint32_t identifier, uint32_t its);
 uint32_t acpi_iort_smmu3(AcpiTable *t, uint32_t identifier, uint64_t base, const uint32_t gsi[4],
                          const AcpiIortMap *maps, unsigned count);
-uint32_t acpi_iort_root(AcpiTable *t, uint32_t identifier, uint8_t address_bits, const AcpiIortMap *maps,
-                        unsigned count);
+uint32_t acpi_iort_root(AcpiTable *t, uint32_t identifier, uint8_t address_bits,
+                        const AcpiIortMap *maps, unsigned count);
 
 /* ---- gtdt.c (5.2.24) ------------------------------------------------------------------------- */
 
@@ -158,7 +158,7 @@ typedef struct {
 /* secure, non-secure, virtual, hypervisor; virtual_el2 of revision 3 */
 AcpiTable *acpi_gtdt(uint8_t revision, const AcpiTimer timers[4]);
 
-/* ---- nfit.c (5.2.25) -------------------------------------------------------------------------- */
+/* ---- nfit.c (5.2.25) ------------------------------------------------------------------------- */
 
 AcpiTable *acpi_nfit(void);
 /* One memory device as a range of its own; slot from 0. unarmed: what is written will be lost. */

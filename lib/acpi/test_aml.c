@@ -156,9 +156,10 @@ static void test_bodies(void)
     aml_end(a);
     aml_end(a);
     aml_end(a);
-    g_autoptr(GString) source = g_string_new(
-        "Scope (\\_SB) { Device (DEV0) { Name (_HID, \"QEMU0002\") Name (_CID, EisaId (\"PNP0A03\")) "
-        "Name (PKG, Package (2) { Package (2) { 0x1ffff, DEV0 }, \"x\" }) Name (BUF, Buffer () { 7");
+    g_autoptr(GString) source = g_string_new("Scope (\\_SB) { Device (DEV0) { Name (_HID, "
+                                             "\"QEMU0002\") Name (_CID, EisaId (\"PNP0A03\")) "
+                                             "Name (PKG, Package (2) { Package (2) { 0x1ffff, DEV0 "
+                                             "}, \"x\" }) Name (BUF, Buffer () { 7");
     for (unsigned i = 1; i < 5000; i++)
         g_string_append(source, ", 7");
     g_string_append(source, " }) Method (MTH, 1, Serialized) { Return (Arg0) } } }");

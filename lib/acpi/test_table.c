@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The set of tables: that the loader's commands and acpi_tables_place mean the same, sums, limits. */
+/* The set of tables: that the loader's commands and acpi_tables_place mean the same, sums, limits.
+ */
 #include "acpi/parse.h"
 #include "acpi/tables.h"
 
@@ -145,7 +146,8 @@ static void test_root(void)
     const uint8_t *xsdt = all + (ld_le64(all + 24) - BASE);
     g_assert_cmpmem(xsdt, 4, "XSDT", 4);
     g_assert_cmpuint(ld_le32(xsdt + 4), ==, 36 + 2 * 8);
-    const uint8_t *facp = all + (ld_le64(xsdt + 36) - BASE), *tpm2 = all + (ld_le64(xsdt + 44) - BASE);
+    const uint8_t *facp = all + (ld_le64(xsdt + 36) - BASE),
+                  *tpm2 = all + (ld_le64(xsdt + 44) - BASE);
     g_assert_cmpmem(facp, 4, "FACP", 4);
     g_assert_cmpmem(facp + 10, 14, "LATHE\0TESTTEST", 14);
     g_assert_cmpmem(tpm2, 4, "TPM2", 4);
@@ -194,7 +196,7 @@ static void test_ids(void)
     g_assert_cmpuint(seen, ==, 4);
 }
 
-/* ---- Reading back ------------------------------------------------------------------------------ */
+/* ---- Reading back ---------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;

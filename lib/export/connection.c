@@ -43,7 +43,8 @@ static bool admit(void *opaque, const NbdExport *chosen, char *reason, size_t ro
     return false;
 }
 
-/* Neither a record of TLS that stops halfway nor answers that nobody takes keep a handshake for longer. */
+/* Neither a record of TLS that stops halfway nor answers that nobody takes keep a handshake for
+ * longer. */
 static void limit_waits(Connection *c, unsigned ms)
 {
     struct timeval t = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
@@ -51,8 +52,8 @@ static void limit_waits(Connection *c, unsigned ms)
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-/* Room for two long answers, as a Unix socket never takes more by itself; with much more than that they
- * would leave the processor's cache before they are read. */
+/* Room for two long answers, as a Unix socket never takes more by itself; with much more than that
+ * they would leave the processor's cache before they are read. */
 static void widen(Connection *c)
 {
     int domain = 0, room = SEND_ROOM;
@@ -148,8 +149,8 @@ static int step(Connection *c)
     }
 }
 
-/* The peer is told that it was the end in good order, and what has been sent to it is not thrown away:
- * closing a TCP socket with bytes unread would reset it. */
+/* The peer is told that it was the end in good order, and what has been sent to it is not thrown
+ * away: closing a TCP socket with bytes unread would reset it. */
 static void say_goodbye(Connection *c)
 {
     if (c->tls)

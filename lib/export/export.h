@@ -8,13 +8,13 @@
  *   run the main loop; config.changed says when clients come and go
  *   export_nbd_stop(server); ...until no connection is left...; export_nbd_free(server);
  *
- * Threads. All calls are for the thread that runs the default main context, and callbacks run there.
- * Each connection has a thread of its own: it reads requests, asks lib/block, which finishes most at
- * once, and sends answers by the dozen; what lib/block has to wait for is answered as it ends, in any
- * order. A connection's memory is bounded by EXPORT_MAX_REQUESTS and EXPORT_MAX_BYTES.
+ * Threads. All calls are for the thread that runs the default main context, and callbacks run
+ * there. Each connection has a thread of its own: it reads requests, asks lib/block, which finishes
+ * most at once, and sends answers by the dozen; what lib/block has to wait for is answered as it
+ * ends, in any order. A connection's memory is bounded by EXPORT_MAX_REQUESTS and EXPORT_MAX_BYTES.
  *
- * A stop lets each connection answer what it has read, and no more; what was acknowledged by then was
- * written, and is flushed by whoever closes the node.
+ * A stop lets each connection answer what it has read, and no more; what was acknowledged by then
+ * was written, and is flushed by whoever closes the node.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ typedef struct ExportNbd ExportNbd;
 typedef struct {
     const CryptoTlsCreds *creds; /* NULL: no TLS; else it is required. A reference is kept */
     const CryptoAuthz *authz;    /* who may come in by TLS; NULL: all */
-    unsigned connections;        /* at once; the next waits to be accepted. 0: EXPORT_MAX_CONNECTIONS */
+    unsigned connections; /* at once; the next waits to be accepted. 0: EXPORT_MAX_CONNECTIONS */
     unsigned handshake_ms;       /* until a client must have chosen its export; 0: the default */
     /* Connections now, and those there ever were. NULL: nobody is told. */
     void (*changed)(void *opaque, unsigned connections, uint64_t ever);
@@ -55,7 +55,8 @@ typedef struct {
     bool writable;
     bool writethrough;              /* each write is on disk when it is answered */
     bool depth;                     /* offer qemu:allocation-depth */
-    const char *const *bitmaps;     /* names of the node's, offered as qemu:dirty-bitmap:NAME; NULL: none */
+    const char *const
+        *bitmaps; /* names of the node's, offered as qemu:dirty-bitmap:NAME; NULL: none */
     bool multi_conn;                /* tell clients that several connections see the same disk */
 } ExportDisk;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The server within its folder: nbd.c has exports, listeners and the life of connections,
- * connection.c one connection's thread, transport.c its bytes, requests.c what is asked of the disk,
- * plain.c and pipe.c long reads and writes of plain files, status.c what block status says.
+ * connection.c one connection's thread, transport.c its bytes, requests.c what is asked of the
+ * disk, plain.c and pipe.c long reads and writes of plain files, status.c what block status says.
  */
 #pragma once
 
@@ -90,7 +90,7 @@ struct Connection {
 
 struct ExportNbd {
     ExportNbdConfig config;
-    GMutex lock;               /* of exports' removed and connections, of connections' export and ended */
+    GMutex lock; /* of exports' removed and connections, of connections' export and ended */
     GPtrArray *exports;        /* of Export; grows and shrinks on the main thread, under lock */
     unsigned removed;          /* of them; lock */
     GArray *listeners;         /* of Listener */
@@ -107,12 +107,13 @@ void *export_connection_run(void *opaque);
 /* nbd.c: any thread. Counts the connection in, or not: it has been removed. */
 bool export_enter(Connection *c, Export *e);
 
-/* transport.c: 0, or -errno; -ESHUTDOWN: the peer has closed. wait false: -EAGAIN when nothing is there. */
+/* transport.c: 0, or -errno; -ESHUTDOWN: the peer has closed. wait false: -EAGAIN when nothing is
+ * there. */
 int export_receive(Connection *c, bool wait);
 /* more: there is more to come at once. */
 int export_send(Connection *c, struct iovec *iov, int iovcnt, bool more);
-/* Of a stop: throws away what still comes until the peer's kernel has all that was sent, for a while; then
- * the socket may be closed, and reset, without loss of answers. */
+/* Of a stop: throws away what still comes until the peer's kernel has all that was sent, for a
+ * while; then the socket may be closed, and reset, without loss of answers. */
 void export_linger(Connection *c);
 /* Until there is something to be read, or finished has something. */
 int export_wait(Connection *c);
@@ -131,7 +132,8 @@ void export_free_tasks(Connection *c);
 
 /* plain.c */
 bool export_is_plain(const Connection *c);
-/* Whether the read's data can go to the socket as they are; then, behind the answer's head, they do. */
+/* Whether the read's data can go to the socket as they are; then, behind the answer's head, they
+ * do. */
 bool export_reads_plain(const Connection *c, const NbdRequest *request);
 int export_send_plain(Connection *c, uint64_t offset, uint64_t length);
 

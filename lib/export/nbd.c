@@ -93,7 +93,8 @@ bool export_nbd_add(ExportNbd *server, const ExportDisk *disk, GError **error)
 {
     if (strlen(disk->name) > NBD_MAX_STRING ||
         (disk->description && strlen(disk->description) > NBD_MAX_STRING))
-        return fail_usage(error, "names and descriptions of exports have at most %d bytes", NBD_MAX_STRING);
+        return fail_usage(error, "names and descriptions of exports have at most %d bytes",
+                          NBD_MAX_STRING);
     if (find_export(server, disk->name))
         return fail_usage(error, "there is an export '%s' already", disk->name);
     Export *e = g_new0(Export, 1);
@@ -103,8 +104,10 @@ bool export_nbd_add(ExportNbd *server, const ExportDisk *disk, GError **error)
     e->wire.name = g_strdup(disk->name);
     e->wire.description = g_strdup(disk->description);
     g_autofree char *who = g_strdup_printf("nbd export '%s'", disk->name);
-    BlockAttach attach = { .name = who, .writethrough = disk->writethrough,
-                           .perm = BLOCK_PERM_CONSISTENT_READ | (disk->writable ? BLOCK_PERM_WRITE : 0),
+    BlockAttach attach = { .name = who,
+                           .writethrough = disk->writethrough,
+                           .perm = BLOCK_PERM_CONSISTENT_READ |
+                                   (disk->writable ? BLOCK_PERM_WRITE : 0),
                            .shared = BLOCK_SHARE_ALL & ~BLOCK_PERM_RESIZE };
     e->user = block_attach(disk->node, &attach, error);
     if (!e->user || !list_contexts(e, disk, error)) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Long writes to exports that are plain files: their data go from the socket through a pipe to the page cache,
- * pages that change hands and are copied once. What is in the pipe is written when there is enough of it,
- * in whole pages of the file as far as possible, so that no page has to be read to be filled.
+ * Long writes to exports that are plain files: their data go from the socket through a pipe to the
+ * page cache, pages that change hands and are copied once. What is in the pipe is written when
+ * there is enough of it, in whole pages of the file as far as possible, so that no page has to be
+ * read to be filled.
  */
 #include "export/export_priv.h"
 
@@ -13,7 +14,8 @@
 
 enum {
     WORTH = 32 << 10,
-    PIPE_ROOM = 512 << 10, PIPE_LEAST = 256 << 10, /* bytes, of which each page may hold one piece */
+    PIPE_ROOM = 512 << 10,
+    PIPE_LEAST = 256 << 10, /* bytes, of which each page may hold one piece */
     ENOUGH = 256 << 10,
     PAGE = 4096,
 };
@@ -44,7 +46,8 @@ static bool open_pipe(Connection *c)
 
 bool export_writes_plain(Connection *c, const NbdRequest *r)
 {
-    return r->length >= WORTH && !(r->flags & NBD_CMD_FLAG_FUA) && !c->tls && export_is_plain(c) && open_pipe(c);
+    return r->length >= WORTH && !(r->flags & NBD_CMD_FLAG_FUA) && !c->tls && export_is_plain(c) &&
+           open_pipe(c);
 }
 
 void export_pipe_free(Connection *c)
@@ -84,11 +87,12 @@ static void write_out(Connection *c, Task *t, size_t n)
     nbd_server_payload_rest(c->nbd);
 }
 
-/* Bytes of the pipe up to the last border of pages in the file: no page is then half old and half new, whenever
- * this process ends. */
+/* Bytes of the pipe up to the last border of pages in the file: no page is then half old and half
+ * new, whenever this process ends. */
 static size_t whole_pages(const Connection *c, const Task *t)
 {
-    uint64_t at = c->export->plain.offset + t->nbd.offset + t->done, end = (at + t->piped) & ~(uint64_t)(PAGE - 1);
+    uint64_t at = c->export->plain.offset + t->nbd.offset + t->done,
+             end = (at + t->piped) & ~(uint64_t)(PAGE - 1);
     return end > at ? (size_t)(end - at) : 0;
 }
 

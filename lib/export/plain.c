@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Long reads of exports that are plain files: what is in the page cache goes from there to the socket. It
- * is not copied, and no buffer is needed.
+ * Long reads of exports that are plain files: what is in the page cache goes from there to the
+ * socket. It is not copied, and no buffer is needed.
  */
 #include "export/export_priv.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is asked of the disk. A request that is alone is done on the connection's thread, wait or not:
- * that is quickest. Of several, lib/block does at once what needs no waiting, and the others wait
- * side by side. Answers are sent together when the peer has nothing more to say, or when enough
- * have come together.
+ * What is asked of the disk. A request that is alone is done on the connection's thread, wait or
+ * not: that is quickest. Of several, lib/block does at once what needs no waiting, and the others
+ * wait side by side. Answers are sent together when the peer has nothing more to say, or when
+ * enough have come together.
  */
 #include "export/export_priv.h"
 
@@ -186,7 +186,8 @@ static bool is_zero(const uint8_t *p, size_t len)
 static int answer_read(Connection *c, Task *t)
 {
     const NbdRequest *r = &t->nbd;
-    bool may = nbd_server_structured(c->nbd) && !(r->flags & NBD_CMD_FLAG_DF) && r->length >= HOLE_WORTH;
+    bool may = nbd_server_structured(c->nbd) && !(r->flags & NBD_CMD_FLAG_DF) &&
+               r->length >= HOLE_WORTH;
     if (may && is_zero(t->buf, (size_t)r->length)) {
         t->iov.iov_len = 0;
         t->head_len = nbd_server_put_hole(c->nbd, r, r->offset, r->length, true, t->head);
@@ -235,11 +236,13 @@ static bool next_step(Connection *c, Task *t)
         /* alone, so nobody waits behind it */
         bool alone = !c->in_flight && !nbd_server_has_more(c->nbd);
         unsigned flags = BLOCK_MAY_STALL | (alone ? BLOCK_MAY_WAIT : 0);
-        /* one of several long ones on another processor, while this one moves the bytes of the others */
+        /* one of several long ones on another processor, while this one moves the bytes of the
+         * others */
         if (read && !alone && !c->in_flight && r->length >= LONG)
             flags = BLOCK_ELSEWHERE;
         if (first && left)
-            describe(t, read ? BLOCK_READ : BLOCK_WRITE, flags | (read ? 0 : fua), r->offset, r->length);
+            describe(t, read ? BLOCK_READ : BLOCK_WRITE, flags | (read ? 0 : fua), r->offset,
+                     r->length);
         t->done = r->length;
         return first && left;
     }
@@ -321,7 +324,8 @@ int export_collect(Connection *c)
     return r;
 }
 
-/* A long read that nobody waits behind, in pieces, each sent while the peer takes the one before. */
+/* A long read that nobody waits behind, in pieces, each sent while the peer takes the one before.
+ */
 static int read_in_pieces(Connection *c, Task *t)
 {
     const NbdRequest *r = &t->nbd;
@@ -385,7 +389,8 @@ int export_request(Connection *c, const NbdRequest *request)
     const char *why;
     int err = nbd_server_check(c->nbd, request, &why);
     bool read = request->command == NBD_CMD_READ, write = request->command == NBD_CMD_WRITE;
-    bool plain = !err && ((read && export_reads_plain(c, request)) || (write && export_writes_plain(c, request)));
+    bool plain = !err && ((read && export_reads_plain(c, request)) ||
+                          (write && export_writes_plain(c, request)));
     uint64_t bytes = err ? 0 : room_for(request, plain);
     Task *t;
     int r = task_new(c, request, bytes, &t);
@@ -412,5 +417,6 @@ int export_payload(Connection *c)
     Task *t = g_steal_pointer(&c->receiving);
     if (!t)
         return 0;
-    return t->by_pipe ? answer_end(c, t, t->error, t->error ? g_strerror(t->error) : NULL) : run(c, t);
+    return t->by_pipe ? answer_end(c, t, t->error, t->error ? g_strerror(t->error) : NULL)
+                      : run(c, t);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What block status says, by context: what is allocated and zero, how deep in a chain it lies, what a
- * bitmap has. */
+/* What block status says, by context: what is allocated and zero, how deep in a chain it lies, what
+ * a bitmap has. */
 #include "export/export_priv.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@ static bool add(GArray *pieces, unsigned max, uint64_t length, uint64_t flags)
 
 static uint64_t allocation(const BlockExtent *e)
 {
-    return (e->flags & BLOCK_EXTENT_DATA ? 0 : NBD_STATE_HOLE) | (e->flags & BLOCK_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
+    return (e->flags & BLOCK_EXTENT_DATA ? 0 : NBD_STATE_HOLE) |
+           (e->flags & BLOCK_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
 }
 
 static uint64_t depth(const BlockExtent *e)
@@ -31,8 +32,8 @@ static uint64_t depth(const BlockExtent *e)
     return e->flags & BLOCK_EXTENT_ALLOCATED ? e->depth + 1 : 0;
 }
 
-static int from_extents(BlockUser *user, const NbdRequest *r, unsigned how, uint64_t (*flags)(const BlockExtent *e),
-                        unsigned max, GArray *pieces)
+static int from_extents(BlockUser *user, const NbdRequest *r, unsigned how,
+                        uint64_t (*flags)(const BlockExtent *e), unsigned max, GArray *pieces)
 {
     uint64_t at = r->offset, end = r->offset + r->length;
     while (at < end) {
@@ -49,7 +50,8 @@ static int from_extents(BlockUser *user, const NbdRequest *r, unsigned how, uint
     return 0;
 }
 
-static void from_bitmap(const BlockBitmap *bitmap, const NbdRequest *r, unsigned max, GArray *pieces)
+static void from_bitmap(const BlockBitmap *bitmap, const NbdRequest *r, unsigned max,
+                        GArray *pieces)
 {
     uint64_t at = r->offset, end = r->offset + r->length;
     while (at < end) {
@@ -88,8 +90,8 @@ int export_status(Connection *c, Task *t)
             return -err;
         }
         bool last = nbd_server_context(c->nbd, i + 1) < 0;
-        nbd_server_put_extents(c->nbd, &t->nbd, i, (const NbdExtent *)(void *)pieces->data, pieces->len, last,
-                               t->body);
+        nbd_server_put_extents(c->nbd, &t->nbd, i, (const NbdExtent *)(void *)pieces->data,
+                               pieces->len, last, t->body);
     }
     return 0;
 }

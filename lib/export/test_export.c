@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server with real disks below and clients of lib/nbd on socket pairs and TCP: requests of all kinds
- * against a model, more of them than a connection holds, answers that come late, stops and removals in
- * the middle, errors of the disk, block status of a chain, clients that waste time.
+ * The server with real disks below and clients of lib/nbd on socket pairs and TCP: requests of all
+ * kinds against a model, more of them than a connection holds, answers that come late, stops and
+ * removals in the middle, errors of the disk, block status of a chain, clients that waste time.
  */
 #include "export/test_server.h"
 
@@ -33,8 +33,9 @@ typedef struct {
 
 static void ask_any(Model *m, unsigned i, GRand *rand)
 {
-    static const uint16_t commands[] = { NBD_CMD_READ, NBD_CMD_WRITE, NBD_CMD_WRITE, NBD_CMD_WRITE_ZEROES,
-                                         NBD_CMD_FLUSH, NBD_CMD_CACHE, NBD_CMD_READ, NBD_CMD_TRIM };
+    static const uint16_t commands[] = { NBD_CMD_READ,         NBD_CMD_WRITE, NBD_CMD_WRITE,
+                                         NBD_CMD_WRITE_ZEROES, NBD_CMD_FLUSH, NBD_CMD_CACHE,
+                                         NBD_CMD_READ,         NBD_CMD_TRIM };
     unsigned command = commands[g_rand_int_range(rand, 0, G_N_ELEMENTS(commands))];
     unsigned from = (unsigned)g_rand_int_range(rand, 0, UNIT - 1), flags = 0;
     unsigned length = (unsigned)g_rand_int_range(rand, 1, (gint32)(UNIT - from + 1));
@@ -64,7 +65,8 @@ static void test_requests(gconstpointer data)
     Setup s;
     setup_init(&s, 0);
     make_file(&s, "d", AREA + 1000);
-    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
     g_autofree Model *m = g_new0(Model, 1);
     g_autoptr(GRand) rand = g_rand_new_with_seed(11);
     m->peer = come_as(&s, wanted);
@@ -76,7 +78,8 @@ static void test_requests(gconstpointer data)
         for (unsigned i = 0; i < UNITS; i++) {
             g_assert_cmpint(m->peer->asked[i].err, ==, 0);
             if (m->asked[i].command == NBD_CMD_READ)
-                g_assert_cmpmem(m->data[i], m->asked[i].length, m->model + m->asked[i].offset, m->asked[i].length);
+                g_assert_cmpmem(m->data[i], m->asked[i].length, m->model + m->asked[i].offset,
+                                m->asked[i].length);
         }
     }
     peer_free(m->peer);
@@ -94,7 +97,8 @@ static void test_refusals(void)
     Setup s;
     setup_init(&s, 0);
     make_file(&s, "d", MIB);
-    offer(&s, "rw", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "rw", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
     offer(&s, "ro", "driver=raw,read-only=on,file.driver=null-co,file.size=1M", (ExportDisk){ 0 });
     static uint8_t buf[4096];
     Peer *p = come(&s, "rw"), *q = come(&s, "ro");
@@ -123,7 +127,8 @@ static void test_many(void)
     enum { MANY = 250, EACH = 2 << 20 };
     Setup s;
     setup_init(&s, 0);
-    offer(&s, "", "driver=null-co,size=1G,read-zeroes=on,latency-ns=2000000", (ExportDisk){ .writable = true });
+    offer(&s, "", "driver=null-co,size=1G,read-zeroes=on,latency-ns=2000000",
+          (ExportDisk){ .writable = true });
     Peer *p = come_as(&s, &(NbdWanted){ .name = "", .simple = true });
     g_autofree uint8_t *buf = g_malloc(EACH);
     for (unsigned i = 0; i < MANY; i++)
@@ -141,13 +146,17 @@ static void test_many(void)
     setup_clear(&s);
 }
 
-/* KiB of memory that this process has had at most since it was asked to count anew; 0: it cannot be told. */
+/* KiB of memory that this process has had at most since it was asked to count anew; 0: it cannot be
+ * told. */
 static long most_memory(bool anew)
 {
-    if (anew && !g_file_set_contents_full("/proc/self/clear_refs", "5", 1, G_FILE_SET_CONTENTS_NONE, 0, NULL))
+    if (anew && !g_file_set_contents_full("/proc/self/clear_refs", "5", 1, G_FILE_SET_CONTENTS_NONE,
+                                          0, NULL))
         return 0;
     g_autofree char *status = NULL;
-    const char *line = g_file_get_contents("/proc/self/status", &status, NULL, NULL) ? strstr(status, "VmHWM:") : NULL;
+    const char *line = g_file_get_contents("/proc/self/status", &status, NULL, NULL)
+                           ? strstr(status, "VmHWM:")
+                           : NULL;
     return line ? strtol(line + 6, NULL, 10) : 0;
 }
 
@@ -208,7 +217,8 @@ static void stop_amid(bool now)
 {
     Setup s;
     setup_init(&s, 0);
-    offer(&s, "", "driver=null-co,size=1M,read-zeroes=on,latency-ns=300000000", (ExportDisk){ .writable = true });
+    offer(&s, "", "driver=null-co,size=1M,read-zeroes=on,latency-ns=300000000",
+          (ExportDisk){ .writable = true });
     static uint8_t buf[4096];
     Peer *p = come(&s, "");
     for (unsigned i = 0; i < 8; i++)
@@ -300,7 +310,8 @@ static void test_remove(void)
     GError *error = NULL;
     setup_init(&s, 0);
     make_file(&s, "d", MIB);
-    offer(&s, "a", "driver=null-co,size=1M,read-zeroes=on,latency-ns=200000000", (ExportDisk){ .writable = true });
+    offer(&s, "a", "driver=null-co,size=1M,read-zeroes=on,latency-ns=200000000",
+          (ExportDisk){ .writable = true });
     offer(&s, "c", "driver=null-co,size=2M", (ExportDisk){ .writable = true });
     BlockNode *node = open_node(&s, "driver=raw,file.driver=file,file.filename=@/d");
     export_nbd_add(s.server, &(ExportDisk){ .name = "b", .node = node, .writable = true }, &error);
@@ -321,7 +332,8 @@ static void test_remove(void)
     peer_drain(b);
     await_connections(&s, 1);
     /* nothing of the export is left on its node, though another client is there */
-    BlockUser *user = block_attach(node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW }, &error);
+    BlockUser *user = block_attach(node, &(BlockAttach){ .name = "test", .perm = BLOCK_PERM_RW },
+                                   &error);
     g_assert_no_error(error);
     block_detach(user);
     block_node_unref(node);
@@ -428,7 +440,7 @@ static void test_errors(void)
     setup_clear(&s);
 }
 
-/* ---- Block status -------------------------------------------------------------------------------- */
+/* ---- Block status ---------------------------------------------------------------------------- */
 
 static void assert_extents(const Peer *p, unsigned context, const NbdExtent *want, unsigned n)
 {
@@ -442,7 +454,8 @@ static void assert_extents(const Peer *p, unsigned context, const NbdExtent *wan
 /* A chain that qemu-img made; which cluster came from where is known. */
 static void test_status(void)
 {
-    static const char *const contexts[] = { NBD_CONTEXT_ALLOCATION, NBD_CONTEXT_DEPTH, NBD_CONTEXT_BITMAP "b", NULL };
+    static const char *const contexts[] = { NBD_CONTEXT_ALLOCATION, NBD_CONTEXT_DEPTH,
+                                            NBD_CONTEXT_BITMAP "b", NULL };
     static const char *const bitmaps[] = { "b", NULL };
     enum { K = 1024, HOLE = NBD_STATE_HOLE | NBD_STATE_ZERO };
     Setup s;
@@ -450,7 +463,8 @@ static void test_status(void)
     g_autofree char *make = g_strdup_printf(
         "cd '%s' && { qemu-img create -q -f qcow2 base 1M && qemu-io -c 'write 0 128k' base &&"
         " qemu-img create -q -f qcow2 -b base -F qcow2 top && qemu-io -c 'write 64k 64k' top &&"
-        " qemu-img bitmap --add top b && qemu-io -c 'write 256k 64k' -c 'write -z 512k 64k' top; } >log 2>&1",
+        " qemu-img bitmap --add top b && qemu-io -c 'write 256k 64k' -c 'write -z 512k 64k' top; } "
+        ">log 2>&1",
         s.dir);
     if (system(make)) {
         g_test_skip("qemu-img makes no such images here");
@@ -461,11 +475,14 @@ static void test_status(void)
           (ExportDisk){ .depth = true, .bitmaps = bitmaps });
     static const NbdExtent allocation[] = { { 128 * K, 0 }, { 128 * K, HOLE }, { 64 * K, 0 },
                                             { 704 * K, HOLE } };
-    static const NbdExtent depth[] = { { 64 * K, 2 }, { 64 * K, 1 }, { 128 * K, 0 }, { 64 * K, 1 }, { 192 * K, 0 },
-                                       { 64 * K, 1 }, { 448 * K, 0 } };
-    static const NbdExtent dirty[] = { { 256 * K, 0 }, { 64 * K, 1 }, { 192 * K, 0 }, { 64 * K, 1 }, { 448 * K, 0 } };
+    static const NbdExtent depth[] = { { 64 * K, 2 },  { 64 * K, 1 }, { 128 * K, 0 }, { 64 * K, 1 },
+                                       { 192 * K, 0 }, { 64 * K, 1 }, { 448 * K, 0 } };
+    static const NbdExtent dirty[] = {
+        { 256 * K, 0 }, { 64 * K, 1 }, { 192 * K, 0 }, { 64 * K, 1 }, { 448 * K, 0 }
+    };
     for (unsigned extended = 0; extended < 2; extended++) {
-        Peer *p = come_as(&s, &(NbdWanted){ .name = "", .extended = extended, .contexts = contexts });
+        Peer *p = come_as(&s,
+                          &(NbdWanted){ .name = "", .extended = extended, .contexts = contexts });
         uint32_t id[3];
         for (unsigned i = 0; i < 3; i++)
             g_assert_true(nbd_client_context(p->client, i, &id[i]));
@@ -483,7 +500,7 @@ static void test_status(void)
     setup_clear(&s);
 }
 
-/* ---- Clients that waste time ------------------------------------------------------------------------ */
+/* ---- Clients that waste time ----------------------------------------------------------------- */
 
 static int begin_handshake(Setup *s)
 {
@@ -512,7 +529,8 @@ static void *talk(void *opaque)
     return NULL;
 }
 
-/* Who says nothing, who never stops, and who takes no answers: all have the same time for the handshake. */
+/* Who says nothing, who never stops, and who takes no answers: all have the same time for the
+ * handshake. */
 static void test_wasters(void)
 {
     Setup s;
@@ -542,7 +560,7 @@ static void test_wasters(void)
     setup_clear(&s);
 }
 
-/* ---- All at once -------------------------------------------------------------------------------------- */
+/* ---- All at once ----------------------------------------------------------------------------- */
 
 typedef struct {
     Setup *s;
@@ -572,8 +590,11 @@ static void *visit(void *opaque)
         bool there = true;
         for (unsigned k = 0; k < n && there; k++) {
             unsigned command = (unsigned)g_rand_int_range(rand, 0, 7);
-            unsigned len = command == NBD_CMD_FLUSH || command == NBD_CMD_DISC ? 0 : 1u << g_rand_int_range(rand, 0, 19);
-            there = peer_ask(p, k, command == NBD_CMD_DISC ? NBD_CMD_READ : command, 0, 0, len ? len : 512, buf);
+            unsigned len = command == NBD_CMD_FLUSH || command == NBD_CMD_DISC
+                               ? 0
+                               : 1u << g_rand_int_range(rand, 0, 19);
+            there = peer_ask(p, k, command == NBD_CMD_DISC ? NBD_CMD_READ : command, 0, 0,
+                             len ? len : 512, buf);
         }
         if (there && p && g_rand_boolean(rand))
             peer_wait(p);
@@ -592,19 +613,22 @@ static void test_crowd(void)
     pthread_t threads[VISITORS];
     setup_init(&s, 0);
     make_file(&s, "d", MIB);
-    offer(&s, "a", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "a", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
     for (unsigned i = 0; i < VISITORS; i++)
         g_assert_cmpint(pthread_create(&threads[i], NULL, visit, &crowd), ==, 0);
     int64_t end = g_get_monotonic_time() + 2000000;
     for (unsigned round = 0; g_get_monotonic_time() < end; round++) {
         int pair[2];
-        if (crowd.got - crowd.taken < VISITORS && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+        if (crowd.got - crowd.taken < VISITORS &&
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
             export_nbd_take(s.server, pair[1]);
             crowd.fds[crowd.got % 64] = pair[0];
             crowd.got++;
         }
         if (round % 40 == 10)
-            offer(&s, "b", "driver=null-co,size=1M,read-zeroes=on,latency-ns=100000", (ExportDisk){ .writable = true });
+            offer(&s, "b", "driver=null-co,size=1M,read-zeroes=on,latency-ns=100000",
+                  (ExportDisk){ .writable = true });
         if (round % 40 == 30)
             g_assert_true(export_nbd_remove(s.server, "b", round & 64, NULL));
         while (g_main_context_iteration(NULL, false))

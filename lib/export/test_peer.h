@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client for the tests: the client's end of lib/nbd on a blocking socket, with many requests on their
- * way at once, each known by its cookie.
+ * A client for the tests: the client's end of lib/nbd on a blocking socket, with many requests on
+ * their way at once, each known by its cookie.
  */
 #pragma once
 
@@ -74,7 +74,8 @@ static bool peer_step(Peer *p, bool *ready)
     if (event == NBD_READY || event == NBD_PAYLOAD || (event == NBD_NEED && len))
         return true;
     if (event == NBD_NEED) {
-        struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)nbd_client_buffers(p->client, iov) };
+        struct msghdr msg = { .msg_iov = iov,
+                              .msg_iovlen = (size_t)nbd_client_buffers(p->client, iov) };
         ssize_t n = recvmsg(p->fd, &msg, 0);
         if (n > 0)
             nbd_client_advance(p->client, (size_t)n);
@@ -83,7 +84,9 @@ static bool peer_step(Peer *p, bool *ready)
     if (event != NBD_REPLY)
         return false;
     NbdRequest *r = &p->asked[reply.cookie].r;
-    uint8_t *to = p->asked[reply.cookie].buf ? p->asked[reply.cookie].buf + (reply.offset - r->offset) : NULL;
+    uint8_t *to = p->asked[reply.cookie].buf
+                      ? p->asked[reply.cookie].buf + (reply.offset - r->offset)
+                      : NULL;
     if (reply.kind == NBD_REPLY_DATA)
         nbd_client_payload(p->client, to, reply.length);
     else if (reply.kind == NBD_REPLY_HOLE && to)
@@ -124,8 +127,8 @@ static void peer_free(Peer *p)
     g_free(p);
 }
 
-static bool peer_ask(Peer *p, unsigned cookie, NbdCommand command, unsigned flags, uint64_t offset, uint64_t length,
-                     void *buf)
+static bool peer_ask(Peer *p, unsigned cookie, NbdCommand command, unsigned flags, uint64_t offset,
+                     uint64_t length, void *buf)
 {
     uint8_t head[NBD_HEAD_ROOM];
     NbdRequest r = { .command = (uint16_t)command, .flags = (uint16_t)flags, .cookie = cookie, .offset = offset,
@@ -150,7 +153,9 @@ static bool peer_wait(Peer *p)
 }
 
 /* One request and its answer: 0, an errno, or -1 when the connection ended. */
-static int peer_do(Peer *p, NbdCommand command, unsigned flags, uint64_t offset, uint64_t length, void *buf)
+static int peer_do(Peer *p, NbdCommand command, unsigned flags, uint64_t offset, uint64_t length,
+                   void *buf)
 {
-    return peer_ask(p, 0, command, flags, offset, length, buf) && peer_wait(p) ? p->asked[0].err : -1;
+    return peer_ask(p, 0, command, flags, offset, length, buf) && peer_wait(p) ? p->asked[0].err
+                                                                               : -1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exports that are plain files, whose data go between socket and page cache by sendfile and splice: long reads and
- * writes against a model, in whole and in the smallest pieces, with errors in the middle, beside what has to
- * look at the data.
+ * Exports that are plain files, whose data go between socket and page cache by sendfile and splice:
+ * long reads and writes against a model, in whole and in the smallest pieces, with errors in the
+ * middle, beside what has to look at the data.
  */
 #include "export/test_server.h"
 
@@ -11,7 +11,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-/* Long reads of plain files, whole, a window of one, and one that others cut short meanwhile: zeroes follow. */
+/* Long reads of plain files, whole, a window of one, and one that others cut short meanwhile:
+ * zeroes follow. */
 static void test_plain(void)
 {
     enum { SIZE = MIB + 1000, FROM = 5 * 512 };
@@ -21,8 +22,10 @@ static void test_plain(void)
     g_autofree char *path = g_build_filename(s.dir, "d", NULL);
     fill(want, SIZE, 5);
     g_assert_true(g_file_set_contents(path, (char *)want, SIZE, NULL));
-    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
-    offer(&s, "window", "driver=raw,offset=2560,size=524288,file.driver=file,file.filename=@/d,file.locking=off",
+    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
+    offer(&s, "window",
+          "driver=raw,offset=2560,size=524288,file.driver=file,file.filename=@/d,file.locking=off",
           (ExportDisk){ 0 });
     Peer *whole = come(&s, ""), *window = come(&s, "window");
     g_assert_cmpint(peer_do(whole, NBD_CMD_READ, 0, 0, MIB + 1024, got), ==, 0);
@@ -76,7 +79,8 @@ static void test_writes(gconstpointer data)
     for (unsigned round = 0; round < 60; round++) {
         /* of one round none overlaps another */
         for (unsigned i = 0; i < 4; i++) {
-            uint32_t most = round % 3 ? 200 * 1024 : MIB, at = i * MIB + (uint32_t)g_rand_int_range(rand, 0, 4096);
+            uint32_t most = round % 3 ? 200 * 1024 : MIB,
+                     at = i * MIB + (uint32_t)g_rand_int_range(rand, 0, 4096);
             uint32_t n = (uint32_t)g_rand_int_range(rand, 1, (gint32)MIN(most, (i + 1) * MIB - at));
             uint8_t *from = area + (size_t)i * 4 * MIB;
             unsigned flags = g_rand_int_range(rand, 0, 6) ? 0 : NBD_CMD_FLAG_FUA;
@@ -106,7 +110,8 @@ static void test_trickle(void)
     Setup s;
     setup_init(&s, 0);
     make_file(&s, "d", DISK);
-    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
     Peer *p = come(&s, ""), *other = come(&s, "");
     fill(model + 5000, SIZE, 77);
     NbdRequest r = { .command = NBD_CMD_WRITE, .offset = 5000, .length = SIZE };
@@ -130,7 +135,8 @@ static void test_trickle(void)
     peer_free(p);
 }
 
-/* The disk refuses in the middle: that request fails, its payload is thrown away, the next ones are done. */
+/* The disk refuses in the middle: that request fails, its payload is thrown away, the next ones are
+ * done. */
 static void test_full(void)
 {
     struct rlimit old, limit;
@@ -138,7 +144,8 @@ static void test_full(void)
     Setup s;
     setup_init(&s, 0);
     make_file(&s, "d", DISK);
-    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d", (ExportDisk){ .writable = true });
+    offer(&s, "", "driver=raw,file.driver=file,file.filename=@/d",
+          (ExportDisk){ .writable = true });
     Peer *p = come(&s, "");
     fill(data, 2 * MIB, 3);
     signal(SIGXFSZ, SIG_IGN);
@@ -190,9 +197,11 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/export/plain/reads", test_plain);
-    g_test_add_data_func("/export/plain/writes", "driver=raw,file.driver=file,file.filename=@/d", test_writes);
+    g_test_add_data_func("/export/plain/writes", "driver=raw,file.driver=file,file.filename=@/d",
+                         test_writes);
     g_test_add_data_func("/export/plain/writes_looked_at",
-                         "driver=raw,detect-zeroes=on,file.driver=file,file.filename=@/d", test_writes);
+                         "driver=raw,detect-zeroes=on,file.driver=file,file.filename=@/d",
+                         test_writes);
     g_test_add_func("/export/plain/trickle", test_trickle);
     g_test_add_func("/export/plain/full", test_full);
     g_test_add_func("/export/plain/noted", test_noted);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection's bytes, in the clear or by TLS. The descriptor blocks; whoever must not wait asks. */
+/* A connection's bytes, in the clear or by TLS. The descriptor blocks; whoever must not wait asks.
+ */
 #include "export/export_priv.h"
 
 #include <errno.h>
@@ -21,9 +22,9 @@ static bool readable(int fd)
 }
 
 /*
- * A peer that waits for each answer sends the next request at once, and going to sleep and being woken
- * would take longer than that: so it is looked for a little while, unless others wait for this processor.
- * Who does not find anything several times looks less often.
+ * A peer that waits for each answer sends the next request at once, and going to sleep and being
+ * woken would take longer than that: so it is looked for a little while, unless others wait for
+ * this processor. Who does not find anything several times looks less often.
  */
 static void comes_soon(Connection *c)
 {
@@ -140,7 +141,9 @@ int export_send(Connection *c, struct iovec *iov, int iovcnt, bool more)
     int r;
     if (c->tls) {
         ssize_t sent = crypto_tls_writev(c->tls, iov, iovcnt);
-        r = sent < 0 ? (int)sent : crypto_tls_unsent(c->tls) ? -EAGAIN : 0; /* in a handshake: it took too long */
+        r = sent < 0                    ? (int)sent
+            : crypto_tls_unsent(c->tls) ? -EAGAIN
+                                        : 0; /* in a handshake: it took too long */
     } else {
         r = send_clear(c, iov, iovcnt, more);
     }

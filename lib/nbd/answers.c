@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What comes back for requests. Nothing is handed on that does not lie within a request that waits for
- * it; the lengths of all but data are bounded and read whole.
+ * What comes back for requests. Nothing is handed on that does not lie within a request that waits
+ * for it; the lengths of all but data are bounded and read whole.
  */
 #include "nbd/client_priv.h"
 
@@ -44,8 +44,8 @@ static NbdEvent stranger(NbdClient *c, uint64_t cookie)
 
 static NbdEvent lie(NbdClient *c, const NbdRequest *r, const char *what)
 {
-    return nbd_client_break(c, "the answer to a %s at %" PRIu64 " %s", nbd_command_name(r->command), r->offset,
-                            what);
+    return nbd_client_break(c, "the answer to a %s at %" PRIu64 " %s", nbd_command_name(r->command),
+                            r->offset, what);
 }
 
 /* ---- Simple replies -------------------------------------------------------- */
@@ -111,7 +111,8 @@ static NbdEvent take_hole(NbdClient *c, const uint8_t *p, const NbdRequest *r, N
     return NBD_REPLY;
 }
 
-static NbdEvent take_status(NbdClient *c, const Chunk *k, const uint8_t *p, const NbdRequest *r, NbdReply *reply)
+static NbdEvent take_status(NbdClient *c, const Chunk *k, const uint8_t *p, const NbdRequest *r,
+                            NbdReply *reply)
 {
     bool wide = k->type == NBD_CHUNK_STATUS_EXT;
     unsigned size = wide ? 16 : 8, head = wide ? 8 : 4;
@@ -135,7 +136,8 @@ static NbdEvent take_status(NbdClient *c, const Chunk *k, const uint8_t *p, cons
     return NBD_REPLY;
 }
 
-static NbdEvent take_error(NbdClient *c, const Chunk *k, const uint8_t *p, const NbdRequest *r, NbdReply *reply)
+static NbdEvent take_error(NbdClient *c, const Chunk *k, const uint8_t *p, const NbdRequest *r,
+                           NbdReply *reply)
 {
     uint32_t error = ld_be32(p);
     uint64_t text = ld_be16(p + 4), behind = k->type == NBD_CHUNK_ERROR_OFFSET ? 8 : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The client's end: its life and the handshake. The order is TLS, extended headers or structured
- * replies, metadata contexts, GO; a server that lacks one of these that is not vital goes on without.
- * Servers of the old style, and those that know EXPORT_NAME alone, are understood.
+ * replies, metadata contexts, GO; a server that lacks one of these that is not vital goes on
+ * without. Servers of the old style, and those that know EXPORT_NAME alone, are understood.
  */
 #include "nbd/client_priv.h"
 
@@ -142,7 +142,9 @@ static void put_string(GByteArray *a, const char *text)
 
 static void send_info(NbdClient *c, uint32_t option, const char *name)
 {
-    static const uint8_t all[] = { 0, 3, 0, NBD_INFO_NAME, 0, NBD_INFO_DESCRIPTION, 0, NBD_INFO_BLOCK_SIZE };
+    static const uint8_t all[] = {
+        0, 3, 0, NBD_INFO_NAME, 0, NBD_INFO_DESCRIPTION, 0, NBD_INFO_BLOCK_SIZE
+    };
     static const uint8_t sizes[] = { 0, 1, 0, NBD_INFO_BLOCK_SIZE };
     g_autoptr(GByteArray) a = g_byte_array_new();
     put_string(a, name);
@@ -224,21 +226,22 @@ static NbdEvent refused(NbdClient *c, uint32_t type, const uint8_t *p, size_t le
     const char *option = nbd_option_name(c->option);
     switch (type & ~NBD_REP_ERROR) {
     case NBD_ERR_UNSUP:
-        return nbd_client_break(c, "the server knows no option %" PRIu32 " (%s)%s%s", c->option, option, sep,
-                                said);
-    case NBD_ERR_POLICY:
-        return nbd_client_break(c, "Denied by server for option %" PRIu32 " (%s)%s%s", c->option, option, sep,
-                                said);
-    case NBD_ERR_TLS_REQD:
-        return nbd_client_break(c, "TLS negotiation required before option %" PRIu32 " (%s)%s%s", c->option,
+        return nbd_client_break(c, "the server knows no option %" PRIu32 " (%s)%s%s", c->option,
                                 option, sep, said);
+    case NBD_ERR_POLICY:
+        return nbd_client_break(c, "Denied by server for option %" PRIu32 " (%s)%s%s", c->option,
+                                option, sep, said);
+    case NBD_ERR_TLS_REQD:
+        return nbd_client_break(c, "TLS negotiation required before option %" PRIu32 " (%s)%s%s",
+                                c->option, option, sep, said);
     case NBD_ERR_UNKNOWN:
         return nbd_client_break(c, "Requested export not available%s%s", sep, said);
     case NBD_ERR_SHUTDOWN:
-        return nbd_client_break(c, "Server shutting down before option %" PRIu32 " (%s)%s%s", c->option,
-                                option, sep, said);
+        return nbd_client_break(c, "Server shutting down before option %" PRIu32 " (%s)%s%s",
+                                c->option, option, sep, said);
     case NBD_ERR_BLOCK_SIZE_REQD:
-        return nbd_client_break(c, "Server requires INFO_BLOCK_SIZE for option %" PRIu32 " (%s)%s%s",
+        return nbd_client_break(c,
+                                "Server requires INFO_BLOCK_SIZE for option %" PRIu32 " (%s)%s%s",
                                 c->option, option, sep, said);
     default:
         return nbd_client_break(c, "Server answered option %" PRIu32 " (%s) with error 0x%" PRIx32 "%s%s",
@@ -281,7 +284,8 @@ static NbdEvent without(NbdClient *c, uint32_t type, const uint8_t *p, size_t le
 
 static NbdEvent take_listed(NbdClient *c, const uint8_t *p, size_t len)
 {
-    if (len < 4 || ld_be32(p) > len - 4 || ld_be32(p) > NBD_MAX_STRING || len > 8 + 2 * NBD_MAX_STRING)
+    if (len < 4 || ld_be32(p) > len - 4 || ld_be32(p) > NBD_MAX_STRING ||
+        len > 8 + 2 * NBD_MAX_STRING)
         return nonsense(c, NBD_REP_SERVER, len);
     if (c->listed->len >= NBD_MAX_LIST)
         return nbd_client_break(c, "the server lists more than %d exports", NBD_MAX_LIST);
@@ -331,7 +335,8 @@ static NbdEvent acknowledged(NbdClient *c)
         return NBD_NEED;
     case NBD_OPT_INFO:
         if (c->structured) {
-            send_contexts(c, NBD_OPT_LIST_META_CONTEXT, ((NbdListed *)c->listed->pdata[c->at])->e.name, NULL);
+            send_contexts(c, NBD_OPT_LIST_META_CONTEXT,
+                          ((NbdListed *)c->listed->pdata[c->at])->e.name, NULL);
             return NBD_NEED;
         } /* fall through */
     case NBD_OPT_LIST_META_CONTEXT:
@@ -375,9 +380,10 @@ static bool take_option_reply(NbdClient *c, NbdEvent *event)
     if (!p)
         return false;
     uint32_t len = ld_be32(p + 16), type = ld_be32(p + 12);
-    if (ld_be64(p) != NBD_OPTION_REPLY_MAGIC || ld_be32(p + 8) != c->option || len > NBD_MAX_OPTION) {
-        *event = nbd_client_break(c, "an answer to option %" PRIu32 " (%s) makes no sense", c->option,
-                                  nbd_option_name(c->option));
+    if (ld_be64(p) != NBD_OPTION_REPLY_MAGIC || ld_be32(p + 8) != c->option ||
+        len > NBD_MAX_OPTION) {
+        *event = nbd_client_break(c, "an answer to option %" PRIu32 " (%s) makes no sense",
+                                  c->option, nbd_option_name(c->option));
         return true;
     }
     p = nbd_input_take(&c->in, NBD_OPTION_REPLY_HEAD + len);
@@ -407,14 +413,17 @@ static bool take_old(NbdClient *c, NbdEvent *event)
         return false;
     if (c->tls || c->list || *c->name) {
         *event = nbd_client_break(c, "a server of the old style has no %s",
-                                  c->tls ? "TLS" : c->list ? "list of exports" : "names for exports");
+                                  c->tls    ? "TLS"
+                                  : c->list ? "list of exports"
+                                            : "names for exports");
         return true;
     }
     c->export->e.size = ld_be64(p + 16);
     c->export->e.flags = ld_be16(p + 26);
     c->structured = c->extended = false;
     c->state = CLIENT_ANSWERS;
-    *event = c->export->e.size > INT64_MAX ? nbd_client_break(c, "the export's size makes no sense") : NBD_READY;
+    *event = c->export->e.size > INT64_MAX ? nbd_client_break(c, "the export's size makes no sense")
+                                           : NBD_READY;
     return true;
 }
 
@@ -426,7 +435,8 @@ static bool take_name_reply(NbdClient *c, NbdEvent *event)
     c->export->e.size = ld_be64(p);
     c->export->e.flags = ld_be16(p + 8);
     c->state = CLIENT_ANSWERS;
-    *event = c->export->e.size > INT64_MAX ? nbd_client_break(c, "the export's size makes no sense") : NBD_READY;
+    *event = c->export->e.size > INT64_MAX ? nbd_client_break(c, "the export's size makes no sense")
+                                           : NBD_READY;
     return true;
 }
 
@@ -435,8 +445,10 @@ static bool take_greeting(NbdClient *c, NbdEvent *event)
     const uint8_t *p = nbd_input_peek(&c->in, 16);
     if (!p)
         return false;
-    if (ld_be64(p) != NBD_MAGIC || (ld_be64(p + 8) != NBD_OPTION_MAGIC && ld_be64(p + 8) != NBD_OLD_MAGIC)) {
-        *event = nbd_client_break(c, "this is no NBD server: it begins with 0x%016" PRIx64, ld_be64(p));
+    if (ld_be64(p) != NBD_MAGIC ||
+        (ld_be64(p + 8) != NBD_OPTION_MAGIC && ld_be64(p + 8) != NBD_OLD_MAGIC)) {
+        *event = nbd_client_break(c, "this is no NBD server: it begins with 0x%016" PRIx64,
+                                  ld_be64(p));
         return true;
     }
     if (ld_be64(p + 8) == NBD_OLD_MAGIC) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The client's end within its folder: client.c has its life and handshake, listing.c what it is told of
- * exports, answers.c what comes back in transmission. */
+/* The client's end within its folder: client.c has its life and handshake, listing.c what it is
+ * told of exports, answers.c what comes back in transmission. */
 #pragma once
 
 #include "nbd/nbd_priv.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes from a client, in pieces of any length: the server's end neither fails nor waits for ever,
- * and takes no request that does not lie in the export. */
+/* Any bytes from a client, in pieces of any length: the server's end neither fails nor waits for
+ * ever, and takes no request that does not lie in the export. */
 #include "nbd/fuzz_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (event == NBD_REQUEST) {
             const char *why;
             serve(s, &r, disk);
-            passing = r.command == NBD_CMD_WRITE && passes(&r) && !(r.cookie & 2) && !nbd_server_check(s, &r, &why);
+            passing = r.command == NBD_CMD_WRITE && passes(&r) && !(r.cookie & 2) &&
+                      !nbd_server_check(s, &r, &why);
         } else if (event == NBD_PAYLOAD) {
             passing = false;
         } else if (event == NBD_NEED && passing) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's side of fixed newstyle negotiation. Until a TLS connection that is required is there,
- * only STARTTLS and ABORT are heard; what was agreed on before TLS is forgotten with it, and bytes
- * sent behind STARTTLS in the clear end the connection.
+ * The server's side of fixed newstyle negotiation. Until a TLS connection that is required is
+ * there, only STARTTLS and ABORT are heard; what was agreed on before TLS is forgotten with it, and
+ * bytes sent behind STARTTLS in the clear end the connection.
  */
 #include "nbd/server_priv.h"
 
@@ -200,7 +200,8 @@ static NbdEvent reply_export_name(NbdServer *s, const uint8_t *p, size_t len)
 static bool matches(const char *query, const char *context, bool list)
 {
     size_t n = strlen(query);
-    return !strcmp(query, context) || (list && n && query[n - 1] == ':' && g_str_has_prefix(context, query));
+    return !strcmp(query, context) ||
+           (list && n && query[n - 1] == ':' && g_str_has_prefix(context, query));
 }
 
 static void reply_context(NbdServer *s, uint32_t id, const char *context)
@@ -295,7 +296,8 @@ static bool plain_option(NbdServer *s, const uint8_t *p, size_t len)
         return reply_go(s, p, len, s->option == NBD_OPT_GO);
     case NBD_OPT_STRUCTURED_REPLY:
         if (len || s->extended)
-            return refuse(s, NBD_ERR_INVALID, len ? "it has no data" : "extended headers are agreed on already");
+            return refuse(s, NBD_ERR_INVALID,
+                          len ? "it has no data" : "extended headers are agreed on already");
         return agree(s, &s->structured);
     case NBD_OPT_EXTENDED_HEADERS:
         if (len)
@@ -400,7 +402,8 @@ bool nbd_server_shake(NbdServer *s, NbdEvent *event)
     if (!p)
         return false;
     if (!s->fixed && s->option != NBD_OPT_EXPORT_NAME) {
-        *event = nbd_server_break(s, "option %" PRIu32 " from a client without fixed newstyle", s->option);
+        *event = nbd_server_break(s, "option %" PRIu32 " from a client without fixed newstyle",
+                                  s->option);
         return false;
     }
     *event = take_option(s, p, s->option_len);

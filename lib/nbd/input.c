@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes that came in. Small messages are read many at a time into a buffer and payloads copied out of
- * it; a large payload is read right to its place, with little behind it, so that hardly any of the
- * next large one has to be copied.
+ * Bytes that came in. Small messages are read many at a time into a buffer and payloads copied out
+ * of it; a large payload is read right to its place, with little behind it, so that hardly any of
+ * the next large one has to be copied.
  */
 #include "nbd/nbd_priv.h"
 

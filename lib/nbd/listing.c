@@ -31,9 +31,10 @@ static bool power_of_two(uint32_t v)
 static bool set_sizes(NbdExport *e, const uint8_t *p)
 {
     uint32_t minimum = ld_be32(p), preferred = ld_be32(p + 4), maximum = ld_be32(p + 8);
-    /* as the protocol has it: minimum up to 64 KiB, preferred at least 512, maximum 2^32 - 1 or a multiple */
-    if (!power_of_two(minimum) || minimum > 65536 || !power_of_two(preferred) || preferred < minimum ||
-        maximum < minimum || (maximum != UINT32_MAX && maximum % minimum))
+    /* as the protocol has it: minimum up to 64 KiB, preferred at least 512, maximum 2^32 - 1 or a
+     * multiple */
+    if (!power_of_two(minimum) || minimum > 65536 || !power_of_two(preferred) ||
+        preferred < minimum || maximum < minimum || (maximum != UINT32_MAX && maximum % minimum))
         return false;
     e->minimum = minimum;
     e->preferred = preferred;

@@ -24,9 +24,9 @@ static const struct {
     int err;
     uint32_t wire;
 } errors[] = {
-    { 0, 0 }, { EPERM, 1 }, { EROFS, 1 }, { EACCES, 1 }, { EIO, 5 }, { ENOMEM, 12 }, { EINVAL, 22 },
-    { ENOSPC, 28 }, { EDQUOT, 28 }, { EFBIG, 28 }, { EOVERFLOW, 75 }, { ENOTSUP, 95 }, { EOPNOTSUPP, 95 },
-    { ESHUTDOWN, 108 }, { ECANCELED, 108 },
+    { 0, 0 },          { EPERM, 1 },    { EROFS, 1 },       { EACCES, 1 },      { EIO, 5 },
+    { ENOMEM, 12 },    { EINVAL, 22 },  { ENOSPC, 28 },     { EDQUOT, 28 },     { EFBIG, 28 },
+    { EOVERFLOW, 75 }, { ENOTSUP, 95 }, { EOPNOTSUPP, 95 }, { ESHUTDOWN, 108 }, { ECANCELED, 108 },
 };
 
 uint32_t nbd_error_of(int err)

@@ -10,12 +10,13 @@
  *         event = nbd_X_next(x, ...);
  *         if nbd_X_output has something: send it, nbd_X_sent(x), and when event is NBD_NEED, again
  *         switch (event) {
- *         case NBD_NEED:   n = nbd_X_buffers(x, iov); readv(fd, iov, n); nbd_X_advance(x, got); break;
+ *         case NBD_NEED:   n = nbd_X_buffers(x, iov); readv(fd, iov, n); nbd_X_advance(x, got);
+ * break;
  *         ...the events, see NbdEvent
  *
  * Payloads go right where the caller wants them: after an event that has one the caller names the
- * place, and nbd_X_buffers then gives that place first, with room for what follows it behind, so that
- * one system call fills both.
+ * place, and nbd_X_buffers then gives that place first, with room for what follows it behind, so
+ * that one system call fills both.
  *
  * What the peer says is believed only within stated limits (NBD_MAX_*); all else is NBD_BROKEN.
  */
@@ -80,8 +81,8 @@ enum { /* of extents, by context */
 
 /* "write zeroes" and so on, for messages; never NULL. */
 const char *nbd_command_name(unsigned command);
-/* The protocol's error for an errno and the reverse: what it has no number for is EINVAL on the wire,
- * and what is unknown on the wire is EINVAL here. Positive numbers. */
+/* The protocol's error for an errno and the reverse: what it has no number for is EINVAL on the
+ * wire, and what is unknown on the wire is EINVAL here. Positive numbers. */
 uint32_t nbd_error_of(int err);
 int nbd_errno_of(uint32_t error);
 
@@ -110,15 +111,15 @@ typedef struct {
 } NbdExtent;
 
 typedef enum {
-    NBD_NEED,      /* more bytes, where nbd_X_buffers says */
+    NBD_NEED, /* more bytes, where nbd_X_buffers says */
     NBD_START_TLS, /* send the output, make the connection secure, then nbd_X_secured */
-    NBD_READY,     /* the handshake is over: server: nbd_server_export; client: nbd_client_export, or
-                      of a list that it has been read whole */
-    NBD_REQUEST,   /* server: *request; a write's payload follows: nbd_server_payload */
-    NBD_REPLY,     /* client: *reply; one with data wants nbd_client_payload */
-    NBD_PAYLOAD,   /* what payload named is filled */
-    NBD_END,       /* the peer is done, in good order: send the output, close */
-    NBD_BROKEN,    /* the peer broke the protocol, or refused: nbd_X_error; send the output, close */
+    NBD_READY, /* the handshake is over: server: nbd_server_export; client: nbd_client_export, or
+                  of a list that it has been read whole */
+    NBD_REQUEST, /* server: *request; a write's payload follows: nbd_server_payload */
+    NBD_REPLY, /* client: *reply; one with data wants nbd_client_payload */
+    NBD_PAYLOAD, /* what payload named is filled */
+    NBD_END, /* the peer is done, in good order: send the output, close */
+    NBD_BROKEN, /* the peer broke the protocol, or refused: nbd_X_error; send the output, close */
 } NbdEvent;
 
 /* ---- Server --------------------------------------------------------------- */
@@ -127,7 +128,7 @@ typedef struct NbdServer NbdServer;
 
 /* What a server offers; called while it is fed. What they return must stay until it is freed. */
 typedef struct {
-    const NbdExport *(*nth)(void *opaque, unsigned i);             /* for lists; NULL past the last */
+    const NbdExport *(*nth)(void *opaque, unsigned i); /* for lists; NULL past the last */
     const NbdExport *(*find)(void *opaque, const char *name);      /* NULL: there is none */
     /* A client wants that export, found before, in earnest (GO): false, with a reason of the text's
      * length at most, refuses it. NULL: all are let in. */
@@ -142,26 +143,27 @@ NbdServer *nbd_server_new(const NbdOffer *offer, NbdTls tls);
 void nbd_server_free(NbdServer *s); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NbdServer, nbd_server_free)
 
-/* Where the next bytes go: 1 or 2 pieces, none empty. Valid until the next call that is not output. */
+/* Where the next bytes go: 1 or 2 pieces, none empty. Valid until the next call that is not output.
+ */
 int nbd_server_buffers(NbdServer *s, struct iovec iov[2]);
 void nbd_server_advance(NbdServer *s, size_t got);
-/* Bytes of the handshake to be sent before anything else, *len of them; then they are forgotten with
- * nbd_server_sent. */
+/* Bytes of the handshake to be sent before anything else, *len of them; then they are forgotten
+ * with nbd_server_sent. */
 const uint8_t *nbd_server_output(const NbdServer *s, size_t *len);
 void nbd_server_sent(NbdServer *s);
 /* What follows from the bytes that are there. NBD_REQUEST fills *request. */
 NbdEvent nbd_server_next(NbdServer *s, NbdRequest *request);
-/* Whether nbd_server_next would say something else than NBD_NEED without more bytes (it may be wrong in
- * saying yes). */
+/* Whether nbd_server_next would say something else than NBD_NEED without more bytes (it may be
+ * wrong in saying yes). */
 bool nbd_server_has_more(const NbdServer *s);
 /* The secured connection begins: bytes that came in the clear behind STARTTLS have been refused. */
 void nbd_server_secured(NbdServer *s);
 /* Where the payload of the last request, a write, goes: its length. NULL: it is thrown away.
  * NBD_PAYLOAD follows. */
 void nbd_server_payload(NbdServer *s, void *to);
-/* Or the caller takes the payload off the connection itself: *len bytes of it are here already (until the next
- * nbd_server_buffers), others are left, and what it has taken of those it tells by nbd_server_passed.
- * NBD_PAYLOAD follows when none is left. */
+/* Or the caller takes the payload off the connection itself: *len bytes of it are here already
+ * (until the next nbd_server_buffers), others are left, and what it has taken of those it tells by
+ * nbd_server_passed. NBD_PAYLOAD follows when none is left. */
 const uint8_t *nbd_server_payload_here(NbdServer *s, size_t *len);
 uint64_t nbd_server_payload_left(const NbdServer *s);
 void nbd_server_passed(NbdServer *s, uint64_t bytes);
@@ -176,8 +178,8 @@ const char *nbd_server_error(const NbdServer *s);
 /* Whether the request is one the export takes: 0, or the errno to answer with, and then *why (a
  * constant) is for the message. The server end leaves that to its caller, who answers it all. */
 int nbd_server_check(const NbdServer *s, const NbdRequest *request, const char **why);
-/* The metadata contexts the client set, by position: the index in the export's contexts, -1 past the
- * last. */
+/* The metadata contexts the client set, by position: the index in the export's contexts, -1 past
+ * the last. */
 int nbd_server_context(const NbdServer *s, unsigned i);
 
 /* Replies: heads that go in front of data, written to out (NBD_HEAD_ROOM bytes), their length
@@ -185,16 +187,16 @@ int nbd_server_context(const NbdServer *s, unsigned i);
 enum { NBD_HEAD_ROOM = 64 };
 /* The end of a request with err (positive; 0: it is done), without data. message may be NULL; it is
  * not sent with simple replies and cut at 4096 bytes; out needs room for it, too. */
-size_t nbd_server_put_end(const NbdServer *s, const NbdRequest *request, int err, const char *message,
-                          uint8_t *out);
+size_t nbd_server_put_end(const NbdServer *s, const NbdRequest *request, int err,
+                          const char *message, uint8_t *out);
 /* length bytes of data at offset follow. Simple replies: only the whole read at once. */
-size_t nbd_server_put_data(const NbdServer *s, const NbdRequest *request, uint64_t offset, uint64_t length,
-                           bool last, uint8_t *out);
+size_t nbd_server_put_data(const NbdServer *s, const NbdRequest *request, uint64_t offset,
+                           uint64_t length, bool last, uint8_t *out);
 /* Zeroes there, structured replies only. */
-size_t nbd_server_put_hole(const NbdServer *s, const NbdRequest *request, uint64_t offset, uint64_t length,
-                           bool last, uint8_t *out);
-/* Extents of the ith context that was set: all bytes of the reply, into out. Those of a reply without
- * extended headers are cut where they do not fit 32 bits. */
+size_t nbd_server_put_hole(const NbdServer *s, const NbdRequest *request, uint64_t offset,
+                           uint64_t length, bool last, uint8_t *out);
+/* Extents of the ith context that was set: all bytes of the reply, into out. Those of a reply
+ * without extended headers are cut where they do not fit 32 bits. */
 void nbd_server_put_extents(const NbdServer *s, const NbdRequest *request, unsigned i,
                             const NbdExtent *extents, unsigned n, bool last, GByteArray *out);
 
@@ -204,7 +206,7 @@ typedef struct NbdClient NbdClient;
 
 typedef struct {
     const char *name;           /* the export; "" is the default one */
-    bool list;                  /* rather: what is there (nbd_client_listed), with all it says of each */
+    bool list; /* rather: what is there (nbd_client_listed), with all it says of each */
     bool tls;                   /* the connection must become secure */
     bool simple;                /* ask for no structured replies */
     bool extended;              /* ask for extended headers */
@@ -247,22 +249,24 @@ typedef struct {
     unsigned n_extents;
 } NbdReply;
 
-/* Asked for each reply, within nbd_client_next: the request with that cookie that waits for an answer,
- * NULL if there is none. What follows is checked against it. */
+/* Asked for each reply, within nbd_client_next: the request with that cookie that waits for an
+ * answer, NULL if there is none. What follows is checked against it. */
 typedef const NbdRequest *(*NbdFind)(void *opaque, uint64_t cookie);
 
 NbdEvent nbd_client_next(NbdClient *c, NbdFind find, void *opaque, NbdReply *reply);
-/* After DATA: where the next len bytes of its payload go, at most what is left of it (reply.length in
- * all). NBD_PAYLOAD follows when they are there; then this again for the rest, if any is left. */
+/* After DATA: where the next len bytes of its payload go, at most what is left of it (reply.length
+ * in all). NBD_PAYLOAD follows when they are there; then this again for the rest, if any is left.
+ */
 void nbd_client_payload(NbdClient *c, void *to, uint64_t len);
 /* The head of a request, into out; a write's data follows it. Any thread, from NBD_READY on. */
-size_t nbd_client_put_request(const NbdClient *c, const NbdRequest *request, uint8_t out[NBD_HEAD_ROOM]);
+size_t nbd_client_put_request(const NbdClient *c, const NbdRequest *request,
+                              uint8_t out[NBD_HEAD_ROOM]);
 
 /* ---- URIs ----------------------------------------------------------------- */
 
-/* nbd://HOST[:PORT]/[EXPORT], nbds:// for TLS, nbd+unix:///[EXPORT]?socket=PATH, nbd+vsock://CID[:PORT]/;
- * further keys: tls-psk-file=, tls-certificates=, tls-verify-peer=, tls-hostname= (the NBD project's
- * doc/uri.md, libnbd's keys). */
+/* nbd://HOST[:PORT]/[EXPORT], nbds:// for TLS, nbd+unix:///[EXPORT]?socket=PATH,
+ * nbd+vsock://CID[:PORT]/; further keys: tls-psk-file=, tls-certificates=, tls-verify-peer=,
+ * tls-hostname= (the NBD project's doc/uri.md, libnbd's keys). */
 typedef struct {
     bool tls;
     enum { NBD_URI_TCP, NBD_URI_UNIX, NBD_URI_VSOCK } transport;

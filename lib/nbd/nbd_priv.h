@@ -60,7 +60,8 @@ typedef struct {
     uint8_t *to;       /* of the payload that is expected; NULL: it is thrown away */
     uint64_t left;     /* of it, still to come */
     bool large;        /* the last payload was large: read little beyond heads */
-    size_t head;       /* the last payload went by another way: read no more than a head of that size; 0: it did not */
+    size_t head; /* the last payload went by another way: read no more than a head of that size; 0:
+                    it did not */
 } NbdInput;
 
 enum { NBD_INPUT = 128 << 10 };
@@ -71,14 +72,15 @@ int nbd_input_buffers(NbdInput *in, struct iovec iov[2]);
 void nbd_input_advance(NbdInput *in, size_t got);
 /* Makes room for n bytes that are to be taken at once, when it may be more than NBD_INPUT. */
 void nbd_input_reserve(NbdInput *in, size_t n);
-/* n bytes from the front of what is there, taken out; NULL: there are fewer. They stay until the next
- * nbd_input_buffers. */
+/* n bytes from the front of what is there, taken out; NULL: there are fewer. They stay until the
+ * next nbd_input_buffers. */
 const uint8_t *nbd_input_take(NbdInput *in, size_t n);
 /* The same, left there. */
 const uint8_t *nbd_input_peek(const NbdInput *in, size_t n);
 /* The next len bytes go to that place (NULL: nowhere). */
 void nbd_input_payload(NbdInput *in, void *to, uint64_t len);
-/* The next len bytes go by another way: those that are here, taken out. After them comes a head of that size. */
+/* The next len bytes go by another way: those that are here, taken out. After them comes a head of
+ * that size. */
 const uint8_t *nbd_input_pass(NbdInput *in, uint64_t len, size_t head, size_t *here);
 /* Whether the payload is there (or none was expected); what is thrown away is. */
 bool nbd_input_filled(NbdInput *in);

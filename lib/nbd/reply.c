@@ -17,9 +17,11 @@ static size_t simple(const NbdRequest *r, int err, uint8_t *out)
     return NBD_SIMPLE_HEAD;
 }
 
-static size_t chunk(const NbdServer *s, const NbdRequest *r, uint16_t type, bool last, uint64_t len, uint8_t *out)
+static size_t chunk(const NbdServer *s, const NbdRequest *r, uint16_t type, bool last, uint64_t len,
+                    uint8_t *out)
 {
-    st_be32(out, s->extended ? (uint32_t)NBD_EXTENDED_REPLY_MAGIC : (uint32_t)NBD_STRUCTURED_REPLY_MAGIC);
+    st_be32(out, s->extended ? (uint32_t)NBD_EXTENDED_REPLY_MAGIC
+                             : (uint32_t)NBD_STRUCTURED_REPLY_MAGIC);
     st_be16(out + 4, last ? NBD_CHUNK_DONE : 0);
     st_be16(out + 6, type);
     st_be64(out + 8, r->cookie);
@@ -32,12 +34,14 @@ static size_t chunk(const NbdServer *s, const NbdRequest *r, uint16_t type, bool
     return NBD_EXTENDED_HEAD;
 }
 
-size_t nbd_server_put_end(const NbdServer *s, const NbdRequest *r, int err, const char *message, uint8_t *out)
+size_t nbd_server_put_end(const NbdServer *s, const NbdRequest *r, int err, const char *message,
+                          uint8_t *out)
 {
     if (!s->structured)
         return simple(r, err, out);
     if (!err) {
-        bool plain = !s->extended && r->command != NBD_CMD_READ && r->command != NBD_CMD_BLOCK_STATUS;
+        bool plain = !s->extended && r->command != NBD_CMD_READ &&
+                     r->command != NBD_CMD_BLOCK_STATUS;
         return plain ? simple(r, 0, out) : chunk(s, r, NBD_CHUNK_NONE, true, 0, out);
     }
     size_t len = message ? strnlen(message, NBD_MAX_STRING) : 0;
@@ -49,8 +53,8 @@ size_t nbd_server_put_end(const NbdServer *s, const NbdRequest *r, int err, cons
     return head + 6 + len;
 }
 
-size_t nbd_server_put_data(const NbdServer *s, const NbdRequest *r, uint64_t offset, uint64_t length, bool last,
-                           uint8_t *out)
+size_t nbd_server_put_data(const NbdServer *s, const NbdRequest *r, uint64_t offset,
+                           uint64_t length, bool last, uint8_t *out)
 {
     if (!s->structured)
         return simple(r, 0, out);
@@ -61,8 +65,8 @@ size_t nbd_server_put_data(const NbdServer *s, const NbdRequest *r, uint64_t off
     return head + 8;
 }
 
-size_t nbd_server_put_hole(const NbdServer *s, const NbdRequest *r, uint64_t offset, uint64_t length, bool last,
-                           uint8_t *out)
+size_t nbd_server_put_hole(const NbdServer *s, const NbdRequest *r, uint64_t offset,
+                           uint64_t length, bool last, uint8_t *out)
 {
     size_t head = chunk(s, r, NBD_CHUNK_HOLE, last, 12, out);
     st_be64(out + head, offset);
@@ -70,8 +74,8 @@ size_t nbd_server_put_hole(const NbdServer *s, const NbdRequest *r, uint64_t off
     return head + 12;
 }
 
-void nbd_server_put_extents(const NbdServer *s, const NbdRequest *r, unsigned i, const NbdExtent *extents,
-                            unsigned n, bool last, GByteArray *out)
+void nbd_server_put_extents(const NbdServer *s, const NbdRequest *r, unsigned i,
+                            const NbdExtent *extents, unsigned n, bool last, GByteArray *out)
 {
     const uint64_t largest = UINT64_C(1) << 31; /* of 32 bits, and a multiple of every block size */
     uint8_t head[NBD_HEAD_ROOM], entry[16];
@@ -91,7 +95,8 @@ void nbd_server_put_extents(const NbdServer *s, const NbdRequest *r, unsigned i,
             st_be64(entry, extents[e].length);
             st_be64(entry + 8, extents[e].flags);
         } else {
-            st_be32(entry, (uint32_t)(extents[e].length > UINT32_MAX ? largest : extents[e].length));
+            st_be32(entry,
+                    (uint32_t)(extents[e].length > UINT32_MAX ? largest : extents[e].length));
             st_be32(entry + 4, (uint32_t)extents[e].flags);
         }
         g_byte_array_append(out, entry, size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's end: its life, and the requests once the handshake (handshake.c) is over. A request's
- * payload is announced with it; the caller may throw it away, and a peer that announces more than
- * anyone could send is cut off.
+ * The server's end: its life, and the requests once the handshake (handshake.c) is over. A
+ * request's payload is announced with it; the caller may throw it away, and a peer that announces
+ * more than anyone could send is cut off.
  */
 #include "nbd/server_priv.h"
 
@@ -197,7 +197,8 @@ static int check_flags(const NbdServer *s, const NbdRequest *r, const char **why
         known |= s->extended ? NBD_CMD_FLAG_PAYLOAD_LEN : 0;
         break;
     case NBD_CMD_WRITE_ZEROES:
-        known |= NBD_CMD_FLAG_NO_HOLE | (may & NBD_FLAG_SEND_FAST_ZERO ? NBD_CMD_FLAG_FAST_ZERO : 0);
+        known |= NBD_CMD_FLAG_NO_HOLE |
+                 (may & NBD_FLAG_SEND_FAST_ZERO ? NBD_CMD_FLAG_FAST_ZERO : 0);
         break;
     case NBD_CMD_BLOCK_STATUS:
         known |= NBD_CMD_FLAG_REQ_ONE;
@@ -216,7 +217,8 @@ static int check_range(const NbdServer *s, const NbdRequest *r, const char **why
         *why = "beyond the end of the export";
         return r->command == NBD_CMD_WRITE || r->command == NBD_CMD_WRITE_ZEROES ? ENOSPC : EINVAL;
     }
-    if ((r->command == NBD_CMD_READ || r->command == NBD_CMD_WRITE) && r->length > NBD_MAX_PAYLOAD) {
+    if ((r->command == NBD_CMD_READ || r->command == NBD_CMD_WRITE) &&
+        r->length > NBD_MAX_PAYLOAD) {
         *why = "longer than the 32 MiB that one request may have";
         return EINVAL;
     }
@@ -233,8 +235,10 @@ int nbd_server_check(const NbdServer *s, const NbdRequest *r, const char **why)
         uint16_t needs; /* a transmission flag */
         bool writes;
     } kinds[] = {
-        [NBD_CMD_READ] = { 0, false }, [NBD_CMD_WRITE] = { 0, true },
-        [NBD_CMD_FLUSH] = { NBD_FLAG_SEND_FLUSH, false }, [NBD_CMD_TRIM] = { NBD_FLAG_SEND_TRIM, true },
+        [NBD_CMD_READ] = { 0, false },
+        [NBD_CMD_WRITE] = { 0, true },
+        [NBD_CMD_FLUSH] = { NBD_FLAG_SEND_FLUSH, false },
+        [NBD_CMD_TRIM] = { NBD_FLAG_SEND_TRIM, true },
         [NBD_CMD_CACHE] = { NBD_FLAG_SEND_CACHE, false },
         [NBD_CMD_WRITE_ZEROES] = { NBD_FLAG_SEND_WRITE_ZEROES, true },
         [NBD_CMD_BLOCK_STATUS] = { 0, false },

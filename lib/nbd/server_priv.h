@@ -18,7 +18,8 @@ struct NbdServer {
     uint32_t option, option_len; /* being read */
     const NbdExport *chosen;
     NbdExport shown;           /* what chosen points to: with this connection's flags */
-    const NbdExport *context_of; /* whose contexts were set; an export of that name may be another by now */
+    const NbdExport
+        *context_of; /* whose contexts were set; an export of that name may be another by now */
     int contexts[NBD_MAX_CONTEXTS];
     unsigned n_contexts;
     uint64_t payload;          /* bytes announced by the last request */

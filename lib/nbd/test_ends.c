@@ -164,12 +164,14 @@ static NbdEvent shake(Ends *e, size_t piece)
     g_assert_not_reached();
 }
 
-static void ask(Ends *e, unsigned cookie, uint16_t command, uint16_t flags, uint64_t offset, uint64_t length)
+static void ask(Ends *e, unsigned cookie, uint16_t command, uint16_t flags, uint64_t offset,
+                uint64_t length)
 {
     uint8_t head[NBD_HEAD_ROOM];
     e->asked[cookie] = (NbdRequest){ flags, command, cookie, offset, length };
     e->open |= 1u << cookie;
-    g_byte_array_append(e->up, head, (guint)nbd_client_put_request(e->client, &e->asked[cookie], head));
+    g_byte_array_append(e->up, head,
+                        (guint)nbd_client_put_request(e->client, &e->asked[cookie], head));
     if (command == NBD_CMD_WRITE)
         g_byte_array_append(e->up, e->got[cookie], (guint)length);
 }
@@ -313,10 +315,13 @@ static void refusal(NbdWanted wanted, NbdTls tls, const char *text)
 
 static void test_refusals(void)
 {
-    refusal((NbdWanted){ .name = "none" }, NBD_TLS_NONE, "Requested export not available\nserver reported: "
-                                                         "export 'none' not present");
-    refusal((NbdWanted){ .name = "", .tls = true }, NBD_TLS_NONE, "Denied by server for option 5 (starttls)");
-    refusal((NbdWanted){ .list = true }, NBD_TLS_REQUIRED, "TLS negotiation required before option 8");
+    refusal((NbdWanted){ .name = "none" }, NBD_TLS_NONE,
+            "Requested export not available\nserver reported: "
+            "export 'none' not present");
+    refusal((NbdWanted){ .name = "", .tls = true }, NBD_TLS_NONE,
+            "Denied by server for option 5 (starttls)");
+    refusal((NbdWanted){ .list = true }, NBD_TLS_REQUIRED,
+            "TLS negotiation required before option 8");
     refusal((NbdWanted){ .list = true, .simple = true }, NBD_TLS_REQUIRED,
             "TLS negotiation required before option 3 (list)");
 }
@@ -343,7 +348,8 @@ static NbdEvent to_server(NbdServer *s, const void *bytes, size_t len, NbdReques
 
 static void test_server_bytes(void)
 {
-    static const uint8_t hello[] = { 0, 0, 0, 3, 'I', 'H', 'A', 'V', 'E', 'O', 'P', 'T', 0, 0, 0, 1, 0, 0, 0, 0 };
+    static const uint8_t hello[] = { 0,   0,   0, 3, 'I', 'H', 'A', 'V', 'E', 'O',
+                                     'P', 'T', 0, 0, 0,   1,   0,   0,   0,   0 };
     static const uint8_t write[] = { 0x25, 0x60, 0x95, 0x13, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8,
                                      0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 4, 'd', 'a', 't', 'a' };
     NbdOffer offer = { .nth = nth, .find = find_export };
@@ -378,10 +384,12 @@ static void test_server_bytes(void)
 
 static void test_clear_behind_tls(void)
 {
-    static const uint8_t both[] = { 0, 0, 0, 3, 'I', 'H', 'A', 'V', 'E', 'O', 'P', 'T', 0, 0, 0, 5, 0, 0, 0, 0,
-                                    'I', 'H', 'A', 'V', 'E', 'O', 'P', 'T', 0, 0, 0, 3, 0, 0, 0, 0 };
+    static const uint8_t both[] = { 0,   0,   0,   3,   'I', 'H', 'A', 'V', 'E', 'O', 'P', 'T',
+                                    0,   0,   0,   5,   0,   0,   0,   0,   'I', 'H', 'A', 'V',
+                                    'E', 'O', 'P', 'T', 0,   0,   0,   3,   0,   0,   0,   0 };
     NbdRequest r;
-    g_autoptr(NbdServer) s = nbd_server_new(&(NbdOffer){ .nth = nth, .find = find_export }, NBD_TLS_OFFERED);
+    g_autoptr(NbdServer)
+        s = nbd_server_new(&(NbdOffer){ .nth = nth, .find = find_export }, NBD_TLS_OFFERED);
     g_assert_cmpint(to_server(s, both, sizeof both, &r), ==, NBD_BROKEN);
 }
 
@@ -398,15 +406,17 @@ static void lie(const uint8_t *answer, size_t len, NbdCommand command, const cha
     ends_free(e);
 }
 
-#define CHUNK(type, cookie, len) 0x66, 0x8e, 0x33, 0xef, 0, 1, 0, type, 0, 0, 0, 0, 0, 0, 0, cookie, 0, 0, 0, len
+#define CHUNK(type, cookie, len)                                                                   \
+    0x66, 0x8e, 0x33, 0xef, 0, 1, 0, type, 0, 0, 0, 0, 0, 0, 0, cookie, 0, 0, 0, len
 
 static void test_lying_server(void)
 {
-    static const uint8_t stranger[] = { CHUNK(0, 2, 0) }, before[] = { CHUNK(2, 1, 12), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0 },
-        behind[] = { CHUNK(2, 1, 12), 0, 0, 0, 0, 0, 0, 0x1f, 0xff, 0, 0, 0, 2 },
-        simple[] = { 0x67, 0x44, 0x66, 0x98, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 },
-        zero[] = { CHUNK(5, 1, 12), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
-        kind[] = { CHUNK(9, 1, 0) }, magic[] = { 'G', 'E', 'T', ' ' };
+    static const uint8_t stranger[] = { CHUNK(0, 2, 0) },
+                         before[] = { CHUNK(2, 1, 12), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0 },
+                         behind[] = { CHUNK(2, 1, 12), 0, 0, 0, 0, 0, 0, 0x1f, 0xff, 0, 0, 0, 2 },
+                         simple[] = { 0x67, 0x44, 0x66, 0x98, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 },
+                         zero[] = { CHUNK(5, 1, 12), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+                         kind[] = { CHUNK(9, 1, 0) }, magic[] = { 'G', 'E', 'T', ' ' };
     lie(stranger, sizeof stranger, NBD_CMD_READ, "none of ours");
     lie(before, sizeof before, NBD_CMD_READ, "does not lie in it");
     lie(behind, sizeof behind, NBD_CMD_READ, "does not lie in it");
@@ -419,8 +429,8 @@ static void test_lying_server(void)
 
 static void test_old_server(void)
 {
-    uint8_t old[152] = { 'N', 'B', 'D', 'M', 'A', 'G', 'I', 'C', 0, 0, 0x42, 0x02, 0x81, 0x86, 0x12, 0x53,
-                         0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3 };
+    uint8_t old[152] = { 'N',  'B',  'D', 'M', 'A', 'G', 'I', 'C', 0, 0, 0x42, 0x02, 0x81, 0x86,
+                         0x12, 0x53, 0,   0,   0,   0,   0,   1,   0, 0, 0,    0,    0,    3 };
     g_autoptr(GByteArray) q = g_byte_array_new();
     g_autoptr(NbdClient) c = nbd_client_new(&(NbdWanted){ .name = "" });
     struct iovec iov[2];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Both ends against each other in memory: bytes go over in pieces of random lengths, a disk of some MiB
- * answers. For the tests and for the fuzz targets' seeds.
+ * Both ends against each other in memory: bytes go over in pieces of random lengths, a disk of some
+ * MiB answers. For the tests and for the fuzz targets' seeds.
  */
 #pragma once
 
@@ -10,12 +10,12 @@
 #include <string.h>
 
 /* Moves what `from` has to say into `to`, at most `piece` bytes a time; false: nothing went. */
-#define PUMP(from, to, queue)                                                                                        \
-    do {                                                                                                             \
-        size_t len_;                                                                                                 \
-        const uint8_t *p_ = nbd_##from##_output(from, &len_);                                                        \
-        g_byte_array_append(queue, p_, (guint)len_);                                                                 \
-        nbd_##from##_sent(from);                                                                                     \
+#define PUMP(from, to, queue)                                                                      \
+    do {                                                                                           \
+        size_t len_;                                                                               \
+        const uint8_t *p_ = nbd_##from##_output(from, &len_);                                      \
+        g_byte_array_append(queue, p_, (guint)len_);                                               \
+        nbd_##from##_sent(from);                                                                   \
     } while (0)
 
 static inline size_t feed(GByteArray *queue, size_t piece, struct iovec *iov, int n)

@@ -25,12 +25,13 @@ static void test_read(void)
 {
     check("nbd://host", "nbd://host", NBD_URI_TCP, false, "host", "10809", NULL, "");
     check("nbd://host/", "nbd://host", NBD_URI_TCP, false, "host", "10809", NULL, "");
-    check("nbd+tcp://[::1]:11/a%20b/c", "nbd://[::1]:11/a%20b/c", NBD_URI_TCP, false, "::1", "11", NULL, "a b/c");
+    check("nbd+tcp://[::1]:11/a%20b/c", "nbd://[::1]:11/a%20b/c", NBD_URI_TCP, false, "::1", "11",
+          NULL, "a b/c");
     check("nbds://h:10809//x", "nbds://h//x", NBD_URI_TCP, true, "h", "10809", NULL, "/x");
-    check("nbd+unix:///?socket=/run/s%3f1", "nbd+unix:///?socket=/run/s%3F1", NBD_URI_UNIX, false, NULL, NULL,
-          "/run/s?1", "");
-    check("nbd+unix:///name?socket=a&other=1", "nbd+unix:///name?socket=a", NBD_URI_UNIX, false, NULL, NULL, "a",
-          "name");
+    check("nbd+unix:///?socket=/run/s%3f1", "nbd+unix:///?socket=/run/s%3F1", NBD_URI_UNIX, false,
+          NULL, NULL, "/run/s?1", "");
+    check("nbd+unix:///name?socket=a&other=1", "nbd+unix:///name?socket=a", NBD_URI_UNIX, false,
+          NULL, NULL, "a", "name");
     check("nbds+vsock://3:99/e", "nbds+vsock://3:99/e", NBD_URI_VSOCK, true, "3", "99", NULL, "e");
 }
 
@@ -48,8 +49,9 @@ static void test_tls_keys(void)
 
 static void test_wrong(void)
 {
-    static const char *const wrong[] = { "nbd+unix:///x", "nbd+unix://host/?socket=s", "nbd://h?socket=x",
-                                         "nbd+vsock:///", "nbd://h:99999999/", "nbd+unix:///?socket=" };
+    static const char *const wrong[] = { "nbd+unix:///x",     "nbd+unix://host/?socket=s",
+                                         "nbd://h?socket=x",  "nbd+vsock:///",
+                                         "nbd://h:99999999/", "nbd+unix:///?socket=" };
     g_assert_false(nbd_is_uri("nbd:host:10809"));
     g_assert_false(nbd_is_uri("nbdx://host"));
     for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {

@@ -64,7 +64,8 @@ bool nbd_uri_parse(const char *text, NbdUri *uri, GError **error)
     if (which < 0)
         return fail_usage(error, "%s: not an NBD URI", text);
     GError *local = NULL;
-    g_autoptr(GUri) u = g_uri_parse(text, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED_QUERY, &local);
+    g_autoptr(GUri)
+        u = g_uri_parse(text, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED_QUERY, &local);
     if (!u) {
         fail_usage(error, "%s: %s", text, local->message);
         g_error_free(local);
@@ -80,7 +81,8 @@ bool nbd_uri_parse(const char *text, NbdUri *uri, GError **error)
     if (uri->transport == NBD_URI_UNIX) {
         if (host && *host)
             return fail_usage(error, "%s: no host goes with a Unix socket: nbd+unix:///EXPORT?socket=PATH", text);
-        return (uri->socket && *uri->socket) || fail_usage(error, "%s: socket=PATH is missing", text);
+        return (uri->socket && *uri->socket) ||
+               fail_usage(error, "%s: socket=PATH is missing", text);
     }
     if (uri->socket)
         return fail_usage(error, "%s: socket= goes with nbd+unix:", text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the tool share: main.c reads the command line (options.c), builds the machine (build.c) or
- * takes tables from files, and writes what was asked for (output.c, json.c, diff.c).
+ * What the parts of the tool share: main.c reads the command line (options.c), builds the machine
+ * (build.c) or takes tables from files, and writes what was asked for (output.c, json.c, diff.c).
  */
 #pragma once
 
@@ -18,8 +18,8 @@ typedef struct {
     Voice voice;
     /* the machine; lists of const char *, in the order given */
     const char *arch, *cpu, *uuid, *vga;
-    GPtrArray *machine, *smp, *memory, *numa, *object, *device, *global, *drive, *nic, *serial, *parallel,
-        *acpitable, *smbios;
+    GPtrArray *machine, *smp, *memory, *numa, *object, *device, *global, *drive, *nic, *serial,
+        *parallel, *acpitable, *smbios;
     bool nodefaults, network; /* -netdev was given */
     /* what is wanted */
     const char *output, *loader, *blob, *smbios_file, *aml, *digest;

@@ -114,7 +114,8 @@ static MachineOptions *parse_options(const Tool *tool, GError **error)
         goto failed;
     for (guint i = 0; i < tool->object->len; i++) {
         const char *text = g_ptr_array_index(tool->object, i);
-        if (machine_options_is_memory_object(text) && !machine_options_parse_memory_object(o, text, error))
+        if (machine_options_is_memory_object(text) &&
+            !machine_options_parse_memory_object(o, text, error))
             goto failed;
     }
     if (!parse_all(o, tool->numa, machine_options_parse_numa, error))
@@ -140,7 +141,8 @@ static bool add_nics(const Tool *tool, Machine *m, GError **error)
     for (guint i = 0; i < tool->nic->len; i++) {
         const char *text = g_ptr_array_index(tool->nic, i);
         g_autoptr(Options) o = options_parse(text, "type", error);
-        const char *type = o ? options_get(o, "type") : NULL, *model = o ? options_get(o, "model") : NULL;
+        const char *type = o ? options_get(o, "type") : NULL,
+                   *model = o ? options_get(o, "model") : NULL;
         const char *addr = o ? options_get(o, "addr") : NULL;
         if (!o)
             return prefix(error, "-nic %s", text);
@@ -161,7 +163,8 @@ static bool add_drives(const Tool *tool, Machine *m, GError **error)
 {
     for (guint i = 0; i < tool->drive->len; i++) {
         g_autoptr(Options) o = options_parse(g_ptr_array_index(tool->drive, i), "file", NULL);
-        if (o && !g_strcmp0(options_get(o, "if"), "virtio") && !machine_add_device(m, "virtio-blk", error))
+        if (o && !g_strcmp0(options_get(o, "if"), "virtio") &&
+            !machine_add_device(m, "virtio-blk", error))
             return false;
     }
     return true;
@@ -220,7 +223,7 @@ static bool add_tables(const Tool *tool, Machine *m, GError **error)
     return true;
 }
 
-/* ---- Its tables -------------------------------------------------------------------------------- */
+/* ---- Its tables ------------------------------------------------------------------------------ */
 
 static bool split(const Tool *tool, Set *set, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What differs between two sets, one field a line: "TABLE: FIELD: OLD -> NEW". Addresses of tables and checksums
- * follow from the rest, and are left out unless nothing else differs.
+ * What differs between two sets, one field a line: "TABLE: FIELD: OLD -> NEW". Addresses of tables
+ * and checksums follow from the rest, and are left out unless nothing else differs.
  */
 #include "acpigen.h"
 
@@ -65,8 +65,8 @@ static bool follows(const char *table, const char *field)
 {
     static const char *const always[] = {"Checksum", "Length", "Extended Checksum", "RSDT Address", "XSDT Address",
                                          "FIRMWARE_CTRL", "DSDT", "X_FIRMWARE_CTRL", "X_DSDT", NULL};
-    return g_strv_contains(always, field) ||
-           ((!strcmp(table, "rsdt") || !strcmp(table, "xsdt")) && g_str_has_prefix(field, "Entry "));
+    return g_strv_contains(always, field) || ((!strcmp(table, "rsdt") || !strcmp(table, "xsdt")) &&
+                                              g_str_has_prefix(field, "Entry "));
 }
 
 /* Long values are cut around the first place where they differ. */
@@ -96,7 +96,8 @@ static unsigned diff_tables(const Table *a, const Table *b)
     unsigned changes = 0, hidden = 0;
     for (guint i = 0; i < fa.names->len; i++) {
         const char *name = g_ptr_array_index(fa.names, i);
-        const char *va = g_hash_table_lookup(fa.values, name), *vb = g_hash_table_lookup(fb.values, name);
+        const char *va = g_hash_table_lookup(fa.values, name),
+                   *vb = g_hash_table_lookup(fb.values, name);
         if (vb && !strcmp(va, vb))
             continue;
         if (follows(a->name, name)) {

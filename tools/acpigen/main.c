@@ -30,9 +30,11 @@ static bool write_all(const Tool *tool, const Set *set, GError **error)
     if (tool->list)
         output_list(set);
     return (!tool->output || output_folder(tool, set, error)) &&
-           (!tool->loader || output_loader(tool, set, error)) && (!tool->blob || output_blob(tool, set, error)) &&
+           (!tool->loader || output_loader(tool, set, error)) &&
+           (!tool->blob || output_blob(tool, set, error)) &&
            (!tool->smbios_file || output_smbios(tool, set, error)) &&
-           (!tool->aml || output_aml(tool, set, error)) && (!tool->json || output_json(set, error)) &&
+           (!tool->aml || output_aml(tool, set, error)) &&
+           (!tool->json || output_json(set, error)) &&
            (!tool->digest || output_digest(tool, set, error));
 }
 
@@ -63,8 +65,8 @@ static int generate(const Tool *tool)
     GError *error = NULL;
     if (lists(tool))
         return 0;
-    if (!tool->output && !tool->loader && !tool->blob && !tool->smbios_file && !tool->aml && !tool->json &&
-        !tool->digest && !tool->list)
+    if (!tool->output && !tool->loader && !tool->blob && !tool->smbios_file && !tool->aml &&
+        !tool->json && !tool->digest && !tool->list)
         return voice_misused(&tool->voice, "nothing to write: -o DIR, --loader, --blob, --aml, --json, --digest...");
     if (tool->dsl && !tool->output)
         return voice_misused(&tool->voice, "--dsl needs -o DIR");

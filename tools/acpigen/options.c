@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The option table. Options of machines are spelt as vm-run and QEMU have them, with one dash or two;
- * those that make no difference to tables are taken and not looked at.
+ * The option table. Options of machines are spelt as vm-run and QEMU have them, with one dash or
+ * two; those that make no difference to tables are taken and not looked at.
  */
 #include "acpigen.h"
 
@@ -88,7 +88,8 @@ static const char *const taken[] = {
 
 static int help(const Tool *tool)
 {
-    printf("%s (Lathe) " LATHE_VERSION "\nusage: %s [-M BOARD] [OPTIONS] -o DIR | --loader DIR | --blob FILE | "
+    printf("%s (Lathe) " LATHE_VERSION
+           "\nusage: %s [-M BOARD] [OPTIONS] -o DIR | --loader DIR | --blob FILE | "
            "--smbios-dump FILE |\n"
            "       --aml TABLE | --json | --digest ALGORITHM | --list\n"
            "       %s --diff A B\n"
@@ -98,12 +99,13 @@ static int help(const Tool *tool)
         const Option *o = &options[i];
         if (!o->summary)
             continue;
-        g_autofree char *left = g_strdup_printf("%s%s%s%s", o->own && o->name[1] ? "--" : "-", o->name, o->arg ? " " : "",
-                                                o->arg ? o->arg : "");
+        g_autofree char *left = g_strdup_printf("%s%s%s%s", o->own && o->name[1] ? "--" : "-",
+                                                o->name, o->arg ? " " : "", o->arg ? o->arg : "");
         printf("  %-26s %s\n", left, o->summary);
     }
     printf("\nOther options of a machine's command line are taken; they make no difference.\n"
-           "\nExamples:\n  %s -M q35 -smp 4 -m 8G -o tables --dsl\n  %s -M pc -m 2G --aml DSDT >dsdt.aml\n"
+           "\nExamples:\n  %s -M q35 -smp 4 -m 8G -o tables --dsl\n  %s -M pc -m 2G --aml DSDT "
+           ">dsdt.aml\n"
            "  %s -M q35 -m 9T --smbios-dump smbios.bin && dmidecode --from-dump smbios.bin\n",
            tool->voice.name, tool->voice.name, tool->voice.name);
     return fflush(stdout) ? VOICE_FAILED : 0;
@@ -129,7 +131,8 @@ static int unknown(const Tool *tool, const char *word, const char *name)
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
         names[i] = options[i].name;
     const char *near = option_nearest(name, names);
-    return near ? voice_misused(&tool->voice, "%s: there is no such option; did you mean --%s?", word, near)
+    return near ? voice_misused(&tool->voice, "%s: there is no such option; did you mean --%s?",
+                                word, near)
                 : voice_misused(&tool->voice, "%s: there is no such option", word);
 }
 

@@ -36,7 +36,8 @@ static bool disassemble(const char *folder, const char *file, GError **error)
     int status;
     if (!path)
         return fail(error, "--dsl: there is no iasl (Debian: acpica-tools)");
-    if (!g_spawn_sync(folder, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &messages, &status, error))
+    if (!g_spawn_sync(folder, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &messages,
+                      &status, error))
         return false;
     return status == 0 || fail(error, "iasl -d %s/%s failed:\n%s", folder, file, messages);
 }
@@ -69,7 +70,8 @@ bool output_loader(const Tool *tool, const Set *set, GError **error)
 {
     g_autofree const char **names = acpi_tables_files(set->acpi);
     g_autoptr(GBytes) loader = acpi_tables_loader(set->acpi);
-    if (!make_folder(tool->loader, error) || !write_named(tool->loader, ACPI_FILE_LOADER, loader, error))
+    if (!make_folder(tool->loader, error) ||
+        !write_named(tool->loader, ACPI_FILE_LOADER, loader, error))
         return false;
     for (const char **name = names; *name; name++) {
         g_autoptr(GBytes) bytes = acpi_tables_file(set->acpi, *name);
@@ -104,7 +106,8 @@ bool output_aml(const Tool *tool, const Set *set, GError **error)
         g_autoptr(GString) names = g_string_new(NULL);
         for (guint i = 0; i < set->tables->len; i++)
             g_string_append_printf(names, " %s", g_array_index(set->tables, Table, i).name);
-        return fail_usage(error, "--aml %s: there is no such table; there are:%s", tool->aml, names->str);
+        return fail_usage(error, "--aml %s: there is no such table; there are:%s", tool->aml,
+                          names->str);
     }
     gsize len;
     const void *data = g_bytes_get_data(t->bytes, &len);
@@ -121,7 +124,7 @@ void output_list(const Set *set)
         printf("%-8s %8zu\n", "smbios", g_bytes_get_size(set->smbios.tables));
 }
 
-/* ---- Digests ---------------------------------------------------------------------------------- */
+/* ---- Digests --------------------------------------------------------------------------------- */
 
 static void print_digest(GChecksumType kind, GBytes *bytes, const char *name)
 {
@@ -129,8 +132,8 @@ static void print_digest(GChecksumType kind, GBytes *bytes, const char *name)
     printf("%s  %s\n", text, name);
 }
 
-/* Firmware measures what it reads through fw_cfg as it came: the loader's commands first, as it needs them
-   first, then the RSDP and the tables; each a digest, and "set" one over all three. */
+/* Firmware measures what it reads through fw_cfg as it came: the loader's commands first, as it
+   needs them first, then the RSDP and the tables; each a digest, and "set" one over all three. */
 bool output_digest(const Tool *tool, const Set *set, GError **error)
 {
     static const char *const measured[] = {ACPI_FILE_LOADER, ACPI_FILE_RSDP, ACPI_FILE_TABLES};
@@ -145,7 +148,8 @@ bool output_digest(const Tool *tool, const Set *set, GError **error)
         print_digest(kind, set->smbios.tables, "smbios");
     GChecksum *sum = g_checksum_new(kind);
     for (size_t i = 0; i < G_N_ELEMENTS(measured); i++) {
-        g_autoptr(GBytes) bytes = i ? acpi_tables_file(set->acpi, measured[i]) : acpi_tables_loader(set->acpi);
+        g_autoptr(GBytes) bytes = i ? acpi_tables_file(set->acpi, measured[i])
+                                    : acpi_tables_loader(set->acpi);
         gsize len;
         const void *data = g_bytes_get_data(bytes, &len);
         g_checksum_update(sum, data, (gssize)len);

@@ -259,8 +259,8 @@ static bool delete_one(Fdt *tree, const char *text, GError **error)
 static GBytes *with_settings(GBytes *bytes, const GPtrArray *settings, const GPtrArray *deletions,
                              GError **error)
 {
-    g_autoptr(Fdt) tree = fdt_tree_from_bytes(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
-                                              error);
+    g_autoptr(Fdt)
+        tree = fdt_tree_from_bytes(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), error);
     for (guint i = 0; tree && i < settings->len; i++) {
         if (!fdt_tree_set_text(tree, settings->pdata[i], error)) {
             prefix(error, "--set");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dtbgen in parts: options.c has the command line, build.c makes the tree of a machine or reads one,
- * report.c says what is wrong with one and what differs.
+ * dtbgen in parts: options.c has the command line, build.c makes the tree of a machine or reads
+ * one, report.c says what is wrong with one and what differs.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ GBytes *dtbgen_build(const Dtbgen *d, GError **error);
 GBytes *dtbgen_machine(const Dtbgen *d, GError **error);
 GBytes *dtbgen_read(const char *path, GError **error);
 
-/* Whether the tree in bytes is good, and what that machine (NULL: none in particular) must have; lines
-   about what is not are printed. */
+/* Whether the tree in bytes is good, and what that machine (NULL: none in particular) must have;
+   lines about what is not are printed. */
 bool dtbgen_check(GBytes *bytes, GBytes *machine, const char *name, bool *good, GError **error);
 /* Prints what differs. */
 bool dtbgen_diff(const char *a, const char *b, bool *same, GError **error);

@@ -49,8 +49,9 @@ static bool write_tree(const Dtbgen *d, GBytes *bytes, GError **error)
     if (d->output && strcmp(d->output, "-"))
         return save_file(d->output, data, len, error);
     if (!d->dts && isatty(STDOUT_FILENO))
-        return fail_usage(error, "standard output is a terminal, which a blob would garble: give -o, a "
-                                 "pipe, or --dts");
+        return fail_usage(error,
+                          "standard output is a terminal, which a blob would garble: give -o, a "
+                          "pipe, or --dts");
     fwrite(data, 1, len, stdout);
     return true;
 }

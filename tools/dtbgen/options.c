@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: options of machines as vm-run has them, with one dash or two, and what to do with the
-   tree. */
+/* The command line: options of machines as vm-run has them, with one dash or two, and what to do
+   with the tree. */
 #include "dtbgen.h"
 
 #include "base/error.h"
@@ -127,27 +127,31 @@ bool dtbgen_options(Dtbgen *d, int argc, char **argv, GError **error)
 char *dtbgen_help(const char *name)
 {
     GString *s = g_string_new(NULL);
-    g_string_append_printf(s,
-                           "usage: %s -M BOARD [OPTION]... [-o FILE]       the device tree of a machine\n"
-                           "       %s [--merge OVERLAY] [--set ...] FILE   a changed tree\n"
-                           "       %s --check [-M BOARD ...] FILE\n"
-                           "       %s --diff FILE FILE\n\n", name, name, name, name);
+    g_string_append_printf(
+        s,
+        "usage: %s -M BOARD [OPTION]... [-o FILE]       the device tree of a machine\n"
+        "       %s [--merge OVERLAY] [--set ...] FILE   a changed tree\n"
+        "       %s --check [-M BOARD ...] FILE\n"
+        "       %s --diff FILE FILE\n\n",
+        name, name, name, name);
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         const Option *o = &table[i];
         if (!o->summary)
             continue;
         const char *dash = strlen(o->name) > 1 && o->offset >= AT(dts) ? "--" : "-";
-        bool word = !strcmp(o->name, "merge") || !strcmp(o->name, "set") || !strcmp(o->name, "delete") || !strcmp(o->name, "arch");
+        bool word = !strcmp(o->name, "merge") || !strcmp(o->name, "set") ||
+                    !strcmp(o->name, "delete") || !strcmp(o->name, "arch");
         g_autofree char *left = g_strdup_printf("%s%s %s", word ? "--" : dash, o->name,
                                                 o->arg ? o->arg : "");
         g_string_append_printf(s, "  %-24s %s\n", left, o->summary);
     }
-    g_string_append_printf(s,
-                           "\nExit status: 0 done, 1 failed, or (--check, --diff) it is not so, 2 misused.\n"
-                           "\nexamples:\n"
-                           "  %s -M virt -smp 4 -m 2G -o virt.dtb\n"
-                           "  %s --arch aarch64 -M virt,gic-version=3 -cpu cortex-a57 -smp 16 --dts\n"
-                           "  %s --merge extra.dtbo --set '/chosen bootargs=\"quiet\"' virt.dtb -o new.dtb\n",
-                           name, name, name);
+    g_string_append_printf(
+        s,
+        "\nExit status: 0 done, 1 failed, or (--check, --diff) it is not so, 2 misused.\n"
+        "\nexamples:\n"
+        "  %s -M virt -smp 4 -m 2G -o virt.dtb\n"
+        "  %s --arch aarch64 -M virt,gic-version=3 -cpu cortex-a57 -smp 16 --dts\n"
+        "  %s --merge extra.dtbo --set '/chosen bootargs=\"quiet\"' virt.dtb -o new.dtb\n",
+        name, name, name);
     return g_string_free(s, FALSE);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel devices. Attaching: this process serves the image on pairs of sockets, shakes hands on their
- * other ends, hands those to the kernel, and says that it is ready only when the device has its size,
- * its partitions were looked for, and their nodes are there. Detaching: whoever uses the device is
- * named instead of being left without it.
+ * Kernel devices. Attaching: this process serves the image on pairs of sockets, shakes hands on
+ * their other ends, hands those to the kernel, and says that it is ready only when the device has
+ * its size, its partitions were looked for, and their nodes are there. Detaching: whoever uses the
+ * device is named instead of being left without it.
  */
 #include "device_priv.h"
 
@@ -41,7 +41,9 @@ struct Device {
 /* The number in "/dev/nbd3" or "nbd3"; -1 for auto. */
 static bool parse_device(const char *text, int *index, GError **error)
 {
-    const char *digits = g_str_has_prefix(text, "/dev/nbd") ? text + 8 : g_str_has_prefix(text, "nbd") ? text + 3 : "";
+    const char *digits = g_str_has_prefix(text, "/dev/nbd") ? text + 8
+                         : g_str_has_prefix(text, "nbd")    ? text + 3
+                                                            : "";
     guint64 n;
     *index = -1;
     if (!strcmp(text, "auto"))
@@ -121,7 +123,8 @@ static bool await_ready(int index, GError **error)
         g_usleep(STEP_MS * 1000);
     }
     return fail(error, "/dev/nbd%d is connected, but %s after %d seconds", index,
-                scanned ? "not all of its partitions' nodes are there" : "has no size", READY_MS / 1000);
+                scanned ? "not all of its partitions' nodes are there" : "has no size",
+                READY_MS / 1000);
 }
 
 void device_print(const Device *d)
@@ -196,8 +199,8 @@ static void *run(void *opaque)
     return NULL;
 }
 
-Device *device_begin(const Tool *tool, ExportNbd *server, void (*ready)(void *opaque, GError *error), void *opaque,
-                     GError **error)
+Device *device_begin(const Tool *tool, ExportNbd *server,
+                     void (*ready)(void *opaque, GError *error), void *opaque, GError **error)
 {
     Device *d = g_new0(Device, 1);
     d->tool = tool;
@@ -261,8 +264,9 @@ static char *held_by(int index, const char *node)
 {
     const char *base = strrchr(node, '/') + 1;
     g_autofree char *own = g_strdup_printf("nbd%d", index), *swaps = NULL;
-    g_autofree char *dir = !strcmp(base, own) ? sysfs(index, "holders")
-                                              : g_strdup_printf("/sys/block/nbd%d/%s/holders", index, base);
+    g_autofree char *dir = !strcmp(base, own)
+                               ? sysfs(index, "holders")
+                               : g_strdup_printf("/sys/block/nbd%d/%s/holders", index, base);
     GDir *d = g_dir_open(dir, 0, NULL);
     const char *holder = d ? g_dir_read_name(d) : NULL;
     char *text = holder ? g_strdup_printf("%s is used by %s", node, holder) : NULL;

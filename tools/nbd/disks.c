@@ -22,11 +22,13 @@ static bool set(struct json_object *tree, const char *path, const char *value, G
     return !value || block_options_set(tree, path, value, error);
 }
 
-static struct json_object *image_tree(const Tool *t, BlockGraph *graph, const char *name, GError **error)
+static struct json_object *image_tree(const Tool *t, BlockGraph *graph, const char *name,
+                                      GError **error)
 {
     struct json_object *tree = t->image_opts ? block_options_parse(name, "driver", error)
                                              : block_image_options(graph, name, t->format, error);
-    bool ok = tree && set(tree, "discard", t->discard, error) && set(tree, "detect-zeroes", t->detect_zeroes, error) &&
+    bool ok = tree && set(tree, "discard", t->discard, error) &&
+              set(tree, "detect-zeroes", t->detect_zeroes, error) &&
               set(tree, t->image_opts ? "aio" : "file.aio", t->aio, error);
     if (!ok)
         g_clear_pointer(&tree, json_object_put);
@@ -92,13 +94,15 @@ static bool is_writethrough(const char *cache)
     return cache && block_cache_parse(cache, &flags, &writethrough, NULL) && writethrough;
 }
 
-static bool offer_image(const Tool *t, BlockGraph *graph, ExportNbd *server, unsigned i, GPtrArray *held,
-                        GError **error)
+static bool offer_image(const Tool *t, BlockGraph *graph, ExportNbd *server, unsigned i,
+                        GPtrArray *held, GError **error)
 {
     g_autofree char *name = disks_name(t, i);
     BlockNode *node = open_image(t, graph, t->images->pdata[i], error);
     if (!node)
-        return t->voice.compatible ? prefix(error, "Failed to blk_new_open '%s'", (char *)t->images->pdata[i]) : false;
+        return t->voice.compatible
+                   ? prefix(error, "Failed to blk_new_open '%s'", (char *)t->images->pdata[i])
+                   : false;
     g_ptr_array_add(held, node);
     ExportDisk disk = { .name = name, .description = t->description, .node = node, .depth = t->depth,
                         .writable = !t->read_only, .writethrough = is_writethrough(t->cache),
@@ -152,7 +156,8 @@ static void clear_spec(Spec *spec)
         g_ptr_array_unref(spec->bitmaps);
 }
 
-static bool offer_node(const Tool *t, BlockGraph *graph, ExportNbd *server, const char *text, GError **error)
+static bool offer_node(const Tool *t, BlockGraph *graph, ExportNbd *server, const char *text,
+                       GError **error)
 {
     Spec spec = { 0 };
     bool ok = read_spec(text, &spec, error) || prefix(error, "--export");
@@ -161,7 +166,8 @@ static bool offer_node(const Tool *t, BlockGraph *graph, ExportNbd *server, cons
         ExportDisk disk = { .name = spec.name, .description = spec.description, .node = node,
                             .writable = spec.writable, .depth = spec.depth, .multi_conn = t->shared != 1,
                             .bitmaps = (const char *const *)spec.bitmaps->pdata };
-        ok = node ? export_nbd_add(server, &disk, error) : fail(error, "there is no node '%s'", spec.node);
+        ok = node ? export_nbd_add(server, &disk, error)
+                  : fail(error, "there is no node '%s'", spec.node);
     }
     clear_spec(&spec);
     return ok;
@@ -181,7 +187,8 @@ char *disks_name(const Tool *t, unsigned i)
     return g_strdup(t->export_name ? t->export_name : "");
 }
 
-bool disks_offer(const Tool *t, BlockGraph *graph, ExportNbd *server, GPtrArray *held, GError **error)
+bool disks_offer(const Tool *t, BlockGraph *graph, ExportNbd *server, GPtrArray *held,
+                 GError **error)
 {
     for (unsigned i = 0; i < t->throttle_groups->len; i++) {
         struct json_object *options = block_options_parse(t->throttle_groups->pdata[i], "qom-type", error);

@@ -33,7 +33,8 @@ static void print_one(const NbdExport *e)
         printf(" )\n");
     }
     if (e->minimum)
-        printf("  min block: %u\n  opt block: %u\n  max block: %u\n", e->minimum, e->preferred, e->maximum);
+        printf("  min block: %u\n  opt block: %u\n  max block: %u\n", e->minimum, e->preferred,
+               e->maximum);
     unsigned n = e->contexts ? g_strv_length((char **)e->contexts) : 0;
     if (n)
         printf("  available meta contexts: %u\n", n);
@@ -76,7 +77,8 @@ static void print_all(const Tool *t, const NbdClient *client)
         struct json_object *list = json_object_new_array();
         for (unsigned i = 0; (e = nbd_client_listed(client, i)); i++)
             json_object_array_add(list, json_of(e));
-        puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY |
+                                                      JSON_C_TO_STRING_NOSLASHESCAPE));
         json_object_put(list);
         return;
     }
@@ -94,7 +96,8 @@ static SocketAddress *address_of(const char *text, bool *tls, GError **error)
     SocketAddress *a = NULL;
     if (nbd_uri_parse(text, &uri, error)) {
         *tls = uri.tls;
-        g_autofree char *vsock = g_strdup_printf("vsock:%s:%s", uri.host ? uri.host : "", uri.port ? uri.port : "");
+        g_autofree char *vsock = g_strdup_printf("vsock:%s:%s", uri.host ? uri.host : "",
+                                                 uri.port ? uri.port : "");
         a = uri.transport == NBD_URI_UNIX    ? socket_address_unix(uri.socket)
             : uri.transport == NBD_URI_VSOCK ? socket_address_parse(vsock, error)
                                              : socket_address_inet(uri.host, uri.port);
@@ -109,7 +112,8 @@ static SocketAddress *address(const Tool *t, GError **error)
     if (t->images->len) {
         SocketAddress *a = address_of(t->images->pdata[0], &tls, error);
         if (a && tls && !t->tls_creds) {
-            fail_usage(error, "%s: TLS needs credentials: --object and --tls-creds", (char *)t->images->pdata[0]);
+            fail_usage(error, "%s: TLS needs credentials: --object and --tls-creds",
+                       (char *)t->images->pdata[0]);
             g_clear_pointer(&a, socket_address_free);
         }
         return a;

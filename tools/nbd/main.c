@@ -24,7 +24,8 @@ static int run(Tool *tool)
 int main(int argc, char **argv)
 {
     g_autofree char *name = g_path_get_basename(argc && argv[0] ? argv[0] : "nbd");
-    Tool tool = { .voice = { .name = name, .compatible = g_str_has_prefix(name, "qemu-nbd") }, .ready_fd = -1 };
+    Tool tool = { .voice = { .name = name, .compatible = g_str_has_prefix(name, "qemu-nbd") },
+                  .ready_fd = -1 };
     GError *error = NULL;
 
     signal(SIGPIPE, SIG_IGN);
@@ -41,7 +42,8 @@ int main(int argc, char **argv)
     if (status < 0)
         status = run(&tool);
     crypto_objects_free(tool.objects);
-    GPtrArray *all[] = { tool.images, tool.bitmaps, tool.blockdevs, tool.exports, tool.throttle_groups };
+    GPtrArray *all[] = { tool.images, tool.bitmaps, tool.blockdevs, tool.exports,
+                         tool.throttle_groups };
     for (unsigned i = 0; i < G_N_ELEMENTS(all); i++)
         g_ptr_array_unref(all[i]);
     if (fflush(stdout) || ferror(stdout)) {

@@ -81,10 +81,12 @@ static int talk(int fd, Message *m, uint16_t wanted, uint32_t *value)
         ssize_t n = recv(fd, in.bytes, sizeof in.bytes, 0);
         if (n < 0)
             return errno;
-        for (h = (struct nlmsghdr *)(void *)in.bytes; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+        for (h = (struct nlmsghdr *)(void *)in.bytes; NLMSG_OK(h, (size_t)n);
+             h = NLMSG_NEXT(h, n)) {
             if (h->nlmsg_type == NLMSG_ERROR)
                 return -((struct nlmsgerr *)NLMSG_DATA(h))->error;
-            const uint8_t *a = (const uint8_t *)NLMSG_DATA(h) + GENL_HDRLEN, *end = (const uint8_t *)h + h->nlmsg_len;
+            const uint8_t *a = (const uint8_t *)NLMSG_DATA(h) + GENL_HDRLEN,
+                          *end = (const uint8_t *)h + h->nlmsg_len;
             while (a + NLA_HDRLEN <= end) {
                 struct nlattr head;
                 memcpy(&head, a, sizeof head);

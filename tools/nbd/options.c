@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line, the same under both names; what differs are defaults: qemu-nbd serves one client on
- * TCP and then ends, nbd serves all that come on a socket of its own until it is told to stop. */
+/* The command line, the same under both names; what differs are defaults: qemu-nbd serves one
+ * client on TCP and then ends, nbd serves all that come on a socket of its own until it is told to
+ * stop. */
 #include "tool.h"
 
 #include "base/error.h"
@@ -103,7 +104,8 @@ static int bad_option(const Tool *tool, char **argv)
 static int add_object(Tool *tool, const char *text)
 {
     GError *error = NULL;
-    if (g_str_has_prefix(text, "throttle-group,") || g_str_has_prefix(text, "qom-type=throttle-group,")) {
+    if (g_str_has_prefix(text, "throttle-group,") ||
+        g_str_has_prefix(text, "qom-type=throttle-group,")) {
         g_ptr_array_add(tool->throttle_groups, (gpointer)text);
         return -1;
     }
@@ -218,7 +220,8 @@ static int check_device(Tool *t)
     if (t->tls_creds)
         return voice_misused(&t->voice, "TLS is not supported when connecting host device");
     if (t->inherited || t->run || t->exports->len)
-        return voice_misused(&t->voice, "-c and -d do not go with sockets given to us, --run or --export");
+        return voice_misused(&t->voice,
+                             "-c and -d do not go with sockets given to us, --run or --export");
     if (t->what == NBD_CONNECT)
         return t->images->len == 1 ? -1 : voice_misused(&t->voice, "Invalid number of arguments");
     if (t->images->len != 1)
@@ -230,8 +233,10 @@ static int check_device(Tool *t)
 static int check_serve(Tool *t)
 {
     if (t->tls_hostname)
-        return t->tls_creds ? voice_misused(&t->voice, "TLS hostname is only supported in list mode")
-                            : voice_misused(&t->voice, "--tls-hostname is not permitted without --tls-creds");
+        return t->tls_creds
+                   ? voice_misused(&t->voice, "TLS hostname is only supported in list mode")
+                   : voice_misused(&t->voice,
+                                   "--tls-hostname is not permitted without --tls-creds");
     if (t->inherited && (t->tcp || t->socket || t->fork || t->run))
         return voice_misused(&t->voice, "Unix socket, port, --fork and --run do not go with sockets that were given to us");
     if (t->socket && t->tcp)
@@ -241,7 +246,8 @@ static int check_serve(Tool *t)
     if (t->exports->len ? t->images->len || t->export_name : !t->images->len)
         return voice_misused(&t->voice, "Invalid number of arguments");
     bool several = t->images->len > 1;
-    if (several && (t->voice.compatible || t->export_name || t->offset || t->load_snapshot || t->bitmaps->len))
+    if (several &&
+        (t->voice.compatible || t->export_name || t->offset || t->load_snapshot || t->bitmaps->len))
         return voice_misused(&t->voice, "Invalid number of arguments");
     if (t->image_opts && t->format)
         return voice_misused(&t->voice, "--image-opts and -f are mutually exclusive");
@@ -279,7 +285,8 @@ int tool_options(Tool *t, int argc, char **argv)
         argc--;
     }
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":hVb:o:p:rsnc:dvk:e:f:tl:x:T:D:AB:L", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":hVb:o:p:rsnc:dvk:e:f:tl:x:T:D:AB:L", longs, NULL)) !=
+           -1) {
         if (option == 'h')
             return tool_help(t);
         if (option == 'V')

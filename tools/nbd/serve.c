@@ -164,8 +164,10 @@ static void warn_if_open(const Tool *t, const char *host)
 {
     bool any = !*host || !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     if (any && !t->tls_creds)
-        voice_warn(&t->voice, "whoever reaches this host can %s what is served; -b 127.0.0.1, -k or --tls-creds prevent that",
-                  t->read_only ? "read" : "read and write");
+        voice_warn(&t->voice,
+                   "whoever reaches this host can %s what is served; -b 127.0.0.1, -k or "
+                   "--tls-creds prevent that",
+                   t->read_only ? "read" : "read and write");
 }
 
 static bool listen_tcp(Server *s, GError **error)
@@ -252,11 +254,14 @@ static bool run_child(Server *s, GError **error)
     char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)t->run, NULL };
     g_auto(GStrv) env = g_get_environ();
     g_autofree char *uri = uri_of(s, 0), *name = disks_name(t, 0);
-    const char *socket = s->where.socket ? s->where.socket : "", *port = s->where.port ? s->where.port : "";
+    const char *socket = s->where.socket ? s->where.socket : "",
+               *port = s->where.port ? s->where.port : "";
     g_autofree char *nbd = *socket ? g_strdup_printf("nbd:unix:%s", socket)
                                    : g_strdup_printf("nbd:%s:%s", s->where.host, port);
-    const char *const vars[][2] = { { "uri", uri }, { "nbd", nbd }, { "unixsocket", socket }, { "port", port },
-                                    { "exportname", name }, { "tls", t->tls_creds ? "require" : "" } };
+    const char *const vars[][2] = {
+        { "uri", uri },   { "nbd", nbd },         { "unixsocket", socket },
+        { "port", port }, { "exportname", name }, { "tls", t->tls_creds ? "require" : "" }
+    };
     for (unsigned i = 0; i < G_N_ELEMENTS(vars); i++)
         env = g_environ_setenv(env, vars[i][0], vars[i][1], true);
     GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN;
@@ -348,8 +353,8 @@ static void announce(Server *s)
 
 static bool start(Server *s, GError **error)
 {
-    return new_server(s, error) && write_pid(s->tool, error) && (!s->tool->run || run_child(s, error)) &&
-           confine(s, error);
+    return new_server(s, error) && write_pid(s->tool, error) &&
+           (!s->tool->run || run_child(s, error)) && confine(s, error);
 }
 
 static void finish(Server *s)
@@ -360,7 +365,9 @@ static void finish(Server *s)
     export_nbd_free(s->nbd);
     int r = block_flush_all(s->graph);
     if (r && !s->status)
-        s->status = voice_fail(&s->tool->voice, "what was written last could not be brought to the disk: %s", g_strerror(-r));
+        s->status = voice_fail(&s->tool->voice,
+                               "what was written last could not be brought to the disk: %s",
+                               g_strerror(-r));
     if (s->listeners)
         socket_unlisten(s->listeners);
     if (s->private_dir)
@@ -431,8 +438,9 @@ static int await_ready(Tool *t)
         return 0;
     int status = 0;
     waitpid(pid, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
-                                                    : voice_fail(&t->voice, "the server ended as it started");
+    return WIFEXITED(status) && WEXITSTATUS(status)
+               ? WEXITSTATUS(status)
+               : voice_fail(&t->voice, "the server ended as it started");
 }
 
 int serve(Tool *t)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the tool share: main.c reads the command line (options.c) and does one of: serve
- * (serve.c: images opened in disks.c, sockets, the captive command), list another server's exports
- * (list.c), or attach to and detach from a kernel device (device.c).
+ * What the parts of the tool share: main.c reads the command line (options.c) and does one of:
+ * serve (serve.c: images opened in disks.c, sockets, the captive command), list another server's
+ * exports (list.c), or attach to and detach from a kernel device (device.c).
  */
 #pragma once
 
@@ -59,7 +59,8 @@ int tool_help(const Tool *tool);
 /* ---- disks.c ---------------------------------------------------------------- */
 
 /* Opens all images and offers them. Nodes stay in graph or with those in held. */
-bool disks_offer(const Tool *tool, BlockGraph *graph, ExportNbd *server, GPtrArray *held, GError **error);
+bool disks_offer(const Tool *tool, BlockGraph *graph, ExportNbd *server, GPtrArray *held,
+                 GError **error);
 /* The number of exports, and the name of the first. */
 unsigned disks_count(const Tool *tool);
 char *disks_name(const Tool *tool, unsigned i);
@@ -74,9 +75,10 @@ int device_disconnect(Tool *tool);
 
 typedef struct Device Device;
 
-/* Begins to connect; ready is called from the main loop, with NULL or why it failed (it owns that). */
-Device *device_begin(const Tool *tool, ExportNbd *server, void (*ready)(void *opaque, GError *error), void *opaque,
-                     GError **error);
+/* Begins to connect; ready is called from the main loop, with NULL or why it failed (it owns that).
+ */
+Device *device_begin(const Tool *tool, ExportNbd *server,
+                     void (*ready)(void *opaque, GError *error), void *opaque, GError **error);
 /* Takes it away if it is there still. NULL is fine. */
 void device_end(Device *device);
 /* The names of the device and its partitions on stdout. */
