@@ -47,8 +47,8 @@ typedef struct {
 
 static size_t answer(Server *s, VhostRequest *r)
 {
-    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in, (int)r->chain.in_count,
-                               fuse_slot(r->queue, r->chain.id));
+    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in,
+                               (int)r->chain.in_count, fuse_slot(r->queue, r->chain.id));
 }
 
 static void *wait_body(void *opaque)
@@ -89,7 +89,8 @@ static void reset(void *opaque)
 {
     Server *s = opaque;
     if (atomic_load(&s->ended) && s->tool->store)
-        return; /* the guest is still there, and so shall be what it knows when we are started again */
+        return; /* the guest is still there, and so shall be what it knows when we are started again
+                 */
     fuse_session_reset(s->session);
 }
 
@@ -268,7 +269,8 @@ static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
     if (!fs_resumed(fs, &files, &open))
         return;
     if (!fuse_session_resumed(session))
-        tool_warn(t, "what was open before the restart is forgotten: it was made with other options");
+        tool_warn(t,
+                  "what was open before the restart is forgotten: it was made with other options");
     else if (t->verbose)
         tool_warn(t, "goes on with %u files, %u open", files, open);
 }
@@ -310,7 +312,8 @@ int serve(Tool *t)
         sigaddset(&set, (int[]){ SIGTERM, SIGINT, SIGHUP, SIGCHLD }[i]);
     sigprocmask(SIG_BLOCK, &set, NULL); /* for sigwaitinfo, after the child was started without */
     if (t->store)
-        fdstore_tell(t->store, "READY=1"); /* the socket listens, for what a manager wants to know */
+        fdstore_tell(t->store,
+                     "READY=1"); /* the socket listens, for what a manager wants to know */
     int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s) : tool_error(t, error);
     if (t->socket_dir >= 0 && t->socket_file)
         unlinkat(t->socket_dir, t->socket_file, 0);
