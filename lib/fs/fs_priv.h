@@ -151,6 +151,8 @@ void fs_state_drop_handle(Fs *fs, FsHandle *h);
 bool fs_state_keep_lock(Fs *fs, uint64_t node, uint64_t owner, int fd);
 void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner);
 void fs_state_free(FsState *state);
+/* When all nodes are gone: their memory goes, too. */
+void fs_state_reset(Fs *fs);
 
 /* way.c: opens the node anew by what leads to it. */
 int fs_way_open(Fs *fs, FsNode *node);

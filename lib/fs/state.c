@@ -315,6 +315,8 @@ void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner)
         fdstore_remove(fs->state->store, fs_state_lock_name(node, owner).text);
 }
 
+enum { BIG = 16384 }; /* nodes whose memory is worth giving back */
+
 /* ---- The file -------------------------------------------------------------------------------- */
 
 #define AT_NODES ((size_t)STATE_HEAD)
@@ -363,6 +365,7 @@ static bool map_it(FsState *s, int fd, bool made, GError **error)
         return fail_errno(error, errno, "memory for it");
     }
     madvise(s->map, ALL, MADV_DONTDUMP);
+    madvise(s->map, ALL, MADV_NOHUGEPAGE); /* tables are sparse */
     s->head = (void *)s->map;
     s->nodes = (void *)(s->map + AT_NODES);
     s->handles = (void *)(s->map + AT_HANDLES);
@@ -370,6 +373,20 @@ static bool map_it(FsState *s, int fd, bool made, GError **error)
     s->large = (void *)(s->map + AT_LARGE);
     s->kept = s->map + AT_KEPT;
     return true;
+}
+
+void fs_state_reset(Fs *fs)
+{
+    FsState *s = fs->state;
+    if (!s || fs->nodes.count > 1 || s->head->nodes < BIG)
+        return;
+    s->head->nodes = 0; /* what is written there says nothing from now on */
+    IN_ORDER();
+    madvise(s->nodes, AT_HANDLES - AT_NODES, MADV_REMOVE);
+    madvise(s->small, AT_KEPT - AT_SMALL, MADV_REMOVE);
+    s->small_cells.end = s->large_cells.end = 0;
+    g_array_set_size(s->small_cells.free, 0);
+    g_array_set_size(s->large_cells.free, 0);
 }
 
 static void write_head(const Fs *fs, StateHead *h)

@@ -60,6 +60,10 @@ over()
     over folders kill
 }
 
+@test "many files keep their numbers" {
+    over many kill
+}
+
 @test "requests that were under way are done once" {
     over requests kill
 }

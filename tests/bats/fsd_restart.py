@@ -237,6 +237,24 @@ def requests(g, how):
     same(os.path.isdir(g.share + "/late"), True)
 
 
+def many(g, how):
+    """Numbers of many files, with names of all lengths; a guest that begins anew, which gives memory back."""
+    names = [("%d-" % i) + "n" * (i % 240) for i in range(20000)]
+    for name in names:
+        open(g.share + "/" + name, "w").close()
+    nodes = [g.f.lookup(1, name) for name in names]
+    for _ in range(2):
+        g.restart(how)
+        same([g.f.lookup(1, name) for name in names[::7]], nodes[::7])
+    for node in nodes[::3]:
+        same(g.attr(node)["nlink"], 1)
+    g.f.s.close()
+    g.f = Front("s")
+    new = [g.f.lookup(1, name) for name in names[:100]]
+    g.restart(how)
+    same([g.f.lookup(1, name) for name in names[:100]], new)
+
+
 def mounts(g, how):
     """Other file systems below the share, one of them twice: mounts have other numbers after a restart."""
     m, deep = g.f.lookup(1, "m"), g.f.lookup(1, "deep")
