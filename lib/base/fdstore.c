@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The side that puts descriptors; the other is a service manager's, or lib/base/captive. A keeper that takes nothing for
- * SEND_SECONDS is given up, so that it cannot stop us for ever. */
+/* The side that puts descriptors; the other is a service manager's, or lib/base/captive. A keeper
+ * that takes nothing for SEND_SECONDS is given up, so that it cannot stop us for ever. */
 #include "base/fdstore.h"
 
 #include "base/error.h"
@@ -85,7 +85,8 @@ void fdstore_came(FdStore *s, const char *name, int fd)
     gpointer old;
     pthread_mutex_lock(&s->lock);
     atomic_fetch_add(&s->count, 1);
-    /* A name twice: the keeper was killed in between, or is none of those that we know. The last one holds. */
+    /* A name twice: the keeper was killed in between, or is none of those that we know. The last
+     * one holds. */
     if (g_hash_table_lookup_extended(s->back, name, NULL, &old))
         close(GPOINTER_TO_INT(old) - 1);
     g_hash_table_insert(s->back, g_strdup(name), GINT_TO_POINTER(fd + 1));
@@ -127,7 +128,9 @@ static int send_text(FdStore *s, const char *text, int fd)
         m.msg_control = control.bytes;
         m.msg_controllen = sizeof control.bytes;
         struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        *c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd) };
+        *c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+                               .cmsg_type = SCM_RIGHTS,
+                               .cmsg_len = CMSG_LEN(sizeof fd) };
         memcpy(CMSG_DATA(c), &fd, sizeof fd);
     }
     ssize_t n;
@@ -181,9 +184,11 @@ void fdstore_tell(FdStore *s, const char *line)
 static bool take_back(FdStore *s, const char *prefix, GError **error)
 {
     guint64 pid, n;
-    const char *names = g_getenv("LISTEN_FDNAMES"), *count = g_getenv("LISTEN_FDS"), *whose = g_getenv("LISTEN_PID");
-    if (!names || !count || !whose || !g_ascii_string_to_unsigned(whose, 10, 1, G_MAXINT, &pid, NULL) ||
-        (pid_t)pid != getpid() || !g_ascii_string_to_unsigned(count, 10, 1, G_MAXINT / 2, &n, NULL))
+    const char *names = g_getenv("LISTEN_FDNAMES"), *count = g_getenv("LISTEN_FDS"),
+               *whose = g_getenv("LISTEN_PID");
+    if (!names || !count || !whose ||
+        !g_ascii_string_to_unsigned(whose, 10, 1, G_MAXINT, &pid, NULL) || (pid_t)pid != getpid() ||
+        !g_ascii_string_to_unsigned(count, 10, 1, G_MAXINT / 2, &n, NULL))
         return true; /* none, or wrong, which socket_inherited says */
     g_auto(GStrv) words = g_strsplit(names, ":", -1);
     if (g_strv_length(words) != n)
@@ -209,10 +214,12 @@ static bool take_back(FdStore *s, const char *prefix, GError **error)
 FdStore *fdstore_open(const char *prefix, GError **error)
 {
     guint64 most = FDSTORE_DEFAULT;
-    g_autofree char *path = g_strdup(g_getenv("NOTIFY_SOCKET")), *fits = g_strdup(g_getenv("FDSTORE"));
+    g_autofree char *path = g_strdup(g_getenv("NOTIFY_SOCKET")),
+                    *fits = g_strdup(g_getenv("FDSTORE"));
     g_unsetenv("NOTIFY_SOCKET"); /* those whom we start are not who this is for */
     g_unsetenv("FDSTORE");
-    if (!path || (fits && (!g_ascii_string_to_unsigned(fits, 10, 0, FDSTORE_MOST, &most, NULL) || !most)))
+    if (!path ||
+        (fits && (!g_ascii_string_to_unsigned(fits, 10, 0, FDSTORE_MOST, &most, NULL) || !most)))
         return NULL;
     FdStore *s = fdstore_new(path, (unsigned)most, error);
     if (s && take_back(s, prefix, error))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is put arrives with its name, what comes back is told from sockets, and a keeper that is full or gone is no harm. */
+/* What is put arrives with its name, what comes back is told from sockets, and a keeper that is
+ * full or gone is no harm. */
 #include "base/fdstore.h"
 #include "base/socket.h"
 
@@ -61,7 +62,8 @@ static void test_put(void)
 {
     char text[256];
     g_autoptr(GError) error = NULL;
-    g_autofree char *dir = g_dir_make_tmp("fdstore-XXXXXX", NULL), *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *dir = g_dir_make_tmp("fdstore-XXXXXX", NULL),
+                    *path = g_build_filename(dir, "s", NULL);
     int fd = keeper(path), one = memory("one");
     FdStore *s = fdstore_new(path, 2, &error);
     g_assert_no_error(error);
@@ -135,7 +137,8 @@ static void started_again(const char *path)
 static void test_back(void)
 {
     int status;
-    g_autofree char *dir = g_dir_make_tmp("fdstore-XXXXXX", NULL), *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *dir = g_dir_make_tmp("fdstore-XXXXXX", NULL),
+                    *path = g_build_filename(dir, "s", NULL);
     int fd = keeper(path);
     pid_t pid = fork();
     if (!pid) {

@@ -68,6 +68,7 @@ static void clear(Fs *fs, bool all)
     }
     pthread_mutex_lock(&fs->lock);
     fs_nodes_clear(fs, all);
+    fs_state_reset(fs);
     pthread_mutex_unlock(&fs->lock);
 }
 

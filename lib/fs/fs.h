@@ -60,20 +60,23 @@ void fs_reset(Fs *fs);
 /* ---- Restarts ------------------------------------------------------------------ */
 
 /*
- * From now on what is known of nodes, handles and locks outlives the process, in memory and descriptors that the
- * keeper has; store is borrowed. When the keeper had some from before, fs goes on with it: all numbers mean what they did
- * (fs_resumed). *forgot says why what it had is forgotten instead, when it does not fit; newly allocated, NULL: it
- * was not. False and *error: nothing will outlive us. Once, before any operation.
+ * From now on what is known of nodes, handles and locks outlives the process, in memory and
+ * descriptors that the keeper has; store is borrowed. When the keeper had some from before, fs goes
+ * on with it: all numbers mean what they did (fs_resumed). *forgot says why what it had is
+ * forgotten instead, when it does not fit; newly allocated, NULL: it was not. False and *error:
+ * nothing will outlive us. Once, before any operation.
  */
 bool fs_keep(Fs *fs, FdStore *store, char **forgot, GError **error);
 bool fs_resumed(const Fs *fs, unsigned *files, unsigned *open);
 /* FS_KEPT bytes that outlive us, too, for whoever uses fs; zeros at first. NULL: there are none. */
 #define FS_KEPT (UINT64_C(288) << 20)
 void *fs_kept(Fs *fs);
-/* The guest was told of this handle. After a restart those that it was not told of are let go by fs_drop_unknown. */
+/* The guest was told of this handle. After a restart those that it was not told of are let go by
+ * fs_drop_unknown. */
 void fs_handle_known(Fs *fs, uint64_t handle);
 void fs_drop_unknown(Fs *fs);
-/* For who asks whether something has happened already: what is at a name, or the node (name NULL). */
+/* For who asks whether something has happened already: what is at a name, or the node (name NULL).
+ */
 typedef struct {
     uint64_t ino, size;
     mode_t type;
@@ -82,8 +85,8 @@ typedef struct {
 int fs_trace(Fs *fs, uint64_t node, const char *name, FsTrace *trace);
 /* The handle appends, whatever the offset; where its file ends. */
 bool fs_appends(Fs *fs, uint64_t handle, uint64_t *end);
-/* Appends what was perhaps appended already, in part or whole, when the file ended at before. Bytes that are there now; negative:
-   there is no trace of it, or one cannot look. */
+/* Appends what was perhaps appended already, in part or whole, when the file ended at before. Bytes
+   that are there now; negative: there is no trace of it, or one cannot look. */
 ssize_t fs_append_again(Fs *fs, uint64_t handle, const void *data, size_t size, uint64_t before);
 
 /* ---- Who asks ----------------------------------------------------------------- */
@@ -135,12 +138,13 @@ int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, 
 int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, FsEntry *entry);
 int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, const char *target, FsEntry *entry);
 int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *entry);
-/* noted: gets st_ino + 1 of what goes or moves, before it does, for who must know later whether it did; NULL: nobody. */
+/* noted: gets st_ino + 1 of what goes or moves, before it does, for who must know later whether it
+ * did; NULL: nobody. */
 int fs_unlink(Fs *fs, uint64_t parent, const char *name, uint64_t *noted);
 int fs_rmdir(Fs *fs, uint64_t parent, const char *name, uint64_t *noted);
 /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT */
-int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags,
-              uint64_t *noted);
+int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name,
+              unsigned flags, uint64_t *noted);
 
 /* size 0: only how much there is. List: names with a NUL behind each. */
 ssize_t fs_getxattr(Fs *fs, uint64_t node, const char *name, void *value, size_t size);

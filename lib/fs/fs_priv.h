@@ -23,7 +23,8 @@ uint64_t fs_slots_add(FsSlots *slots, void *item);
 void *fs_slots_find(const FsSlots *slots, uint64_t id);
 void fs_slots_remove(FsSlots *slots, uint64_t id);
 void fs_slots_clear(FsSlots *slots);
-/* Puts an item (or NULL) at its old place, in any order; then fs_slots_restored, before anything else. */
+/* Puts an item (or NULL) at its old place, in any order; then fs_slots_restored, before anything
+ * else. */
 bool fs_slots_restore(FsSlots *slots, uint32_t place, uint32_t generation, void *item);
 void fs_slots_restored(FsSlots *slots);
 
@@ -76,7 +77,7 @@ typedef struct FsDirState FsDirState;
 typedef struct {
     uint64_t id;
     FsNode *node;
-    int fd, flags;           /* fd -1: came back from before a restart, and is opened when it is used */
+    int fd, flags; /* fd -1: came back from before a restart, and is opened when it is used */
     unsigned users;
     bool dir;
     bool stored;             /* the keeper has a descriptor of it */
@@ -122,11 +123,13 @@ void fs_nodes_clear(Fs *fs, bool all);
 void fs_node_opened(Fs *fs, FsNode *n);
 /* Under the lock: closes what is too much. May give the lock up in between. */
 void fs_evict(Fs *fs);
-/* What is there is about to lose that name. The node that this is the end of, for fs_after_unlink; 0: none. */
+/* What is there is about to lose that name. The node that this is the end of, for fs_after_unlink;
+ * 0: none. */
 uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *noted);
 void fs_after_unlink(Fs *fs, uint64_t node, bool failed);
 /* The node that is about to move there, for fs_after_rename; 0: not known. */
-uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted);
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name,
+                          uint64_t *noted);
 void fs_after_rename(Fs *fs, uint64_t node, FsUse *folder, const char *name, bool failed);
 
 /* state.c: what outlives the process. Under the lock, unless it says otherwise. */
@@ -139,7 +142,8 @@ void fs_state_moving(Fs *fs, const FsNode *n, const FsNode *folder, const char *
 void fs_state_gone(Fs *fs, FsNode *n);
 /* It has a name again. */
 void fs_state_found(Fs *fs, FsNode *n);
-/* fd, of any kind, is of that node, to which no way will lead back. Without the lock; n has a user. */
+/* fd, of any kind, is of that node, to which no way will lead back. Without the lock; n has a user.
+ */
 void fs_state_keep_node(Fs *fs, FsNode *n, int fd);
 void fs_state_mount(Fs *fs, const FsKey *key, int fd);
 void fs_state_handle(Fs *fs, const FsHandle *h);
@@ -150,6 +154,8 @@ void fs_state_drop_handle(Fs *fs, FsHandle *h);
 bool fs_state_keep_lock(Fs *fs, uint64_t node, uint64_t owner, int fd);
 void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner);
 void fs_state_free(FsState *state);
+/* When all nodes are gone: their memory goes, too. */
+void fs_state_reset(Fs *fs);
 
 /* way.c: opens the node anew by what leads to it. */
 int fs_way_open(Fs *fs, FsNode *node);
@@ -185,7 +191,8 @@ int fs_handle_release(Fs *fs, uint64_t id, bool dir);
 int fs_open_node(Fs *fs, const FsUse *use, int flags, bool dir);
 /* All handles of the node that may not be opened by that mode (0: none can be) go to the keeper. */
 void fs_handles_keep(Fs *fs, FsNode *node, mode_t mode);
-/* On another mount than the root: what the keeper has of that may not be opened again, as Landlock finds no way up. */
+/* On another mount than the root: what the keeper has of that may not be opened again, as Landlock
+ * finds no way up. */
 bool fs_elsewhere(const Fs *fs, const FsNode *node);
 /* Whether it had a buffer, which counts in dir_buffers. */
 bool fs_dir_state_free(FsDirState *state);

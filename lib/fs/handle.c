@@ -21,7 +21,8 @@ bool fs_room(Fs *fs)
     return room;
 }
 
-/* A handle of what has no name, with a user that is taken. A keeper may take no open file for two, hence another one. */
+/* A handle of what has no name, with a user that is taken. A keeper may take no open file for two,
+ * hence another one. */
 static void keep_lost(Fs *fs, FsHandle *h)
 {
     int path = open(fs_path(fs, h->fd).text, O_PATH | O_CLOEXEC);
@@ -134,10 +135,13 @@ int fs_handle_release(Fs *fs, uint64_t id, bool dir)
     return 0;
 }
 
-/* Whether the mode lets us have that again: a file that is made, or whose mode is changed, is ours. */
+/* Whether the mode lets us have that again: a file that is made, or whose mode is changed, is ours.
+ */
 static bool may_again(const Fs *fs, mode_t mode, int flags)
 {
-    mode_t need = (flags & O_ACCMODE) == O_RDONLY ? 0400 : (flags & O_ACCMODE) == O_WRONLY ? 0200 : 0600;
+    mode_t need = (flags & O_ACCMODE) == O_RDONLY   ? 0400
+                  : (flags & O_ACCMODE) == O_WRONLY ? 0200
+                                                    : 0600;
     return mode && ((fs->caps & UINT64_C(1) << CAP_DAC_OVERRIDE) || (mode & need) == need);
 }
 

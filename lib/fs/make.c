@@ -144,8 +144,8 @@ int fs_rmdir(Fs *fs, uint64_t parent, const char *name, uint64_t *noted)
     return take_away(fs, parent, name, AT_REMOVEDIR, noted);
 }
 
-int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name, unsigned flags,
-              uint64_t *noted)
+int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *new_name,
+              unsigned flags, uint64_t *noted)
 {
     FsUse a, b;
     if (fs->o.readonly)
@@ -159,7 +159,8 @@ int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *
         return e;
     }
     bool swap = flags & RENAME_EXCHANGE;
-    uint64_t last = swap || (flags & RENAME_NOREPLACE) ? 0 : fs_before_unlink(fs, &b, new_name, NULL);
+    uint64_t last = swap || (flags & RENAME_NOREPLACE) ? 0
+                                                       : fs_before_unlink(fs, &b, new_name, NULL);
     uint64_t there = fs_before_rename(fs, &a, name, &b, new_name, noted);
     uint64_t here = swap ? fs_before_rename(fs, &b, new_name, &a, name, NULL) : 0;
     e = syscall(SYS_renameat2, a.fd, name, b.fd, new_name, flags) ? -errno : 0;
@@ -275,7 +276,8 @@ int fs_open_node(Fs *fs, const FsUse *use, int flags, bool dir)
         return folder < 0 ? -errno : folder;
     }
     int fd = fs_reopen(fs, use->fd, use->node->type, flags);
-    if (fd == -EPERM && (flags & O_NOATIME)) /* only the owner may, and the guest's kernel has seen to that */
+    if (fd == -EPERM &&
+        (flags & O_NOATIME)) /* only the owner may, and the guest's kernel has seen to that */
         fd = fs_reopen(fs, use->fd, use->node->type, flags & ~O_NOATIME);
     return fd;
 }

@@ -343,9 +343,10 @@ static FsNode *hold(Fs *fs, const FsKey *key)
     return n;
 }
 
-/* What a restart would lose: an open file with its last name, or a file known by other names, too, with the one
-   that we know. */
-static bool keeper_needs(Fs *fs, FsNode *n, const FsNode *folder, const char *name, const struct stat *st, bool *last)
+/* What a restart would lose: an open file with its last name, or a file known by other names, too,
+   with the one that we know. */
+static bool keeper_needs(Fs *fs, FsNode *n, const FsNode *folder, const char *name,
+                         const struct stat *st, bool *last)
 {
     *last = S_ISDIR(st->st_mode) || st->st_nlink == 1;
     bool ours = !n->file_handle && n->parent == folder && !strcmp(n->name, name);
@@ -409,7 +410,8 @@ void fs_after_unlink(Fs *fs, uint64_t id, bool failed)
     pthread_mutex_unlock(&fs->lock);
 }
 
-uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name, uint64_t *noted)
+uint64_t fs_before_rename(Fs *fs, FsUse *from, const char *name, FsUse *to, const char *new_name,
+                          uint64_t *noted)
 {
     FsKey key;
     struct stat st;

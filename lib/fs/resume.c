@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Going on with what another process left: records become nodes and handles under their old numbers. All come back closed and
- * are opened by their ways when they are used, but for what the keeper had. Mounts have other numbers now, and are
- * found by their paths. The records were written by a process like this one, yet nothing here relies on their making sense.
+ * Going on with what another process left: records become nodes and handles under their old
+ * numbers. All come back closed and are opened by their ways when they are used, but for what the
+ * keeper had. Mounts have other numbers now, and are found by their paths. The records were written
+ * by a process like this one, yet nothing here relies on their making sense.
  */
 #include "fs/state_priv.h"
 
@@ -39,7 +40,8 @@ static void find_mounts(Fs *fs)
         int fd = open_below(fs->root_fd, m->path);
         if (fd >= 0 && !fs_stat_fd(fd, &st, &key) && key.dev == m->dev && key.ino == m->ino) {
             s->mounts[i] = key.mount;
-            g_free(fs_way_handle(fs, fd, &key, st.st_mode & S_IFMT)); /* file handles on it need a descriptor */
+            g_free(fs_way_handle(fs, fd, &key,
+                                 st.st_mode & S_IFMT)); /* file handles on it need a descriptor */
         }
         if (fd >= 0)
             close(fd);
@@ -142,7 +144,8 @@ static void restore_node(Fs *fs, uint32_t place)
 static bool hang_below(Fs *fs, FsNode *n, uint64_t way)
 {
     uint64_t folder = 0;
-    const char *name = state_way_kind(way) == STATE_NAME ? way_bytes(fs->state, way, &folder) : NULL;
+    const char *name = state_way_kind(way) == STATE_NAME ? way_bytes(fs->state, way, &folder)
+                                                         : NULL;
     FsNode *parent = name ? fs_slots_find(&fs->nodes, folder) : NULL;
     FsNode *old = n->parent;
     if (!parent || parent == n || !S_ISDIR(parent->type))
@@ -156,18 +159,20 @@ static bool hang_below(Fs *fs, FsNode *n, uint64_t way)
     return true;
 }
 
-/* Whether the folder that the way begins in lies below n: no rename leads there, though one may have been asked for. */
+/* Whether the folder that the way begins in lies below n: no rename leads there, though one may
+ * have been asked for. */
 static bool is_below(Fs *fs, const FsNode *n, uint64_t way)
 {
     uint64_t folder = 0;
-    const FsNode *at = way_bytes(fs->state, way, &folder) ? fs_slots_find(&fs->nodes, folder) : NULL;
+    const FsNode *at = way_bytes(fs->state, way, &folder) ? fs_slots_find(&fs->nodes, folder)
+                                                          : NULL;
     while (at && at != n)
         at = at->parent;
     return at == n;
 }
 
-/* What a chain of names goes round in, it does not lead back to. Each is looked at once: pins is the mark, 1 on the way and
-   2 when all above are seen. */
+/* What a chain of names goes round in, it does not lead back to. Each is looked at once: pins is
+   the mark, 1 on the way and 2 when all above are seen. */
 static void cut_rings(Fs *fs)
 {
     for (uint32_t i = 0; i < fs->nodes.size; i++) {
@@ -246,8 +251,12 @@ static void restore_handles(Fs *fs)
             continue;
         }
         FsHandle *h = g_new0(FsHandle, 1);
-        *h = (FsHandle){ .id = (uint64_t)r->generation << 32 | (i + 1), .node = node, .fd = -1, .flags = r->open_flags,
-                         .users = 1, .dir = dir };
+        *h = (FsHandle){ .id = (uint64_t)r->generation << 32 | (i + 1),
+                         .node = node,
+                         .fd = -1,
+                         .flags = r->open_flags,
+                         .users = 1,
+                         .dir = dir };
         node->users++;
         node->handles++;
         s->open++;
@@ -258,7 +267,9 @@ static void restore_handles(Fs *fs)
 
 void fs_drop_unknown(Fs *fs)
 {
-    for (uint32_t i = 0; fs->state && i < MIN(fs->state->head->handles, STATE_HANDLES) && i < fs->handles.size; i++) {
+    for (uint32_t i = 0;
+         fs->state && i < MIN(fs->state->head->handles, STATE_HANDLES) && i < fs->handles.size;
+         i++) {
         const FsHandle *h = fs->handles.items[i];
         if (h && !(fs->state->handles[i].flags & STATE_KNOWN)) {
             fs_handle_release(fs, h->id, h->dir);
@@ -274,7 +285,8 @@ static bool give_node(Fs *fs, uint64_t id, int fd)
     FsKey key;
     struct stat st;
     FsNode *n = fs_slots_find(&fs->nodes, id);
-    if (!n || n == fs->root || n->fd >= 0 || fs_stat_fd(fd, &st, &key) || key.ino != n->key.ino || key.dev != n->key.dev)
+    if (!n || n == fs->root || n->fd >= 0 || fs_stat_fd(fd, &st, &key) || key.ino != n->key.ino ||
+        key.dev != n->key.dev)
         return false;
     n->fd = fd;
     n->keep = n->stored = true;
@@ -313,7 +325,8 @@ static void give_all(Fs *fs)
             given = give_node(fs, id, fd);
         else if (sscanf(name, "fsd.handle-%" SCNx64 "%n", &id, &end) == 1 && !name[end])
             given = give_handle(fs, id, fd);
-        else if (sscanf(name, "fsd.lock-%" SCNx64 "-%" SCNx64 "%n", &id, &owner, &end) == 2 && !name[end])
+        else if (sscanf(name, "fsd.lock-%" SCNx64 "-%" SCNx64 "%n", &id, &owner, &end) == 2 &&
+                 !name[end])
             given = give_lock(fs, id, owner, fd);
         if (!given) {
             close(fd);
@@ -351,7 +364,9 @@ int fs_trace(Fs *fs, uint64_t node, const char *name, FsTrace *trace)
     e = name ? fs_stat_at(use.fd, name, &st, &key) : fs_stat_fd(use.fd, &st, &key);
     fs_done(fs, &use);
     if (!e)
-        *trace = (FsTrace){ .ino = st.st_ino, .size = (uint64_t)st.st_size, .type = st.st_mode & S_IFMT,
+        *trace = (FsTrace){ .ino = st.st_ino,
+                            .size = (uint64_t)st.st_size,
+                            .type = st.st_mode & S_IFMT,
                             .changed = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec,
                             .born = (int64_t)key.birth };
     return e;
@@ -369,7 +384,7 @@ bool fs_appends(Fs *fs, uint64_t handle, uint64_t *end)
     return appends;
 }
 
-/* How many of the file's bytes from there on are these, when all that follow are; -1: some are not. */
+/* How many of the file's bytes from there on are these, if none is another; -1: some are. */
 static ssize_t same_bytes(int fd, const uint8_t *data, size_t size, uint64_t at)
 {
     uint8_t is[16384];
@@ -398,7 +413,8 @@ ssize_t fs_append_again(Fs *fs, uint64_t handle, const void *data, size_t size, 
     if (there <= 0)
         there = -1;
     else if ((size_t)there < size) {
-        ssize_t n = pwrite(fd, (const uint8_t *)data + there, size - (size_t)there, (off_t)before + there);
+        ssize_t n = pwrite(fd, (const uint8_t *)data + there, size - (size_t)there,
+                           (off_t)before + there);
         there += MAX(n, 0);
     }
     if (fd >= 0)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What outlives the process, written as it changes (state_priv.h says how it lies): numbers of nodes and handles, how often
- * nodes were looked up, ways to them, flags of handles. What no way leads back to goes to the keeper as a descriptor
- * before it becomes so: files whose last known name goes, locks, handles that could not be opened again.
+ * What outlives the process, written as it changes (state_priv.h says how it lies): numbers of
+ * nodes and handles, how often nodes were looked up, ways to them, flags of handles. What no way
+ * leads back to goes to the keeper as a descriptor before it becomes so: files whose last known
+ * name goes, locks, handles that could not be opened again.
  *
- * Writers hold Fs.lock, unless it says otherwise. Without a keeper all this is one comparison with NULL.
+ * Writers hold Fs.lock, unless it says otherwise. Without a keeper all this is one comparison with
+ * NULL.
  */
 #include "fs/state_priv.h"
 
@@ -35,7 +37,8 @@ StateName fs_state_name(const char *kind, uint64_t id)
 StateName fs_state_lock_name(uint64_t id, uint64_t owner)
 {
     StateName name;
-    snprintf(name.text, sizeof name.text, "fsd.lock-%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x", id, owner);
+    snprintf(name.text, sizeof name.text,
+             "fsd.lock-%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x", id, owner);
     return name;
 }
 
@@ -58,15 +61,19 @@ static void free_way(FsState *s, uint64_t way)
 {
     uint32_t cell = state_way_cell(way);
     if (state_way_kind(way))
-        g_array_append_val((state_way_length(way) > STATE_SMALL_ROOM ? &s->large_cells : &s->small_cells)->free, cell);
+        g_array_append_val(
+            (state_way_length(way) > STATE_SMALL_ROOM ? &s->large_cells : &s->small_cells)->free,
+            cell);
 }
 
 /* A new cell with that in it; 0 when there is no room, which makes it a node without a way. */
-static uint64_t make_way(FsState *s, unsigned kind, uint64_t first, const void *bytes, size_t length)
+static uint64_t make_way(FsState *s, unsigned kind, uint64_t first, const void *bytes,
+                         size_t length)
 {
     uint32_t cell;
     bool large = length > STATE_SMALL_ROOM;
-    if (!length || length > STATE_LARGE_ROOM || !take_cell(large ? &s->large_cells : &s->small_cells, &cell))
+    if (!length || length > STATE_LARGE_ROOM ||
+        !take_cell(large ? &s->large_cells : &s->small_cells, &cell))
         return 0;
     *(large ? &s->large[cell].first : &s->small[cell].first) = first;
     memcpy(large ? s->large[cell].bytes : s->small[cell].bytes, bytes, length);
@@ -77,8 +84,8 @@ static uint64_t make_way(FsState *s, unsigned kind, uint64_t first, const void *
 static uint64_t way_of(FsState *s, const FsNode *n)
 {
     if (n->file_handle)
-        return make_way(s, STATE_FILE_HANDLE, (uint64_t)(int64_t)n->file_handle->type, n->file_handle->bytes,
-                        n->file_handle->size);
+        return make_way(s, STATE_FILE_HANDLE, (uint64_t)(int64_t)n->file_handle->type,
+                        n->file_handle->bytes, n->file_handle->size);
     return n->parent ? make_way(s, STATE_NAME, n->parent->id, n->name, strlen(n->name)) : 0;
 }
 
@@ -135,7 +142,9 @@ static uint64_t place_of_mount(const Fs *fs, uint64_t mount)
 
 static StateNode *record_of(const Fs *fs, const FsNode *n)
 {
-    return fs->state && n != fs->root && place_of(n->id) < STATE_NODES ? &fs->state->nodes[place_of(n->id)] : NULL;
+    return fs->state && n != fs->root && place_of(n->id) < STATE_NODES
+               ? &fs->state->nodes[place_of(n->id)]
+               : NULL;
 }
 
 static uint16_t node_flags(const FsNode *n)
@@ -306,6 +315,8 @@ void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner)
         fdstore_remove(fs->state->store, fs_state_lock_name(node, owner).text);
 }
 
+enum { BIG = 16384 }; /* nodes whose memory is worth giving back */
+
 /* ---- The file -------------------------------------------------------------------------------- */
 
 #define AT_NODES ((size_t)STATE_HEAD)
@@ -315,12 +326,15 @@ void fs_state_drop_lock(Fs *fs, uint64_t node, uint64_t owner)
 #define AT_KEPT (AT_LARGE + (size_t)STATE_LARGE * sizeof(StateLarge))
 #define ALL (AT_KEPT + FS_KEPT)
 
-_Static_assert(sizeof(StateHead) <= STATE_HEAD && sizeof(StateNode) == 64 && sizeof(StateSmall) == 64, "as it lies");
+_Static_assert(sizeof(StateHead) <= STATE_HEAD && sizeof(StateNode) == 64 &&
+                   sizeof(StateSmall) == 64,
+               "as it lies");
 
 static uint64_t options_of(const Fs *fs)
 {
-    return (uint64_t)fs->o.readonly | (uint64_t)fs->o.one_owner << 1 | (uint64_t)fs->o.writeback << 2 |
-           (uint64_t)fs->use_file_handles << 3 | (uint64_t)fs->o.direct_io << 4;
+    return (uint64_t)fs->o.readonly | (uint64_t)fs->o.one_owner << 1 |
+           (uint64_t)fs->o.writeback << 2 | (uint64_t)fs->use_file_handles << 3 |
+           (uint64_t)fs->o.direct_io << 4;
 }
 
 /* NULL when it fits, else what does not. */
@@ -332,7 +346,8 @@ static const char *misfit(const Fs *fs, const StateHead *h)
         return "it is of another version of this program";
     if (h->root.dev != root->dev || h->root.ino != root->ino || h->root.birth != root->birth)
         return "it is of another directory";
-    return h->options != options_of(fs) || h->uid != fs->uid ? "it was made with other options" : NULL;
+    return h->options != options_of(fs) || h->uid != fs->uid ? "it was made with other options"
+                                                             : NULL;
 }
 
 static bool map_it(FsState *s, int fd, bool made, GError **error)
@@ -350,6 +365,7 @@ static bool map_it(FsState *s, int fd, bool made, GError **error)
         return fail_errno(error, errno, "memory for it");
     }
     madvise(s->map, ALL, MADV_DONTDUMP);
+    madvise(s->map, ALL, MADV_NOHUGEPAGE); /* tables are sparse */
     s->head = (void *)s->map;
     s->nodes = (void *)(s->map + AT_NODES);
     s->handles = (void *)(s->map + AT_HANDLES);
@@ -359,10 +375,28 @@ static bool map_it(FsState *s, int fd, bool made, GError **error)
     return true;
 }
 
+void fs_state_reset(Fs *fs)
+{
+    FsState *s = fs->state;
+    if (!s || fs->nodes.count > 1 || s->head->nodes < BIG)
+        return;
+    s->head->nodes = 0; /* what is written there says nothing from now on */
+    IN_ORDER();
+    madvise(s->nodes, AT_HANDLES - AT_NODES, MADV_REMOVE);
+    madvise(s->small, AT_KEPT - AT_SMALL, MADV_REMOVE);
+    s->small_cells.end = s->large_cells.end = 0;
+    g_array_set_size(s->small_cells.free, 0);
+    g_array_set_size(s->large_cells.free, 0);
+}
+
 static void write_head(const Fs *fs, StateHead *h)
 {
-    *h = (StateHead){ .version = STATE_VERSION, .head_size = sizeof *h, .node_size = sizeof(StateNode),
-                      .handle_size = sizeof(StateHandle), .options = options_of(fs), .uid = fs->uid,
+    *h = (StateHead){ .version = STATE_VERSION,
+                      .head_size = sizeof *h,
+                      .node_size = sizeof(StateNode),
+                      .handle_size = sizeof(StateHandle),
+                      .options = options_of(fs),
+                      .uid = fs->uid,
                       .root = fs->root->key };
     IN_ORDER();
     h->magic = STATE_MAGIC;

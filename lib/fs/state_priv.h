@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file (memfd) that outlives the process, as it lies there. It is sparse and mapped once: each table has all the room
- * that it could ever need at a fixed place, and takes memory only as far as it is used.
+ * The file (memfd) that outlives the process, as it lies there. It is sparse and mapped once: each
+ * table has all the room that it could ever need at a fixed place, and takes memory only as far as
+ * it is used.
  *
- *   head | nodes, by place of their number | handles, by place | cells (small, large) | what lib/fuse keeps
+ *   head | nodes, by place of their number | handles, by place | cells (small, large) | what lib/fuse
+ *   keeps
  *
- * A cell holds a way to a node: the name in a folder, or a file handle. Cells are written before the word that points to them
- * is, and used again only after it points elsewhere; so a process that dies at any instruction leaves each record as it
- * was before a change or after it. What is free is not noted but found out at the start.
+ * A cell holds a way to a node: the name in a folder, or a file handle. Cells are written before
+ * the word that points to them is, and used again only after it points elsewhere; so a process that
+ * dies at any instruction leaves each record as it was before a change or after it. What is free is
+ * not noted but found out at the start.
  */
 #pragma once
 
@@ -28,8 +31,8 @@ enum {
 };
 #define STATE_MAGIC UINT64_C(0x6c61746865667331)
 
-/* A mount below the root: an object on it and where that was, to tell it after the restart. Nodes have its place here, +1,
-   in place of its number, which is another one then. */
+/* A mount below the root: an object on it and where that was, to tell it after the restart. Nodes
+   have its place here, +1, in place of its number, which is another one then. */
 typedef struct {
     uint64_t used, dev, ino; /* used: last written */
     char path[STATE_PATH];

@@ -54,12 +54,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FuseSession, fuse_session_free)
 /* Whether the guest that was there before a restart goes on (fs_keep). */
 bool fuse_session_resumed(const FuseSession *session);
 
-/* The place of a request, which is the same when it comes again after a restart: a queue and the number in its ring. */
+/* The place of a request, which is the same when it comes again after a restart: a queue and the
+ * number in its ring. */
 enum { FUSE_SLOT_QUEUES = 32, FUSE_SLOT_HEADS = 32768 };
 #define FUSE_NO_SLOT UINT32_MAX
 static inline uint32_t fuse_slot(uint32_t queue, uint32_t head)
 {
-    return queue < FUSE_SLOT_QUEUES && head < FUSE_SLOT_HEADS ? queue * FUSE_SLOT_HEADS + head : FUSE_NO_SLOT;
+    return queue < FUSE_SLOT_QUEUES && head < FUSE_SLOT_HEADS ? queue * FUSE_SLOT_HEADS + head
+                                                              : FUSE_NO_SLOT;
 }
 
 /*

@@ -127,7 +127,8 @@ void fuse_replay_open(FuseSession *s);
 void fuse_replay_forget(FuseSession *s);
 void fuse_replay_flags(FuseSession *s, uint64_t flags);
 typedef enum { FUSE_NEW, FUSE_AGAIN, FUSE_DONE } FuseKnown;
-/* What is known of the request in that slot; r->slot and r->again are set. DONE: fuse_replay_answer has the answer. */
+/* What is known of the request in that slot; r->slot and r->again are set. DONE: fuse_replay_answer
+ * has the answer. */
 FuseKnown fuse_replay_begin(FuseRequest *r, uint32_t number);
 size_t fuse_replay_answer(const FuseRequest *r, const struct iovec *out, int n_out);
 /* Notes what tells afterwards whether it was done. True: it was, and the answer is 0. */
@@ -136,7 +137,8 @@ bool fuse_replay_before(FuseRequest *r);
 uint64_t *fuse_replay_noted(FuseRequest *r);
 /* The same for a WRITE: bytes that are written, or -1 to go on as usual. */
 int64_t fuse_replay_append(FuseRequest *r, uint64_t handle, uint32_t size);
-void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data, size_t size);
+void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data,
+                      size_t size);
 
 /* All: the bytes of the answer in r->data (READ: written already), or -errno. */
 typedef int64_t FuseOp(FuseRequest *r);

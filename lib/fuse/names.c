@@ -163,8 +163,8 @@ int64_t fuse_rmdir(FuseRequest *r)
 
 static int64_t rename_from(FuseRequest *r, size_t fixed, uint64_t folder, unsigned flags)
 {
-    return fs_rename(r->fs, r->h.nodeid, fuse_string(r, fixed, 0, NULL), folder, fuse_string(r, fixed, 1, NULL), flags,
-                     fuse_replay_noted(r));
+    return fs_rename(r->fs, r->h.nodeid, fuse_string(r, fixed, 0, NULL), folder,
+                     fuse_string(r, fixed, 1, NULL), flags, fuse_replay_noted(r));
 }
 
 int64_t fuse_rename(FuseRequest *r)

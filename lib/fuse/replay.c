@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that come again after a restart. One that the former process had not answered is given to us anew, and may have
- * been done already, in part or whole. Most can be done twice and give the same. For the others each place of a ring has
- * a slot in memory that outlives us: what request it is, when it began, and its answer once there is one.
+ * Requests that come again after a restart. One that the former process had not answered is given
+ * to us anew, and may have been done already, in part or whole. Most can be done twice and give the
+ * same. For the others each place of a ring has a slot in memory that outlives us: what request it
+ * is, when it began, and its answer once there is one.
  *
  *   done      the answer is given again
- *   begun     it is done again, and when that fails in a way that its having been done explains, the guest is told what
- *             it would have been told: a name that is there though it was to be made, if what has it is of that
- *             kind and no older than the request; a name that is gone though it was to go; and so on. Where
- *             two runs would do harm (exchanging names, moving data, appending), what shows whether the first took place is
- *             noted before.
+ *   begun     it is done again, and when that fails in a way that its having been done explains, the
+ *             guest is told what it would have been told: a name that is there though it was to be
+ *             made, if what has it is of that kind and no older than the request; a name that is
+ *             gone though it was to go; and so on. Where two runs would do harm (exchanging names,
+ *             moving data, appending), what shows whether the first took place is noted before.
  *
- * A FORGET that had begun is never done again: numbers that are known for too long do no harm, and such as are forgotten
- * too early do. A count of lookups may be too high for the same reason.
+ * A FORGET that had begun is never done again: numbers that are known for too long do no harm, and
+ * such as are forgotten too early do. A count of lookups may be too high for the same reason.
  */
 #include "fuse/fuse_priv.h"
 
@@ -46,17 +47,22 @@ struct FuseKept {
     struct FuseSlot slots[] __attribute__((aligned(4096)));
 };
 
-_Static_assert(sizeof(FuseSlot) == 256 && sizeof(FuseKept) + QUEUES * HEADS * sizeof(FuseSlot) <= FS_KEPT, "as it lies");
+_Static_assert(sizeof(FuseSlot) == 256 &&
+                   sizeof(FuseKept) + QUEUES * HEADS * sizeof(FuseSlot) <= FS_KEPT,
+               "as it lies");
 
 #define IN_ORDER() atomic_signal_fence(memory_order_seq_cst)
 #define BIT(n) (UINT64_C(1) << (n))
 
 /* Those that may not simply be done twice. A WRITE is one when it appends. */
-static const uint64_t kept_opcodes =
-    BIT(FUSE_LOOKUP) | BIT(FUSE_FORGET) | BIT(FUSE_BATCH_FORGET) | BIT(FUSE_SYMLINK) | BIT(FUSE_MKNOD) | BIT(FUSE_MKDIR) |
-    BIT(FUSE_UNLINK) | BIT(FUSE_RMDIR) | BIT(FUSE_RENAME) | BIT(FUSE_RENAME2) | BIT(FUSE_LINK) | BIT(FUSE_OPEN) |
-    BIT(FUSE_RELEASE) | BIT(FUSE_SETXATTR) | BIT(FUSE_REMOVEXATTR) | BIT(FUSE_OPENDIR) | BIT(FUSE_RELEASEDIR) |
-    BIT(FUSE_CREATE) | BIT(FUSE_TMPFILE) | BIT(FUSE_FALLOCATE) | BIT(FUSE_WRITE);
+static const uint64_t kept_opcodes = BIT(FUSE_LOOKUP) | BIT(FUSE_FORGET) | BIT(FUSE_BATCH_FORGET) |
+                                     BIT(FUSE_SYMLINK) | BIT(FUSE_MKNOD) | BIT(FUSE_MKDIR) |
+                                     BIT(FUSE_UNLINK) | BIT(FUSE_RMDIR) | BIT(FUSE_RENAME) |
+                                     BIT(FUSE_RENAME2) | BIT(FUSE_LINK) | BIT(FUSE_OPEN) |
+                                     BIT(FUSE_RELEASE) | BIT(FUSE_SETXATTR) |
+                                     BIT(FUSE_REMOVEXATTR) | BIT(FUSE_OPENDIR) |
+                                     BIT(FUSE_RELEASEDIR) | BIT(FUSE_CREATE) | BIT(FUSE_TMPFILE) |
+                                     BIT(FUSE_FALLOCATE) | BIT(FUSE_WRITE);
 
 /* ---- Slots --------------------------------------------------------------------------- */
 
@@ -80,8 +86,10 @@ static void resume(FuseSession *s)
     for (unsigned q = 0; q < QUEUES; q++)
         for (unsigned i = 0; i < MIN(k->high[q], HEADS); i++) {
             const FuseSlot *slot = &k->slots[q * HEADS + i];
-            uint64_t handle = slot->state == DONE && slot->epoch == k->epoch && slot->length > head && slot->length <= ANSWER
-                                  ? handle_in(slot->opcode, slot->answer + head, slot->length - head)
+            uint64_t handle = slot->state == DONE && slot->epoch == k->epoch &&
+                                      slot->length > head && slot->length <= ANSWER
+                                  ? handle_in(slot->opcode, slot->answer + head,
+                                              slot->length - head)
                                   : 0;
             if (handle)
                 fs_handle_known(s->fs, handle);
@@ -157,8 +165,8 @@ FuseKnown fuse_replay_begin(FuseRequest *r, uint32_t number)
         return FUSE_NEW;
     FuseSlot *slot = r->slot = &k->slots[number];
     uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
-    if (state != EMPTY && slot->life != k->life && slot->epoch == k->epoch && slot->unique == r->h.unique &&
-        slot->opcode == r->h.opcode) {
+    if (state != EMPTY && slot->life != k->life && slot->epoch == k->epoch &&
+        slot->unique == r->h.unique && slot->opcode == r->h.opcode) {
         if (state == DONE)
             return FUSE_DONE;
         r->again = true; /* the slot stays as it is: we may die, too */
@@ -178,11 +186,13 @@ size_t fuse_replay_answer(const FuseRequest *r, const struct iovec *out, int n_o
     return size <= fuse_pieces_size(out, n_out) ? fuse_pieces_put(&p, slot->answer, size) : 0;
 }
 
-void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data, size_t size)
+void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const void *data,
+                      size_t size)
 {
     FuseSlot *slot = r->slot;
     if (!slot || size > ANSWER - sizeof *h || (r->h.opcode == FUSE_LOOKUP && h->error) ||
-        atomic_load_explicit(&slot->state, memory_order_relaxed) != BEGUN || slot->unique != r->h.unique)
+        atomic_load_explicit(&slot->state, memory_order_relaxed) != BEGUN ||
+        slot->unique != r->h.unique)
         return;
     memcpy(slot->answer, h, sizeof *h);
     memcpy(slot->answer + sizeof *h, data, size);
@@ -245,7 +255,8 @@ static void note(FuseRequest *r, uint64_t what)
 static bool renamed(FuseRequest *r, const Rename *n)
 {
     FsTrace from, to;
-    if (!r->slot->evidence || fs_trace(r->fs, n->in.newdir, n->to, &to) || to.ino != r->slot->evidence - 1)
+    if (!r->slot->evidence || fs_trace(r->fs, n->in.newdir, n->to, &to) ||
+        to.ino != r->slot->evidence - 1)
         return false;
     return fs_trace(r->fs, r->h.nodeid, n->from, &from) || from.ino != to.ino;
 }
@@ -312,14 +323,15 @@ int64_t fuse_replay_append(FuseRequest *r, uint64_t handle, uint32_t size)
 /* No older than the request; some file systems date by the second, or two. */
 static bool since(const FuseRequest *r, int64_t when)
 {
-    return when >= r->slot->begun || (when % 1000000000 == 0 && when + INT64_C(2000000000) > r->slot->begun);
+    return when >= r->slot->begun ||
+           (when % 1000000000 == 0 && when + INT64_C(2000000000) > r->slot->begun);
 }
 
 /* What has the name was made by the request's first run, as far as one can see. */
 static bool made(const FuseRequest *r, const char *name, mode_t type, FsTrace *t)
 {
-    return !fs_trace(r->fs, r->h.nodeid, name, t) && t->type == type && since(r, t->born ? t->born : t->changed) &&
-           (!S_ISREG(type) || !t->size);
+    return !fs_trace(r->fs, r->h.nodeid, name, t) && t->type == type &&
+           since(r, t->born ? t->born : t->changed) && (!S_ISREG(type) || !t->size);
 }
 
 static int64_t entry_of(FuseRequest *r, const FsEntry *entry)
@@ -333,7 +345,8 @@ static int relabel(FuseRequest *r, const FsEntry *entry)
 {
     if (!r->caller.label_name)
         return 0;
-    int e = fs_setxattr(r->fs, entry->node, r->caller.label_name, r->caller.label, r->caller.label_size, 0, false);
+    int e = fs_setxattr(r->fs, entry->node, r->caller.label_name, r->caller.label,
+                        r->caller.label_size, 0, false);
     if (e)
         fs_forget(r->fs, entry->node, 1);
     return e;
@@ -364,7 +377,8 @@ static int64_t adopt_link(FuseRequest *r)
     return same ? size : -EEXIST;
 }
 
-/* A file that was made, and not opened: as it is empty and nobody was told, it is made anew where it will not open. */
+/* A file that was made, and not opened: as it is empty and nobody was told, it is made anew where
+ * it will not open. */
 static int64_t adopt_file(FuseRequest *r, int64_t error, FuseOp *op)
 {
     FsTrace t;
@@ -394,7 +408,8 @@ static int64_t adopt_name(FuseRequest *r)
     struct fuse_link_in in;
     memcpy(&in, r->arg, sizeof in);
     const char *name = fuse_string(r, sizeof in, 0, NULL);
-    if (fs_trace(r->fs, r->h.nodeid, name, &t) || !since(r, t.changed) || fs_lookup(r->fs, r->h.nodeid, name, &entry))
+    if (fs_trace(r->fs, r->h.nodeid, name, &t) || !since(r, t.changed) ||
+        fs_lookup(r->fs, r->h.nodeid, name, &entry))
         return -EEXIST;
     if (entry.node == in.oldnodeid)
         return entry_of(r, &entry);
@@ -413,10 +428,13 @@ int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op)
     case FUSE_RELEASEDIR:
         return error == -EBADF ? 0 : error;
     case FUSE_MKDIR:
-        return error == -EEXIST ? adopt(r, fuse_string(r, sizeof(struct fuse_mkdir_in), 0, NULL), S_IFDIR) : error;
+        return error == -EEXIST
+                   ? adopt(r, fuse_string(r, sizeof(struct fuse_mkdir_in), 0, NULL), S_IFDIR)
+                   : error;
     case FUSE_MKNOD:
         memcpy(&node, r->arg, sizeof node);
-        return error == -EEXIST ? adopt(r, fuse_string(r, sizeof node, 0, NULL), node.mode & S_IFMT) : error;
+        return error == -EEXIST ? adopt(r, fuse_string(r, sizeof node, 0, NULL), node.mode & S_IFMT)
+                                : error;
     case FUSE_SYMLINK:
         return error == -EEXIST ? adopt_link(r) : error;
     case FUSE_CREATE:

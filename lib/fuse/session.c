@@ -248,8 +248,8 @@ static size_t put_answer(FuseRequest *r, const struct iovec *out, int n_out, int
     return h.len;
 }
 
-size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in, const struct iovec *out, int n_out,
-                           uint32_t slot)
+size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in,
+                           const struct iovec *out, int n_out, uint32_t slot)
 {
     FuseRequest r;
     size_t in_size = fuse_pieces_size(in, n_in), out_size = fuse_pieces_size(out, n_out);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Daemons that are killed at any moment: guests do as guests' kernels do (look a name up, then make, rename or remove it), each
- * in a folder of its own, and the same on the host in a twin of that folder. Each answer has to be the host's, whoever
- * gave it, and so have what files hold and the folders in the end. RESTART_KILLS=N for more of them, RESTART_DIR for another
- * file system.
+ * Daemons that are killed at any moment: guests do as guests' kernels do (look a name up, then
+ * make, rename or remove it), each in a folder of its own, and the same on the host in a twin of
+ * that folder. Each answer has to be the host's, whoever gave it, and so have what files hold and
+ * the folders in the end. RESTART_KILLS=N for more of them, RESTART_DIR for another file system.
  */
 #include "fuse/test_restart.h"
 
@@ -96,7 +96,8 @@ static void do_create(Guest *g, Folder *f, const char *name)
     uint64_t node;
     int how = pick(g, 2) ? O_APPEND : 0;
     static const mode_t modes[] = { 0644, 0600, 0444 };
-    struct fuse_create_in in = { .flags = (uint32_t)(O_RDWR | O_CREAT | O_EXCL | how), .mode = S_IFREG | modes[pick(g, 3)] };
+    struct fuse_create_in in = { .flags = (uint32_t)(O_RDWR | O_CREAT | O_EXCL | how),
+                                 .mode = S_IFREG | modes[pick(g, 3)] };
     if (g->opened == OPEN || !look(g, f, name, &node, &mode))
         return;
     int e = call(&g->c, FUSE_CREATE, f->node, &in, sizeof in, name, NULL);
@@ -157,8 +158,12 @@ static void do_cut(Guest *g)
 {
     const Opened *o = &g->open[pick(g, g->opened)];
     static const int modes[] = { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE };
-    struct fuse_setattr_in cut = { .valid = FATTR_SIZE | FATTR_FH, .fh = o->fh, .size = pick(g, 30000) };
-    struct fuse_fallocate_in in = { .fh = o->fh, .mode = (uint32_t)modes[pick(g, 2)], .offset = pick(g, 3) * 4096,
+    struct fuse_setattr_in cut = { .valid = FATTR_SIZE | FATTR_FH,
+                                   .fh = o->fh,
+                                   .size = pick(g, 30000) };
+    struct fuse_fallocate_in in = { .fh = o->fh,
+                                    .mode = (uint32_t)modes[pick(g, 2)],
+                                    .offset = pick(g, 3) * 4096,
                                     .length = 4096 };
     if (pick(g, 3) == 0) {
         int e = call(&g->c, FUSE_SETATTR, o->node, &cut, sizeof cut, NULL, NULL);
@@ -172,7 +177,9 @@ static void do_cut(Guest *g)
 static void do_read(Guest *g)
 {
     const Opened *o = &g->open[pick(g, g->opened)];
-    struct fuse_read_in in = { .fh = o->fh, .size = 60000, .offset = pick(g, 2) ? 0 : pick(g, 20000) };
+    struct fuse_read_in in = { .fh = o->fh,
+                               .size = 60000,
+                               .offset = pick(g, 2) ? 0 : pick(g, 20000) };
     g_autofree uint8_t *is = g_malloc(in.size);
     g_assert_cmpint(call(&g->c, FUSE_READ, o->node, &in, sizeof in, NULL, NULL), ==, 0);
     ssize_t n = pread(o->fd, is, in.size, (off_t)in.offset);
@@ -217,15 +224,17 @@ static void do_make(Guest *g, Folder *f, const char *name)
         return;
     struct fuse_mkdir_in dir = { .mode = 0755 };
     struct fuse_mknod_in special = { .mode = S_IFIFO | 0600 };
-    g_autofree char *target = g_strdup_printf("to/%.*s", 1 + (int)pick(g, 90), NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES
-                                              NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES);
+    g_autofree char *target = g_strdup_printf("to/%.*s", 1 + (int)pick(g, 90),
+                                              NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES
+                                                  NAMES NAMES NAMES NAMES NAMES NAMES NAMES);
     int e;
     switch (pick(g, 3)) {
     case 0:
         e = call(&g->c, FUSE_MKDIR, f->node, &dir, sizeof dir, name, NULL);
         same(e, mkdirat(f->fd, name, 0755));
         if (!faccessat(f->fd, name, F_OK, 0) && g->known < FOLDERS)
-            g->folders[g->known++] = (Folder){ entry_node(g), openat(f->fd, name, O_RDONLY | O_DIRECTORY) };
+            g->folders[g->known++] = (Folder){ entry_node(g),
+                                               openat(f->fd, name, O_RDONLY | O_DIRECTORY) };
         return;
     case 1:
         e = call(&g->c, FUSE_MKNOD, f->node, &special, sizeof special, name, NULL);
@@ -331,7 +340,8 @@ static void do_list(Guest *g, Folder *f)
         }
     }
     struct fuse_release_in release = { .fh = out.fh };
-    g_assert_cmpint(call(&g->c, FUSE_RELEASEDIR, f->node, &release, sizeof release, NULL, NULL), ==, 0);
+    g_assert_cmpint(call(&g->c, FUSE_RELEASEDIR, f->node, &release, sizeof release, NULL, NULL), ==,
+                    0);
     g_autofree char *is = sorted(names), *want = host_names(f->fd);
     g_assert_cmpstr(is, ==, want);
 }
@@ -406,7 +416,10 @@ static void start_guest(Guest *g, Keeper *k, unsigned number, pid_t keeper)
 {
     g_autofree char *name = g_strdup_printf("g%u", number);
     struct fuse_mkdir_in in = { .mode = 0755 };
-    *g = (Guest){ .c = { .shared = k->shared, .number = number, .unique = number * UINT64_C(1000000000000), .keeper = keeper },
+    *g = (Guest){ .c = { .shared = k->shared,
+                         .number = number,
+                         .unique = number * UINT64_C(1000000000000),
+                         .keeper = keeper },
                   .rand = g_rand_new_with_seed(g_test_rand_int()) };
     g->counts = g_hash_table_new(NULL, NULL);
     g_assert_cmpint(call(&g->c, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof in, name, NULL), ==, 0);
@@ -429,7 +442,9 @@ static void end_guest(Guest *g)
 
 static void run_guests(Keeper *k, pid_t keeper)
 {
-    static const struct fuse_init_in init = { .major = 7, .minor = 38, .flags = INT32_MAX, .flags2 = UINT32_MAX };
+    static const struct fuse_init_in init = {
+        .major = 7, .minor = 38, .flags = INT32_MAX, .flags2 = UINT32_MAX
+    };
     Guest guests[GUESTS];
     pthread_t threads[GUESTS];
     Caller first = { .shared = k->shared, .keeper = keeper };
@@ -452,9 +467,11 @@ static void run_guests(Keeper *k, pid_t keeper)
 static void test_kills(gconstpointer data)
 {
     const char *where = g_getenv("RESTART_DIR");
-    g_autofree char *top = g_build_filename(where ? where : "/dev/shm", "fuse-restart-XXXXXX", NULL);
+    g_autofree char *top = g_build_filename(where ? where : "/dev/shm", "fuse-restart-XXXXXX",
+                                            NULL);
     g_assert_nonnull(mkdtemp(top));
-    g_autofree char *dir = g_build_filename(top, "share", NULL), *twin = g_build_filename(top, "twin", NULL);
+    g_autofree char *dir = g_build_filename(top, "share", NULL),
+                    *twin = g_build_filename(top, "twin", NULL);
     g_autofree char *path = g_build_filename(top, "keeper", NULL);
     g_assert_cmpint(mkdir(dir, 0755) | mkdir(twin, 0755), ==, 0);
     umask(0);
@@ -472,11 +489,16 @@ static void test_kills(gconstpointer data)
     int status = -1;
     g_autofree char *out = NULL;
     /* diff would wait for the other end of a FIFO */
-    const char *clean[] = { "find", dir, twin, "-type", "p", "-exec", "sh", "-c",
-                            "for f; do rm \"$f\" && echo fifo >\"$f\"; done", "sh", "{}", "+", NULL };
-    g_assert_true(g_spawn_sync(NULL, (char **)clean, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+    const char *clean[] = { "find",  dir,  twin,
+                            "-type", "p",  "-exec",
+                            "sh",    "-c", "for f; do rm \"$f\" && echo fifo >\"$f\"; done",
+                            "sh",    "{}", "+",
+                            NULL };
+    g_assert_true(g_spawn_sync(NULL, (char **)clean, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+                               NULL, &status, NULL));
     g_assert_cmpint(status, ==, 0);
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
+                               NULL, &status, NULL));
     g_assert_cmpstr(out, ==, "");
     g_assert_cmpint(status, ==, 0);
     munmap(k->shared, sizeof *k->shared);

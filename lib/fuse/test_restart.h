@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon in a process of its own that is killed and started again, for tests. Requests and answers lie in shared
- * memory, a place for each guest; one that has no answer when the daemon dies is taken up by the next. The keeper is a
- * process, too, with one thread, so that it can fork: it kills, takes what was put, and gives it to the next daemon.
+ * A daemon in a process of its own that is killed and started again, for tests. Requests and
+ * answers lie in shared memory, a place for each guest; one that has no answer when the daemon dies
+ * is taken up by the next. The keeper is a process, too, with one thread, so that it can fork: it
+ * kills, takes what was put, and gives it to the next daemon.
  */
 #pragma once
 
@@ -81,7 +82,8 @@ static void *serve_body(void *opaque)
         }
         idle = 0;
         struct iovec in = { p->in, p->in_size }, out = { p->out, p->out_room };
-        p->out_size = (uint32_t)fuse_session_handle(s->session, &in, 1, &out, 1, fuse_slot(s->number, p->head));
+        p->out_size = (uint32_t)fuse_session_handle(s->session, &in, 1, &out, 1,
+                                                    fuse_slot(s->number, p->head));
         atomic_fetch_add(&s->shared->served, 1);
         atomic_store(&p->state, 2);
     }
@@ -178,13 +180,14 @@ static G_NORETURN void keeper_body(Keeper *k)
     for (;;) {
         unsigned ready = atomic_load(&k->shared->ready);
         pid_t pid = start_daemon(k);
-        bool early = g_rand_int_range(rand, 0, 8) == 0; /* while it is still taking up what there was */
+        bool early = !g_rand_int_range(rand, 0, 8); /* while it still takes up what there was */
         int64_t end = early ? g_get_monotonic_time() + g_rand_int_range(rand, 0, 3000) : 0;
         for (;;) {
             receive(k);
             bool begun = atomic_load(&k->shared->ready) != ready;
             if (begun && !end)
-                end = g_get_monotonic_time() + g_rand_int_range(rand, (int)k->shared->least_us, (int)k->shared->most_us);
+                end = g_get_monotonic_time() +
+                      g_rand_int_range(rand, (int)k->shared->least_us, (int)k->shared->most_us);
             if (atomic_load(&k->shared->over) || (end && g_get_monotonic_time() >= end))
                 break;
             if (waitpid(pid, &status, WNOHANG) == pid)
@@ -246,13 +249,20 @@ typedef struct {
     pid_t keeper;
 } Caller;
 
-/* A request of a fixed part and up to two strings; 0 or a positive errno. The answer is behind out's header. */
-static int call(Caller *c, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *a, const char *b)
+/* A request of a fixed part and up to two strings; 0 or a positive errno. The answer is behind
+ * out's header. */
+static int call(Caller *c, uint32_t opcode, uint64_t node, const void *fixed, size_t size,
+                const char *a, const char *b)
 {
     Place *p = &c->shared->places[c->number];
     size_t n_a = a ? strlen(a) + 1 : 0, n_b = b ? strlen(b) + 1 : 0;
-    struct fuse_in_header h = { .len = (uint32_t)(sizeof h + size + n_a + n_b), .opcode = opcode, .nodeid = node,
-                                .unique = c->unique += 2, .uid = getuid(), .gid = getgid(), .pid = 1 };
+    struct fuse_in_header h = { .len = (uint32_t)(sizeof h + size + n_a + n_b),
+                                .opcode = opcode,
+                                .nodeid = node,
+                                .unique = c->unique += 2,
+                                .uid = getuid(),
+                                .gid = getgid(),
+                                .pid = 1 };
     g_assert_cmpuint(h.len, <=, ROOM);
     memcpy(p->in, &h, sizeof h);
     if (size)

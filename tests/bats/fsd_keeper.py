@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Whoever starts fsd, for tests: keeps its descriptors, kills it when asked, and starts it again:
    fsd_keeper.py SOCKET PROGRAM ARGUMENT...
-Commands come line by line on standard input: kill (SIGKILL, then it is started again), term (the same with SIGTERM), names (of what
-is kept), stop (kill, and stay without until) start, exit. Each is answered by a line, "ok" or the names; the first "ok" says that SOCKET is there."""
+Commands come line by line on standard input: kill (SIGKILL, then it is started again), term (the
+same with SIGTERM), names (of what is kept), stop (kill, and stay without until) start, exit. Each is
+answered by a line, "ok" or the names; the first "ok" says that SOCKET is there."""
 import array, os, select, signal, socket, subprocess, sys, tempfile
 
 listener = socket.socket(socket.AF_UNIX)
@@ -24,8 +25,9 @@ def start():
         for i, fd in enumerate(high):
             os.dup2(fd, 3 + i)
         os.closerange(3 + len(fds), 1000)
-        os.environ.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names, LISTEN_PID=str(os.getpid()),
-                          NOTIFY_SOCKET=folder + "/notify", FDSTORE="200")
+        os.environ.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names,
+                          LISTEN_PID=str(os.getpid()), NOTIFY_SOCKET=folder + "/notify",
+                          FDSTORE="200")
         os.execvp(sys.argv[2], sys.argv[2:])
     pid = os.fork()
     if pid == 0:

@@ -47,8 +47,8 @@ typedef struct {
 
 static size_t answer(Server *s, VhostRequest *r)
 {
-    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in, (int)r->chain.in_count,
-                               fuse_slot(r->queue, r->chain.id));
+    return fuse_session_handle(s->session, r->chain.out, (int)r->chain.out_count, r->chain.in,
+                               (int)r->chain.in_count, fuse_slot(r->queue, r->chain.id));
 }
 
 static void *wait_body(void *opaque)
@@ -89,7 +89,8 @@ static void reset(void *opaque)
 {
     Server *s = opaque;
     if (atomic_load(&s->ended) && s->tool->store)
-        return; /* the guest is still there, and so shall be what it knows when we are started again */
+        return; /* the guest is still there, and so shall be what it knows when we are started again
+                 */
     fuse_session_reset(s->session);
 }
 
