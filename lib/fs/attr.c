@@ -141,7 +141,7 @@ int fs_setattr(Fs *fs, uint64_t node, uint64_t handle, const FsSet *set, FsEntry
     if (e)
         return e;
     if (set->what & FS_SET_MODE) {
-        fs_handles_before_mode(fs, use.node, set->mode);
+        fs_handles_keep(fs, use.node, set->mode | S_IFREG);
         e = chmod(fs_path(fs, use.fd).text, set->mode & 07777) ? -errno : 0;
     }
     if (!e && (set->what & (FS_SET_UID | FS_SET_GID)))

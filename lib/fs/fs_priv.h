@@ -183,8 +183,10 @@ void fs_handle_done(Fs *fs, FsHandle *handle);
 int fs_handle_release(Fs *fs, uint64_t id, bool dir);
 /* Opens what the guest has open, as it had it: flags as in FsHandle. The descriptor or -errno. */
 int fs_open_node(Fs *fs, const FsUse *use, int flags, bool dir);
-/* All handles of the node that may not be opened by that mode go to the keeper. */
-void fs_handles_before_mode(Fs *fs, FsNode *node, mode_t mode);
+/* All handles of the node that may not be opened by that mode (0: none can be) go to the keeper. */
+void fs_handles_keep(Fs *fs, FsNode *node, mode_t mode);
+/* On another mount than the root: what the keeper has of that may not be opened again, as Landlock finds no way up. */
+bool fs_elsewhere(const Fs *fs, const FsNode *node);
 /* Whether it had a buffer, which counts in dir_buffers. */
 bool fs_dir_state_free(FsDirState *state);
 /* Room for one more descriptor that is no node's. */

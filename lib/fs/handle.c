@@ -8,12 +8,29 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+bool fs_elsewhere(const Fs *fs, const FsNode *node)
+{
+    return node->key.mount != fs->root->key.mount;
+}
+
 bool fs_room(Fs *fs)
 {
     pthread_mutex_lock(&fs->lock);
     bool room = fs->handles.count < fs->max_handles;
     pthread_mutex_unlock(&fs->lock);
     return room;
+}
+
+/* A handle of what has no name, with a user that is taken. A keeper may take no open file for two, hence another one. */
+static void keep_lost(Fs *fs, FsHandle *h)
+{
+    int path = open(fs_path(fs, h->fd).text, O_PATH | O_CLOEXEC);
+    fs_state_keep_node(fs, h->node, path);
+    if (fs_elsewhere(fs, h->node))
+        fs_state_keep_handle(fs, h);
+    if (path >= 0)
+        close(path);
+    fs_handle_done(fs, h);
 }
 
 int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *id)
@@ -27,10 +44,11 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
         node->handles++;
         fs_state_handle(fs, h);
     }
-    bool lost = node->lost;
+    bool lost = *id && node->lost && fs->state;
+    h->users += lost;
     pthread_mutex_unlock(&fs->lock);
-    if (*id && lost)
-        fs_state_keep_node(fs, node, fd);
+    if (lost)
+        keep_lost(fs, h);
     if (*id)
         return 0;
     g_free(h);
@@ -120,10 +138,10 @@ int fs_handle_release(Fs *fs, uint64_t id, bool dir)
 static bool may_again(const Fs *fs, mode_t mode, int flags)
 {
     mode_t need = (flags & O_ACCMODE) == O_RDONLY ? 0400 : (flags & O_ACCMODE) == O_WRONLY ? 0200 : 0600;
-    return (fs->caps & UINT64_C(1) << CAP_DAC_OVERRIDE) || (mode & need) == need;
+    return mode && ((fs->caps & UINT64_C(1) << CAP_DAC_OVERRIDE) || (mode & need) == need);
 }
 
-void fs_handles_before_mode(Fs *fs, FsNode *node, mode_t mode)
+void fs_handles_keep(Fs *fs, FsNode *node, mode_t mode)
 {
     pthread_mutex_lock(&fs->lock);
     bool some = fs->state && node->handles;

@@ -210,7 +210,7 @@ static int enter_made(Fs *fs, const FsUse *folder, const char *name, int made, i
     }
     e = fs_handle_add(fs, n, made, flags, false, handle);
     if (!e)
-        fs_handles_before_mode(fs, n, entry->attr.st_mode);
+        fs_handles_keep(fs, n, entry->attr.st_mode);
     pthread_mutex_lock(&fs->lock);
     fs_node_drop(fs, n);
     pthread_mutex_unlock(&fs->lock);

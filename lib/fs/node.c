@@ -392,6 +392,8 @@ uint64_t fs_before_unlink(Fs *fs, FsUse *folder, const char *name, uint64_t *not
     pthread_mutex_unlock(&fs->lock);
     if (store)
         fs_state_keep_node(fs, use.node, use.fd);
+    if (store && fs_elsewhere(fs, use.node))
+        fs_handles_keep(fs, use.node, 0);
     fs_done(fs, &use);
     return lost ? id : 0;
 }

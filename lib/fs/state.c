@@ -88,8 +88,8 @@ static uint64_t way_of(FsState *s, const FsNode *n)
 static char *path_below(const Fs *fs, int fd, char *path, size_t size)
 {
     char root[4096];
-    ssize_t n = readlink(fs_path(fs, fd).text, path, size - 1);
-    ssize_t m = readlink(fs_path(fs, fs->root_fd).text, root, sizeof root - 1);
+    ssize_t n = readlinkat(AT_FDCWD, fs_path(fs, fd).text, path, size - 1);
+    ssize_t m = readlinkat(AT_FDCWD, fs_path(fs, fs->root_fd).text, root, sizeof root - 1);
     if (n <= 0 || m <= 0 || (size_t)n == size - 1 || m > n || memcmp(path, root, (size_t)m))
         return NULL;
     path[n] = 0;

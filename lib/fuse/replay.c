@@ -221,6 +221,19 @@ static bool moves_data(const FuseRequest *r, struct fuse_fallocate_in *in)
     return in->mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE);
 }
 
+/* The attribute of a request whose outcome depends on there being one; NULL: it is none. */
+static const char *attribute(const FuseRequest *r)
+{
+    struct fuse_setxattr_in in;
+    size_t fixed = fuse_agreed(r, FUSE_SETXATTR_EXT) ? sizeof in : FUSE_COMPAT_SETXATTR_IN_SIZE;
+    if (r->h.opcode == FUSE_REMOVEXATTR)
+        return fuse_string(r, 0, 0, NULL);
+    if (r->h.opcode != FUSE_SETXATTR || r->arg_size < fixed)
+        return NULL;
+    memcpy(&in, r->arg, FUSE_COMPAT_SETXATTR_IN_SIZE);
+    return in.flags & XATTR_CREATE ? fuse_string(r, fixed, 0, NULL) : NULL;
+}
+
 static void note(FuseRequest *r, uint64_t what)
 {
     atomic_signal_fence(memory_order_seq_cst);
@@ -254,6 +267,7 @@ bool fuse_replay_before(FuseRequest *r)
 {
     Rename n;
     FsTrace t;
+    const char *name;
     struct fuse_fallocate_in in;
     if (!r->slot)
         return false;
@@ -265,6 +279,8 @@ bool fuse_replay_before(FuseRequest *r)
             return there && t.size == after;
         if (there)
             note(r, t.size);
+    } else if (!r->again && (name = attribute(r)) != NULL) {
+        note(r, fs_getxattr(r->fs, r->h.nodeid, name, NULL, 0) >= 0);
     } else if (r->again && take_rename(r, &n) && renamed(r, &n)) {
         look_at(r, n.in.newdir, n.to);
         look_at(r, r->h.nodeid, n.from);
@@ -386,20 +402,8 @@ static int64_t adopt_name(FuseRequest *r)
     return -EEXIST;
 }
 
-static bool same_value(FuseRequest *r)
-{
-    struct fuse_setxattr_in in = { 0 };
-    size_t fixed = fuse_agreed(r, FUSE_SETXATTR_EXT) ? sizeof in : FUSE_COMPAT_SETXATTR_IN_SIZE, value;
-    memcpy(&in, r->arg, fixed);
-    const char *name = fuse_string(r, fixed, 0, &value);
-    g_autofree uint8_t *is = g_malloc(XATTR_SIZE_MAX);
-    ssize_t n = fs_getxattr(r->fs, r->h.nodeid, name, is, XATTR_SIZE_MAX);
-    return n == (ssize_t)in.size && !memcmp(is, r->arg + value, in.size);
-}
-
 int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op)
 {
-    FsTrace t;
     struct fuse_mknod_in node;
     switch (r->h.opcode) {
     case FUSE_UNLINK:
@@ -420,9 +424,9 @@ int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op)
     case FUSE_LINK:
         return error == -EEXIST ? adopt_name(r) : error;
     case FUSE_SETXATTR:
-        return error == -EEXIST && same_value(r) ? 0 : error;
+        return error == -EEXIST && r->slot->evidence == 1 ? 0 : error; /* there was none before */
     case FUSE_REMOVEXATTR:
-        return error == -ENODATA && !fs_trace(r->fs, r->h.nodeid, NULL, &t) && since(r, t.changed) ? 0 : error;
+        return error == -ENODATA && r->slot->evidence == 2 ? 0 : error;
     default:
         return error;
     }

@@ -9,10 +9,12 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #define NAMES "abcdef"
 enum { OPEN = 6, FOLDERS = 3 };
@@ -35,9 +37,8 @@ typedef struct {
     unsigned opened;
     Folder folders[FOLDERS];
     unsigned known;
-    unsigned ops, tally[16];
+    unsigned ops;
     GHashTable *counts; /* node -> lookups */
-    int host_root;
 } Guest;
 
 static unsigned pick(Guest *g, unsigned n)
@@ -151,6 +152,23 @@ static void do_write(Guest *g)
     g_assert_cmpint(pwrite(o->fd, arg + sizeof in, size, (off_t)at), ==, (ssize_t)size);
 }
 
+/* Cut to a size, or with blocks taken out or put in, where the file system can. */
+static void do_cut(Guest *g)
+{
+    const Opened *o = &g->open[pick(g, g->opened)];
+    static const int modes[] = { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE };
+    struct fuse_setattr_in cut = { .valid = FATTR_SIZE | FATTR_FH, .fh = o->fh, .size = pick(g, 30000) };
+    struct fuse_fallocate_in in = { .fh = o->fh, .mode = (uint32_t)modes[pick(g, 2)], .offset = pick(g, 3) * 4096,
+                                    .length = 4096 };
+    if (pick(g, 3) == 0) {
+        int e = call(&g->c, FUSE_SETATTR, o->node, &cut, sizeof cut, NULL, NULL);
+        same(e, ftruncate(o->fd, (off_t)cut.size));
+        return;
+    }
+    int e = call(&g->c, FUSE_FALLOCATE, o->node, &in, sizeof in, NULL, NULL);
+    same(e, fallocate(o->fd, (int)in.mode, (off_t)in.offset, (off_t)in.length));
+}
+
 static void do_read(Guest *g)
 {
     const Opened *o = &g->open[pick(g, g->opened)];
@@ -176,6 +194,21 @@ static void do_getattr(Guest *g)
     g_assert_cmpuint(out.attr.mode, ==, st.st_mode);
 }
 
+static void do_attribute(Guest *g)
+{
+    const Opened *o = &g->open[pick(g, g->opened)];
+    char name[] = "user.x";
+    name[5] = (char)('a' + pick(g, 2));
+    if (pick(g, 2)) {
+        int e = call(&g->c, FUSE_REMOVEXATTR, o->node, NULL, 0, name, NULL);
+        same(e, fremovexattr(o->fd, name));
+        return;
+    }
+    struct fuse_setxattr_in in = { .size = 6, .flags = pick(g, 2) ? XATTR_CREATE : XATTR_REPLACE };
+    int e = call(&g->c, FUSE_SETXATTR, o->node, &in, sizeof in, name, "value");
+    same(e, fsetxattr(o->fd, name, "value", 6, (int)in.flags));
+}
+
 static void do_make(Guest *g, Folder *f, const char *name)
 {
     mode_t mode;
@@ -186,17 +219,21 @@ static void do_make(Guest *g, Folder *f, const char *name)
     struct fuse_mknod_in special = { .mode = S_IFIFO | 0600 };
     g_autofree char *target = g_strdup_printf("to/%.*s", 1 + (int)pick(g, 90), NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES
                                               NAMES NAMES NAMES NAMES NAMES NAMES NAMES NAMES);
+    int e;
     switch (pick(g, 3)) {
     case 0:
-        same(call(&g->c, FUSE_MKDIR, f->node, &dir, sizeof dir, name, NULL), mkdirat(f->fd, name, 0755));
+        e = call(&g->c, FUSE_MKDIR, f->node, &dir, sizeof dir, name, NULL);
+        same(e, mkdirat(f->fd, name, 0755));
         if (!faccessat(f->fd, name, F_OK, 0) && g->known < FOLDERS)
             g->folders[g->known++] = (Folder){ entry_node(g), openat(f->fd, name, O_RDONLY | O_DIRECTORY) };
         return;
     case 1:
-        same(call(&g->c, FUSE_MKNOD, f->node, &special, sizeof special, name, NULL), mknodat(f->fd, name, special.mode, 0));
+        e = call(&g->c, FUSE_MKNOD, f->node, &special, sizeof special, name, NULL);
+        same(e, mknodat(f->fd, name, special.mode, 0));
         return;
     default:
-        same(call(&g->c, FUSE_SYMLINK, f->node, NULL, 0, name, target), symlinkat(target, f->fd, name));
+        e = call(&g->c, FUSE_SYMLINK, f->node, NULL, 0, name, target);
+        same(e, symlinkat(target, f->fd, name));
     }
 }
 
@@ -248,7 +285,8 @@ static void do_link(Guest *g, Folder *f, const char *name)
     if (look(g, f, name, &node, &mode) || S_ISDIR(mode) || !look(g, to, new_name, &other, &mode))
         return;
     in.oldnodeid = node;
-    same(call(&g->c, FUSE_LINK, to->node, &in, sizeof in, new_name, NULL), linkat(f->fd, name, to->fd, new_name, 0));
+    int e = call(&g->c, FUSE_LINK, to->node, &in, sizeof in, new_name, NULL);
+    same(e, linkat(f->fd, name, to->fd, new_name, 0));
 }
 
 static int by_name(const void *a, const void *b)
@@ -320,10 +358,9 @@ static void do_forget(Guest *g)
 
 static void do_one(Guest *g)
 {
-    unsigned what = pick(g, 15);
+    unsigned what = pick(g, 17);
     Folder *f = &g->folders[pick(g, g->known)];
     char name[2] = { NAMES[pick(g, 6)], 0 };
-    g->tally[what]++;
     switch (what) {
     case 0: case 1: do_create(g, f, name); break;
     case 2: do_open(g, f, name); break;
@@ -335,6 +372,8 @@ static void do_one(Guest *g)
     case 11: if (g->opened) do_release(g); break;
     case 12: if (g->opened) do_read(g); break;
     case 13: if (g->opened) do_getattr(g); break;
+    case 14: if (g->opened) do_attribute(g); break;
+    case 15: if (g->opened) do_cut(g); break;
     default: if (g->opened) do_write(g);
     }
     if (++g->ops % 200 == 0)
@@ -368,7 +407,7 @@ static void start_guest(Guest *g, Keeper *k, unsigned number, pid_t keeper)
     g_autofree char *name = g_strdup_printf("g%u", number);
     struct fuse_mkdir_in in = { .mode = 0755 };
     *g = (Guest){ .c = { .shared = k->shared, .number = number, .unique = number * UINT64_C(1000000000000), .keeper = keeper },
-                  .rand = g_rand_new_with_seed(g_test_rand_int()), .host_root = -1 };
+                  .rand = g_rand_new_with_seed(g_test_rand_int()) };
     g->counts = g_hash_table_new(NULL, NULL);
     g_assert_cmpint(call(&g->c, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof in, name, NULL), ==, 0);
     g_autofree char *twin = g_strdup_printf("%s/../twin/%s", k->dir, name);
@@ -447,8 +486,8 @@ static void test_kills(gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const FsOptions by_name_ = { .xattr = true }, few = { .max_fds = 4 },
-                           by_handle = { .file_handles = FS_HANDLES_PREFER };
+    static const FsOptions by_name_ = { .xattr = true }, few = { .max_fds = 4, .xattr = true },
+                           by_handle = { .xattr = true, .file_handles = FS_HANDLES_PREFER };
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/fuse/restart/kills/names", &by_name_, test_kills);
     g_test_add_data_func("/fuse/restart/kills/few-descriptors", &few, test_kills);

@@ -38,8 +38,7 @@ typedef struct {
 typedef struct {
     Place places[GUESTS];
     _Atomic bool over;        /* no more kills, the daemon ends */
-    _Atomic bool quiet;       /* no kills for a while */
-    _Atomic unsigned kills, served, forgotten;
+    _Atomic unsigned kills, served;
     _Atomic unsigned ready;   /* how often a daemon began to serve */
     unsigned least_us, most_us; /* how long it lives */
 } Shared;
@@ -176,15 +175,15 @@ static G_NORETURN void keeper_body(Keeper *k)
     int status;
     g_autoptr(GRand) rand = g_rand_new_with_seed(g_test_rand_int());
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    k->shared->forgotten = 0;
     for (;;) {
         unsigned ready = atomic_load(&k->shared->ready);
         pid_t pid = start_daemon(k);
-        int64_t end = 0;
+        bool early = g_rand_int_range(rand, 0, 8) == 0; /* while it is still taking up what there was */
+        int64_t end = early ? g_get_monotonic_time() + g_rand_int_range(rand, 0, 3000) : 0;
         for (;;) {
             receive(k);
             bool begun = atomic_load(&k->shared->ready) != ready;
-            if (begun && (!end || atomic_load(&k->shared->quiet)))
+            if (begun && !end)
                 end = g_get_monotonic_time() + g_rand_int_range(rand, (int)k->shared->least_us, (int)k->shared->most_us);
             if (atomic_load(&k->shared->over) || (end && g_get_monotonic_time() >= end))
                 break;

@@ -66,19 +66,36 @@ over()
     over requests kill
 }
 
+@test "other file systems below the share are found again" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    unshare -m true 2>/dev/null || skip "no namespaces here"
+    local kind
+    for kind in none chroot namespace namespace:--inode-file-handles=mandatory chroot:--inode-file-handles=mandatory; do
+        rm -rf share
+        mkdir -p share/m share/deep/m
+        run unshare -m sh -e -c 'mount -t tmpfs none share/m
+            mount -t tmpfs none share/deep
+            mkdir share/deep/m
+            mount --bind share/m share/deep/m
+            exec python3 "$@"' sh "$BATS_TEST_DIRNAME/fsd_restart.py" mounts share kill --sandbox="${kind%%:*}" \
+            $(echo "$kind" | sed -n 's/.*://p')
+        echo "$kind: $output"
+        [ "${lines[-1]}" = good ]
+    done
+}
+
 @test "a machine that ends or begins anew leaves nothing" {
     over again kill --posix-lock
 }
 
 @test "the memory of another directory or other options is forgotten with a line" {
-    mkdir other
-    cat >run.sh <<'SH'
-exec fsd -d --sandbox none $(cat options) --shared-dir="$(cat which)"
-SH
-    echo share >which
-    : >options
-    run bash -c 'python3 "$1"/fsd_keeper.py s sh run.sh < <(sleep 1; echo kill; sleep 1; echo other >which; echo kill; sleep 1
-        echo --readonly >options; echo kill; sleep 1; echo exit)' x "$BATS_TEST_DIRNAME"
+    mkdir other bin
+    echo share >start
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\nexec %s -d --sandbox=none $(cat start)\n' "$(command -v fsd)" >bin/fsd
+    chmod 755 bin/fsd
+    PATH=$PWD/bin:$PATH run python3 "$BATS_TEST_DIRNAME/fsd_restart.py" other share kill
     echo "$output"
-    [[ $output == *"goes on with 0 files"*"is forgotten: it is of another directory"*"is forgotten: it was made with other options"* ]]
+    [ "${lines[-1]}" = good ]
+    [[ $output == *"goes on with 1 files, 1 open"*"is forgotten: it is of another directory"*"is forgotten: it was made with other options"* ]]
 }

@@ -255,6 +255,43 @@ def requests(g, how):
     same(os.path.isdir(g.share + "/late"), True)
 
 
+def mounts(g, how):
+    """Another file system below the share, at "m" and by a second way at "deep/m": mounts have other numbers after a restart."""
+    m, deep = g.f.lookup(1, "m"), g.f.lookup(1, "deep")
+    m2 = g.f.lookup(deep, "m")
+    same(len({m, m2, deep}), 3)
+    d = struct.unpack_from("<Q", g.names(MKDIR, m, "d", fixed=struct.pack("<II", 0o755, 0)))[0]
+    a, ha = g.create("a", d)
+    b, hb = g.create("b", m2)
+    c, hc = g.create("c", m2)
+    g.write(a, ha, "text")
+    g.write(c, hc, "gone")
+    g.names(UNLINK, m2, "c")
+    for _ in range(3):
+        g.restart(how)
+        same(g.read(a, ha), "text")
+        g.write(b, hb, "more")
+        same(g.read(c, hc), "gone")
+        same(g.attr(a)["size"], 4)
+        same((g.f.lookup(1, "m"), g.f.lookup(m, "d"), g.f.lookup(d, "a"), g.f.lookup(m2, "b")), (m, d, a, b))
+        same(g.f.lookup(g.f.lookup(deep, "m"), "b"), b)
+
+
+def other(g, how):
+    """Another directory, then other options ("start" says which): all is forgotten, and what the guest asks is an error."""
+    a, ha = g.create("a")
+    g.restart(how)
+    g.write(a, ha, "here")
+    for word in "other", "other --readonly":
+        with open("start", "w") as f:
+            f.write(word)
+        g.restart(how)
+        fails("EIO", g.read, a, ha)
+        g.f.s.close()
+        g.f = Front("s")
+    fails("EROFS", g.create, "b")
+
+
 def again(g, how):
     """A machine that goes away, or begins anew, leaves nothing behind."""
     a, ha = g.create("a")
