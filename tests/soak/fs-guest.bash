@@ -100,7 +100,7 @@ fs_wait()
 # Whether the guest's script ended well; else its console.
 fs_done()
 {
-    tr -d '\r' <"$dir/$1.console" | grep -qx 'STATUS 0' && return 0
+    tr -d '\r' <"$dir/$1.console" | grep -qE '^STATUS 0([^0-9]|$)' && return 0
     tail -n 40 "$dir/$1.console"
     cat "$dir/$1"*.fsd 2>/dev/null
     echo "${0##*/}: $1 failed"
