@@ -134,9 +134,12 @@ everything()
         rm -f share/[ownm]* share/.end share/ready
         printf text >share/file
         echo gone >share/removed
-        serve --notify --cache=$cache
-        timeout 300 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" \
-            -chardev socket,id=c,path=s -device vhost-user-fs-pci,chardev=c,tag=tag \
+        local how=(--share share:tag,notify) # with the default, auto
+        if [ $cache = always ]; then
+            serve --notify --cache=$cache
+            how=(-chardev socket,id=c,path=s -device vhost-user-fs-pci,chardev=c,tag=tag)
+        fi
+        timeout 300 vm-run -nographic -m 512 -kernel "$KERNEL" -initrd "$INITRD" "${how[@]}" \
             -append "console=ttyS0 quiet lathe.load=fs lathe.mode=jobs \
 lathe.cmd=$(base64 -w0 <<'JOB'
 mkdir /m; mount -t virtiofs tag /m; cd /m
@@ -164,7 +167,7 @@ JOB
         : >share/.end
         wait "$(cat vm.pid)"
         tr -d '\r' <log >log.text
-        cat log.text out
+        cat log.text
         for line in "EVENT /m file attrib" "EVENT /m none attrib" "EVENT /m . attrib" \
             "EVENT /m/sub made attrib" "FILE textmore" "GONE" "there" "STATUS 0"; do
             grep -qxF "$line" log.text
@@ -175,8 +178,7 @@ JOB
         [ "$(grep -c '^EVENT /m own create' log.text)" = 1 ]
         # nothing loops
         [ "$(grep -c '^EVENT' log.text)" -lt 30 ]
-        kill "$(cat serve.pid)"
-        wait "$(cat serve.pid)" || true
         rm -rf share/sub/made
     done
+    kill "$(cat serve.pid)"
 }

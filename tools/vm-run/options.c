@@ -55,7 +55,7 @@ static const Option run_options[] = {
     { "blockdev", LIST, AT(blockdev), "KEY=V,...", NULL },
     { "device", LIST, AT(device), "NAME[,KEY=V]", "a device, such as virtio-blk-device,drive=ID (help: list)" },
     { "object", LIST, AT(object), "KIND,id=ID", NULL },
-    { "share", LIST, AT(share), "DIR[:TAG]", "a folder for the guest: mount -t virtiofs TAG DIR; ,readonly" },
+    { "share", LIST, AT(share), "DIR[:TAG]", "a folder for the guest: mount -t virtiofs TAG DIR; ,readonly ,notify" },
     { "snapshot", FLAG, AT(snapshot), NULL, "disks keep what the guest writes only until the end" },
     { "pflash", FLASH, AT(drive), "FILE", NULL },
     { "fw_cfg", LIST, AT(fw_cfg), "NAME,KEY=V", NULL },

@@ -51,7 +51,7 @@ struct Run {
     FirmwareRiscv *sbi;
     NetTable *nets;
     ChardevTable *chardevs;
-    GPtrArray *shares;  /* of Captive: an fsd each */
+    GPtrArray *shares;  /* an fsd each (share.h) */
     GPtrArray *serials; /* of Chardev, in chardevs; NULL for none */
     struct QtestServer *qtest; /* NULL: no -qtest */
     Exec *exec; /* NULL: no --exec */

@@ -182,7 +182,7 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
             return false;
     }
-    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) || !shares_plug(o, m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) || !shares_plug(r->shares, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))

@@ -8,22 +8,39 @@
 
 typedef struct {
     char *dir, *tag;
-    bool read_only;
+    bool read_only, notify;
+    Captive *fsd;
 } Share;
 
-static void share_clear(Share *s)
+static void share_free(void *opaque)
 {
+    Share *s = opaque;
+    captive_end(s->fsd);
     g_free(s->dir);
     g_free(s->tag);
+    g_free(s);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Share, share_clear)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Share, share_free)
 
-static bool share_parse(const char *text, Share *s, GError **error)
+/* Whether text ended with word, which is then cut off. */
+static bool take_word(char *text, const char *word)
 {
+    if (!g_str_has_suffix(text, word))
+        return false;
+    text[strlen(text) - strlen(word)] = '\0';
+    return true;
+}
+
+static Share *share_parse(const char *text, GError **error)
+{
+    g_autoptr(Share) s = g_new0(Share, 1);
     s->dir = g_strdup(text);
-    s->read_only = g_str_has_suffix(text, ",readonly");
-    if (s->read_only)
-        s->dir[strlen(text) - strlen(",readonly")] = '\0';
+    for (bool more = true; more;) {
+        bool read_only = take_word(s->dir, ",readonly"), notify = take_word(s->dir, ",notify");
+        s->read_only |= read_only;
+        s->notify |= notify;
+        more = read_only || notify;
+    }
     char *colon = strrchr(s->dir, ':');
     if (colon && !strchr(colon, '/')) {
         s->tag = g_strdup(colon + 1);
@@ -33,8 +50,11 @@ static bool share_parse(const char *text, Share *s, GError **error)
         s->tag = g_path_get_basename(whole);
     }
     if (!*s->dir || !*s->tag || strchr(s->tag, ','))
-        return fail_usage(error, "--share %s: expected DIR:TAG, and perhaps ,readonly", text);
-    return g_file_test(s->dir, G_FILE_TEST_IS_DIR) || fail(error, "--share %s: there is no such folder: %s", text, s->dir);
+        return fail_usage(error, "--share %s: expected DIR:TAG, and perhaps ,readonly or ,notify",
+                          text), NULL;
+    if (!g_file_test(s->dir, G_FILE_TEST_IS_DIR))
+        return fail(error, "--share %s: there is no such folder: %s", text, s->dir), NULL;
+    return g_steal_pointer(&s);
 }
 
 /* The fsd beside us, or that of PATH. */
@@ -65,37 +85,49 @@ static void say(void *opaque, const char *line)
     sharer->warn(whole);
 }
 
-GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, void (*warn)(const char *line), GError **error)
+static Captive *start_fsd(const Share *s, Sharer *sharer, GError **error)
 {
-    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)captive_end);
-    g_autofree char *fsd = find_fsd();
+    g_autofree char *fsd = find_fsd(), *dir = g_strdup_printf("--shared-dir=%s", s->dir),
+                    *tag = g_strdup_printf("--tag=%s", s->tag);
+    const char *argv[6] = { fsd, dir, tag };
+    unsigned n = 3;
+    if (s->read_only)
+        argv[n++] = "--readonly";
+    if (s->notify)
+        argv[n++] = "--notify";
+    CaptiveKeep keep = { .restarts = RESTARTS, .seconds = SECONDS, .say = say, .opaque = sharer };
+    Captive *captive = captive_start_kept(argv, &keep, error);
+    return captive ? captive : (prefix(error, "--share"), NULL);
+}
+
+GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, void (*warn)(const char *line),
+                       GError **error)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(share_free);
     for (guint i = 0; i < o->share->len; i++) {
-        g_auto(Share) s = { 0 };
-        if (!share_parse(o->share->pdata[i], &s, error))
-            return NULL;
-        g_autofree char *dir = g_strdup_printf("--shared-dir=%s", s.dir), *tag = g_strdup_printf("--tag=%s", s.tag);
-        const char *const argv[] = { fsd, dir, tag, s.read_only ? "--readonly" : NULL, NULL };
         Sharer sharer = { o->share->pdata[i], warn };
-        CaptiveKeep keep = { .restarts = RESTARTS, .seconds = SECONDS, .say = say, .opaque = &sharer };
-        Captive *captive = captive_start_kept(argv, &keep, error);
-        if (!captive)
-            return prefix(error, "--share"), NULL;
-        g_ptr_array_add(all, captive);
-        g_autofree char *end = g_strdup_printf("socket,id=share%u,path=%s,reconnect-ms=%d,reconnect-tries=1", i,
-                                                captive_socket(captive), RETRY_MS);
+        Share *s = share_parse(sharer.text, error);
+        if (!s)
+            return NULL;
+        g_ptr_array_add(all, s);
+        s->fsd = start_fsd(s, &sharer, error);
+        if (!s->fsd)
+            return NULL;
+        g_autofree char *end =
+            g_strdup_printf("socket,id=share%u,path=%s,reconnect-ms=%d,reconnect-tries=1", i,
+                            captive_socket(s->fsd), RETRY_MS);
         if (!chardev_table_add(chardevs, end, error))
             return NULL;
     }
     return g_steal_pointer(&all);
 }
 
-bool shares_plug(const RunOptions *o, Machine *m, GError **error)
+bool shares_plug(const GPtrArray *shares, Machine *m, GError **error)
 {
-    for (guint i = 0; i < o->share->len; i++) {
-        g_auto(Share) s = { 0 };
-        if (!share_parse(o->share->pdata[i], &s, error))
-            return false;
-        g_autofree char *text = g_strdup_printf("vhost-user-fs-pci,id=share%u,chardev=share%u,tag=%s", i, i, s.tag);
+    for (guint i = 0; i < shares->len; i++) {
+        const Share *s = shares->pdata[i];
+        g_autofree char *text =
+            g_strdup_printf("vhost-user-fs-pci,id=share%u,chardev=share%u,tag=%s", i, i, s->tag);
         if (!machine_add_device(m, text, error))
             return false;
     }

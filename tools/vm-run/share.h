@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* --share DIR[:TAG][,readonly]: a directory of the host for the guest, by an fsd of our own. */
+/* --share DIR[:TAG][,readonly][,notify]: a directory of the host for the guest, by an fsd of our own. */
 #pragma once
 
 #include "options.h"
@@ -12,4 +12,4 @@
  * warn gets a line, in another process. */
 GPtrArray *shares_open(const RunOptions *o, ChardevTable *chardevs, void (*warn)(const char *line), GError **error);
 /* And the devices. */
-bool shares_plug(const RunOptions *o, Machine *m, GError **error);
+bool shares_plug(const GPtrArray *shares, Machine *m, GError **error);
