@@ -66,10 +66,10 @@ static void ended(void *opaque, void *cookie, uint32_t written)
     *(uint32_t *)cookie = written;
 }
 
-/* One request: body of size bytes and, behind it, out_len of data; the answer's body, and in_len of data at
- * slot + DATA. Negative: the error. */
-static int ask(Worker *w, uint32_t opcode, uint64_t node, const void *body, uint32_t size, size_t out_len,
-               void *answer, uint32_t answer_size, size_t in_len)
+/* One request: body of size bytes and, behind it, out_len of data; the answer's body, and in_len of
+ * data at slot + DATA. Negative: the error. */
+static int ask(Worker *w, uint32_t opcode, uint64_t node, const void *body, uint32_t size,
+               size_t out_len, void *answer, uint32_t answer_size, size_t in_len)
 {
     struct fuse_in_header *in = (void *)w->slot;
     struct fuse_out_header *out = (void *)(w->slot + 8192);
@@ -128,8 +128,9 @@ static void forget(Worker *w, uint64_t node)
     static uint32_t nobody;
     struct fuse_in_header *in = (void *)(w->slot + 4096 + w->forgets++ % FORGETS * 64);
     struct fuse_forget_in f = { 1 };
-    *in = (struct fuse_in_header){ .len = sizeof *in + sizeof f, .opcode = FUSE_FORGET, .unique = ++w->unique,
-                                   .nodeid = node };
+    *in = (struct fuse_in_header){
+        .len = sizeof *in + sizeof f, .opcode = FUSE_FORGET, .unique = ++w->unique, .nodeid = node
+    };
     memcpy(in + 1, &f, sizeof f);
     if (!vhost_front_submit(front, w->queue, &(struct iovec){ in, in->len }, 1, NULL, 0, &nobody))
         die("submit", ENOBUFS);
@@ -142,8 +143,10 @@ static void forget_all(Worker *w, const uint64_t *nodes, unsigned n)
     struct fuse_in_header *in = (void *)(w->slot + 16384);
     struct fuse_batch_forget_in b = { .count = n };
     uint8_t *p = (uint8_t *)(in + 1) + sizeof b;
-    *in = (struct fuse_in_header){ .len = (uint32_t)(sizeof *in + sizeof b + n * sizeof(struct fuse_forget_one)),
-                                   .opcode = FUSE_BATCH_FORGET, .unique = ++w->unique };
+    *in = (struct fuse_in_header){ .len = (uint32_t)(sizeof *in + sizeof b +
+                                                     n * sizeof(struct fuse_forget_one)),
+                                   .opcode = FUSE_BATCH_FORGET,
+                                   .unique = ++w->unique };
     memcpy(in + 1, &b, sizeof b);
     for (unsigned i = 0; i < n; i++)
         memcpy(p + i * sizeof(struct fuse_forget_one), &(struct fuse_forget_one){ nodes[i], 1 },
@@ -169,7 +172,8 @@ static Handle make(Worker *w, uint64_t dir, int host, const char *name, int flag
         struct fuse_open_out o;
     } answer;
     strcpy(body.name, name);
-    must(ask(w, FUSE_CREATE, dir, &body, (uint32_t)(sizeof body.in + strlen(name) + 1), 0, &answer, sizeof answer, 0),
+    must(ask(w, FUSE_CREATE, dir, &body, (uint32_t)(sizeof body.in + strlen(name) + 1), 0, &answer,
+             sizeof answer, 0),
          name);
     h.node = answer.e.nodeid;
     h.fh = answer.o.fh;
@@ -189,7 +193,8 @@ static void done_with(Worker *w, Handle *h)
 static void transfer(Worker *w, Handle *h, bool writes, uint64_t at, uint32_t len)
 {
     if (!front) {
-        ssize_t n = writes ? pwrite(h->fd, w->slot + DATA, len, (off_t)at) : pread(h->fd, w->slot + DATA, len, (off_t)at);
+        ssize_t n = writes ? pwrite(h->fd, w->slot + DATA, len, (off_t)at)
+                           : pread(h->fd, w->slot + DATA, len, (off_t)at);
         must(n < 0 ? -errno : 0, "transfer");
     } else if (writes) {
         struct fuse_write_in b = { .fh = h->fh, .offset = at, .size = len };
@@ -208,7 +213,9 @@ static void removed(Worker *w, uint64_t dir, int host, const char *name, bool fo
         must(unlinkat(host, name, folder ? AT_REMOVEDIR : 0) ? -errno : 0, name);
         return;
     }
-    must(ask(w, folder ? FUSE_RMDIR : FUSE_UNLINK, dir, name, (uint32_t)strlen(name) + 1, 0, NULL, 0, 0), name);
+    must(ask(w, folder ? FUSE_RMDIR : FUSE_UNLINK, dir, name, (uint32_t)strlen(name) + 1, 0, NULL,
+             0, 0),
+         name);
     forget(w, node);
 }
 
@@ -226,7 +233,8 @@ static uint64_t folder(Worker *w, uint64_t dir, int host, const char *name, int 
         return 0;
     }
     strcpy(body.name, name);
-    int r = ask(w, FUSE_MKDIR, dir, &body, (uint32_t)(sizeof body.in + strlen(name) + 1), 0, &e, sizeof e, 0);
+    int r = ask(w, FUSE_MKDIR, dir, &body, (uint32_t)(sizeof body.in + strlen(name) + 1), 0, &e,
+                sizeof e, 0);
     if (r == -EEXIST)
         return lookup(w, dir, name);
     must(r, name);
@@ -327,7 +335,8 @@ static void smalls(Worker *w, double end)
 static unsigned list_once(Worker *w, uint64_t fh, uint64_t *at)
 {
     struct fuse_read_in b = { .fh = fh, .offset = *at, .size = 64 << 10 };
-    int n = must(ask(w, FUSE_READDIRPLUS, w->dir, &b, sizeof b, 0, NULL, 0, 64 << 10), "readdirplus");
+    int n = must(ask(w, FUSE_READDIRPLUS, w->dir, &b, sizeof b, 0, NULL, 0, 64 << 10),
+                 "readdirplus");
     uint64_t nodes[NAMES];
     unsigned count = 0, known = 0;
     for (int p = 0; p < n;) {
@@ -371,9 +380,9 @@ static void *run(void *opaque)
     static const struct {
         const char *name;
         void (*run)(Worker *w, double end);
-    } all[] = { { "seqread", transfers }, { "seqwrite", transfers }, { "randread", transfers },
-                { "randwrite", transfers }, { "stat", stats }, { "create", creates }, { "small", smalls },
-                { "list", lists } };
+    } all[] = { { "seqread", transfers },   { "seqwrite", transfers }, { "randread", transfers },
+                { "randwrite", transfers }, { "stat", stats },         { "create", creates },
+                { "small", smalls },        { "list", lists } };
     Worker *w = opaque;
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
         if (!strcmp(all[i].name, workload)) {
@@ -393,7 +402,8 @@ static void connect_to(const char *path, unsigned queues, uint8_t *memory, size_
     if (connect(s, (struct sockaddr *)&at, sizeof at))
         die(path, errno);
     front = vhost_front_new(s, 0, queues + 1, &error);
-    if (!front || !vhost_front_memory(front, memory, size, fd, 0, &error) || !vhost_front_start(front, &error)) {
+    if (!front || !vhost_front_memory(front, memory, size, fd, 0, &error) ||
+        !vhost_front_start(front, &error)) {
         fprintf(stderr, "fsload: %s\n", error->message);
         exit(1);
     }
@@ -408,8 +418,9 @@ int main(int argc, char **argv)
     seconds = atof(argv[4]);
     size_t size = (size_t)(queues + 1) * SLOT;
     int fd = memfd_create("fsload", MFD_CLOEXEC);
-    uint8_t *memory = ftruncate(fd, (off_t)size) ? MAP_FAILED
-                                                 : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint8_t *memory = ftruncate(fd, (off_t)size)
+                          ? MAP_FAILED
+                          : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         die("memory", errno);
     memset(memory, 0x5a, size);

@@ -20,7 +20,7 @@ pid_t captive_spawn(const CaptiveProgram *p, GError **error);
 /* SIGTERM, then SIGKILL after some seconds. */
 void captive_end_process(pid_t pid);
 
-/* keeper.c: the process, which ends with the program when all copies of *control are closed. listener and the
- * files in dir, "socket" and "notify", are its own from then on. */
-pid_t captive_keeper_start(const char *const *argv, const CaptiveKeep *keep, const char *dir, int listener, int *control,
-                           GError **error);
+/* keeper.c: the process, which ends with the program when all copies of *control are closed.
+ * listener and the files in dir, "socket" and "notify", are its own from then on. */
+pid_t captive_keeper_start(const char *const *argv, const CaptiveKeep *keep, const char *dir,
+                           int listener, int *control, GError **error);

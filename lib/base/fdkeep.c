@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 enum {
-    AT_ONCE = 253,               /* descriptors beside a datagram: what the kernel allows (SCM_MAX_FD) */
-    TEXT = 4096, NAME = 255,
-    NAMES = 100000,              /* bytes in all: they become one variable, which the kernel limits */
+    AT_ONCE = 253, /* descriptors beside a datagram: what the kernel allows (SCM_MAX_FD) */
+    TEXT = 4096,
+    NAME = 255,
+    NAMES = 100000, /* bytes in all: they become one variable, which the kernel limits */
 };
 
 typedef struct {
@@ -163,7 +164,8 @@ unsigned fd_keep_receive(FdKeep *k)
             return lost;
         text[n] = '\0';
         take_fds(&msg, &beside);
-        lost += act(k, text, &beside) + !!(msg.msg_flags & MSG_CTRUNC); /* we may have no more ourselves */
+        lost += act(k, text, &beside) +
+                !!(msg.msg_flags & MSG_CTRUNC); /* we may have no more ourselves */
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors kept for another process, which gets them back when it is started again: the manager's side of
- * the descriptor store of sd_notify(3). Datagrams arrive at a socket in the file system, each some lines:
+ * Descriptors kept for another process, which gets them back when it is started again: the
+ * manager's side of the descriptor store of sd_notify(3). Datagrams arrive at a socket in the file
+ * system, each some lines:
  *
  *   FDSTORE=1        the descriptors beside it are kept, under FDNAME=NAME
  *   FDSTOREREMOVE=1  those of that name are closed

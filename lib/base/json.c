@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json-c does the reading; here is only what it has not: where a value ends in a stream (a number ends at the
- * byte behind it), the limits, and what starts anew after a mistake.
+ * json-c does the reading; here is only what it has not: where a value ends in a stream (a number
+ * ends at the byte behind it), the limits, and what starts anew after a mistake.
  */
 #include "base/json.h"
 
@@ -91,8 +91,10 @@ static void finish(JsonStream *s)
         return;
     }
     g_autofree char *what = s->word ? g_strdup_printf("JSON parse error, invalid keyword '%.*s'",
-                                                      (int)MIN(s->text->len, 64), (const char *)s->text->data)
-                                    : g_strdup_printf("JSON parse error, %s", json_tokener_error_desc(e));
+                                                      (int)MIN(s->text->len, 64),
+                                                      (const char *)s->text->data)
+                                    : g_strdup_printf("JSON parse error, %s",
+                                                      json_tokener_error_desc(e));
     g_autofree char *valid = g_utf8_make_valid(what, -1);
     forget(s);
     s->take(s->opaque, NULL, valid);
@@ -185,7 +187,8 @@ static void take_byte(JsonStream *s, char c)
 static size_t run_of_string(JsonStream *s, const char *p, size_t len)
 {
     size_t n = 0;
-    while (n < len && p[n] != s->quote && p[n] != '\\' && p[n] != '\xff' && (unsigned char)p[n] >= 0x20)
+    while (n < len && p[n] != s->quote && p[n] != '\\' && p[n] != '\xff' &&
+           (unsigned char)p[n] >= 0x20)
         n++;
     n = MIN(n, JSON_MAX_BYTES - s->text->len);
     if (n)

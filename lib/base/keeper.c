@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process that keeps a captive: starts the program, waits for its end, starts it again with the descriptors
- * it has stored. It is forked off before rights are given up, has one thread, and holds nothing of its
- * parent's but output. The parent's death, or its wish, is the end of the control socket.
+ * The process that keeps a captive: starts the program, waits for its end, starts it again with the
+ * descriptors it has stored. It is forked off before rights are given up, has one thread, and holds
+ * nothing of its parent's but output. The parent's death, or its wish, is the end of the control
+ * socket.
  */
 #include "base/captive_priv.h"
 
@@ -47,7 +48,8 @@ static void say(const Keeper *k, const char *fmt, ...)
     va_start(ap, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    g_autofree char *name = g_path_get_basename(k->argv[0]), *line = g_strdup_printf("%s %s", name, text);
+    g_autofree char *name = g_path_get_basename(k->argv[0]),
+                    *line = g_strdup_printf("%s %s", name, text);
     k->keep->say(k->keep->opaque, line);
 }
 
@@ -73,7 +75,8 @@ static void receive(Keeper *k)
 {
     bool lost = fd_keep_receive(k->store);
     if (lost && !k->full)
-        say(k, "stores more than %u descriptors: some will be missing when it is started again", k->room);
+        say(k, "stores more than %u descriptors: some will be missing when it is started again",
+            k->room);
     k->full = k->full || lost;
 }
 
@@ -100,7 +103,8 @@ static bool too_often(Keeper *k)
 /* One that ends at once and by itself did not like how it was started, and has said so. */
 static bool unwilling(const Keeper *k, int status)
 {
-    return WIFEXITED(status) && !k->restarts && g_get_monotonic_time() - k->begun < UNWILLING_MS * 1000;
+    return WIFEXITED(status) && !k->restarts &&
+           g_get_monotonic_time() - k->begun < UNWILLING_MS * 1000;
 }
 
 static void ended(Keeper *k, int status)
@@ -116,7 +120,8 @@ static void ended(Keeper *k, int status)
         return;
     }
     if (too_often(k)) {
-        say(k, "%s, %u times in %u seconds: it is not started again", how, k->keep->restarts + 1, k->keep->seconds);
+        say(k, "%s, %u times in %u seconds: it is not started again", how, k->keep->restarts + 1,
+            k->keep->seconds);
         give_up(k);
         return;
     }
@@ -168,7 +173,8 @@ static bool set_up(Keeper *k, GError **error)
     setpgid(0, 0);
     prctl(PR_SET_NAME, "captive");
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGTTOU, SIG_IGN); /* the program's, too: it is in no foreground, and may say something */
+    signal(SIGTTOU,
+           SIG_IGN); /* the program's, too: it is in no foreground, and may say something */
     sigfillset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
     k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -187,7 +193,8 @@ static bool handle_signals(Keeper *k)
     int status;
     bool go_on = true;
     while (read(k->signals, &info, sizeof info) == sizeof info)
-        go_on = go_on && info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT && info.ssi_signo != SIGHUP;
+        go_on = go_on && info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT &&
+                info.ssi_signo != SIGHUP;
     if (go_on && k->pid && waitpid(k->pid, &status, WNOHANG) == k->pid)
         ended(k, status);
     return go_on;
@@ -197,8 +204,10 @@ static void keep(Keeper *k)
 {
     bool go_on = true;
     while (go_on) {
-        struct pollfd p[3] = { { .fd = k->signals, .events = POLLIN }, { .fd = k->control, .events = POLLIN },
-                               { .fd = k->store ? fd_keep_socket(k->store) : -1, .events = POLLIN } };
+        struct pollfd p[3] = { { .fd = k->signals, .events = POLLIN },
+                               { .fd = k->control, .events = POLLIN },
+                               { .fd = k->store ? fd_keep_socket(k->store) : -1,
+                                 .events = POLLIN } };
         if (poll(p, 3, -1) < 0 && errno != EINTR)
             break;
         if (p[2].revents)
@@ -230,8 +239,8 @@ static G_NORETURN void run(Keeper *k)
     _exit(0);
 }
 
-pid_t captive_keeper_start(const char *const *argv, const CaptiveKeep *keep, const char *dir, int listener, int *control,
-                           GError **error)
+pid_t captive_keeper_start(const char *const *argv, const CaptiveKeep *keep, const char *dir,
+                           int listener, int *control, GError **error)
 {
     int pair[2];
     char reason[REASON];
@@ -258,5 +267,7 @@ pid_t captive_keeper_start(const char *const *argv, const CaptiveKeep *keep, con
     if (pid > 0)
         waitpid(pid, NULL, 0);
     return pid < 0 ? fail_errno(error, e, "%s", argv[0])
-                   : fail(error, "%s", n == sizeof reason ? reason : "the process that keeps it has died"), 0;
+                   : fail(error, "%s",
+                          n == sizeof reason ? reason : "the process that keeps it has died"),
+           0;
 }

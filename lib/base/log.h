@@ -49,7 +49,8 @@ char *log_help(void);
 
 void log_set_mask(uint32_t mask);
 /* Sends the log to a file ("%d" in the name, once, becomes the process id; truncated unless a
- * '+' stands before the name), or to standard error again with NULL. Main thread, before others start. */
+ * '+' stands before the name), or to standard error again with NULL. Main thread, before others
+ * start. */
 bool log_open(const char *path, GError **error);
 /* Where the log goes. A tool that gives its descriptors to another program moves it: the new one is
  * the log's from then on, and the old one is closed unless it is standard error. */

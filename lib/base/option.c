@@ -142,7 +142,8 @@ bool options_has(Options *options, const char *key)
 
 bool options_get_bool(Options *options, const char *key, bool *value, GError **error)
 {
-    static const char *const words[] = { "on", "yes", "true", "y", "1", "off", "no", "false", "n", "0" };
+    static const char *const words[] = { "on",  "yes", "true",  "y", "1",
+                                         "off", "no",  "false", "n", "0" };
     const char *text = options_get(options, key);
 
     if (!text)

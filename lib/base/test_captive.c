@@ -72,8 +72,8 @@ static void test_arguments(void)
 
 /* ---- Kept ones ------------------------------------------------------------------- */
 
-/* Answers each connection with what it was given and its pid, having stored one descriptor more under a name that
- * counts; "die" on a connection is its end. */
+/* Answers each connection with what it was given and its pid, having stored one descriptor more
+ * under a name that counts; "die" on a connection is its end. */
 #define KEPT "import array, os, signal, socket, sys\n" \
     "names = os.environ['LISTEN_FDNAMES'].split(':'); n = len(names)\n" \
     "assert names[0] == 'socket' and int(os.environ['LISTEN_FDS']) == n and int(os.environ['LISTEN_PID']) == os.getpid()\n" \

@@ -13,7 +13,8 @@
 typedef struct {
     char *dir, *path;
     FdKeep *keep;
-    int to, pipe[2]; /* of the pipe, the writing end is sent: once all copies are closed, reading ends */
+    int to, pipe[2]; /* of the pipe, the writing end is sent: once all copies are closed, reading
+                        ends */
 } Bed;
 
 static void bed_init(Bed *b, unsigned most)
@@ -112,7 +113,8 @@ static void test_nonsense(void)
 {
     Bed b;
     bed_init(&b, 300);
-    g_autofree char *long_name = g_strnfill(4000, 'n'), *with = g_strconcat("FDSTORE=1\nFDNAME=", long_name, NULL);
+    g_autofree char *long_name = g_strnfill(4000, 'n'),
+                    *with = g_strconcat("FDSTORE=1\nFDNAME=", long_name, NULL);
     tell(&b, "BARRIER=1", 1);
     tell(&b, "", 3);
     tell(&b, "FDSTORE=0", 253);

@@ -12,7 +12,8 @@ static void take(void *opaque, struct json_object *value, const char *error)
     if (error)
         g_string_append_printf(out, "!%s;", error);
     else
-        g_string_append_printf(out, "%s;", json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
+        g_string_append_printf(out, "%s;",
+                               json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
     json_object_put(value);
 }
 
@@ -60,8 +61,9 @@ static void test_resync(void)
 {
     check("{\"a\xff{}", "!JSON parse error, stray '\\uFFFD';{};");
     check("\xff{}", "{};");
-    check("x} garbage \xff{\"a\":1}", "!JSON parse error, invalid keyword 'x';!JSON parse error, expecting value;"
-                                       "{\"a\":1};");
+    check("x} garbage \xff{\"a\":1}",
+          "!JSON parse error, invalid keyword 'x';!JSON parse error, expecting value;"
+          "{\"a\":1};");
 }
 
 static void test_limits(void)

@@ -74,7 +74,8 @@ static void expect_error(GError **error, const char *message)
 static void test_types(void)
 {
     static const char *const colors[] = { "red", "green", NULL };
-    g_autoptr(Options) o = parse("b=yes,c=maybe,s=1.5G,m=512,t=4X,n=0x10,big=99,word=x,col=green,bad=blue", NULL);
+    g_autoptr(Options)
+        o = parse("b=yes,c=maybe,s=1.5G,m=512,t=4X,n=0x10,big=99,word=x,col=green,bad=blue", NULL);
     g_autoptr(GError) error = NULL;
     bool b = false;
     uint64_t v = 7;

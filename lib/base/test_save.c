@@ -24,8 +24,10 @@ static void *read_all(void *opaque)
 static void test_save(void)
 {
     g_autofree char *dir = g_dir_make_tmp("save-XXXXXX", NULL);
-    g_autofree char *file = g_build_filename(dir, "file", NULL), *link = g_build_filename(dir, "link", NULL);
-    g_autofree char *pipe = g_build_filename(dir, "pipe", NULL), *none = g_build_filename(dir, "no", "file", NULL);
+    g_autofree char *file = g_build_filename(dir, "file", NULL),
+                    *link = g_build_filename(dir, "link", NULL);
+    g_autofree char *pipe = g_build_filename(dir, "pipe", NULL),
+                    *none = g_build_filename(dir, "no", "file", NULL);
     g_autoptr(GError) error = NULL;
     struct stat st;
     g_assert_true(save_file(file, "one", 3, NULL));

@@ -46,7 +46,8 @@ static void test_parse(void)
 
 static void test_refuse(void)
 {
-    const char *not_sizes[] = { "", "M", "-1", "+1", " 1", "1 ", "1MM", "1MB", "1..5G", ".5G", "1.G", "1e3k" };
+    const char *not_sizes[] = { "",    "M",   "-1",    "+1",  " 1",  "1 ",
+                                "1MM", "1MB", "1..5G", ".5G", "1.G", "1e3k" };
     for (unsigned i = 0; i < G_N_ELEMENTS(not_sizes); i++) {
         g_autofree char *message =
             g_strdup_printf("'%s' is not a size (such as 512M, 1.5G, 64k)", not_sizes[i]);

@@ -10,8 +10,9 @@ static void speak(void)
     GError *error = NULL;
     voice_warn(&own, "%d of it", 2);
     fail_usage(&error, "no such thing");
-    int codes[] = { voice_fail(&own, "it is %s", "gone"), voice_misused(&own, "what"), voice_misused(&other, "what"),
-                    voice_error(&own, NULL), voice_error(&own, g_steal_pointer(&error)) };
+    int codes[] = { voice_fail(&own, "it is %s", "gone"), voice_misused(&own, "what"),
+                    voice_misused(&other, "what"), voice_error(&own, NULL),
+                    voice_error(&own, g_steal_pointer(&error)) };
     fail(&error, "it broke");
     g_assert_cmpint(voice_error(&other, error), ==, VOICE_FAILED);
     g_assert_cmpint(codes[0], ==, VOICE_FAILED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a tool says on standard error when something goes wrong, in one form: "NAME: TEXT"; and how it then exits. Any
- * thread; standard output is flushed first, so that both come in order.
+ * What a tool says on standard error when something goes wrong, in one form: "NAME: TEXT"; and how
+ * it then exits. Any thread; standard output is flushed first, so that both come in order.
  */
 #pragma once
 

@@ -132,9 +132,10 @@ bool chardev_wrote(const Chardev *c);
 /* Where it leads, as "pty:/dev/pts/3"; newly allocated. */
 char *chardev_describe(const Chardev *c);
 
-/* For front ends that talk to the peer over its socket by themselves, with descriptors beside the bytes: a
-   duplicate, for the caller to close, or -1 if there is no peer or no socket. The front end sets no handlers
-   and writes nothing then, and connects again itself, if that is wanted, when the peer has gone. */
+/* For front ends that talk to the peer over its socket by themselves, with descriptors beside the
+   bytes: a duplicate, for the caller to close, or -1 if there is no peer or no socket. The front
+   end sets no handlers and writes nothing then, and connects again itself, if that is wanted, when
+   the peer has gone. */
 int chardev_socket(const Chardev *c);
 
 typedef struct {
@@ -143,7 +144,8 @@ typedef struct {
 } ChardevRetry;
 /* For those. Any thread. */
 ChardevRetry chardev_retry(const Chardev *c);
-/* A new connection to the same Unix socket, for the caller to close, at once; -1 with errno. Any thread. */
+/* A new connection to the same Unix socket, for the caller to close, at once; -1 with errno. Any
+ * thread. */
 int chardev_connect_again(const Chardev *c);
 
 /* One line a back end: "  file:PATH    ..."; newly allocated. */

@@ -24,7 +24,8 @@ typedef struct ChardevType {
     bool (*flush)(Chardev *c, int timeout_ms, GError **error);
     /* Main thread: "pty:/dev/pts/3", newly allocated. NULL: the name alone. */
     char *(*describe)(const Chardev *c);
-    /* Main thread: a descriptor of the peer's socket, the back end's, or -1. NULL: there is none. */
+    /* Main thread: a descriptor of the peer's socket, the back end's, or -1. NULL: there is none.
+     */
     int (*socket)(const Chardev *c);
     /* Any thread, both as chardev_retry and chardev_connect_again; both or none. */
     ChardevRetry (*retry)(const Chardev *c);

@@ -2,9 +2,9 @@
 /*
  * socket: one peer at a time over a stream socket, unix (path=), TCP (host= port=) or one that was
  * inherited (fd=), as a server, which listens again when the peer has gone, or as a client,
- * which with reconnect=SECONDS (reconnect-ms=) connects again, with reconnect-tries=N until it has been refused so
- * often in a row. telnet=on speaks enough of RFC 854 (binary, remote
- * echo, character at a time, break) for a telnet client to be a terminal.
+ * which with reconnect=SECONDS (reconnect-ms=) connects again, with reconnect-tries=N until it has
+ * been refused so often in a row. telnet=on speaks enough of RFC 854 (binary, remote echo,
+ * character at a time, break) for a telnet client to be a terminal.
  *
  * Names are looked up once, at the start. Left out: TLS, websocket, tn3270.
  */

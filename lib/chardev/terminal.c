@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The terminal on standard input: raw while a guest owns it, as it was otherwise. It is
- * given back at release, at exit(), on signals that end the process and while the process is stopped
- * (SIGTSTP); it goes raw again on SIGCONT. A process in the background leaves it alone
+ * given back at release, at exit(), on signals that end the process and while the process is
+ * stopped (SIGTSTP); it goes raw again on SIGCONT. A process in the background leaves it alone
  * until it is brought to the front.
  *
  * The one mutable static of this library: a process has one controlling terminal, and

@@ -210,7 +210,8 @@ static void test_client(void)
     g_string_free(f.got, TRUE);
 }
 
-/* A front end that has the socket for itself: nobody else connects again, and it may until it was refused. */
+/* A front end that has the socket for itself: nobody else connects again, and it may until it was
+ * refused. */
 static void test_lent(void)
 {
     g_autofree char *dir = temp_dir(), *path = g_build_filename(dir, "s", NULL);

@@ -170,7 +170,8 @@ ssize_t fs_readlink(Fs *fs, uint64_t node, char *target, size_t size)
     int e = fs_use(fs, node, &use);
     if (e)
         return e;
-    ssize_t n = S_ISLNK(use.node->type) ? readlinkat(use.fd, "", target, size) : (errno = EINVAL, -1);
+    ssize_t n = S_ISLNK(use.node->type) ? readlinkat(use.fd, "", target, size)
+                                        : (errno = EINVAL, -1);
     n = n < 0 ? -errno : n;
     fs_done(fs, &use);
     return n;

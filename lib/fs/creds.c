@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Acting as somebody else, one thread at a time: the kernel keeps identities and capabilities by thread, and only the C
- * library makes processes of them, so these are bare system calls. Supplementary groups are none (CVE-2022-0358:
- * a set-gid bit must not survive because we happen to be in the file's group); credentials(7), capabilities(7).
+ * Acting as somebody else, one thread at a time: the kernel keeps identities and capabilities by
+ * thread, and only the C library makes processes of them, so these are bare system calls.
+ * Supplementary groups are none (CVE-2022-0358: a set-gid bit must not survive because we happen to
+ * be in the file's group); credentials(7), capabilities(7).
  */
 #include "fs/fs_priv.h"
 
@@ -38,7 +39,8 @@ int fs_become(Fs *fs, const FsCaller *caller, unsigned how, FsBecame *became)
 {
     uint32_t uid, gid, more = 0;
     *became = (FsBecame){ 0 };
-    if (!fs_id_to_host(fs->o.uids, caller->uid, &uid) || !fs_id_to_host(fs->o.gids, caller->gid, &gid) ||
+    if (!fs_id_to_host(fs->o.uids, caller->uid, &uid) ||
+        !fs_id_to_host(fs->o.gids, caller->gid, &gid) ||
         (caller->has_more_gid && !fs_id_to_host(fs->o.gids, caller->more_gid, &more)))
         return -EPERM;
     if (fs->o.one_owner)
@@ -63,8 +65,8 @@ int fs_become(Fs *fs, const FsCaller *caller, unsigned how, FsBecame *became)
             return -EPERM;
         }
         became->uid = true;
-        /* The change took all capabilities. The guest's kernel has checked the folder's permissions, by groups that
-           we do not know of. */
+        /* The change took all capabilities. The guest's kernel has checked the folder's
+           permissions, by groups that we do not know of. */
         if (how & FS_MAKES)
             set_effective(fs->caps & (UINT64_C(1) << CAP_DAC_OVERRIDE));
     }
@@ -83,7 +85,8 @@ void fs_become_self(Fs *fs, FsBecame *became)
     if (became->groups)
         good = !syscall(SYS_setgroups, 0, NULL) && good;
     if (!good)
-        g_error("cannot become ourselves again"); /* going on as somebody else would serve everybody as them */
+        g_error("cannot become ourselves again"); /* going on as somebody else would serve everybody
+                                                     as them */
     *became = (FsBecame){ 0 };
 }
 

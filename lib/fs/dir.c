@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading folders: entries come from the kernel by the buffer (getdents64) and leave by the answer; what did not fit
- * stays for the next request, which goes on at the offset that the last entry taken had. Any other offset, and 0, is a
- * seek. Two requests for one handle take turns. Only so many buffers are kept between requests, however many folders a
- * guest opens; who has none seeks.
+ * Reading folders: entries come from the kernel by the buffer (getdents64) and leave by the answer;
+ * what did not fit stays for the next request, which goes on at the offset that the last entry
+ * taken had. Any other offset, and 0, is a seek. Two requests for one handle take turns. Only so
+ * many buffers are kept between requests, however many folders a guest opens; who has none seeks.
  */
 #include "fs/fs_priv.h"
 

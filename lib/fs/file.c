@@ -25,7 +25,8 @@ ssize_t fs_read(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_
     return done;
 }
 
-ssize_t fs_write(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_t offset, bool kill_priv)
+ssize_t fs_write(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_t offset,
+                 bool kill_priv)
 {
     FsHandle *h;
     FsBecame became = { 0 };
@@ -68,13 +69,15 @@ int fs_fallocate(Fs *fs, uint64_t handle, int mode, uint64_t offset, uint64_t le
     int e = use_file(fs, handle, offset, &h);
     if (e)
         return e;
-    e = length > INT64_MAX ? -EFBIG : fallocate(h->fd, mode, (off_t)offset, (off_t)length) ? -errno : 0;
+    e = length > INT64_MAX                                     ? -EFBIG
+        : fallocate(h->fd, mode, (off_t)offset, (off_t)length) ? -errno
+                                                               : 0;
     fs_handle_done(fs, h);
     return e;
 }
 
-ssize_t fs_copy_range(Fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset, uint64_t length,
-                      unsigned flags)
+ssize_t fs_copy_range(Fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset,
+                      uint64_t length, unsigned flags)
 {
     FsHandle *a, *b;
     off_t in = (off_t)from_offset, out = (off_t)to_offset;

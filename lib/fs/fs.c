@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The file system as a whole: made, reset, let go; paths of descriptors. How many descriptors there may be is shared out
- * here: three quarters of the limit to nodes, whose descriptors can be closed and opened again, the rest to handles. */
+/* The file system as a whole: made, reset, let go; paths of descriptors. How many descriptors there
+ * may be is shared out here: three quarters of the limit to nodes, whose descriptors can be closed
+ * and opened again, the rest to handles. */
 #include "fs/fs_priv.h"
 
 #include "base/error.h"
@@ -109,7 +110,8 @@ FsPath fs_path(const Fs *fs, int fd)
 
 int fs_reopen(const Fs *fs, int fd, mode_t type, int flags)
 {
-    /* A device or FIFO is the guest's own affair: opening the host's would reach a driver, or wait. */
+    /* A device or FIFO is the guest's own affair: opening the host's would reach a driver, or wait.
+     */
     if (S_ISLNK(type))
         return -ELOOP;
     if (!S_ISREG(type) && !S_ISDIR(type))

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A directory of the host as a file system for somebody who is not trusted: operations on nodes (files that were
- * looked up, by number) and handles (files that were opened, by number). Names are single components, looked up below a
- * descriptor of their folder without following links, so that no name leads out whatever the host's processes
- * rename meanwhile. Numbers carry a generation: old and made-up ones are errors.
+ * A directory of the host as a file system for somebody who is not trusted: operations on nodes
+ * (files that were looked up, by number) and handles (files that were opened, by number). Names are
+ * single components, looked up below a descriptor of their folder without following links, so that
+ * no name leads out whatever the host's processes rename meanwhile. Numbers carry a generation: old
+ * and made-up ones are errors.
  *
- * All operations return 0, a count or -errno, from any thread, several at once. Who may do what is for the
- * guest's kernel to check, as with any local disk; what is made belongs to the caller (uid, gid).
+ * All operations return 0, a count or -errno, from any thread, several at once. Who may do what is
+ * for the guest's kernel to check, as with any local disk; what is made belongs to the caller (uid,
+ * gid).
  */
 #pragma once
 
@@ -36,7 +38,8 @@ typedef struct FsXattrMap FsXattrMap;
 
 typedef struct {
     int root;             /* O_PATH or more; fs makes its own copy */
-    const char *self_fd;  /* a path of /proc/self/fd with "/" at its end, or "" when that is the working folder; NULL: "/proc/self/fd/" */
+    const char *self_fd; /* a path of /proc/self/fd with "/" at its end, or "" when that is the
+                            working folder; NULL: "/proc/self/fd/" */
     bool readonly;
     bool one_owner;       /* we may not become others: all that is made is ours */
     bool xattr;
@@ -93,8 +96,10 @@ ssize_t fs_append_again(Fs *fs, uint64_t handle, const void *data, size_t size, 
 
 typedef struct {
     uint32_t uid, gid, pid; /* the guest's */
-    uint32_t umask;         /* what to take off modes, unless the folder has a default ACL; 0 when the guest did */
-    const char *label_name; /* an attribute that what is made has from the start (a security label); NULL: none */
+    uint32_t umask; /* what to take off modes, unless the folder has a default ACL; 0 when the guest
+                       did */
+    const char *label_name; /* an attribute that what is made has from the start (a security label);
+                               NULL: none */
     const void *label;
     size_t label_size;
     uint32_t more_gid;      /* a group the caller is in beside gid */
@@ -134,9 +139,12 @@ int fs_statfs(Fs *fs, uint64_t node, struct statvfs *st);
 /* The whole file system of the node. */
 int fs_syncfs(Fs *fs, uint64_t node);
 
-int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, dev_t rdev, FsEntry *entry);
-int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, FsEntry *entry);
-int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, const char *target, FsEntry *entry);
+int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode,
+             dev_t rdev, FsEntry *entry);
+int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode,
+             FsEntry *entry);
+int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
+               const char *target, FsEntry *entry);
 int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *entry);
 /* noted: gets st_ino + 1 of what goes or moves, before it does, for who must know later whether it
  * did; NULL: nobody. */
@@ -150,27 +158,29 @@ int fs_rename(Fs *fs, uint64_t from, const char *name, uint64_t to, const char *
 ssize_t fs_getxattr(Fs *fs, uint64_t node, const char *name, void *value, size_t size);
 ssize_t fs_listxattr(Fs *fs, uint64_t node, char *list, size_t size);
 /* kill_sgid: the set-gid bit goes with an ACL that says less (the guest's kernel asks for it). */
-int fs_setxattr(Fs *fs, uint64_t node, const char *name, const void *value, size_t size, int flags, bool kill_sgid);
+int fs_setxattr(Fs *fs, uint64_t node, const char *name, const void *value, size_t size, int flags,
+                bool kill_sgid);
 int fs_removexattr(Fs *fs, uint64_t node, const char *name);
 
 /* ---- Handles ------------------------------------------------------------------- */
 
 /* flags as of open(2), this host's. kill_priv: with O_TRUNC, as FS_SET_KILL_PRIV. */
 int fs_open(Fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle);
-int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, int flags, mode_t mode,
-              bool kill_priv, FsEntry *entry, uint64_t *handle);
-int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_t mode, FsEntry *entry,
-               uint64_t *handle);
+int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, int flags,
+              mode_t mode, bool kill_priv, FsEntry *entry, uint64_t *handle);
+int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_t mode,
+               FsEntry *entry, uint64_t *handle);
 int fs_release(Fs *fs, uint64_t handle);
 /* Up to IOV_MAX pieces; as many bytes as there are before the end of the file. */
 ssize_t fs_read(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_t offset);
-ssize_t fs_write(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_t offset, bool kill_priv);
+ssize_t fs_write(Fs *fs, uint64_t handle, const struct iovec *iov, int n, uint64_t offset,
+                 bool kill_priv);
 /* A descriptor of the guest is closed: what its owner locked with POSIX locks is free again. */
 int fs_flush(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner);
 int fs_fsync(Fs *fs, uint64_t handle, bool data_only);
 int fs_fallocate(Fs *fs, uint64_t handle, int mode, uint64_t offset, uint64_t length);
-ssize_t fs_copy_range(Fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset, uint64_t length,
-                      unsigned flags);
+ssize_t fs_copy_range(Fs *fs, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset,
+                      uint64_t length, unsigned flags);
 int64_t fs_lseek(Fs *fs, uint64_t handle, int64_t offset, int whence);
 
 int fs_opendir(Fs *fs, uint64_t node, uint64_t *handle);
@@ -210,21 +220,23 @@ void fs_watch_skip(Fs *fs);
 /* ---- Tables of options ------------------------------------------------------------ */
 
 /*
- * Ids of the guest and of the host. Lines are added in order and the first that fits holds; without any, and where
- * none fits, an id is itself.
+ * Ids of the guest and of the host. Lines are added in order and the first that fits holds; without
+ * any, and where none fits, an id is itself.
  */
 typedef enum { FS_ID_MAP, FS_ID_GUEST, FS_ID_HOST, FS_ID_SQUASH_GUEST, FS_ID_SQUASH_HOST, FS_ID_FORBID_GUEST } FsIdKind;
 FsIdMap *fs_id_map_new(void);
 void fs_id_map_free(FsIdMap *map);
-/* "TYPE:SOURCE:TARGET:COUNT", or "forbid-guest:SOURCE:COUNT"; types are map, guest, host, squash-guest, squash-host. */
+/* "TYPE:SOURCE:TARGET:COUNT", or "forbid-guest:SOURCE:COUNT"; types are map, guest, host,
+ * squash-guest, squash-host. */
 bool fs_id_map_add(FsIdMap *map, const char *text, GError **error);
 /* False when the id is forbidden. */
 bool fs_id_to_host(const FsIdMap *map, uint32_t id, uint32_t *host);
 uint32_t fs_id_to_guest(const FsIdMap *map, uint32_t id);
 
 /*
- * Names of extended attributes: rules ":TYPE:SCOPE:KEY:PREPEND:" one after the other (any separator, white space
- * between), types prefix, ok, bad, unsupported, scopes client, server, all; or ":map:KEY:PREPEND:" as the last.
+ * Names of extended attributes: rules ":TYPE:SCOPE:KEY:PREPEND:" one after the other (any
+ * separator, white space between), types prefix, ok, bad, unsupported, scopes client, server, all;
+ * or ":map:KEY:PREPEND:" as the last.
  */
 FsXattrMap *fs_xattr_map_parse(const char *text, GError **error);
 void fs_xattr_map_free(FsXattrMap *map);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of lib/fs share. One lock (Fs.lock) guards the tables and what nodes and handles say of
- * themselves; no system call that may wait for a disk is made under it.
+ * What the files of lib/fs share. One lock (Fs.lock) guards the tables and what nodes and handles
+ * say of themselves; no system call that may wait for a disk is made under it.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 
 /* ---- Numbers for things (slots.c) ------------------------------------------------ */
 
-/* An id is a place and how often it was used before, so that one which is let go fits nothing any more. */
+/* An id is a place and how often it was used before, so that one which is let go fits nothing any
+ * more. */
 typedef struct {
     void **items;
     uint32_t *generations, *free_next;
@@ -206,7 +207,8 @@ typedef struct {
 } FsPath;
 /* A path to the very file of fd, whatever its kind. */
 FsPath fs_path(const Fs *fs, int fd);
-/* Opens what an O_PATH descriptor stands for; only regular files and folders. The descriptor or -errno. */
+/* Opens what an O_PATH descriptor stands for; only regular files and folders. The descriptor or
+ * -errno. */
 int fs_reopen(const Fs *fs, int fd, mode_t type, int flags);
 
 /* ---- Who does it (creds.c) ----------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and folders that the guest has open, by number. One that is released while an operation of another request
- * uses it goes when that is done. */
+/* Files and folders that the guest has open, by number. One that is released while an operation of
+ * another request uses it goes when that is done. */
 #include "fs/fs_priv.h"
 
 #include <errno.h>
@@ -40,7 +40,9 @@ int fs_handle_add(Fs *fs, FsNode *node, int fd, int flags, bool dir, uint64_t *i
     pthread_mutex_lock(&fs->lock);
     *id = fs->handles.count < fs->max_handles ? fs_slots_add(&fs->handles, h) : 0;
     if (*id) {
-        *h = (FsHandle){ .id = *id, .node = node, .fd = fd, .flags = flags, .dir = dir, .users = 1 };
+        *h = (FsHandle){
+            .id = *id, .node = node, .fd = fd, .flags = flags, .dir = dir, .users = 1
+        };
         node->users++;
         node->handles++;
         fs_state_handle(fs, h);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ids of users and groups as the guest has them and as the host has them: lines as virtiofsd's --translate-uid has
- * them. "map" goes both ways, "guest" and "host" one, "squash" ones make one id of many.
+ * Ids of users and groups as the guest has them and as the host has them: lines as virtiofsd's
+ * --translate-uid has them. "map" goes both ways, "guest" and "host" one, "squash" ones make one id
+ * of many.
  */
 #include "base/error.h"
 #include "fs/fs.h"
@@ -43,7 +44,8 @@ static bool number(const char *text, uint32_t *value)
 
 bool fs_id_map_add(FsIdMap *map, const char *text, GError **error)
 {
-    static const char *const names[] = { "map", "guest", "host", "squash-guest", "squash-host", "forbid-guest", NULL };
+    static const char *const names[] = { "map",         "guest",        "host", "squash-guest",
+                                         "squash-host", "forbid-guest", NULL };
     g_auto(GStrv) part = g_strsplit(text, ":", 6);
     Line line = { 0 };
     bool forbid = part[0] && !strcmp(part[0], "forbid-guest");
@@ -52,9 +54,10 @@ bool fs_id_map_add(FsIdMap *map, const char *text, GError **error)
         kind++;
     if (!names[kind])
         return fail_usage(error, "%s: begins with map, guest, host, squash-guest, squash-host or forbid-guest", text);
-    if (n != (forbid ? 3 : 4) || !number(part[1], &line.source) || !number(part[n - 1], &line.count) ||
-        (!forbid && !number(part[2], &line.target)))
-        return fail_usage(error, "%s: want %s", text, forbid ? "forbid-guest:ID:COUNT" : "TYPE:SOURCE:TARGET:COUNT");
+    if (n != (forbid ? 3 : 4) || !number(part[1], &line.source) ||
+        !number(part[n - 1], &line.count) || (!forbid && !number(part[2], &line.target)))
+        return fail_usage(error, "%s: want %s", text,
+                          forbid ? "forbid-guest:ID:COUNT" : "TYPE:SOURCE:TARGET:COUNT");
     bool squash = kind == FS_ID_SQUASH_GUEST || kind == FS_ID_SQUASH_HOST;
     if (!line.count || (uint64_t)line.source + line.count > UINT64_C(1) << 32 ||
         (!squash && !forbid && (uint64_t)line.target + line.count > UINT64_C(1) << 32))

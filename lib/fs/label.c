@@ -3,8 +3,8 @@
  * What is made with an attribute (a security label) from the start, in one of three ways:
  *   the kernel's own security attribute, by its name: fscreate of this thread says it beforehand;
  *   under another name, files: made without a name, given the attribute, then linked;
- *   what else there is: made, then given the attribute, and removed again when that fails. Between the two it can be seen
- *   without; the guest's kernel does not show it before it has our answer.
+ *   what else there is: made, then given the attribute, and removed again when that fails. Between
+ * the two it can be seen without; the guest's kernel does not show it before it has our answer.
  */
 #include "fs/fs_priv.h"
 
@@ -36,7 +36,8 @@ static int made_then_labelled(Fs *fs, const FsUse *folder, const char *name, con
     int fd = openat(folder->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int e = setxattr(fs_path(fs, fd).text, attribute, caller->label, caller->label_size, 0) ? -errno : 0;
+    int e = setxattr(fs_path(fs, fd).text, attribute, caller->label, caller->label_size, 0) ? -errno
+                                                                                            : 0;
     struct stat st;
     if (e && !fstat(fd, &st))
         unlinkat(folder->fd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
@@ -44,7 +45,8 @@ static int made_then_labelled(Fs *fs, const FsUse *folder, const char *name, con
     return e;
 }
 
-static int as_caller(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name, FsMake *make, void *opaque)
+static int as_caller(Fs *fs, const FsCaller *caller, const FsUse *folder, const char *name,
+                     FsMake *make, void *opaque)
 {
     FsBecame became;
     int e = fs_become(fs, caller, FS_MAKES, &became);
@@ -82,10 +84,12 @@ int fs_make_labelled(Fs *fs, const FsCaller *caller, const FsUse *folder, const 
     int e = fs_xattr_to_host(fs->o.xattr_map, caller->label_name, attribute);
     if (e)
         return e;
-    if (!strcmp(attribute, "security.selinux") && !set_fscreate(fs, caller->label, caller->label_size)) {
+    if (!strcmp(attribute, "security.selinux") &&
+        !set_fscreate(fs, caller->label, caller->label_size)) {
         e = as_caller(fs, caller, folder, name, make, opaque);
         if (set_fscreate(fs, "", 0))
-            g_error("cannot take the label of new files back"); /* all that this thread makes would have it */
+            g_error("cannot take the label of new files back"); /* all that this thread makes would
+                                                                   have it */
         return e;
     }
     struct stat st; /* the common error first: nothing is to be made then */

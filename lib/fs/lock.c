@@ -94,7 +94,8 @@ static int owner_fd(Fs *fs, const FsUse *use, uint64_t owner)
     return fd < 0 ? -ENOLCK : fd;
 }
 
-static int on_owner(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, int command, struct flock *lock)
+static int on_owner(Fs *fs, uint64_t node, uint64_t handle, uint64_t owner, int command,
+                    struct flock *lock)
 {
     FsUse use;
     FsHandle *h;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Making files of all kinds and taking names away. What is made belongs to the caller, so it is made as the caller. */
+/* Making files of all kinds and taking names away. What is made belongs to the caller, so it is
+ * made as the caller. */
 #include "fs/fs_priv.h"
 
 #include <errno.h>
@@ -21,7 +22,8 @@ mode_t fs_masked(Fs *fs, const FsCaller *caller, const FsUse *folder, mode_t mod
 {
     if (!caller->umask)
         return mode;
-    if (fs->o.posix_acl && getxattr(fs_path(fs, folder->fd).text, "system.posix_acl_default", NULL, 0) > 0)
+    if (fs->o.posix_acl &&
+        getxattr(fs_path(fs, folder->fd).text, "system.posix_acl_default", NULL, 0) > 0)
         return mode;
     return mode & ~(caller->umask & 0777);
 }
@@ -58,9 +60,10 @@ static int make_tmpfile(Fs *fs, int folder, const char *name, void *opaque)
     return fd < 0 ? -errno : fd;
 }
 
-/* Makes it, then looks it up: somebody else may have put another file there, which is then what the name means. */
-static int make_and_enter(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, FsMake *make, Made *m,
-                          FsEntry *entry)
+/* Makes it, then looks it up: somebody else may have put another file there, which is then what the
+ * name means. */
+static int make_and_enter(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
+                          FsMake *make, Made *m, FsEntry *entry)
 {
     FsUse folder;
     if (fs->o.readonly)
@@ -78,19 +81,22 @@ static int make_and_enter(Fs *fs, const FsCaller *caller, uint64_t parent, const
     return e;
 }
 
-int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, dev_t rdev, FsEntry *entry)
+int fs_mknod(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode,
+             dev_t rdev, FsEntry *entry)
 {
     Made m = { .mode = mode, .rdev = rdev };
     return make_and_enter(fs, caller, parent, name, make_node, &m, entry);
 }
 
-int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode, FsEntry *entry)
+int fs_mkdir(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, mode_t mode,
+             FsEntry *entry)
 {
     Made m = { .mode = mode & 07777 };
     return make_and_enter(fs, caller, parent, name, make_folder, &m, entry);
 }
 
-int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, const char *target, FsEntry *entry)
+int fs_symlink(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
+               const char *target, FsEntry *entry)
 {
     Made m = { .target = target };
     return make_and_enter(fs, caller, parent, name, make_link, &m, entry);
@@ -106,7 +112,8 @@ int fs_link(Fs *fs, uint64_t node, uint64_t parent, const char *name, FsEntry *e
         return e;
     e = fs_use(fs, node, &file);
     if (!e) {
-        e = linkat(AT_FDCWD, fs_path(fs, file.fd).text, folder.fd, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+        e = linkat(AT_FDCWD, fs_path(fs, file.fd).text, folder.fd, name, AT_SYMLINK_FOLLOW) ? -errno
+                                                                                            : 0;
         fs_done(fs, &file);
     }
     if (!e) {
@@ -191,8 +198,8 @@ static int host_flags(const Fs *fs, int flags)
 }
 
 /* The node is made of the very file that was made. */
-static int enter_made(Fs *fs, const FsUse *folder, const char *name, int made, int flags, FsEntry *entry,
-                      uint64_t *handle)
+static int enter_made(Fs *fs, const FsUse *folder, const char *name, int made, int flags,
+                      FsEntry *entry, uint64_t *handle)
 {
     int fd = open(fs_path(fs, made).text, O_PATH | O_CLOEXEC);
     int e = fd < 0 ? -errno : fs_node_enter(fs, folder->node, name, fd, entry);
@@ -220,8 +227,8 @@ static int enter_made(Fs *fs, const FsUse *folder, const char *name, int made, i
     return e;
 }
 
-int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, int flags, mode_t mode,
-              bool kill_priv, FsEntry *entry, uint64_t *handle)
+int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name, int flags,
+              mode_t mode, bool kill_priv, FsEntry *entry, uint64_t *handle)
 {
     FsUse folder;
     if (fs->o.readonly)
@@ -231,8 +238,10 @@ int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
     int e = fs_use_folder(fs, parent, name, &folder);
     if (e)
         return e;
-    /* What is there already is looked up and opened as any file is, so that it is known to be one. */
-    Made m = { .mode = fs_masked(fs, caller, &folder, mode & 07777), .flags = host_flags(fs, flags) & ~O_TRUNC };
+    /* What is there already is looked up and opened as any file is, so that it is known to be one.
+     */
+    Made m = { .mode = fs_masked(fs, caller, &folder, mode & 07777),
+               .flags = host_flags(fs, flags) & ~O_TRUNC };
     int made = fs_make_labelled(fs, caller, &folder, name, make_file, make_tmpfile, &m);
     bool there = made == -EEXIST && !(flags & O_EXCL);
     e = made < 0 ? made : enter_made(fs, &folder, name, made, m.flags, entry, handle);
@@ -248,8 +257,8 @@ int fs_create(Fs *fs, const FsCaller *caller, uint64_t parent, const char *name,
     return e;
 }
 
-int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_t mode, FsEntry *entry,
-               uint64_t *handle)
+int fs_tmpfile(Fs *fs, const FsCaller *caller, uint64_t parent, int flags, mode_t mode,
+               FsEntry *entry, uint64_t *handle)
 {
     FsUse folder;
     if (fs->o.readonly)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of nodes. A node is a file that the guest knows of: it lives while the guest's lookups are not all
- * forgotten, something of ours uses it, or a node below needs its name to be found again.
+ * The table of nodes. A node is a file that the guest knows of: it lives while the guest's lookups
+ * are not all forgotten, something of ours uses it, or a node below needs its name to be found
+ * again.
  *
  *   open    fd is an O_PATH descriptor of the file
- *   closed  too many were open; way.c opens it again when it is used, by a file handle or by its folder and name
+ *   closed  too many were open; way.c opens it again when it is used, by a file handle or by its
+ * folder and name
  *
- * Open ones that nobody uses right now stand in a list, the one used longest ago first, and are closed from there.
- * Without file handles a node is closed only when its name is seen to lead back to it, and a folder only after all that
- * is known in it.
+ * Open ones that nobody uses right now stand in a list, the one used longest ago first, and are
+ * closed from there. Without file handles a node is closed only when its name is seen to lead back
+ * to it, and a folder only after all that is known in it.
  */
 #include "fs/fs_priv.h"
 
@@ -260,8 +262,8 @@ static FsNode *make_node(Fs *fs, const FsKey *key, mode_t mode, int fd, FsFileHa
     return n;
 }
 
-/* A node with that key is of that file, as its number cannot be given again while it is open; by file handle that
-   must be looked at, and by name alone it must be taken on trust. */
+/* A node with that key is of that file, as its number cannot be given again while it is open; by
+   file handle that must be looked at, and by name alone it must be taken on trust. */
 static bool same_file(const FsNode *n, const FsFileHandle *file_handle, mode_t type)
 {
     if (n->type != type)
@@ -435,7 +437,8 @@ void fs_after_rename(Fs *fs, uint64_t id, FsUse *folder, const char *name, bool 
 {
     FsKey key;
     struct stat st;
-    /* While few are open none will be closed soon; one whose name is not known by then stays open. */
+    /* While few are open none will be closed soon; one whose name is not known by then stays open.
+     */
     pthread_mutex_lock(&fs->lock);
     bool few = !fs->closed && fs->open_fds < fs->max_fds / 2;
     FsNode *n = id ? fs_slots_find(&fs->nodes, id) : NULL;

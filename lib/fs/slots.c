@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers for things that guests name: place + 1 in the low half, how often the place was given before in the high
- * one. The first thing ever added gets number 1, which is what FUSE calls the root. */
+/* Numbers for things that guests name: place + 1 in the low half, how often the place was given
+ * before in the high one. The first thing ever added gets number 1, which is what FUSE calls the
+ * root. */
 #include "fs/fs_priv.h"
 
 static bool grow(FsSlots *s)

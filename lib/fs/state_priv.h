@@ -4,8 +4,8 @@
  * table has all the room that it could ever need at a fixed place, and takes memory only as far as
  * it is used.
  *
- *   head | nodes, by place of their number | handles, by place | cells (small, large) | what lib/fuse
- *   keeps
+ *   head | nodes, by place of their number | handles, by place | cells (small, large) | what
+ * lib/fuse keeps
  *
  * A cell holds a way to a node: the name in a folder, or a file handle. Cells are written before
  * the word that points to them is, and used again only after it points elsewhere; so a process that

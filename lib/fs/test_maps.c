@@ -8,8 +8,9 @@
 
 static void test_ids(void)
 {
-    static const char *const lines[] = { "forbid-guest:66:2", "map:1000:5000:10", "squash-guest:100:7:50", "guest:200:300:1",
-                                         "host:400:500:2", "squash-host:600:9:3" };
+    static const char *const lines[] = { "forbid-guest:66:2",     "map:1000:5000:10",
+                                         "squash-guest:100:7:50", "guest:200:300:1",
+                                         "host:400:500:2",        "squash-host:600:9:3" };
     FsIdMap *map = fs_id_map_new();
     GError *error = NULL;
     uint32_t id;
@@ -17,17 +18,21 @@ static void test_ids(void)
         g_assert_true(fs_id_map_add(map, lines[i], &error));
         g_assert_no_error(error);
     }
-    static const uint32_t to_host[][2] = { { 0, 0 }, { 1000, 5000 }, { 1009, 5009 }, { 1010, 1010 }, { 999, 999 }, { 100, 7 },
-                                           { 149, 7 }, { 150, 150 }, { 200, 300 }, { 400, 400 }, { 600, 600 },
-                                           { UINT32_MAX, UINT32_MAX } };
+    static const uint32_t to_host[][2] = {
+        { 0, 0 },     { 1000, 5000 }, { 1009, 5009 }, { 1010, 1010 },
+        { 999, 999 }, { 100, 7 },     { 149, 7 },     { 150, 150 },
+        { 200, 300 }, { 400, 400 },   { 600, 600 },   { UINT32_MAX, UINT32_MAX }
+    };
     for (unsigned i = 0; i < G_N_ELEMENTS(to_host); i++) {
         g_assert_true(fs_id_to_host(map, to_host[i][0], &id));
         g_assert_cmpuint(id, ==, to_host[i][1]);
     }
     g_assert_false(fs_id_to_host(map, 66, &id));
     g_assert_false(fs_id_to_host(map, 67, &id));
-    static const uint32_t to_guest[][2] = { { 0, 0 }, { 5000, 1000 }, { 5009, 1009 }, { 5010, 5010 }, { 300, 300 },
-                                            { 400, 500 }, { 401, 501 }, { 402, 402 }, { 600, 9 }, { 602, 9 } };
+    static const uint32_t to_guest[][2] = { { 0, 0 },       { 5000, 1000 }, { 5009, 1009 },
+                                            { 5010, 5010 }, { 300, 300 },   { 400, 500 },
+                                            { 401, 501 },   { 402, 402 },   { 600, 9 },
+                                            { 602, 9 } };
     for (unsigned i = 0; i < G_N_ELEMENTS(to_guest); i++)
         g_assert_cmpuint(fs_id_to_guest(map, to_guest[i][0]), ==, to_guest[i][1]);
     static const char *const wrong[] = { "", "map", "map:1:2", "map:1:2:3:4", "map:1:2:0", "map:4294967295:0:2", "map:0:4294967295:2",
@@ -70,9 +75,11 @@ static void test_xattrs(void)
     g_assert_cmpint(fs_xattr_to_host(map, longest, host), ==, -ERANGE);
     fs_xattr_map_free(map);
 
-    static const char *const same[] = { ":map:trusted.:user.virtiofs.:",
-                                        "/prefix/all/trusted./user.virtiofs./ /bad/server//trusted./\n"
-                                        "/bad/client/user.virtiofs.//\n/ok/all///" };
+    static const char *const same[] = {
+        ":map:trusted.:user.virtiofs.:",
+        "/prefix/all/trusted./user.virtiofs./ /bad/server//trusted./\n"
+        "/bad/client/user.virtiofs.//\n/ok/all///"
+    };
     for (unsigned i = 0; i < G_N_ELEMENTS(same); i++) {
         map = parse(same[i]);
         host_is(map, "trusted.a", "user.virtiofs.trusted.a");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ways back to a node whose descriptor was closed. File handles (open_by_handle_at(2)) lead to the file wherever
- * it is moved to; they need CAP_DAC_READ_SEARCH and a file system that has them, and an ordinary descriptor on each
- * mount, made of the first folder or file that is met there. Else the chain of folders and names is walked, each
- * step checked to be the file that it was.
+ * Ways back to a node whose descriptor was closed. File handles (open_by_handle_at(2)) lead to the
+ * file wherever it is moved to; they need CAP_DAC_READ_SEARCH and a file system that has them, and
+ * an ordinary descriptor on each mount, made of the first folder or file that is met there. Else
+ * the chain of folders and names is walked, each step checked to be the file that it was.
  */
 #include "fs/fs_priv.h"
 
@@ -21,7 +21,8 @@ typedef union {
 
 bool fs_way_equal(const FsFileHandle *a, const FsFileHandle *b)
 {
-    return a && b && a->size == b->size && a->type == b->type && !memcmp(a->bytes, b->bytes, a->size);
+    return a && b && a->size == b->size && a->type == b->type &&
+           !memcmp(a->bytes, b->bytes, a->size);
 }
 
 /* ---- File handles ------------------------------------------------------------------ */
@@ -167,8 +168,8 @@ static int open_by_name(Fs *fs, FsNode *n)
     return 0;
 }
 
-/* Opens the topmost closed node of the chain above n, again and again until n itself is. Depth is the guest's choice, so
-   there is no recursion; a chain that others keep closing is given up. */
+/* Opens the topmost closed node of the chain above n, again and again until n itself is. Depth is
+   the guest's choice, so there is no recursion; a chain that others keep closing is given up. */
 int fs_way_open(Fs *fs, FsNode *n)
 {
     for (unsigned tries = 0; n->fd < 0; tries++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Extended attributes, by the path of the node's descriptor, as O_PATH descriptors have none themselves. ACLs are
- * the guest's business only when it was told that they are kept. */
+/* Extended attributes, by the path of the node's descriptor, as O_PATH descriptors have none
+ * themselves. ACLs are the guest's business only when it was told that they are kept. */
 #include "fs/fs_priv.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ ssize_t fs_getxattr(Fs *fs, uint64_t node, const char *name, void *value, size_t
     return n;
 }
 
-int fs_setxattr(Fs *fs, uint64_t node, const char *name, const void *value, size_t size, int flags, bool kill_sgid)
+int fs_setxattr(Fs *fs, uint64_t node, const char *name, const void *value, size_t size, int flags,
+                bool kill_sgid)
 {
     FsUse use;
     struct stat st;
@@ -80,7 +81,9 @@ static size_t filter(const Fs *fs, const char *host, size_t length, char *guest)
         n = strnlen(host + at, length - at);
         if (at + n == length)
             break;
-        const char *name = is_acl(host + at) && !fs->o.posix_acl ? NULL : fs_xattr_to_guest(fs->o.xattr_map, host + at);
+        const char *name = is_acl(host + at) && !fs->o.posix_acl
+                               ? NULL
+                               : fs_xattr_to_guest(fs->o.xattr_map, host + at);
         if (!name)
             continue;
         size_t put = strlen(name) + 1; /* never longer than what it is of */

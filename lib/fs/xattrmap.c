@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The xattrmap of virtiofsd: rules that say what becomes of names of extended attributes on their way to the host
- * (client) and back (server). The first rule that fits holds; a name that none fits is refused with EPERM, and not
- * shown. ":map::trusted.fsd.:" is short for rules that put all names below a prefix and hide the rest.
+ * The xattrmap of virtiofsd: rules that say what becomes of names of extended attributes on their
+ * way to the host (client) and back (server). The first rule that fits holds; a name that none fits
+ * is refused with EPERM, and not shown. ":map::trusted.fsd.:" is short for rules that put all names
+ * below a prefix and hide the rest.
  */
 #include "base/error.h"
 #include "fs/fs.h"
@@ -49,7 +50,8 @@ static void add_short(FsXattrMap *map, const char *key, const char *prepend)
         add(map, BAD, CLIENT | SERVER, "", ""); /* all that is left is the host's own */
         return;
     }
-    /* Neither may the guest name what lies below the prefix, nor does it see the host's own of that key. */
+    /* Neither may the guest name what lies below the prefix, nor does it see the host's own of that
+     * key. */
     add(map, BAD, CLIENT, prepend, "");
     add(map, BAD, SERVER, "", key);
     add(map, OK, CLIENT | SERVER, "", "");
@@ -64,7 +66,8 @@ static bool parse_rule(FsXattrMap *map, const char **text, bool *last, GError **
     if (type && !strcmp(type, "map")) {
         g_autofree char *key = field(text, separator), *prepend = field(text, separator);
         if (!prepend)
-            return fail_usage(error, "xattrmap: 'map' wants a key and a prefix, each ended by '%c'", separator);
+            return fail_usage(error, "xattrmap: 'map' wants a key and a prefix, each ended by '%c'",
+                              separator);
         add_short(map, key, prepend);
         *last = true;
         return true;
@@ -72,10 +75,14 @@ static bool parse_rule(FsXattrMap *map, const char **text, bool *last, GError **
     while (kinds[kind] && (!type || strcmp(kinds[kind], type)))
         kind++;
     if (!kinds[kind])
-        return fail_usage(error, "xattrmap: '%s' is not prefix, ok, bad, unsupported or map", type ? type : *text);
-    g_autofree char *where = field(text, separator), *key = field(text, separator), *prepend = field(text, separator);
+        return fail_usage(error, "xattrmap: '%s' is not prefix, ok, bad, unsupported or map",
+                          type ? type : *text);
+    g_autofree char *where = field(text, separator), *key = field(text, separator),
+                    *prepend = field(text, separator);
     if (!prepend)
-        return fail_usage(error, "xattrmap: '%s' wants a scope, a key and a prefix, each ended by '%c'", type, separator);
+        return fail_usage(error,
+                          "xattrmap: '%s' wants a scope, a key and a prefix, each ended by '%c'",
+                          type, separator);
     scope = !strcmp(where, "client") ? CLIENT : !strcmp(where, "server") ? SERVER : !strcmp(where, "all") ? 3 : 0;
     if (!scope)
         return fail_usage(error, "xattrmap: scope '%s' is not client, server or all", where);
@@ -95,8 +102,10 @@ FsXattrMap *fs_xattr_map_parse(const char *text, GError **error)
     bool last = false;
     map->rules = g_array_new(FALSE, FALSE, sizeof(Rule));
     for (skip_space(&text); *text; skip_space(&text)) {
-        if (last ? fail_usage(error, "xattrmap: 'map' has to be the last rule, and there is more: %s", text)
-                 : parse_rule(map, &text, &last, error))
+        if (last
+                ? fail_usage(error,
+                             "xattrmap: 'map' has to be the last rule, and there is more: %s", text)
+                : parse_rule(map, &text, &last, error))
             continue;
         fs_xattr_map_free(map);
         return NULL;

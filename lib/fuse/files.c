@@ -15,7 +15,8 @@ static uint32_t how_opened(const FuseRequest *r, bool dir)
     case FUSE_CACHE_ALWAYS:
         return dir ? FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR : FOPEN_KEEP_CACHE;
     case FUSE_CACHE_METADATA:
-        return dir ? FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+        return dir ? FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR
+                   : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
     case FUSE_CACHE_NEVER:
         return dir ? 0 : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
     default:
@@ -62,8 +63,10 @@ static int64_t create(FuseRequest *r, bool tmpfile)
     bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
     if (fuse_agreed(r, FUSE_DONT_MASK))
         r->caller.umask = in.umask & 0777;
-    int e = tmpfile ? fs_tmpfile(r->fs, &r->caller, r->h.nodeid, (int)in.flags, in.mode, &entry, &handle)
-                    : fs_create(r->fs, &r->caller, r->h.nodeid, name, (int)in.flags, in.mode, kill, &entry, &handle);
+    int e = tmpfile ? fs_tmpfile(r->fs, &r->caller, r->h.nodeid, (int)in.flags, in.mode, &entry,
+                                 &handle)
+                    : fs_create(r->fs, &r->caller, r->h.nodeid, name, (int)in.flags, in.mode, kill,
+                                &entry, &handle);
     if (e)
         return e;
     return fuse_put_created(r, &entry, handle);
@@ -79,7 +82,7 @@ int64_t fuse_tmpfile(FuseRequest *r)
     return create(r, true);
 }
 
-/* ---- Data -------------------------------------------------------------------------------------- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
 int64_t fuse_read(FuseRequest *r)
 {
@@ -181,14 +184,15 @@ int64_t fuse_copy(FuseRequest *r)
     memcpy(&in, r->arg, sizeof in);
     if (in.flags > UINT_MAX)
         return -EINVAL;
-    ssize_t n = fs_copy_range(r->fs, in.fh_in, in.off_in, in.fh_out, in.off_out, in.len, (unsigned)in.flags);
+    ssize_t n = fs_copy_range(r->fs, in.fh_in, in.off_in, in.fh_out, in.off_out, in.len,
+                              (unsigned)in.flags);
     if (n < 0)
         return n;
     *out = (struct fuse_write_out){ .size = (uint32_t)n };
     return sizeof *out;
 }
 
-/* ---- Folders -------------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 int64_t fuse_opendir(FuseRequest *r)
 {
@@ -235,7 +239,9 @@ static bool take_entry(void *opaque, const FsDirent *d)
             fuse_put_entry(l->r, &entry, &out);
         memcpy(to, &out, sizeof out);
     }
-    struct fuse_dirent out = { .ino = d->ino, .off = d->next, .namelen = (uint32_t)length, .type = d->type };
+    struct fuse_dirent out = {
+        .ino = d->ino, .off = d->next, .namelen = (uint32_t)length, .type = d->type
+    };
     memcpy(to + head, &out, FUSE_NAME_OFFSET);
     memcpy(to + head + FUSE_NAME_OFFSET, d->name, length);
     l->at += need;
@@ -264,14 +270,16 @@ int64_t fuse_readdirplus(FuseRequest *r)
     return list(r, true);
 }
 
-/* ---- Locks ------------------------------------------------------------------------------------------- */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
 static bool take_lock(const FuseRequest *r, struct fuse_lk_in *in, struct flock *lock)
 {
     memcpy(in, r->arg, sizeof *in);
     if (in->lk.start > INT64_MAX || in->lk.end < in->lk.start)
         return false;
-    *lock = (struct flock){ .l_type = (short)in->lk.type, .l_whence = SEEK_SET, .l_start = (off_t)in->lk.start };
+    *lock = (struct flock){ .l_type = (short)in->lk.type,
+                            .l_whence = SEEK_SET,
+                            .l_start = (off_t)in->lk.start };
     if (in->lk.end < INT64_MAX)
         lock->l_len = (off_t)(in->lk.end - in->lk.start + 1);
     return in->lk.type == F_RDLCK || in->lk.type == F_WRLCK || in->lk.type == F_UNLCK;
@@ -287,7 +295,8 @@ int64_t fuse_getlk(FuseRequest *r)
     int e = fs_getlk(r->fs, r->h.nodeid, in.fh, in.owner, &lock);
     if (e)
         return e;
-    *out = (struct fuse_lk_out){ .lk = { .start = (uint64_t)lock.l_start, .type = (uint32_t)lock.l_type,
+    *out = (struct fuse_lk_out){ .lk = { .start = (uint64_t)lock.l_start,
+                                         .type = (uint32_t)lock.l_type,
                                          .pid = (uint32_t)lock.l_pid } };
     out->lk.end = lock.l_len ? out->lk.start + (uint64_t)lock.l_len - 1 : INT64_MAX;
     if (lock.l_type == F_UNLCK)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's side of FUSE, version 7.38 as in <linux/fuse.h>: a request in pieces comes in, its answer goes
- * out, what it asks for is done by lib/fs. Where the pieces come from (virtqueues, a test) is the caller's.
+ * The server's side of FUSE, version 7.38 as in <linux/fuse.h>: a request in pieces comes in, its
+ * answer goes out, what it asks for is done by lib/fs. Where the pieces come from (virtqueues, a
+ * test) is the caller's.
  *
- * Left out: DAX (SETUPMAPPING), IOCTL, POLL, BMAP and notifications, which get ENOSYS, so that the guest's
- * kernel does without. A request of the other byte order is an error.
+ * Left out: DAX (SETUPMAPPING), IOCTL, POLL, BMAP and notifications, which get ENOSYS, so that the
+ * guest's kernel does without. A request of the other byte order is an error.
  */
 #pragma once
 
@@ -65,10 +66,11 @@ static inline uint32_t fuse_slot(uint32_t queue, uint32_t head)
 }
 
 /*
- * One request. in: what the guest sent (header first, in any number of pieces); out: where the answer goes.
- * Returns the bytes of the answer, 0 when there is none (FORGET). Never reads or writes past either;
- * malformed requests get an error answer. Any thread, several at once; may block. READ fills out's iovecs by
- * preadv straight from the file, WRITE takes in's by pwritev: the iovecs point into guest memory.
+ * One request. in: what the guest sent (header first, in any number of pieces); out: where the
+ * answer goes. Returns the bytes of the answer, 0 when there is none (FORGET). Never reads or
+ * writes past either; malformed requests get an error answer. Any thread, several at once; may
+ * block. READ fills out's iovecs by preadv straight from the file, WRITE takes in's by pwritev: the
+ * iovecs point into guest memory.
  */
 size_t fuse_session_handle(FuseSession *session, const struct iovec *in, int n_in,
                            const struct iovec *out, int n_out, uint32_t slot);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request on its way: its fixed part and names are copied out of guest memory once, into memory that nobody
- * else changes; data of READ and WRITE stay where they are. Integers are the guest's own, which is this host's order.
+ * One request on its way: its fixed part and names are copied out of guest memory once, into memory
+ * that nobody else changes; data of READ and WRITE stay where they are. Integers are the guest's
+ * own, which is this host's order.
  */
 #pragma once
 
@@ -68,7 +69,8 @@ size_t fuse_pieces_size(const struct iovec *iov, int n);
 /* Copies up to size bytes and goes on behind them: how many there were. */
 size_t fuse_pieces_take(FusePieces *p, void *to, size_t size);
 size_t fuse_pieces_put(FusePieces *p, const void *from, size_t size);
-/* Fills iov (of max) with what lies in the next size bytes, and goes on behind them; *bytes is how many they are. */
+/* Fills iov (of max) with what lies in the next size bytes, and goes on behind them; *bytes is how
+ * many they are. */
 int fuse_pieces_slice(FusePieces *p, struct iovec *iov, int max, size_t size, size_t *bytes);
 
 typedef struct {
@@ -91,7 +93,8 @@ typedef struct {
 
 /* size bytes for the answer, in r->data. */
 void *fuse_room(FuseRequest *r, size_t size);
-/* The nth string behind a fixed part, or NULL when it has no end. rest, if not NULL: what follows it. */
+/* The nth string behind a fixed part, or NULL when it has no end. rest, if not NULL: what follows
+ * it. */
 const char *fuse_string(const FuseRequest *r, size_t fixed, unsigned n, size_t *rest);
 bool fuse_agreed(const FuseRequest *r, uint64_t flag);
 
@@ -142,11 +145,12 @@ void fuse_replay_done(FuseRequest *r, const struct fuse_out_header *h, const voi
 
 /* All: the bytes of the answer in r->data (READ: written already), or -errno. */
 typedef int64_t FuseOp(FuseRequest *r);
-FuseOp fuse_init, fuse_destroy, fuse_lookup, fuse_getattr, fuse_setattr, fuse_readlink, fuse_symlink, fuse_mknod,
-    fuse_mkdir, fuse_unlink, fuse_rmdir, fuse_rename, fuse_rename2, fuse_link, fuse_statfs, fuse_access, fuse_syncfs,
-    fuse_setxattr, fuse_getxattr, fuse_listxattr, fuse_removexattr;
-FuseOp fuse_open, fuse_create, fuse_tmpfile, fuse_read, fuse_write, fuse_flush, fuse_release, fuse_fsync, fuse_fallocate,
-    fuse_lseek, fuse_copy, fuse_opendir, fuse_readdir, fuse_readdirplus, fuse_releasedir, fuse_fsyncdir, fuse_getlk,
-    fuse_setlk, fuse_setlkw;
+FuseOp fuse_init, fuse_destroy, fuse_lookup, fuse_getattr, fuse_setattr, fuse_readlink,
+    fuse_symlink, fuse_mknod, fuse_mkdir, fuse_unlink, fuse_rmdir, fuse_rename, fuse_rename2,
+    fuse_link, fuse_statfs, fuse_access, fuse_syncfs, fuse_setxattr, fuse_getxattr, fuse_listxattr,
+    fuse_removexattr;
+FuseOp fuse_open, fuse_create, fuse_tmpfile, fuse_read, fuse_write, fuse_flush, fuse_release,
+    fuse_fsync, fuse_fallocate, fuse_lseek, fuse_copy, fuse_opendir, fuse_readdir, fuse_readdirplus,
+    fuse_releasedir, fuse_fsyncdir, fuse_getlk, fuse_setlk, fuse_setlkw;
 /* What the guest is told when its request, which came again, fails so. */
 int64_t fuse_replay_judge(FuseRequest *r, int64_t error, FuseOp *op);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of any bytes, several in a row to one session on a folder in memory: nothing outside the answer's room is
- * written (the room ends where an allocation does, which the sanitizer watches), and nothing outside the folder is changed
- * or seen. A record is operation, node, room, length, and the bytes behind the request's header.
+ * Requests of any bytes, several in a row to one session on a folder in memory: nothing outside the
+ * answer's room is written (the room ends where an allocation does, which the sanitizer watches),
+ * and nothing outside the folder is changed or seen. A record is operation, node, room, length, and
+ * the bytes behind the request's header.
  */
 #include "fuse/test_front.h"
 
@@ -26,10 +27,13 @@ static World begin(uint8_t how)
     FuseOptions f = { .cache = how & 2 ? FUSE_CACHE_ALWAYS : FUSE_CACHE_AUTO, .writeback = how & 2, .posix_lock = true, .flock = true,
                       .posix_acl = how & 1, .security_label = true, .killpriv_v2 = true, .announce_submounts = true };
     w.share = g_build_filename(w.top, "share", NULL);
-    g_autofree char *secret = g_build_filename(w.top, "secret", NULL), *link = g_build_filename(w.share, "l", NULL);
-    g_autofree char *file = g_build_filename(w.share, "f", NULL), *dir = g_build_filename(w.share, "d", NULL);
-    if (mkdir(w.share, 0777) || !g_file_set_contents(secret, "secret", 6, NULL) || symlink("../secret", link) ||
-        !g_file_set_contents(file, "file", 4, NULL) || mkdir(dir, 0777))
+    g_autofree char *secret = g_build_filename(w.top, "secret", NULL),
+                    *link = g_build_filename(w.share, "l", NULL);
+    g_autofree char *file = g_build_filename(w.share, "f", NULL),
+                    *dir = g_build_filename(w.share, "d", NULL);
+    if (mkdir(w.share, 0777) || !g_file_set_contents(secret, "secret", 6, NULL) ||
+        symlink("../secret", link) || !g_file_set_contents(file, "file", 4, NULL) ||
+        mkdir(dir, 0777))
         abort();
     o.root = open(w.share, O_PATH | O_DIRECTORY | O_CLOEXEC);
     w.fs = fs_new(&o, NULL);
@@ -51,9 +55,12 @@ static void end(World *w)
     g_free(w->top);
 }
 
-static void request(World *w, uint32_t opcode, uint64_t node, size_t room, const uint8_t *arg, size_t size)
+static void request(World *w, uint32_t opcode, uint64_t node, size_t room, const uint8_t *arg,
+                    size_t size)
 {
-    struct fuse_in_header h = { .len = (uint32_t)(sizeof h + size), .opcode = opcode, .unique = 1, .nodeid = node };
+    struct fuse_in_header h = {
+        .len = (uint32_t)(sizeof h + size), .opcode = opcode, .unique = 1, .nodeid = node
+    };
     uint8_t *in = malloc(sizeof h + size), *out = malloc(room);
     memcpy(in, &h, sizeof h);
     if (size)
@@ -72,8 +79,11 @@ static void request(World *w, uint32_t opcode, uint64_t node, size_t room, const
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint16_t rooms[] = { 0, 15, 16, 17, 24, 80, 144, 160, 500, 4096, 9000, 9000, 9000, 9000, 9000, 65000 };
-    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = INT32_MAX, .flags2 = UINT32_MAX };
+    static const uint16_t rooms[] = { 0,   15,   16,   17,   24,   80,   144,  160,
+                                      500, 4096, 9000, 9000, 9000, 9000, 9000, 65000 };
+    struct fuse_init_in init = {
+        .major = 7, .minor = 38, .flags = INT32_MAX, .flags2 = UINT32_MAX
+    };
     if (!size)
         return 0;
     /* files stay small whatever sizes are asked for */
@@ -85,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 1, n = 0; at + 4 <= size && n < 64; n++) {
         uint32_t opcode = data[at];
         size_t length = data[at + 3] == 255 ? size : data[at + 3];
-        uint64_t node = data[at + 1] & 0x80 ? UINT64_C(1) << 32 | (data[at + 1] & 0x7f) : data[at + 1];
+        uint64_t node = data[at + 1] & 0x80 ? UINT64_C(1) << 32 | (data[at + 1] & 0x7f)
+                                            : data[at + 1];
         size_t room = rooms[data[at + 2] % 16];
         at += 4;
         length = MIN(length, size - at);

@@ -8,9 +8,9 @@
 
 uint64_t fuse_wanted(const FuseOptions *o)
 {
-    uint64_t w = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO |
-                 FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP_ |
-                 FUSE_DIRECT_IO_ALLOW_MMAP_;
+    uint64_t w = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC | FUSE_PARALLEL_DIROPS |
+                 FUSE_ASYNC_DIO | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT |
+                 FUSE_CREATE_SUPP_GROUP_ | FUSE_DIRECT_IO_ALLOW_MMAP_;
     if (!o->no_readdirplus)
         w |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
     if (o->cache != FUSE_CACHE_ALWAYS)
@@ -19,8 +19,8 @@ uint64_t fuse_wanted(const FuseOptions *o)
         w |= FUSE_CACHE_SYMLINKS;
     w |= (o->writeback ? FUSE_WRITEBACK_CACHE : 0) | (o->posix_lock ? FUSE_POSIX_LOCKS : 0) |
          (o->flock ? FUSE_FLOCK_LOCKS : 0) | (o->posix_acl ? FUSE_POSIX_ACL | FUSE_DONT_MASK : 0) |
-         (o->killpriv_v2 ? FUSE_HANDLE_KILLPRIV_V2 : 0) | (o->announce_submounts ? FUSE_SUBMOUNTS : 0) |
-         (o->security_label ? FUSE_SECURITY_CTX : 0);
+         (o->killpriv_v2 ? FUSE_HANDLE_KILLPRIV_V2 : 0) |
+         (o->announce_submounts ? FUSE_SUBMOUNTS : 0) | (o->security_label ? FUSE_SECURITY_CTX : 0);
     return w;
 }
 
@@ -90,7 +90,8 @@ static int take_label(FuseRequest *r, size_t at, uint32_t size, uint32_t count)
     return 0;
 }
 
-/* struct fuse_ext_header, then how many groups, then the groups: the folder's group, if the caller is in it */
+/* struct fuse_ext_header, then how many groups, then the groups: the folder's group, if the caller
+ * is in it */
 static int take_groups(FuseRequest *r, size_t at, uint32_t size)
 {
     uint32_t count, gid;

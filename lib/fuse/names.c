@@ -127,7 +127,8 @@ int64_t fuse_symlink(FuseRequest *r)
 {
     FsEntry entry;
     const char *name = fuse_string(r, 0, 0, NULL), *target = fuse_string(r, 0, 1, NULL);
-    return entry_answer(r, fs_symlink(r->fs, &r->caller, r->h.nodeid, name, target, &entry), &entry);
+    return entry_answer(r, fs_symlink(r->fs, &r->caller, r->h.nodeid, name, target, &entry),
+                        &entry);
 }
 
 int64_t fuse_mknod(FuseRequest *r)
@@ -138,7 +139,8 @@ int64_t fuse_mknod(FuseRequest *r)
     take_umask(r, in.umask);
     dev_t rdev = makedev((in.rdev & 0xfff00) >> 8, (in.rdev & 0xff) | ((in.rdev >> 12) & 0xfff00));
     const char *name = fuse_string(r, sizeof in, 0, NULL);
-    return entry_answer(r, fs_mknod(r->fs, &r->caller, r->h.nodeid, name, in.mode, rdev, &entry), &entry);
+    return entry_answer(r, fs_mknod(r->fs, &r->caller, r->h.nodeid, name, in.mode, rdev, &entry),
+                        &entry);
 }
 
 int64_t fuse_mkdir(FuseRequest *r)
@@ -215,7 +217,7 @@ int64_t fuse_syncfs(FuseRequest *r)
     return fs_syncfs(r->fs, r->h.nodeid);
 }
 
-/* ---- Extended attributes ------------------------------------------------------------------------ */
+/* ---- Extended attributes --------------------------------------------------------------------- */
 
 int64_t fuse_setxattr(FuseRequest *r)
 {

@@ -6,11 +6,11 @@
  * is, when it began, and its answer once there is one.
  *
  *   done      the answer is given again
- *   begun     it is done again, and when that fails in a way that its having been done explains, the
- *             guest is told what it would have been told: a name that is there though it was to be
- *             made, if what has it is of that kind and no older than the request; a name that is
- *             gone though it was to go; and so on. Where two runs would do harm (exchanging names,
- *             moving data, appending), what shows whether the first took place is noted before.
+ *   begun     it is done again, and when that fails in a way that its having been done explains,
+ * the guest is told what it would have been told: a name that is there though it was to be made, if
+ * what has it is of that kind and no older than the request; a name that is gone though it was to
+ * go; and so on. Where two runs would do harm (exchanging names, moving data, appending), what
+ * shows whether the first took place is noted before.
  *
  * A FORGET that had begun is never done again: numbers that are known for too long do no harm, and
  * such as are forgotten too early do. A count of lookups may be too high for the same reason.

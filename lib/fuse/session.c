@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests: what each has to have (table), its way from pieces to an operation and back. An answer that would not
- * fit is known before anything is done, so that nothing is made of which the guest does not hear.
+ * Requests: what each has to have (table), its way from pieces to an operation and back. An answer
+ * that would not fit is known before anything is done, so that nothing is made of which the guest
+ * does not hear.
  */
 #include "fuse/fuse_priv.h"
 
@@ -73,8 +74,10 @@ static const Operation operations[] = {
 
 FuseSession *fuse_session_new(Fs *fs, const FuseOptions *options, GError **error)
 {
-    static const uint64_t hold[] = { 0, 1000000000, UINT64_C(86400000000000), UINT64_C(86400000000000) };
-    if (options->writeback && (options->cache == FUSE_CACHE_NEVER || options->cache == FUSE_CACHE_METADATA)) {
+    static const uint64_t hold[] = { 0, 1000000000, UINT64_C(86400000000000),
+                                     UINT64_C(86400000000000) };
+    if (options->writeback &&
+        (options->cache == FUSE_CACHE_NEVER || options->cache == FUSE_CACHE_METADATA)) {
         fail_usage(error, "writeback needs a cache of data");
         return NULL;
     }
@@ -150,7 +153,7 @@ bool fuse_agreed(const FuseRequest *r, uint64_t flag)
     return (atomic_load(&r->s->flags) & flag) != 0;
 }
 
-/* ---- Requests without an answer --------------------------------------------------------------- */
+/* ---- Requests without an answer -------------------------------------------------------------- */
 
 static void forget(FuseRequest *r, bool batch)
 {
@@ -164,7 +167,8 @@ static void forget(FuseRequest *r, bool batch)
     }
     if (fuse_pieces_take(&r->in, &head, sizeof head) != sizeof head)
         return;
-    for (uint32_t i = 0; i < head.count && fuse_pieces_take(&r->in, &item, sizeof item) == sizeof item; i++)
+    for (uint32_t i = 0;
+         i < head.count && fuse_pieces_take(&r->in, &item, sizeof item) == sizeof item; i++)
         fs_forget(r->fs, item.nodeid, item.nlookup);
 }
 
@@ -175,7 +179,7 @@ static void interrupt(FuseRequest *r)
         fuse_wait_interrupt(r->s, i.unique);
 }
 
-/* ---- The way ------------------------------------------------------------------------------------ */
+/* ---- The way --------------------------------------------------------------------------------- */
 
 static int64_t run(FuseRequest *r, const Operation *op)
 {
@@ -260,7 +264,8 @@ size_t fuse_session_handle(FuseSession *s, const struct iovec *in, int n_in,
     r.heap = NULL;
     r.data = r.small;
     memset(&r.h, 0, sizeof r.h);
-    bool whole = fuse_pieces_take(&r.in, &r.h, sizeof r.h) == sizeof r.h && r.h.len >= sizeof r.h && r.h.len <= in_size;
+    bool whole = fuse_pieces_take(&r.in, &r.h, sizeof r.h) == sizeof r.h && r.h.len >= sizeof r.h &&
+                 r.h.len <= in_size;
     r.in_size = whole ? r.h.len - sizeof r.h : 0;
     r.caller = (FsCaller){ .uid = r.h.uid, .gid = r.h.gid, .pid = r.h.pid };
     FuseKnown known = fuse_replay_begin(&r, whole ? slot : FUSE_NO_SLOT);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Guests that want out of the shared directory, or the daemon down: names, links and folders exchanged meanwhile, numbers
- * made up, requests cut short, lengths that lie. Beside the shared directory lies a secret that must never be seen. */
+/* Guests that want out of the shared directory, or the daemon down: names, links and folders
+ * exchanged meanwhile, numbers made up, requests cut short, lengths that lie. Beside the shared
+ * directory lies a secret that must never be seen. */
 #include "fuse/test_front.h"
 
 #include <stdatomic.h>
@@ -15,7 +16,8 @@ static Place begin(void)
 {
     Place p = { .top = front_folder() };
     p.share = g_build_filename(p.top, "share", NULL);
-    g_autofree char *secret = g_build_filename(p.top, "secret", NULL), *inner = g_build_filename(p.share, "dir", NULL);
+    g_autofree char *secret = g_build_filename(p.top, "secret", NULL),
+                    *inner = g_build_filename(p.share, "dir", NULL);
     g_autofree char *link = g_build_filename(p.share, "link", NULL);
     g_assert_true(g_file_set_contents(secret, "secret", -1, NULL));
     g_assert_cmpint(mkdir(p.share, 0777), ==, 0);
@@ -40,7 +42,8 @@ static void end(Place *p)
 /* All operations that take a name, with names that lead elsewhere. */
 static void test_names(void)
 {
-    static const char *const names[] = { "..", ".", "../secret", "dir/..", "/", "/etc/passwd", "dir/x", "link/secret", "", "./x" };
+    static const char *const names[] = { "..",          ".",     "../secret",   "dir/..", "/",
+                                         "/etc/passwd", "dir/x", "link/secret", "",       "./x" };
     Place p = begin();
     Front *f = p.f;
     uint64_t dir;
@@ -56,21 +59,28 @@ static void test_names(void)
             struct fuse_rename2_in rename2_in = { .newdir = at, .flags = RENAME_EXCHANGE };
             struct fuse_link_in link_in = { .oldnodeid = dir };
             g_assert_cmpint(front_lookup(f, at, name, &node), ==, want);
-            g_assert_cmpint(front_names(f, FUSE_MKNOD, at, &mknod_in, sizeof mknod_in, name, NULL), ==, want);
-            g_assert_cmpint(front_names(f, FUSE_MKDIR, at, &mkdir_in, sizeof mkdir_in, name, NULL), ==, want);
+            g_assert_cmpint(front_names(f, FUSE_MKNOD, at, &mknod_in, sizeof mknod_in, name, NULL),
+                            ==, want);
+            g_assert_cmpint(front_names(f, FUSE_MKDIR, at, &mkdir_in, sizeof mkdir_in, name, NULL),
+                            ==, want);
             g_assert_cmpint(front_names(f, FUSE_SYMLINK, at, NULL, 0, name, "x"), ==, want);
             g_assert_cmpint(front_names(f, FUSE_UNLINK, at, NULL, 0, name, NULL), ==, want);
             g_assert_cmpint(front_names(f, FUSE_RMDIR, at, NULL, 0, name, NULL), ==, want);
             g_assert_cmpint(front_names(f, FUSE_RENAME, at, &rename_in, sizeof rename_in, name, "new"), ==, want);
-            g_assert_cmpint(front_names(f, FUSE_RENAME, FUSE_ROOT_ID, &rename_in, sizeof rename_in, "dir", name), ==, want);
-            g_assert_cmpint(front_names(f, FUSE_RENAME2, FUSE_ROOT_ID, &rename2_in, sizeof rename2_in, "dir", name), ==, want);
+            g_assert_cmpint(front_names(f, FUSE_RENAME, FUSE_ROOT_ID, &rename_in, sizeof rename_in,
+                                        "dir", name),
+                            ==, want);
+            g_assert_cmpint(front_names(f, FUSE_RENAME2, FUSE_ROOT_ID, &rename2_in,
+                                        sizeof rename2_in, "dir", name),
+                            ==, want);
             g_assert_cmpint(front_names(f, FUSE_LINK, at, &link_in, sizeof link_in, name, NULL), ==, want);
             g_assert_cmpint(front_create(f, at, name, O_RDWR, 0644, &node, &fh), ==, want);
         }
     end(&p);
 }
 
-/* A link is a link: nothing is ever looked up behind it, opened through it, or made in what it points to. */
+/* A link is a link: nothing is ever looked up behind it, opened through it, or made in what it
+ * points to. */
 static void test_links(void)
 {
     Place p = begin();
@@ -116,7 +126,8 @@ static void test_races(void)
     Front *f = p.f;
     struct stat secret, st;
     unsigned opened = 0, found = 0;
-    g_autofree char *evil = g_build_filename(p.share, "evil", NULL), *file = g_build_filename(p.share, "file", NULL);
+    g_autofree char *evil = g_build_filename(p.share, "evil", NULL),
+                    *file = g_build_filename(p.share, "file", NULL);
     g_autofree char *path = g_build_filename(p.top, "secret", NULL);
     g_assert_cmpint(symlink("../secret", evil), ==, 0);
     g_assert_true(g_file_set_contents(file, "harmless", -1, NULL));
@@ -173,12 +184,13 @@ static void test_numbers(void)
             bool forget = opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
             memcpy(arg, &wrong[i], 8); /* where most have their handle */
             uint64_t at = wrong[i] == old_fh || wrong[i] == dh ? FUSE_ROOT_ID : wrong[i];
-            if (at == FUSE_ROOT_ID && (opcode == FUSE_GETATTR || opcode == FUSE_SETATTR || opcode == FUSE_STATFS ||
-                                       opcode == FUSE_SYNCFS || opcode == FUSE_OPENDIR || opcode == FUSE_ACCESS ||
-                                       opcode == FUSE_LISTXATTR || opcode == FUSE_TMPFILE || opcode == FUSE_READLINK))
+            if (at == FUSE_ROOT_ID &&
+                (opcode == FUSE_GETATTR || opcode == FUSE_SETATTR || opcode == FUSE_STATFS ||
+                 opcode == FUSE_SYNCFS || opcode == FUSE_OPENDIR || opcode == FUSE_ACCESS ||
+                 opcode == FUSE_LISTXATTR || opcode == FUSE_TMPFILE || opcode == FUSE_READLINK))
                 continue;
-            if (wrong[i] == dh && (opcode == FUSE_READDIR || opcode == FUSE_READDIRPLUS || opcode == FUSE_RELEASEDIR ||
-                                   opcode == FUSE_FSYNCDIR))
+            if (wrong[i] == dh && (opcode == FUSE_READDIR || opcode == FUSE_READDIRPLUS ||
+                                   opcode == FUSE_RELEASEDIR || opcode == FUSE_FSYNCDIR))
                 continue;
             int e = front_call(f, opcode, at, arg, sizeof arg, 8192);
             if (forget ? e : !e)
@@ -198,8 +210,8 @@ static void test_numbers(void)
     end(&p);
 }
 
-/* Every operation with every length of request and of room; lengths in them that lie. Nothing is written behind the room:
-   bytes behind it keep their pattern. */
+/* Every operation with every length of request and of room; lengths in them that lie. Nothing is
+   written behind the room: bytes behind it keep their pattern. */
 static void test_lengths(void)
 {
     Place p = begin();
@@ -218,7 +230,8 @@ static void test_lengths(void)
                     memset(in + sizeof h, 'a', sizeof in - sizeof h);
                 memset(out, 0x5a, sizeof out);
                 struct iovec i[2] = { { in, size / 2 }, { in + size / 2, size - size / 2 } };
-                struct iovec o[2] = { { out, rooms[k] / 3 }, { out + rooms[k] / 3, rooms[k] - rooms[k] / 3 } };
+                struct iovec o[2] = { { out, rooms[k] / 3 },
+                                      { out + rooms[k] / 3, rooms[k] - rooms[k] / 3 } };
                 size_t done = fuse_session_handle(p.f->session, i, 2, o, 2, FUSE_NO_SLOT);
                 g_assert_cmpuint(done, <=, rooms[k]);
                 for (unsigned b = rooms[k]; b < sizeof out; b++)
@@ -275,7 +288,8 @@ static void *hammer(void *opaque)
     return NULL;
 }
 
-/* Many at once in one session, which also let go what others use; nodes closed and opened again all the while. */
+/* Many at once in one session, which also let go what others use; nodes closed and opened again all
+ * the while. */
 static void test_many_threads(void)
 {
     for (unsigned handles = 0; handles < 2; handles++) {

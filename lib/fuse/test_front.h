@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest's side of FUSE for tests: requests in pieces of odd lengths into a session, answers out of others. */
+/* A guest's side of FUSE for tests: requests in pieces of odd lengths into a session, answers out
+ * of others. */
 #pragma once
 
 #include "fuse/fuse.h"
@@ -24,7 +25,8 @@ typedef struct {
     size_t got;       /* bytes of the answer behind its header, in out + 16 */
 } Front;
 
-#define FRONT_ANSWER(f, type) ((const struct type *)(void *)((f)->out + sizeof(struct fuse_out_header)))
+#define FRONT_ANSWER(f, type)                                                                      \
+    ((const struct type *)(void *)((f)->out + sizeof(struct fuse_out_header)))
 
 /* Cuts size bytes at p into pieces; their number. */
 static inline int front_cut(void *p, size_t size, struct iovec *iov, int max, size_t first)
@@ -41,7 +43,8 @@ static inline int front_cut(void *p, size_t size, struct iovec *iov, int max, si
 }
 
 /* One request of any bytes behind its header. 0, or a positive errno. */
-static inline int front_call(Front *f, uint32_t opcode, uint64_t node, const void *arg, size_t size, size_t room)
+static inline int front_call(Front *f, uint32_t opcode, uint64_t node, const void *arg, size_t size,
+                             size_t room)
 {
     struct iovec in[16], out[16];
     struct fuse_in_header h = { .len = (uint32_t)(sizeof h + size), .opcode = opcode, .unique = ++f->unique,
@@ -70,8 +73,8 @@ static inline int front_call(Front *f, uint32_t opcode, uint64_t node, const voi
 }
 
 /* A fixed part and up to two strings. */
-static inline int front_names(Front *f, uint32_t opcode, uint64_t node, const void *fixed, size_t size, const char *a,
-                              const char *b)
+static inline int front_names(Front *f, uint32_t opcode, uint64_t node, const void *fixed,
+                              size_t size, const char *a, const char *b)
 {
     size_t n_a = a ? strlen(a) + 1 : 0, n_b = b ? strlen(b) + 1 : 0;
     g_autofree uint8_t *arg = g_malloc(size + n_a + n_b + 1);
@@ -86,8 +89,9 @@ static inline int front_names(Front *f, uint32_t opcode, uint64_t node, const vo
 
 static inline void front_hello(Front *f)
 {
-    struct fuse_init_in in = { .major = 7, .minor = 38, .max_readahead = 1 << 20, .flags = INT32_MAX,
-                               .flags2 = UINT32_MAX };
+    struct fuse_init_in in = {
+        .major = 7, .minor = 38, .max_readahead = 1 << 20, .flags = INT32_MAX, .flags2 = UINT32_MAX
+    };
     g_assert_cmpint(front_call(f, FUSE_INIT, 0, &in, sizeof in, 4096), ==, 0);
     const struct fuse_init_out *out = FRONT_ANSWER(f, fuse_init_out);
     g_assert_cmpuint(out->major, ==, 7);
@@ -163,17 +167,20 @@ static inline int front_release(Front *f, uint64_t fh, bool dir)
     return front_call(f, dir ? FUSE_RELEASEDIR : FUSE_RELEASE, 0, &in, sizeof in, 16);
 }
 
-static inline int front_create(Front *f, uint64_t parent, const char *name, int flags, mode_t mode, uint64_t *node,
-                               uint64_t *fh)
+static inline int front_create(Front *f, uint64_t parent, const char *name, int flags, mode_t mode,
+                               uint64_t *node, uint64_t *fh)
 {
     struct fuse_create_in in = { .flags = (uint32_t)flags | O_CREAT, .mode = mode };
     int e = front_names(f, FUSE_CREATE, parent, &in, sizeof in, name, NULL);
     *node = e ? 0 : FRONT_ANSWER(f, fuse_entry_out)->nodeid;
-    *fh = e ? 0 : ((const struct fuse_open_out *)(void *)(f->out + 16 + sizeof(struct fuse_entry_out)))->fh;
+    *fh = e ? 0
+            : ((const struct fuse_open_out *)(void *)(f->out + 16 + sizeof(struct fuse_entry_out)))
+                  ->fh;
     return e;
 }
 
-static inline int front_write(Front *f, uint64_t node, uint64_t fh, const void *data, size_t size, uint64_t offset)
+static inline int front_write(Front *f, uint64_t node, uint64_t fh, const void *data, size_t size,
+                              uint64_t offset)
 {
     g_autofree uint8_t *arg = g_malloc(sizeof(struct fuse_write_in) + size);
     struct fuse_write_in in = { .fh = fh, .offset = offset, .size = (uint32_t)size };
@@ -196,7 +203,8 @@ static inline void front_forget(Front *f, uint64_t node, uint64_t count)
 
 /* ---- Folders of tests ----------------------------------------------------------- */
 
-static inline int front_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static inline int front_remove_one(const char *path, const struct stat *st, int type,
+                                   struct FTW *ftw)
 {
     return remove(path);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What guests rely on beyond single operations: whose things are, labels, locks, masks, read-only shares, descriptors that
- * stay few, a guest that begins anew. */
+/* What guests rely on beyond single operations: whose things are, labels, locks, masks, read-only
+ * shares, descriptors that stay few, a guest that begins anew. */
 #include "fuse/test_front.h"
 
 #include <dirent.h>
@@ -50,8 +50,8 @@ static mode_t host_mode(const char *dir, const char *name)
     return st.st_mode & 07777;
 }
 
-/* CVE-2022-0358: in a set-gid folder of a group that the user is not in, the file must not keep the bit, even
-   when that group is one of the daemon's. */
+/* CVE-2022-0358: in a set-gid folder of a group that the user is not in, the file must not keep the
+   bit, even when that group is one of the daemon's. */
 static void test_setgid(void)
 {
     char *dir;
@@ -63,7 +63,8 @@ static void test_setgid(void)
     struct fuse_mkdir_in in = { .mode = 03777 };
     g_assert_cmpint(front_names(f, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof in, "d", NULL), ==, 0);
     node = FRONT_ANSWER(f, fuse_entry_out)->nodeid;
-    g_autofree char *path = g_build_filename(dir, "d", NULL), *file = g_build_filename(path, "f", NULL);
+    g_autofree char *path = g_build_filename(dir, "d", NULL),
+                    *file = g_build_filename(path, "f", NULL);
     g_assert_cmpint(chmod(path, 03777), ==, 0);
     f->uid = f->gid = 1000;
     g_assert_cmpint(front_create(f, node, "f", O_RDWR | O_EXCL, 02755, &made, &fh), ==, 0);
@@ -83,7 +84,8 @@ static void test_more_groups(void)
         return;
     Front *f = plain(&dir, (FsOptions){ 0 }, (FuseOptions){ 0 });
     g_assert_true((f->flags & UINT64_C(1) << 34) != 0);
-    g_autofree char *path = g_build_filename(dir, "d", NULL), *file = g_build_filename(path, "f", NULL);
+    g_autofree char *path = g_build_filename(dir, "d", NULL),
+                    *file = g_build_filename(path, "f", NULL);
     g_assert_cmpint(mkdir(path, 0), ==, 0);
     g_assert_cmpint(chown(path, 0, 777), ==, 0);
     g_assert_cmpint(chmod(path, 02775), ==, 0);
@@ -104,7 +106,8 @@ static void test_more_groups(void)
     finish(f, dir);
 }
 
-/* Writers without privileges take set-id bits away, and root's writes leave them, as on the host. */
+/* Writers without privileges take set-id bits away, and root's writes leave them, as on the host.
+ */
 static void test_killpriv(void)
 {
     char *dir;
@@ -115,22 +118,26 @@ static void test_killpriv(void)
     g_assert_true((f->flags & FUSE_HANDLE_KILLPRIV_V2) != 0);
     for (unsigned kill = 0; kill < 2; kill++) {
         static const mode_t want[] = { 06755, 0755 };
-        g_assert_cmpint(front_create(f, FUSE_ROOT_ID, kill ? "b" : "a", O_RDWR, 06755, &node, &fh), ==, 0);
+        g_assert_cmpint(front_create(f, FUSE_ROOT_ID, kill ? "b" : "a", O_RDWR, 06755, &node, &fh),
+                        ==, 0);
         struct {
             struct fuse_write_in in;
             char data[8];
-        } w = { .in = { .fh = fh, .size = 1, .write_flags = kill ? FUSE_WRITE_KILL_SUIDGID : 0 }, .data = "x" };
+        } w = { .in = { .fh = fh, .size = 1, .write_flags = kill ? FUSE_WRITE_KILL_SUIDGID : 0 },
+                .data = "x" };
         g_assert_cmpint(front_call(f, FUSE_WRITE, node, &w, sizeof w.in + 1, 64), ==, 0);
         g_assert_cmpuint(host_mode(dir, kill ? "b" : "a"), ==, want[kill]);
-        struct fuse_setattr_in set = { .valid = FATTR_SIZE | FATTR_MODE | (kill ? FATTR_KILL_SUIDGID : 0), .mode = 06755 };
+        struct fuse_setattr_in set = {
+            .valid = FATTR_SIZE | FATTR_MODE | (kill ? FATTR_KILL_SUIDGID : 0), .mode = 06755
+        };
         g_assert_cmpint(front_call(f, FUSE_SETATTR, node, &set, sizeof set, 4096), ==, 0);
         g_assert_cmpuint(host_mode(dir, kill ? "b" : "a"), ==, want[kill]);
     }
     finish(f, dir);
 }
 
-static GByteArray *with_label(const void *fixed, size_t size, const char *name, const char *more, const char *label_name,
-                              const char *label)
+static GByteArray *with_label(const void *fixed, size_t size, const char *name, const char *more,
+                              const char *label_name, const char *label)
 {
     GByteArray *b = g_byte_array_new();
     size_t label_size = strlen(label) + 1;
@@ -169,8 +176,8 @@ static char *told_of(int watch)
     return g_string_free(names, FALSE);
 }
 
-/* Labels (row F2): on what is made, under the name that the map gives, seen on the host and by the guest; nothing
-   is left when it cannot be set. */
+/* Labels (row F2): on what is made, under the name that the map gives, seen on the host and by the
+   guest; nothing is left when it cannot be set. */
 static void test_labels(void)
 {
     char *dir, value[100];
@@ -179,19 +186,23 @@ static void test_labels(void)
         return;
     FsXattrMap *map = fs_xattr_map_parse(":map:security.selinux:trusted.fsd.:", &error);
     g_assert_no_error(error);
-    Front *f = plain(&dir, (FsOptions){ .xattr = true, .xattr_map = map }, (FuseOptions){ .security_label = true });
+    Front *f = plain(&dir, (FsOptions){ .xattr = true, .xattr_map = map },
+                     (FuseOptions){ .security_label = true });
     g_assert_true((f->flags & FUSE_SECURITY_CTX) != 0);
     f->uid = f->gid = 1000;
     struct fuse_create_in create = { .flags = O_CREAT | O_RDWR, .mode = 0600 };
     struct fuse_mkdir_in mkdir_in = { .mode = 0700 };
     struct fuse_mknod_in mknod_in = { .mode = S_IFREG | 0600 };
-    const struct { unsigned opcode; const void *fixed; size_t size; const char *name, *more; } all[] = {
-        { FUSE_CREATE, &create, sizeof create, "file", NULL }, { FUSE_MKDIR, &mkdir_in, sizeof mkdir_in, "dir", NULL },
-        { FUSE_MKNOD, &mknod_in, sizeof mknod_in, "node", NULL }, { FUSE_SYMLINK, NULL, 0, "link", "to" } };
+    const struct { unsigned opcode; const void *fixed; size_t size; const char *name, *more;
+    } all[] = { { FUSE_CREATE, &create, sizeof create, "file", NULL },
+                { FUSE_MKDIR, &mkdir_in, sizeof mkdir_in, "dir", NULL },
+                { FUSE_MKNOD, &mknod_in, sizeof mknod_in, "node", NULL },
+                { FUSE_SYMLINK, NULL, 0, "link", "to" } };
     int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     g_assert_cmpint(inotify_add_watch(watch, dir, IN_ATTRIB), >=, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(all); i++) {
-        g_autoptr(GByteArray) b = with_label(all[i].fixed, all[i].size, all[i].name, all[i].more, "security.selinux", "label:t:s0");
+        g_autoptr(GByteArray) b = with_label(all[i].fixed, all[i].size, all[i].name, all[i].more,
+                                             "security.selinux", "label:t:s0");
         g_assert_cmpint(front_call(f, all[i].opcode, FUSE_ROOT_ID, b->data, b->len, 4096), ==, 0);
         uint64_t node = FRONT_ANSWER(f, fuse_entry_out)->nodeid;
         g_autofree char *path = g_build_filename(dir, all[i].name, NULL);
@@ -282,7 +293,9 @@ static void test_old_init(void)
 {
     char *dir;
     Front *f = plain(&dir, (FsOptions){ .xattr = true }, (FuseOptions){ .security_label = true });
-    struct fuse_init_in in = { .major = 7, .minor = 31, .max_readahead = 4096, .flags = UINT32_MAX & ~FUSE_INIT_EXT };
+    struct fuse_init_in in = {
+        .major = 7, .minor = 31, .max_readahead = 4096, .flags = UINT32_MAX & ~FUSE_INIT_EXT
+    };
     g_assert_cmpint(front_call(f, FUSE_INIT, 0, &in, 16, 4096), ==, 0);
     const struct fuse_init_out *out = FRONT_ANSWER(f, fuse_init_out);
     g_assert_cmpuint(f->got, ==, sizeof *out);
@@ -296,10 +309,12 @@ static void test_old_init(void)
     finish(f, dir);
 }
 
-static int set_lock(Front *f, unsigned opcode, uint64_t node, uint64_t fh, uint64_t owner, unsigned type, uint64_t from,
-                    uint64_t to, bool flock_)
+static int set_lock(Front *f, unsigned opcode, uint64_t node, uint64_t fh, uint64_t owner,
+                    unsigned type, uint64_t from, uint64_t to, bool flock_)
 {
-    struct fuse_lk_in in = { .fh = fh, .owner = owner, .lk = { .start = from, .end = to, .type = type },
+    struct fuse_lk_in in = { .fh = fh,
+                             .owner = owner,
+                             .lk = { .start = from, .end = to, .type = type },
                              .lk_flags = flock_ ? FUSE_LK_FLOCK : 0 };
     return front_call(f, opcode, node, &in, sizeof in, 4096);
 }
@@ -412,11 +427,14 @@ static void test_waiting(void)
 /* With ACLs the mask is ours to apply, and a default ACL takes its place. */
 static void test_masks(void)
 {
-    static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0, 7, 0, 255, 255, 255, 255,
-                                   32, 0, 5, 0, 255, 255, 255, 255 }; /* u::rwx g::rwx o::r-x */
+    static const uint8_t acl[] = {
+        2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 4,   0,
+        7, 0, 255, 255, 255, 255, 32, 0, 5,   0,   255, 255, 255, 255
+    }; /* u::rwx g::rwx o::r-x */
     char *dir;
     uint64_t node, fh;
-    Front *f = plain(&dir, (FsOptions){ .xattr = true, .posix_acl = true }, (FuseOptions){ .posix_acl = true });
+    Front *f = plain(&dir, (FsOptions){ .xattr = true, .posix_acl = true },
+                     (FuseOptions){ .posix_acl = true });
     g_assert_true((f->flags & FUSE_DONT_MASK) != 0);
     g_autofree char *sub = g_build_filename(dir, "sub", NULL);
     g_assert_cmpint(mkdir(sub, 0777), ==, 0);
@@ -459,11 +477,13 @@ static void test_readonly(void)
     finish(f, dir);
 }
 
-/* Many files that the guest knows of, few descriptors; each is found again, also when folders were renamed meanwhile. */
+/* Many files that the guest knows of, few descriptors; each is found again, also when folders were
+ * renamed meanwhile. */
 static void many(FsFileHandles handles, unsigned files)
 {
     char *dir;
-    Front *f = plain(&dir, (FsOptions){ .max_fds = 50, .file_handles = handles }, (FuseOptions){ 0 });
+    Front *f = plain(&dir, (FsOptions){ .max_fds = 50, .file_handles = handles },
+                     (FuseOptions){ 0 });
     g_autofree uint64_t *nodes = g_new0(uint64_t, files);
     unsigned before = open_fds();
     uint64_t sub = 0, fh;
@@ -472,7 +492,8 @@ static void many(FsFileHandles handles, unsigned files)
         if (i % 500 == 0) {
             struct fuse_mkdir_in in = { .mode = 0755 };
             g_snprintf(name, sizeof name, "dir%u", i / 500);
-            g_assert_cmpint(front_names(f, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof in, name, NULL), ==, 0);
+            g_assert_cmpint(front_names(f, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof in, name, NULL),
+                            ==, 0);
             sub = FRONT_ANSWER(f, fuse_entry_out)->nodeid;
         }
         g_snprintf(name, sizeof name, "file%u", i);
@@ -499,7 +520,8 @@ static void many(FsFileHandles handles, unsigned files)
     g_assert_cmpint(front_lookup(f, FUSE_ROOT_ID, "moved", &moved), ==, 0);
     g_assert_cmpint(front_names(f, FUSE_UNLINK, moved, NULL, 0, "file3", NULL), ==, 0);
     struct fuse_getattr_in get = { 0 };
-    g_assert_cmpint(front_call(f, FUSE_GETATTR, nodes[3], &get, sizeof get, 4096), ==, handles == FS_HANDLES_NEVER ? 0 : ESTALE);
+    g_assert_cmpint(front_call(f, FUSE_GETATTR, nodes[3], &get, sizeof get, 4096), ==,
+                    handles == FS_HANDLES_NEVER ? 0 : ESTALE);
     /* forgotten ones are gone, and all are when the guest begins anew */
     front_forget(f, nodes[5], 1);
     g_assert_cmpint(front_call(f, FUSE_GETATTR, nodes[5], &get, sizeof get, 4096), ==, ESTALE);
@@ -509,7 +531,8 @@ static void many(FsFileHandles handles, unsigned files)
     finish(f, dir);
 }
 
-/* Folders are known before what is in them, so they are the oldest; those above one in use stay open. */
+/* Folders are known before what is in them, so they are the oldest; those above one in use stay
+ * open. */
 static void test_deep(void)
 {
     enum { TREES = 25, DEPTH = 10, FILES = 4 };

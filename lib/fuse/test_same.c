@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each operation, on each kind of file and with all sorts of values, through a session and by the same call on
- * the host beside it: two folders alike, one served. errno, what the call gives, and the whole folder afterwards have to be
- * the same. Done as root, as a guest's user, and without rights in a user namespace of one id; with descriptors closed and
- * opened again all the time by file handles, and by names.
+ * Each operation, on each kind of file and with all sorts of values, through a session and by the
+ * same call on the host beside it: two folders alike, one served. errno, what the call gives, and
+ * the whole folder afterwards have to be the same. Done as root, as a guest's user, and without
+ * rights in a user namespace of one id; with descriptors closed and opened again all the time by
+ * file handles, and by names.
  */
 #include "fuse/test_front.h"
 
@@ -18,8 +19,10 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-static const char *const kinds[] = { "file", "empty", "dir", "full", "link", "dangling", "loop", "dirlink", "fifo", "sock",
-                                     "setuid", "setgid", "ro", "sparse", "hard", "dev", "missing", "sgdir", "sticky" };
+static const char *const kinds[] = { "file",     "empty",   "dir",     "full",   "link",
+                                     "dangling", "loop",    "dirlink", "fifo",   "sock",
+                                     "setuid",   "setgid",  "ro",      "sparse", "hard",
+                                     "dev",      "missing", "sgdir",   "sticky" };
 enum { KINDS = G_N_ELEMENTS(kinds) };
 
 typedef struct {
@@ -78,9 +81,10 @@ static void fill(const char *dir, bool devices)
 
 static void tell_attr(GString *to, const struct stat *st)
 {
-    g_string_append_printf(to, " mode %o links %u own %u:%u size %lld rdev %u.%u", st->st_mode, (unsigned)st->st_nlink,
-                           st->st_uid, st->st_gid, S_ISDIR(st->st_mode) ? 0LL : (long long)st->st_size,
-                           major(st->st_rdev), minor(st->st_rdev));
+    g_string_append_printf(to, " mode %o links %u own %u:%u size %lld rdev %u.%u", st->st_mode,
+                           (unsigned)st->st_nlink, st->st_uid, st->st_gid,
+                           S_ISDIR(st->st_mode) ? 0LL : (long long)st->st_size, major(st->st_rdev),
+                           minor(st->st_rdev));
 }
 
 static int by_name(const void *a, const void *b)
@@ -124,7 +128,8 @@ static void tell_tree(const char *dir, GString *to)
         g_autofree char *text = NULL;
         gsize size = 0;
         uint32_t hash = 1;
-        if (S_ISREG(st.st_mode) && st.st_size < 10000 && g_file_get_contents(path, &text, &size, NULL))
+        if (S_ISREG(st.st_mode) && st.st_size < 10000 &&
+            g_file_get_contents(path, &text, &size, NULL))
             for (gsize k = 0; k < size; k++)
                 hash = (hash ^ (uint8_t)text[k]) * 16777619;
         if (hash != 1)
@@ -178,12 +183,14 @@ static void end(Pair *p, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 static void end(Pair *p, const char *fmt, ...)
 {
     va_list ap;
-    g_autofree char *ours = g_build_filename(p->ours, "t", NULL), *host = g_build_filename(p->hosts, "t", NULL);
+    g_autofree char *ours = g_build_filename(p->ours, "t", NULL),
+                    *host = g_build_filename(p->hosts, "t", NULL);
     close(p->host);
     size_t told[] = { p->a->len, p->b->len };
     tell_tree(ours, p->a);
     tell_tree(host, p->b);
-    p->dirty = p->dirty || strcmp(p->a->str + told[0], p->pristine) || strcmp(p->b->str + told[1], p->pristine);
+    p->dirty = p->dirty || strcmp(p->a->str + told[0], p->pristine) ||
+               strcmp(p->b->str + told[1], p->pristine);
     p->cases++;
     if (!strcmp(p->a->str, p->b->str))
         return;
@@ -252,7 +259,9 @@ static bool place(Pair *p, const char *where, uint64_t *node, int *fd)
 static void make_things(Pair *p)
 {
     static const mode_t modes[] = { 0, 0644, 0777, 01777, 02775, 04755, 07777 };
-    static const mode_t types[] = { S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK };
+    static const mode_t types[] = {
+        S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK
+    };
     static const char *const names[] = { "new", "file", "dir", "dangling", "" };
     char long_name[257];
     memset(long_name, 'n', 256);
@@ -271,7 +280,9 @@ static void make_things(Pair *p)
                         continue; /* no guest's kernel asks for a folder or link so */
                     begin(p);
                     if (place(p, places[w], &node, &fd)) {
-                        struct fuse_mknod_in in = { .mode = types[t] | modes[m], .rdev = (300 & 0xff) | 1 << 8 | (300 & ~0xff) << 12 };
+                        struct fuse_mknod_in in = { .mode = types[t] | modes[m],
+                                                    .rdev = (300 & 0xff) | 1 << 8 |
+                                                            (300 & ~0xff) << 12 };
                         gave(p->a, front_names(p->f, FUSE_MKNOD, node, &in, sizeof in, name, NULL));
                         HOST_AS(p, mknodat(fd, name, types[t] | modes[m], rdev));
                         close(fd);
@@ -301,7 +312,8 @@ static void make_things(Pair *p)
 static void create_files(Pair *p)
 {
     static const mode_t modes[] = { 0, 0600, 0666, 02755, 04711, 01777 };
-    static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_EXCL, O_WRONLY | O_TRUNC, O_RDWR | O_APPEND };
+    static const int flags[] = { O_RDONLY,        O_WRONLY,           O_RDWR,
+                                 O_RDWR | O_EXCL, O_WRONLY | O_TRUNC, O_RDWR | O_APPEND };
     static const char *const names[] = { "new", "file", "dir", "setuid", "ro" };
     for (unsigned w = 0; w < G_N_ELEMENTS(places); w++)
         for (unsigned m = 0; m < G_N_ELEMENTS(modes); m++)
@@ -320,7 +332,8 @@ static void create_files(Pair *p)
                         if (!e)
                             front_release(p->f, fh, false);
                         host_become(p);
-                        int made_fd = openat(fd, names[n], flags[g] | O_CREAT | O_NOFOLLOW, modes[m]);
+                        int made_fd = openat(fd, names[n], flags[g] | O_CREAT | O_NOFOLLOW,
+                                             modes[m]);
                         e = made_fd < 0 ? errno : 0;
                         host_back(p);
                         gave(p->b, e);
@@ -330,13 +343,15 @@ static void create_files(Pair *p)
                         }
                         close(fd);
                     }
-                    end(p, "create %s/%s flags %x mode %o", places[w], names[n], flags[g], modes[m]);
+                    end(p, "create %s/%s flags %x mode %o", places[w], names[n], flags[g],
+                        modes[m]);
                 }
 }
 
 static void rename_and_link(Pair *p)
 {
-    static const unsigned flags[] = { 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_EXCHANGE | RENAME_NOREPLACE, 1u << 10 };
+    static const unsigned flags[] = { 0, RENAME_NOREPLACE, RENAME_EXCHANGE,
+                                      RENAME_EXCHANGE | RENAME_NOREPLACE, 1u << 10 };
     for (unsigned a = 0; a < KINDS; a++)
         for (unsigned b = 0; b < KINDS; b++) {
             if (!p->devices && (!strcmp(kinds[a], "dev") || !strcmp(kinds[b], "dev")))
@@ -346,8 +361,10 @@ static void rename_and_link(Pair *p)
                 uint64_t top = folder(p);
                 struct fuse_rename2_in in = { .newdir = top, .flags = flags[g] };
                 struct fuse_rename_in old = { .newdir = top };
-                gave(p->a, flags[g] ? front_names(p->f, FUSE_RENAME2, top, &in, sizeof in, kinds[a], kinds[b])
-                                    : front_names(p->f, FUSE_RENAME, top, &old, sizeof old, kinds[a], kinds[b]));
+                gave(p->a, flags[g] ? front_names(p->f, FUSE_RENAME2, top, &in, sizeof in, kinds[a],
+                                                  kinds[b])
+                                    : front_names(p->f, FUSE_RENAME, top, &old, sizeof old,
+                                                  kinds[a], kinds[b]));
                 HOST(p, syscall(SYS_renameat2, p->host, kinds[a], p->host, kinds[b], flags[g]));
                 end(p, "rename %s %s flags %x", kinds[a], kinds[b], flags[g]);
             }
@@ -370,7 +387,8 @@ static void remove_things(Pair *p)
                 int fd;
                 begin(p);
                 if (place(p, places[w], &node, &fd)) {
-                    gave(p->a, front_names(p->f, dir ? FUSE_RMDIR : FUSE_UNLINK, node, NULL, 0, kinds[k], NULL));
+                    gave(p->a, front_names(p->f, dir ? FUSE_RMDIR : FUSE_UNLINK, node, NULL, 0,
+                                           kinds[k], NULL));
                     HOST(p, unlinkat(fd, kinds[k], dir ? AT_REMOVEDIR : 0));
                     close(fd);
                 }
@@ -392,7 +410,9 @@ static void change_attributes(Pair *p)
 {
     static const mode_t modes[] = { 0, 0644, 01777, 02755, 04711, 06777 };
     static const uint64_t sizes[] = { 0, 1, 100, 4096, 1 << 21, INT64_MAX, UINT64_C(1) << 63 };
-    static const struct { uint32_t uid, gid; } owners[] = { { 0, 0 }, { 1000, 0 }, { UINT32_MAX, 5 }, { 7, UINT32_MAX } };
+    static const struct {
+        uint32_t uid, gid;
+    } owners[] = { { 0, 0 }, { 1000, 0 }, { UINT32_MAX, 5 }, { 7, UINT32_MAX } };
     uint64_t node;
     for (unsigned k = 0; k < KINDS; k++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
@@ -413,20 +433,25 @@ static void change_attributes(Pair *p)
             begin(p);
             if (thing(p, kinds[k], &node)) {
                 struct fuse_setattr_in in = { .uid = owners[i].uid, .gid = owners[i].gid };
-                in.valid = (owners[i].uid != UINT32_MAX ? FATTR_UID : 0) | (owners[i].gid != UINT32_MAX ? FATTR_GID : 0);
+                in.valid = (owners[i].uid != UINT32_MAX ? FATTR_UID : 0) |
+                           (owners[i].gid != UINT32_MAX ? FATTR_GID : 0);
                 gave(p->a, front_call(p->f, FUSE_SETATTR, node, &in, sizeof in, 4096));
-                HOST(p, fchownat(p->host, kinds[k], owners[i].uid, owners[i].gid, AT_SYMLINK_NOFOLLOW));
+                HOST(p, fchownat(p->host, kinds[k], owners[i].uid, owners[i].gid,
+                                 AT_SYMLINK_NOFOLLOW));
             }
             end(p, "chown %s %u:%u", kinds[k], owners[i].uid, owners[i].gid);
         }
         for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
             begin(p);
-            if (strcmp(kinds[k], "link") && strcmp(kinds[k], "dirlink") && strcmp(kinds[k], "dangling") && strcmp(kinds[k], "loop") &&
+            if (strcmp(kinds[k], "link") && strcmp(kinds[k], "dirlink") &&
+                strcmp(kinds[k], "dangling") && strcmp(kinds[k], "loop") &&
                 thing(p, kinds[k], &node)) {
                 g_autofree char *path = g_build_filename(p->hosts, "t", kinds[k], NULL);
                 struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = sizes[i] };
                 int e = front_call(p->f, FUSE_SETATTR, node, &in, sizeof in, 4096);
-                gave(p->a, sizes[i] > INT64_MAX && e == EFBIG ? EINVAL : e); /* the host has no such number */
+                gave(p->a, sizes[i] > INT64_MAX && e == EFBIG
+                               ? EINVAL
+                               : e); /* the host has no such number */
                 HOST(p, truncate(path, (off_t)sizes[i]));
             }
             end(p, "truncate %s %llu", kinds[k], (unsigned long long)sizes[i]);
@@ -439,11 +464,13 @@ static void change_attributes(Pair *p)
                                           .mtime = 99999, .mtimensec = 111 };
             gave(p->a, front_call(p->f, FUSE_SETATTR, node, &in, sizeof in, 4096));
             const struct fuse_attr *at = &FRONT_ANSWER(p->f, fuse_attr_out)->attr;
-            g_string_append_printf(p->a, " %u %u %u %u", (unsigned)at->atime, at->atimensec, (unsigned)at->mtime, at->mtimensec);
+            g_string_append_printf(p->a, " %u %u %u %u", (unsigned)at->atime, at->atimensec,
+                                   (unsigned)at->mtime, at->mtimensec);
             HOST(p, utimensat(p->host, kinds[k], t, AT_SYMLINK_NOFOLLOW));
             fstatat(p->host, kinds[k], &st, AT_SYMLINK_NOFOLLOW);
-            g_string_append_printf(p->b, " %u %u %u %u", (unsigned)st.st_atim.tv_sec, (unsigned)st.st_atim.tv_nsec,
-                                   (unsigned)st.st_mtim.tv_sec, (unsigned)st.st_mtim.tv_nsec);
+            g_string_append_printf(p->b, " %u %u %u %u", (unsigned)st.st_atim.tv_sec,
+                                   (unsigned)st.st_atim.tv_nsec, (unsigned)st.st_mtim.tv_sec,
+                                   (unsigned)st.st_mtim.tv_nsec);
         }
         end(p, "utimens %s", kinds[k]);
     }
@@ -477,8 +504,12 @@ static void look(Pair *p)
 
 static void open_and_use(Pair *p)
 {
-    static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_RDWR | O_TRUNC, O_RDONLY | O_NOATIME };
-    static const uint64_t offsets[] = { 0, 1, 50, 99, 100, 4095, 1 << 20, INT64_MAX - 10, UINT64_C(1) << 63 };
+    static const int flags[] = { O_RDONLY,         O_WRONLY,
+                                 O_RDWR,           O_WRONLY | O_APPEND,
+                                 O_RDWR | O_TRUNC, O_RDONLY | O_NOATIME };
+    static const uint64_t offsets[] = {
+        0, 1, 50, 99, 100, 4095, 1 << 20, INT64_MAX - 10, UINT64_C(1) << 63
+    };
     static const size_t sizes[] = { 0, 1, 100, 5000 };
     char data[5000];
     memset(data, 'w', sizeof data);
@@ -488,11 +519,14 @@ static void open_and_use(Pair *p)
                 for (unsigned s = 0; s < G_N_ELEMENTS(sizes); s++) {
                     uint64_t node, fh;
                     struct stat st;
-                    if (o && fstatat(AT_FDCWD, kinds[k], &st, 0) && (k == 2 || k == 3 || k >= 16 || (k >= 4 && k < 10)))
+                    if (o && fstatat(AT_FDCWD, kinds[k], &st, 0) &&
+                        (k == 2 || k == 3 || k >= 16 || (k >= 4 && k < 10)))
                         continue; /* no files: one case is enough */
                     begin(p);
                     p->dirty = true;
-                    if (thing(p, kinds[k], &node) && fstatat(p->host, kinds[k], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+                    if (thing(p, kinds[k], &node) &&
+                        fstatat(p->host, kinds[k], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        S_ISREG(st.st_mode)) {
                         gave(p->a, front_open(p->f, node, flags[g], &fh));
                         int fd = openat(p->host, kinds[k], flags[g]);
                         HOST(p, fd);
@@ -501,7 +535,8 @@ static void open_and_use(Pair *p)
                             ssize_t n = pwrite(fd, data, sizes[s], (off_t)offsets[o]);
                             HOST(p, n);
                             gave(p->a, front_read(p->f, node, fh, sizes[s] + 20, offsets[o] / 2));
-                            g_string_append_len(p->a, (const char *)p->f->out + 16, (gssize)p->f->got);
+                            g_string_append_len(p->a, (const char *)p->f->out + 16,
+                                                (gssize)p->f->got);
                             char back[5100];
                             n = pread(fd, back, sizes[s] + 20, (off_t)(offsets[o] / 2));
                             HOST(p, n);
@@ -511,8 +546,8 @@ static void open_and_use(Pair *p)
                         if (fd >= 0)
                             close(fd);
                     }
-                    end(p, "open %s flags %x, write and read %zu at %llu", kinds[k], flags[g], sizes[s],
-                        (unsigned long long)offsets[o]);
+                    end(p, "open %s flags %x, write and read %zu at %llu", kinds[k], flags[g],
+                        sizes[s], (unsigned long long)offsets[o]);
                 }
 }
 
@@ -533,7 +568,9 @@ static void ranges(Pair *p)
                     p->dirty = true;
                     if (thing(p, files[k], &node)) {
                         g_assert_cmpint(front_open(p->f, node, O_RDWR, &fh), ==, 0);
-                        struct fuse_fallocate_in in = { .fh = fh, .offset = (uint64_t)places_[o], .length = lengths[l],
+                        struct fuse_fallocate_in in = { .fh = fh,
+                                                        .offset = (uint64_t)places_[o],
+                                                        .length = lengths[l],
                                                         .mode = (uint32_t)modes[m] };
                         gave(p->a, front_call(p->f, FUSE_FALLOCATE, node, &in, sizeof in, 64));
                         int fd = openat(p->host, files[k], O_RDWR);
@@ -541,8 +578,8 @@ static void ranges(Pair *p)
                         close(fd);
                         front_release(p->f, fh, false);
                     }
-                    end(p, "fallocate %s mode %x at %lld, %llu", files[k], modes[m], (long long)places_[o],
-                        (unsigned long long)lengths[l]);
+                    end(p, "fallocate %s mode %x at %lld, %llu", files[k], modes[m],
+                        (long long)places_[o], (unsigned long long)lengths[l]);
                 }
             begin(p);
             p->dirty = true;
@@ -550,7 +587,9 @@ static void ranges(Pair *p)
                 g_assert_cmpint(front_open(p->f, node, O_RDWR, &fh), ==, 0);
                 int fd = openat(p->host, files[k], O_RDWR);
                 for (unsigned w = 0; w < G_N_ELEMENTS(whences); w++) {
-                    struct fuse_lseek_in in = { .fh = fh, .offset = (uint64_t)places_[o], .whence = (uint32_t)whences[w] };
+                    struct fuse_lseek_in in = { .fh = fh,
+                                                .offset = (uint64_t)places_[o],
+                                                .whence = (uint32_t)whences[w] };
                     int e = front_call(p->f, FUSE_LSEEK, node, &in, sizeof in, 64);
                     gave(p->a, e);
                     off_t at = lseek(fd, places_[o], whences[w]);
@@ -580,7 +619,9 @@ static void ranges(Pair *p)
 
 static void attributes(Pair *p)
 {
-    static const char *const names[] = { "user.a", "trusted.b", "security.c", "user.", "nonsense", "system.nothing", "" };
+    static const char *const names[] = { "user.a", "trusted.b", "security.c",
+                                         "user.",  "nonsense",  "system.nothing",
+                                         "" };
     static const size_t sizes[] = { 0, 1, 1000 };
     static const int flags[] = { 0, XATTR_CREATE, XATTR_REPLACE, 99 };
     char value[1000];
@@ -596,24 +637,30 @@ static void attributes(Pair *p)
                         g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
                         for (unsigned twice = 0; twice < 2; twice++) {
                             g_autoptr(GByteArray) arg = g_byte_array_new();
-                            struct fuse_setxattr_in in = { .size = (uint32_t)sizes[s], .flags = (uint32_t)flags[g] };
+                            struct fuse_setxattr_in in = { .size = (uint32_t)sizes[s],
+                                                           .flags = (uint32_t)flags[g] };
                             g_byte_array_append(arg, (guint8 *)&in, sizeof in);
-                            g_byte_array_append(arg, (const guint8 *)names[n], (guint)strlen(names[n]) + 1);
+                            g_byte_array_append(arg, (const guint8 *)names[n],
+                                                (guint)strlen(names[n]) + 1);
                             g_byte_array_append(arg, (guint8 *)value, (guint)sizes[s]);
-                            gave(p->a, front_call(p->f, FUSE_SETXATTR, node, arg->data, arg->len, 64));
+                            gave(p->a,
+                                 front_call(p->f, FUSE_SETXATTR, node, arg->data, arg->len, 64));
                             HOST(p, setxattr(path, names[n], value, sizes[s], flags[g]));
                         }
                         for (unsigned z = 0; z < 3; z++) {
                             static const uint32_t rooms[] = { 0, 5, 2000 };
                             char back[2000];
                             struct fuse_getxattr_in in = { .size = rooms[z] };
-                            gave(p->a, front_names(p->f, FUSE_GETXATTR, node, &in, sizeof in, names[n], NULL));
+                            gave(p->a, front_names(p->f, FUSE_GETXATTR, node, &in, sizeof in,
+                                                   names[n], NULL));
                             HOST(p, getxattr(path, names[n], back, rooms[z]));
-                            gave(p->a, front_call(p->f, FUSE_LISTXATTR, node, &in, sizeof in, 4096));
+                            gave(p->a,
+                                 front_call(p->f, FUSE_LISTXATTR, node, &in, sizeof in, 4096));
                             HOST(p, listxattr(path, back, rooms[z]));
                         }
                         if (s == 1) {
-                            gave(p->a, front_names(p->f, FUSE_REMOVEXATTR, node, NULL, 0, names[n], NULL));
+                            gave(p->a, front_names(p->f, FUSE_REMOVEXATTR, node, NULL, 0, names[n],
+                                                   NULL));
                             HOST(p, removexattr(path, names[n]));
                         }
                         close(fd);
@@ -637,15 +684,19 @@ static void list_folders(Pair *p)
                     gave(p->a, e);
                     while (!e) {
                         struct fuse_read_in in = { .fh = fh, .offset = offset, .size = room };
-                        g_assert_cmpint(front_call(p->f, plus ? FUSE_READDIRPLUS : FUSE_READDIR, node, &in, sizeof in, room), ==, 0);
+                        g_assert_cmpint(front_call(p->f, plus ? FUSE_READDIRPLUS : FUSE_READDIR,
+                                                   node, &in, sizeof in, room),
+                                        ==, 0);
                         if (!p->f->got)
                             break;
                         for (size_t at = 0; at < p->f->got; n++) {
                             struct fuse_dirent d;
-                            memcpy(&d, p->f->out + 16 + at + plus * sizeof(struct fuse_entry_out), sizeof d);
+                            memcpy(&d, p->f->out + 16 + at + plus * sizeof(struct fuse_entry_out),
+                                   sizeof d);
                             offset = d.off;
                             inner += d.type;
-                            at += FUSE_REC_ALIGN(FUSE_NAME_OFFSET + d.namelen + plus * sizeof(struct fuse_entry_out));
+                            at += FUSE_REC_ALIGN(FUSE_NAME_OFFSET + d.namelen +
+                                                 plus * sizeof(struct fuse_entry_out));
                         }
                     }
                     g_string_append_printf(p->a, " %d entries %u", n, (unsigned)inner);
@@ -668,7 +719,7 @@ static void list_folders(Pair *p)
         }
 }
 
-/* ---- Who runs them ---------------------------------------------------------------------------- */
+/* ---- Who runs them --------------------------------------------------------------------------- */
 
 static unsigned run(FsOptions o, uint32_t uid, uint32_t gid, bool devices, bool making_only)
 {
@@ -714,7 +765,9 @@ static bool is_root(void)
 static void test_plain(void)
 {
     bool root = geteuid() == 0;
-    g_assert_cmpuint(run((FsOptions){ .one_owner = !root }, root ? 0 : geteuid(), root ? 0 : getegid(), root, false), ==, 0);
+    g_assert_cmpuint(run((FsOptions){ .one_owner = !root }, root ? 0 : geteuid(),
+                         root ? 0 : getegid(), root, false),
+                     ==, 0);
 }
 
 static void test_user(void)
@@ -732,7 +785,9 @@ static void test_few_descriptors(void)
 static void test_file_handles(void)
 {
     if (is_root())
-        g_assert_cmpuint(run((FsOptions){ .max_fds = 2, .file_handles = FS_HANDLES_MANDATORY }, 0, 0, true, false), ==, 0);
+        g_assert_cmpuint(run((FsOptions){ .max_fds = 2, .file_handles = FS_HANDLES_MANDATORY }, 0,
+                             0, true, false),
+                         ==, 0);
 }
 
 static bool put_text(const char *path, const char *text)
@@ -751,13 +806,15 @@ static void test_one_id(void)
     if (!child) {
         uid_t uid = geteuid() ? geteuid() : 1000;
         gid_t gid = getegid() ? getegid() : 1000;
-        if (!geteuid() && (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)))
+        if (!geteuid() &&
+            (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)))
             _exit(3);
         prctl(PR_SET_DUMPABLE, 1); /* or our maps are root's */
         if (unshare(CLONE_NEWUSER))
             _exit(77);
         g_autofree char *u = g_strdup_printf("0 %u 1", uid), *g = g_strdup_printf("0 %u 1", gid);
-        if (!put_text("/proc/self/setgroups", "deny") || !put_text("/proc/self/uid_map", u) || !put_text("/proc/self/gid_map", g))
+        if (!put_text("/proc/self/setgroups", "deny") || !put_text("/proc/self/uid_map", u) ||
+            !put_text("/proc/self/gid_map", g))
             _exit(77);
         _exit(run((FsOptions){ 0 }, 0, 0, false, false) != 0);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The other kind of filter: a tool that knows what it asks the kernel for names that, and nothing else goes. */
+/* The other kind of filter: a tool that knows what it asks the kernel for names that, and nothing
+ * else goes. */
 #include "sandbox/sandbox.h"
 
 #include "base/error.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files out of reach (Landlock, linux/landlock.h), and privileges given up. Both are a thread's own and
- * pass to those it starts: so they come before a tool starts threads, or as early as can be. A kernel
- * without Landlock leaves files as they are; what is open stays usable in any case.
+ * Files out of reach (Landlock, linux/landlock.h), and privileges given up. Both are a thread's own
+ * and pass to those it starts: so they come before a tool starts threads, or as early as can be. A
+ * kernel without Landlock leaves files as they are; what is open stays usable in any case.
  */
 #include "sandbox/sandbox.h"
 
@@ -19,13 +19,15 @@
 #include <unistd.h>
 
 enum {
-    READING = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+    READING = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
+              LANDLOCK_ACCESS_FS_READ_DIR,
     REMOVING = LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR,
     OF_FILES = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE,
     /* of the first version; later ones add to it */
     ALL = READING | REMOVING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
           LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
-          LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
+          LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+          LANDLOCK_ACCESS_FS_MAKE_SYM,
 };
 
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -65,7 +67,8 @@ bool sandbox_paths(const SandboxPaths *paths, GError **error)
     for (unsigned i = 0; ok && paths->remove && paths->remove[i]; i++)
         ok = allow(ruleset, paths->remove[i], REMOVING, error);
     ok = ok && (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fail_errno(error, errno, "Landlock"));
-    ok = ok && (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
+    ok = ok &&
+         (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
     close(ruleset);
     return ok;
 }
@@ -73,7 +76,8 @@ bool sandbox_paths(const SandboxPaths *paths, GError **error)
 static bool allow_fd(int ruleset, int fd, uint64_t access, GError **error)
 {
     struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
-    return fd < 0 || !syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) ||
+    return fd < 0 ||
+           !syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) ||
            fail_errno(error, errno, "Landlock");
 }
 
@@ -88,9 +92,11 @@ bool sandbox_below(int all, int remove, GError **error)
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0)
         return fail_errno(error, errno, "Landlock");
-    bool ok = allow_fd(ruleset, all, attr.handled_access_fs, error) && allow_fd(ruleset, remove, REMOVING, error);
+    bool ok = allow_fd(ruleset, all, attr.handled_access_fs, error) &&
+              allow_fd(ruleset, remove, REMOVING, error);
     ok = ok && (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fail_errno(error, errno, "Landlock"));
-    ok = ok && (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
+    ok = ok &&
+         (!syscall(SYS_landlock_restrict_self, ruleset, 0) || fail_errno(error, errno, "Landlock"));
     close(ruleset);
     return ok;
 }

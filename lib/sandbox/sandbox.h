@@ -36,24 +36,28 @@ bool sandbox_parse(SandboxOptions *options, const char *text, GError **error);
 bool sandbox_apply(const SandboxOptions *options, GError **error);
 
 typedef enum { SANDBOX_NONE, SANDBOX_KILL, SANDBOX_TRAP, SANDBOX_LOG } SandboxAction;
-/* From now on all threads make only the system calls of these names (NULL at the end; those that this host does not have
-   are passed over); any other ends the process, sends SIGSYS or is noted in the kernel's log and goes on. */
+/* From now on all threads make only the system calls of these names (NULL at the end; those that
+   this host does not have are passed over); any other ends the process, sends SIGSYS or is noted in
+   the kernel's log and goes on. */
 bool sandbox_allow(const char *const *names, SandboxAction action, GError **error);
 
-/* Files and folders, NULL at the end; a NULL list is empty. A path that is not there is passed over. */
+/* Files and folders, NULL at the end; a NULL list is empty. A path that is not there is passed
+ * over. */
 typedef struct {
     const char *const *read;   /* these, and all below them, can be read */
-    const char *const *remove; /* from these folders files can be removed (a socket, a file with a PID) */
+    const char *const
+        *remove; /* from these folders files can be removed (a socket, a file with a PID) */
 } SandboxPaths;
 
 /*
- * From then on this thread, and those it starts, open, make and remove nothing else (Landlock); what is open
- * stays. True without doing anything where the kernel has no Landlock.
+ * From then on this thread, and those it starts, open, make and remove nothing else (Landlock);
+ * what is open stays. True without doing anything where the kernel has no Landlock.
  */
 bool sandbox_paths(const SandboxPaths *paths, GError **error);
-/* This thread and those it starts reach files below the folder of descriptor all, in any way, and remove them from that
-   of remove (-1: none); nothing else. True without doing anything where Landlock would forbid to move files between
-   folders (before its second version) or is not there. */
+/* This thread and those it starts reach files below the folder of descriptor all, in any way, and
+   remove them from that of remove (-1: none); nothing else. True without doing anything where
+   Landlock would forbid to move files between folders (before its second version) or is not there.
+ */
 bool sandbox_below(int all, int remove, GError **error);
 /* The same threads keep no capability, and get none by running programs. */
 bool sandbox_unprivileged(GError **error);

@@ -24,13 +24,15 @@ static int confined(const char *a, const char *b, int kept)
 {
     const char *const read[] = { a, "/nonexistent", NULL }, *const removable[] = { b, NULL };
     SandboxPaths paths = { read, removable };
-    g_autofree char *gone = g_build_filename(b, "gone", NULL), *kept_file = g_build_filename(a, "file", NULL);
+    g_autofree char *gone = g_build_filename(b, "gone", NULL),
+                    *kept_file = g_build_filename(a, "file", NULL);
     char byte;
     if (!sandbox_paths(&paths, NULL))
         return 1;
     return (opens(a, "file", O_RDONLY) ? 2 : 0) | (opens(a, "file", O_WRONLY) != EACCES ? 4 : 0) |
-           (opens(a, "new", O_WRONLY | O_CREAT) != EACCES ? 8 : 0) | (opens(b, "file", O_RDONLY) != EACCES ? 16 : 0) |
-           (unlink(gone) ? 32 : 0) | (!unlink(kept_file) ? 64 : 0) | (pread(kept, &byte, 1, 0) != 1 ? 128 : 0);
+           (opens(a, "new", O_WRONLY | O_CREAT) != EACCES ? 8 : 0) |
+           (opens(b, "file", O_RDONLY) != EACCES ? 16 : 0) | (unlink(gone) ? 32 : 0) |
+           (!unlink(kept_file) ? 64 : 0) | (pread(kept, &byte, 1, 0) != 1 ? 128 : 0);
 }
 
 static int child(int (*run)(void *opaque), void *opaque)
@@ -81,14 +83,17 @@ static void test_paths(void)
 static int run_below(void *opaque)
 {
     char **dirs = opaque;
-    g_autofree char *gone = g_build_filename(dirs[1], "gone", NULL), *from = g_build_filename(dirs[0], "sub", "f", NULL);
-    g_autofree char *sub = g_build_filename(dirs[0], "sub", NULL), *to = g_build_filename(dirs[0], "moved", NULL);
+    g_autofree char *gone = g_build_filename(dirs[1], "gone", NULL),
+                    *from = g_build_filename(dirs[0], "sub", "f", NULL);
+    g_autofree char *sub = g_build_filename(dirs[0], "sub", NULL),
+                    *to = g_build_filename(dirs[0], "moved", NULL);
     int all = open(dirs[0], O_PATH | O_DIRECTORY), removable = open(dirs[1], O_PATH | O_DIRECTORY);
     if (!sandbox_below(all, removable, NULL))
         return 1;
-    return (opens(dirs[0], "new", O_WRONLY | O_CREAT | O_TRUNC) ? 2 : 0) | (mkdir(sub, 0755) ? 4 : 0) |
-           (opens(sub, "f", O_RDWR | O_CREAT) ? 8 : 0) | (rename(from, to) ? 16 : 0) |
-           (opens(dirs[1], "file", O_RDONLY) != EACCES ? 32 : 0) | (opens(dirs[1], "x", O_WRONLY | O_CREAT) != EACCES ? 64 : 0) |
+    return (opens(dirs[0], "new", O_WRONLY | O_CREAT | O_TRUNC) ? 2 : 0) |
+           (mkdir(sub, 0755) ? 4 : 0) | (opens(sub, "f", O_RDWR | O_CREAT) ? 8 : 0) |
+           (rename(from, to) ? 16 : 0) | (opens(dirs[1], "file", O_RDONLY) != EACCES ? 32 : 0) |
+           (opens(dirs[1], "x", O_WRONLY | O_CREAT) != EACCES ? 64 : 0) |
            (unlink(gone) || unlink(to) || rmdir(sub) ? 128 : 0);
 }
 
@@ -152,9 +157,11 @@ static void test_allowed(void)
 static int run_unprivileged(void *opaque)
 {
     g_autofree char *status = NULL;
-    if (!sandbox_unprivileged(NULL) || !g_file_get_contents("/proc/self/status", &status, NULL, NULL))
+    if (!sandbox_unprivileged(NULL) ||
+        !g_file_get_contents("/proc/self/status", &status, NULL, NULL))
         return 1;
-    return !g_strstr_len(status, -1, "CapEff:\t0000000000000000") | !g_strstr_len(status, -1, "NoNewPrivs:\t1");
+    return !g_strstr_len(status, -1, "CapEff:\t0000000000000000") |
+           !g_strstr_len(status, -1, "NoNewPrivs:\t1");
 }
 
 static void test_unprivileged(void)

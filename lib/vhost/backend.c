@@ -23,7 +23,8 @@ static const uint64_t ring_features = BIT(VHOST_F_PROTOCOL_FEATURES) | BIT(VHOST
 VhostBackend *vhost_backend_new(const VhostDevice *device)
 {
     VhostBackend *b = g_new0(VhostBackend, 1);
-    g_assert(device->queues && device->queues <= VHOST_MAX_QUEUES && device->config_size <= VHOST_MAX_CONFIG);
+    g_assert(device->queues && device->queues <= VHOST_MAX_QUEUES &&
+             device->config_size <= VHOST_MAX_CONFIG);
     b->device = *device;
     b->fd = -1;
     b->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -124,7 +125,8 @@ static VhostQueue *queue_of(VhostBackend *b, uint64_t index, GError **error)
 {
     if (index < b->device.queues)
         return &b->queues[index];
-    fail(error, "there is no queue %" PRIu64 ": %s has %u", index, b->device.name, b->device.queues);
+    fail(error, "there is no queue %" PRIu64 ": %s has %u", index, b->device.name,
+         b->device.queues);
     return NULL;
 }
 
@@ -148,8 +150,9 @@ static bool set_features(VhostBackend *b, VhostMessage *m, GError **error)
 
 static uint64_t protocol_features(const VhostBackend *b)
 {
-    return BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) | BIT(VHOST_PROTOCOL_RESET_DEVICE) |
-           BIT(VHOST_PROTOCOL_MEM_SLOTS) | BIT(VHOST_PROTOCOL_STATUS) | BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD) |
+    return BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) |
+           BIT(VHOST_PROTOCOL_RESET_DEVICE) | BIT(VHOST_PROTOCOL_MEM_SLOTS) |
+           BIT(VHOST_PROTOCOL_STATUS) | BIT(VHOST_PROTOCOL_INFLIGHT_SHMFD) |
            (b->device.config ? BIT(VHOST_PROTOCOL_CONFIG) : 0);
 }
 
@@ -162,7 +165,8 @@ static bool set_protocol_features(VhostBackend *b, VhostMessage *m, GError **err
 {
     b->protocol = m->body.u64 & protocol_features(b);
     return b->protocol == m->body.u64 ||
-           fail(error, "protocol features %#" PRIx64 " were not offered", m->body.u64 & ~b->protocol);
+           fail(error, "protocol features %#" PRIx64 " were not offered",
+                m->body.u64 & ~b->protocol);
 }
 
 static bool nothing(VhostBackend *b, VhostMessage *m, GError **error)
@@ -205,7 +209,8 @@ static bool set_size(VhostBackend *b, VhostMessage *m, GError **error)
     if (!q)
         return false;
     if (!n || n > MAX_SIZE)
-        return fail(error, "queue %u: %" PRIu32 " entries; 1 to %d are possible", q->index, n, MAX_SIZE);
+        return fail(error, "queue %u: %" PRIu32 " entries; 1 to %d are possible", q->index, n,
+                    MAX_SIZE);
     vhost_queue_stop(q);
     q->size = (uint16_t)n;
     return vhost_queue_start(q, error);
@@ -255,11 +260,13 @@ static bool set_fd(VhostBackend *b, VhostMessage *m, GError **error)
         return false;
     int fd = vhost_message_take_fd(m);
     if ((fd < 0) != none)
-        return fail(error, "queue %u: message %" PRIu32 " without its descriptor", q->index, m->head.request);
+        return fail(error, "queue %u: message %" PRIu32 " without its descriptor", q->index,
+                    m->head.request);
     switch (m->head.request) {
     case VHOST_SET_VRING_KICK:
         if (none)
-            return fail(error, "queue %u: rings that are polled for new buffers are not supported", q->index);
+            return fail(error, "queue %u: rings that are polled for new buffers are not supported",
+                        q->index);
         vhost_queue_stop(q);
         replace_fd(&q->kick, fd);
         return vhost_queue_start(q, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The front end: the conversation, and split rings in a memory of their own with a table of descriptors for
- * each request. */
+/* The front end: the conversation, and split rings in a memory of their own with a table of
+ * descriptors for each request. */
 #include "vhost/front.h"
 #include "vhost/vhost_priv.h"
 
@@ -57,11 +57,13 @@ static bool read_answer(VhostFront *f, uint32_t request, VhostMessage *m, GError
     if (r <= 0)
         return fail_errno(error, r ? -r : ECONNRESET, "the device's process does not answer");
     vhost_message_clear(m); /* nothing that is asked for comes with descriptors */
-    return m->head.request == request || fail(error, "the device's answer to message %" PRIu32 " is to another", request);
+    return m->head.request == request ||
+           fail(error, "the device's answer to message %" PRIu32 " is to another", request);
 }
 
 /* m's body is size bytes; then, if it is answered, the answer's. */
-static bool say(VhostFront *f, uint32_t request, VhostMessage *m, uint32_t size, bool answered, GError **error)
+static bool say(VhostFront *f, uint32_t request, VhostMessage *m, uint32_t size, bool answered,
+                GError **error)
 {
     bool ack = !answered && f->protocol & BIT(VHOST_PROTOCOL_REPLY_ACK);
     m->head = (VhostHead){ request, VHOST_VERSION | (ack ? VHOST_NEED_REPLY : 0), size };
@@ -92,7 +94,8 @@ static bool tell_u64(VhostFront *f, uint32_t request, uint64_t value, int fd, GE
     return say(f, request, &m, 8, false, error);
 }
 
-static bool tell_state(VhostFront *f, uint32_t request, uint32_t index, uint32_t num, GError **error)
+static bool tell_state(VhostFront *f, uint32_t request, uint32_t index, uint32_t num,
+                       GError **error)
 {
     VhostMessage m = { .body.state = { index, num } };
     return say(f, request, &m, sizeof m.body.state, false, error);
@@ -169,7 +172,8 @@ VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **e
     f->memory = MAP_FAILED;
     if (f->rings < 0 || ftruncate(f->rings, (off_t)bytes) ||
         fcntl(f->rings, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ||
-        (f->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, f->rings, 0)) == MAP_FAILED) {
+        (f->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, f->rings, 0)) ==
+            MAP_FAILED) {
         fail_errno(error, errno, "no memory for %u rings", queues);
         goto failed;
     }
@@ -199,12 +203,15 @@ void vhost_front_free(VhostFront *f)
     g_free(f);
 }
 
-bool vhost_front_memory(VhostFront *f, void *host, uint64_t size, int fd, uint64_t offset, GError **error)
+bool vhost_front_memory(VhostFront *f, void *host, uint64_t size, int fd, uint64_t offset,
+                        GError **error)
 {
     if (f->n_regions == G_N_ELEMENTS(f->regions))
         return fail(error, "more than %d pieces of memory cannot be shared", VHOST_FRONT_REGIONS);
     uint64_t at = (uintptr_t)host;
-    f->regions[f->n_regions] = (VhostRegion){ .guest = at, .size = size, .user = at, .offset = offset };
+    f->regions[f->n_regions] = (VhostRegion){
+        .guest = at, .size = size, .user = at, .offset = offset
+    };
     f->fds[f->n_regions++] = fd;
     return true;
 }
@@ -279,7 +286,8 @@ unsigned vhost_front_again(VhostFront *f, unsigned queue)
     memset(q->base + USED_AT, 0, 4);
     for (unsigned i = 0; i < n; i++)
         st_le16(q->base + AVAIL_AT + 4 + 2 * i, slots[i]);
-    __atomic_store_n((uint16_t *)(void *)(q->base + AVAIL_AT + 2), GUINT16_TO_LE((uint16_t)n), __ATOMIC_RELEASE);
+    __atomic_store_n((uint16_t *)(void *)(q->base + AVAIL_AT + 2), GUINT16_TO_LE((uint16_t)n),
+                     __ATOMIC_RELEASE);
     q->avail = (uint16_t)n;
     q->used = 0;
     return n;
@@ -310,7 +318,8 @@ bool vhost_front_reconnect(VhostFront *f, int fd, int cancel, GError **error)
 
 /* ---- Requests ---------------------------------------------------------------- */
 
-static uint8_t *put_pieces(uint8_t *p, const struct iovec *iov, unsigned n, uint16_t flags, unsigned *next)
+static uint8_t *put_pieces(uint8_t *p, const struct iovec *iov, unsigned n, uint16_t flags,
+                           unsigned *next)
 {
     for (unsigned i = 0; i < n; i++, p += DESC) {
         st_le64(p, (uintptr_t)iov[i].iov_base);
@@ -329,7 +338,8 @@ bool vhost_front_submit(VhostFront *f, unsigned queue, const struct iovec *out, 
     if (!q->n_free || !n || n > VHOST_FRONT_PIECES)
         return false;
     uint16_t slot = q->free[--q->n_free];
-    uint8_t *table = q->base + TABLES_AT + (size_t)slot * TABLE, *desc = q->base + DESCS_AT + slot * DESC;
+    uint8_t *table = q->base + TABLES_AT + (size_t)slot * TABLE,
+            *desc = q->base + DESCS_AT + slot * DESC;
     uint8_t *end = put_pieces(put_pieces(table, out, n_out, 0, &next), in, n_in, F_WRITE, &next);
     st_le16(end - 4, n_in ? F_WRITE : 0); /* the last has no next */
     st_le64(desc, (uintptr_t)table);
@@ -342,7 +352,8 @@ bool vhost_front_submit(VhostFront *f, unsigned queue, const struct iovec *out, 
     st_le16(avail + 4 + 2 * (q->avail % DEPTH), slot);
     __atomic_store_n((uint16_t *)(void *)(avail + 2), GUINT16_TO_LE(++q->avail), __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!(__atomic_load_n((uint16_t *)(void *)(q->base + USED_AT), __ATOMIC_RELAXED) & GUINT16_TO_LE(1)))
+    if (!(__atomic_load_n((uint16_t *)(void *)(q->base + USED_AT), __ATOMIC_RELAXED) &
+          GUINT16_TO_LE(1)))
         eventfd_write(q->kick, 1);
     return true;
 }
@@ -352,8 +363,8 @@ static uint16_t used_index(const Queue *q)
     return GUINT16_FROM_LE(__atomic_load_n((uint16_t *)(void *)(q->base + USED_AT + 2), __ATOMIC_ACQUIRE));
 }
 
-int vhost_front_collect(VhostFront *f, unsigned queue, void (*done)(void *opaque, void *cookie, uint32_t written),
-                        void *opaque)
+int vhost_front_collect(VhostFront *f, unsigned queue,
+                        void (*done)(void *opaque, void *cookie, uint32_t written), void *opaque)
 {
     Queue *q = &f->queues[queue];
     int count = 0;
@@ -377,7 +388,8 @@ int vhost_front_event(const VhostFront *f, unsigned queue)
 bool vhost_front_wants(VhostFront *f, unsigned queue, bool event)
 {
     Queue *q = &f->queues[queue];
-    __atomic_store_n((uint16_t *)(void *)(q->base + AVAIL_AT), GUINT16_TO_LE(!event), __ATOMIC_RELAXED);
+    __atomic_store_n((uint16_t *)(void *)(q->base + AVAIL_AT), GUINT16_TO_LE(!event),
+                     __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return event && used_index(q) != q->used;
 }

@@ -5,12 +5,12 @@
  *   front = vhost_front_new(connected socket, features wanted, queues, &error);
  *   vhost_front_memory(front, host address, size, fd, offset, &error);   what buffers lie in
  *   vhost_front_start(front, &error);
- *   vhost_front_submit(front, queue, out, n, in, n, cookie);  ...  vhost_front_collect(front, queue, done, opaque);
- *   vhost_front_free(front);
+ *   vhost_front_submit(front, queue, out, n, in, n, cookie);  ...  vhost_front_collect(front,
+ * queue, done, opaque); vhost_front_free(front);
  *
- * The rings are this library's own, in memory of their own: the device never sees the guest's rings. So who
- * forwards a guest's requests knows what was written to its memory before the guest does, which a
- * translator has to know. Addresses on the wire are this process's.
+ * The rings are this library's own, in memory of their own: the device never sees the guest's
+ * rings. So who forwards a guest's requests knows what was written to its memory before the guest
+ * does, which a translator has to know. Addresses on the wire are this process's.
  *
  * Threads: a queue is used by one thread at a time, queues by several.
  */
@@ -30,29 +30,32 @@ enum {
 
 typedef struct VhostFront VhostFront;
 
-/* fd becomes the front end's, also on failure. Fails when the device has fewer queues or lacks one of the
- * wanted (virtio) features. */
+/* fd becomes the front end's, also on failure. Fails when the device has fewer queues or lacks one
+ * of the wanted (virtio) features. */
 VhostFront *vhost_front_new(int fd, uint64_t wanted, unsigned queues, GError **error);
 /* No request may be under way but those that will never be collected. NULL is fine. */
 void vhost_front_free(VhostFront *front);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhostFront, vhost_front_free)
 
-/* size bytes at host are fd's from offset on; all in whole pages. fd is borrowed as long as the front end lives. */
-bool vhost_front_memory(VhostFront *front, void *host, uint64_t size, int fd, uint64_t offset, GError **error);
+/* size bytes at host are fd's from offset on; all in whole pages. fd is borrowed as long as the
+ * front end lives. */
+bool vhost_front_memory(VhostFront *front, void *host, uint64_t size, int fd, uint64_t offset,
+                        GError **error);
 bool vhost_front_start(VhostFront *front, GError **error);
 /* Ends the rings; true when the device said so. Requests under way have then been done. */
 bool vhost_front_stop(VhostFront *front, GError **error);
 
-/* What the device may read, and what it may write, within the memory. False: the queue is full, or the
- * request has too many pieces. */
+/* What the device may read, and what it may write, within the memory. False: the queue is full, or
+ * the request has too many pieces. */
 bool vhost_front_submit(VhostFront *front, unsigned queue, const struct iovec *out, unsigned n_out,
                         const struct iovec *in, unsigned n_in, void *cookie);
-/* Calls done for each request that has ended, with the bytes written; how many. -EPROTO: the device wrote
- * nonsense to its ring. */
-int vhost_front_collect(VhostFront *front, unsigned queue, void (*done)(void *opaque, void *cookie, uint32_t written),
-                        void *opaque);
-/* An eventfd (nonblocking) that is written when there is something to collect. Between collect and sleeping,
- * wants(true) must answer false: nothing came meanwhile. wants(false): it need not be written. */
+/* Calls done for each request that has ended, with the bytes written; how many. -EPROTO: the device
+ * wrote nonsense to its ring. */
+int vhost_front_collect(VhostFront *front, unsigned queue,
+                        void (*done)(void *opaque, void *cookie, uint32_t written), void *opaque);
+/* An eventfd (nonblocking) that is written when there is something to collect. Between collect and
+ * sleeping, wants(true) must answer false: nothing came meanwhile. wants(false): it need not be
+ * written. */
 int vhost_front_event(const VhostFront *front, unsigned queue);
 bool vhost_front_wants(VhostFront *front, unsigned queue, bool event);
 /* The socket: readable when the device's process has gone. */

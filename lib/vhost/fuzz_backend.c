@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The back end against a front end that says anything: first what is in the memory it shares, then its
- * messages, each with how many descriptors. Queues that start run on rings of that memory. */
+/* The back end against a front end that says anything: first what is in the memory it shares, then
+ * its messages, each with how many descriptors. Queues that start run on rings of that memory. */
 #include "vhost/vhost_priv.h"
 
 #include <string.h>
@@ -52,7 +52,8 @@ static bool say(int fd, const uint8_t *p, size_t size, int memory, int event)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int pair[2], memory = memfd_create("fuzz", MFD_CLOEXEC), event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    int pair[2], memory = memfd_create("fuzz", MFD_CLOEXEC),
+                 event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     VhostDevice device = { .name = "fuzz", .queues = 2, .config = "configuration", .config_size = 13,
                            .handle = handle, .reset = reset };
     size_t at = MIN(size, SEEN);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file that is mapped may become shorter, and whoever touches what is gone gets SIGBUS. Seals would forbid it, but
- * memory that a front end has from a file (hugetlbfs, /dev/shm) has none, so they cannot be asked for. Instead the
- * signal's handler puts zeroes where the memory was and has the connection end: all that runs comes to rest as ever.
+ * A file that is mapped may become shorter, and whoever touches what is gone gets SIGBUS. Seals
+ * would forbid it, but memory that a front end has from a file (hugetlbfs, /dev/shm) has none, so
+ * they cannot be asked for. Instead the signal's handler puts zeroes where the memory was and has
+ * the connection end: all that runs comes to rest as ever.
  *
- * A handler has no argument, hence the table that all back ends of the process share. An entry goes only when
- * nobody touches its memory any more.
+ * A handler has no argument, hence the table that all back ends of the process share. An entry goes
+ * only when nobody touches its memory any more.
  */
 #include "vhost/vhost_priv.h"
 

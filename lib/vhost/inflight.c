@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inflight tracking ("Inflight I/O tracking" in the protocol's documentation): which requests were taken and not
- * answered is written to memory that the front end keeps. When this process dies, the next gets that memory and
- * does those requests again, in their order, before it looks for more.
+ * Inflight tracking ("Inflight I/O tracking" in the protocol's documentation): which requests were
+ * taken and not answered is written to memory that the front end keeps. When this process dies, the
+ * next gets that memory and does those requests again, in their order, before it looks for more.
  *
- * The order of stores is what it is about: a process may die between any two. What is read at run time is our own
- * copy, since the front end may write there; what a new process finds is checked before it is believed. A queue
- * that has come to rest has nothing in flight: its region is marked as empty (version 0), and begins anew.
+ * The order of stores is what it is about: a process may die between any two. What is read at run
+ * time is our own copy, since the front end may write there; what a new process finds is checked
+ * before it is believed. A queue that has come to rest has nothing in flight: its region is marked
+ * as empty (version 0), and begins anew.
  */
 #include "vhost/vhost_priv.h"
 
@@ -58,9 +59,11 @@ typedef struct {
 } PackedRegion;
 
 G_STATIC_ASSERT(sizeof(SplitRegion) == 16 && sizeof(SplitState) == 16);
-G_STATIC_ASSERT(sizeof(PackedRegion) == 32 && sizeof(PackedState) == 32 && offsetof(PackedRegion, used) == 16);
+G_STATIC_ASSERT(sizeof(PackedRegion) == 32 && sizeof(PackedState) == 32 &&
+                offsetof(PackedRegion, used) == 16);
 
-/* Only the compiler could change the order: a process that dies has done all stores before one that it did. */
+/* Only the compiler could change the order: a process that dies has done all stores before one that
+ * it did. */
 #define PUT(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELEASE)
 
 static void put_used(PackedRegion *p, PackedUsed used)
@@ -81,7 +84,8 @@ static uint64_t stride(unsigned queue_size)
 
 static bool check(const VhostBackend *b, const VhostInflight *i, GError **error)
 {
-    return (i->queues && i->queues <= b->device.queues && i->queue_size && i->queue_size <= VRING_MAX_SIZE) ||
+    return (i->queues && i->queues <= b->device.queues && i->queue_size &&
+            i->queue_size <= VRING_MAX_SIZE) ||
            fail(error, "inflight tracking of %u queues of %u entries", i->queues, i->queue_size);
 }
 
@@ -94,7 +98,8 @@ bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error)
     i->size = i->queues * stride(i->queue_size);
     vhost_message_clear(m);
     int fd = memfd_create("inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, (off_t)i->size) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
+    if (fd < 0 || ftruncate(fd, (off_t)i->size) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
         fail_errno(error, errno, "memory for inflight tracking");
         if (fd >= 0)
             close(fd);
@@ -122,10 +127,12 @@ bool vhost_inflight_set(VhostBackend *b, VhostMessage *m, GError **error)
         return false;
     if (m->fd_count != 1 || fstat(m->fds[0], &st))
         return fail(error, "inflight tracking without its memory");
-    if (i->offset % (uint64_t)sysconf(_SC_PAGESIZE) || i->size < i->queues * stride(i->queue_size) ||
-        i->size > INT64_MAX || i->offset > INT64_MAX - i->size || i->offset + i->size > (uint64_t)st.st_size)
-        return fail(error, "inflight tracking: %#" PRIx64 " bytes at %#" PRIx64 " are not what is needed", i->size,
-                    i->offset);
+    if (i->offset % (uint64_t)sysconf(_SC_PAGESIZE) ||
+        i->size < i->queues * stride(i->queue_size) || i->size > INT64_MAX ||
+        i->offset > INT64_MAX - i->size || i->offset + i->size > (uint64_t)st.st_size)
+        return fail(error,
+                    "inflight tracking: %#" PRIx64 " bytes at %#" PRIx64 " are not what is needed",
+                    i->size, i->offset);
     size_t bytes = i->queues * stride(i->queue_size);
     uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fds[0], (off_t)i->offset);
     if (p == MAP_FAILED)
@@ -215,8 +222,10 @@ static void settle_packed(VhostQueue *q, PackedRegion *p, const VringConfig *con
     uint8_t raw[2] = { 0 };
     PackedUsed used = p->used;
     if (used.idx != used.old_idx) {
-        bus_ram_read(q->backend->space, config->desc + VRING_DESC_SIZE * (uint64_t)used.old_idx + 14, raw, 2);
-        bool avail = !!(ld_le16(raw) & AVAIL), seen = !!(ld_le16(raw) & USED), wrap = used.old_wrap & 1;
+        bus_ram_read(q->backend->space,
+                     config->desc + VRING_DESC_SIZE * (uint64_t)used.old_idx + 14, raw, 2);
+        bool avail = !!(ld_le16(raw) & AVAIL), seen = !!(ld_le16(raw) & USED),
+             wrap = used.old_wrap & 1;
         if (avail != wrap || seen == wrap) {
             p->old_free_head = p->free_head;
             used.old_idx = used.idx;
@@ -229,8 +238,10 @@ static void settle_packed(VhostQueue *q, PackedRegion *p, const VringConfig *con
     put_used(p, used);
 }
 
-/* Counts a list's entries, which must be nobody else's; false: they are. limit: so many; else to its end. */
-static bool claim(VhostQueue *q, bool *claimed, uint16_t at, unsigned limit, unsigned *count, uint16_t *last)
+/* Counts a list's entries, which must be nobody else's; false: they are. limit: so many; else to
+ * its end. */
+static bool claim(VhostQueue *q, bool *claimed, uint16_t at, unsigned limit, unsigned *count,
+                  uint16_t *last)
 {
     for (unsigned n = 0; n < limit && (limit <= q->size || at < q->size); n++) {
         if (at >= q->size || claimed[at])
@@ -243,7 +254,8 @@ static bool claim(VhostQueue *q, bool *claimed, uint16_t at, unsigned limit, uns
     return true;
 }
 
-static bool find_packed(VhostQueue *q, PackedRegion *p, bool *claimed, Old *old, unsigned *n, unsigned *descs)
+static bool find_packed(VhostQueue *q, PackedRegion *p, bool *claimed, Old *old, unsigned *n,
+                        unsigned *descs)
 {
     VhostTrack *t = &q->track;
     unsigned vacant = 0;
@@ -266,7 +278,8 @@ static bool find_packed(VhostQueue *q, PackedRegion *p, bool *claimed, Old *old,
     return vacant + *descs == q->size;
 }
 
-static bool begin_packed(VhostQueue *q, const VringConfig *config, VringIndex *index, GError **error)
+static bool begin_packed(VhostQueue *q, const VringConfig *config, VringIndex *index,
+                         GError **error)
 {
     VhostTrack *t = &q->track;
     PackedRegion *p = t->region;
@@ -295,14 +308,15 @@ static bool begin_packed(VhostQueue *q, const VringConfig *config, VringIndex *i
     return true;
 }
 
-bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index, GError **error)
+bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index,
+                          GError **error)
 {
     VhostBackend *b = q->backend;
     if (!b->inflight || q->index >= b->inflight_queues)
         return true;
     if (q->size > b->inflight_size)
-        return fail(error, "queue %u: inflight tracking has room for %u entries, not %u", q->index, b->inflight_size,
-                    q->size);
+        return fail(error, "queue %u: inflight tracking has room for %u entries, not %u", q->index,
+                    b->inflight_size, q->size);
     q->track = (VhostTrack){ .region = b->inflight + q->index * stride(b->inflight_size),
                              .packed = config->flags & VRING_PACKED };
     if (q->track.packed ? begin_packed(q, config, index, error) : begin_split(q, index, error))

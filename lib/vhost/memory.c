@@ -87,7 +87,8 @@ bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error)
     const VhostRegion *want = &m->body.slot.region;
     for (guint i = 0; m->head.size >= sizeof m->body.slot && i < b->memory->len; i++) {
         VhostMemory *memory = &g_array_index(b->memory, VhostMemory, i);
-        if (memory->at.guest != want->guest || memory->at.size != want->size || memory->at.user != want->user)
+        if (memory->at.guest != want->guest || memory->at.size != want->size ||
+            memory->at.user != want->user)
             continue;
         /* it stays mapped as long as the space, as requests may be using it */
         bus_region_remove(memory->region);
@@ -95,7 +96,8 @@ bool vhost_memory_remove(VhostBackend *b, VhostMessage *m, GError **error)
         g_array_remove_index_fast(b->memory, i);
         return true;
     }
-    return fail(error, "no such memory region: %#" PRIx64 " bytes at %#" PRIx64, want->size, want->guest);
+    return fail(error, "no such memory region: %#" PRIx64 " bytes at %#" PRIx64, want->size,
+                want->guest);
 }
 
 bool vhost_memory_find(const VhostBackend *b, uint64_t user, uint64_t *guest)

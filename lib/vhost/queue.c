@@ -16,7 +16,9 @@ enum { LOOK_US = 50, CONTENDED_US = 10, MOST_SKIPPED = 100, INTERRUPT_MS = 20 };
 
 void vhost_queue_init(VhostQueue *q, VhostBackend *b, unsigned index)
 {
-    *q = (VhostQueue){ .backend = b, .index = index, .kick = -1, .call = -1, .err = -1, .stop = -1 };
+    *q = (VhostQueue){
+        .backend = b, .index = index, .kick = -1, .call = -1, .err = -1, .stop = -1
+    };
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->idle, NULL);
 }
@@ -51,7 +53,8 @@ static void request_free(VhostRequest *r)
     g_free(r);
 }
 
-/* An event that is full has been seen as little as it can be: one that nobody reads is not waited for. */
+/* An event that is full has been seen as little as it can be: one that nobody reads is not waited
+ * for. */
 static void signal_event(int fd, bool blocks)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -115,8 +118,8 @@ static bool notify(VhostQueue *q, bool on)
     return more;
 }
 
-/* The driver is likely to have its next request soon: going to sleep and being woken takes longer. But when
- * others wait for this processor, they may be what it comes from. */
+/* The driver is likely to have its next request soon: going to sleep and being woken takes longer.
+ * But when others wait for this processor, they may be what it comes from. */
 static VringResult look(VhostQueue *q)
 {
     if (q->looks_skipped < q->looks_in_vain) {
@@ -139,8 +142,8 @@ static VringResult look(VhostQueue *q)
     return VRING_EMPTY;
 }
 
-/* What another process left undone, all of it even when we are to end: the driver has been told that it was
- * taken. A broken one is found again by drain. */
+/* What another process left undone, all of it even when we are to end: the driver has been told
+ * that it was taken. A broken one is found again by drain. */
 static void finish_old(VhostQueue *q)
 {
     while (q->track.again_at < q->track.again_count && serve_one(q) == VRING_GOT)
@@ -171,13 +174,15 @@ static bool drain(VhostQueue *q)
 static void *run(void *opaque)
 {
     VhostQueue *q = opaque;
-    struct pollfd p[2] = { { .fd = q->stop, .events = POLLIN }, { .fd = q->kick, .events = POLLIN } };
+    struct pollfd p[2] = { { .fd = q->stop, .events = POLLIN },
+                           { .fd = q->kick, .events = POLLIN } };
     finish_old(q);
     while (!atomic_load(&q->ending)) {
         eventfd_t n;
         if (!drain(q)) {
             signal_event(q->err, true);
-            vhost_say(q->backend, "queue %u: its driver broke the ring: %s", q->index, q->ring.broken);
+            vhost_say(q->backend, "queue %u: its driver broke the ring: %s", q->index,
+                      q->ring.broken);
             p[1].fd = -1;
         }
         poll(p, 2, -1);
@@ -249,7 +254,8 @@ bool vhost_queue_start(VhostQueue *q, GError **error)
     return true;
 }
 
-/* Those that wait for something are asked to end, again and again, as one may have just begun to. */
+/* Those that wait for something are asked to end, again and again, as one may have just begun to.
+ */
 static void wait_until_idle(VhostQueue *q)
 {
     const VhostDevice *device = &q->backend->device;

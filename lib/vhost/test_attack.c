@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The back end against a front end, and a guest's driver, that want its harm: descriptor chains of no sense in both
- * kinds of ring, rings elsewhere, files that are none or become shorter, memory that comes and goes while it is used.
- * A bad ring stops its queue alone, with a line; bad messages end the connection; nothing is left over. */
+/* The back end against a front end, and a guest's driver, that want its harm: descriptor chains of
+ * no sense in both kinds of ring, rings elsewhere, files that are none or become shorter, memory
+ * that comes and goes while it is used. A bad ring stops its queue alone, with a line; bad messages
+ * end the connection; nothing is left over. */
 #include "vhost/vhost_priv.h"
 
 #include "base/bytes.h"
@@ -83,7 +84,9 @@ static void device_start(Device *d)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     *d = (Device){ .fd = fds[0], .theirs = fds[1] };
     g_mutex_init(&d->lock);
-    VhostDevice device = { .name = "attacked", .queues = 2, .handle = handle, .say = say, .reset = reset, .opaque = d };
+    VhostDevice device = {
+        .name = "attacked", .queues = 2, .handle = handle, .say = say, .reset = reset, .opaque = d
+    };
     d->backend = vhost_backend_new(&device);
     d->thread = g_thread_new("serve", serve, d);
 }
@@ -105,7 +108,8 @@ static void device_end(Device *d, const char *pattern)
 /* ---- The front end --------------------------------------------------------------------- */
 
 /* n copies of fd with it; false: the back end is gone. */
-static bool tell_fds(World *w, uint32_t request, const void *body, uint32_t size, int fd, unsigned n)
+static bool tell_fds(World *w, uint32_t request, const void *body, uint32_t size, int fd,
+                     unsigned n)
 {
     VhostMessage m = { .head = { request, VHOST_VERSION, size }, .fd_count = n };
     if (size)
@@ -160,8 +164,10 @@ static VhostRegion whole(const World *w)
 
 static void begin(World *w)
 {
-    uint64_t features = UINT64_C(1) << VHOST_F_VERSION_1 | UINT64_C(1) << VHOST_F_PROTOCOL_FEATURES |
-                        UINT64_C(1) << VHOST_RING_F_INDIRECT | (uint64_t)w->packed << VHOST_F_RING_PACKED;
+    uint64_t features = UINT64_C(1) << VHOST_F_VERSION_1 |
+                        UINT64_C(1) << VHOST_F_PROTOCOL_FEATURES |
+                        UINT64_C(1) << VHOST_RING_F_INDIRECT |
+                        (uint64_t)w->packed << VHOST_F_RING_PACKED;
     tell(w, VHOST_SET_FEATURES, &features, sizeof features);
     tell(w, VHOST_SET_PROTOCOL_FEATURES, &(uint64_t){ 1 << VHOST_PROTOCOL_MEM_SLOTS }, 8);
 }
@@ -190,8 +196,10 @@ static void stop_ring(World *w)
 
 static void world_init(World *w, bool packed)
 {
-    *w = (World){ .memory = memfd_create("attack", MFD_CLOEXEC), .packed = packed,
-                  .kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    *w = (World){ .memory = memfd_create("attack", MFD_CLOEXEC),
+                  .packed = packed,
+                  .kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                  .call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                   .err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
     g_assert_cmpint(ftruncate(w->memory, MEMORY), ==, 0);
     w->at = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, w->memory, 0);
@@ -290,7 +298,8 @@ static void make_available(World *w, const Case *c)
             put_desc(w, w->at + 16 * i, &c->ring[i], 0, w->packed ? AVAIL : 0);
     if (!w->packed) {
         st_le16(w->at + DRIVER_AT + 4, (uint16_t)c->head);
-        __atomic_store_n((uint16_t *)(void *)(w->at + DRIVER_AT + 2), (uint16_t)(1 + c->ahead), __ATOMIC_RELEASE);
+        __atomic_store_n((uint16_t *)(void *)(w->at + DRIVER_AT + 2), (uint16_t)(1 + c->ahead),
+                         __ATOMIC_RELEASE);
     }
     eventfd_write(w->kick, 1);
 }
@@ -298,7 +307,8 @@ static void make_available(World *w, const Case *c)
 /* One that is good: the ring works again. */
 static void expect_answer(World *w)
 {
-    static const Case good = { .ring = { { DATA_AT, 4, NEXT, 1 }, { DATA_AT + 16, 4, WRITE | LAST, 0 } } };
+    static const Case good = { .ring = { { DATA_AT, 4, NEXT, 1 },
+                                         { DATA_AT + 16, 4, WRITE | LAST, 0 } } };
     st_le32(w->at + DATA_AT, 0x1234);
     st_le32(w->at + DATA_AT + 16, 0);
     make_available(w, &good);
@@ -369,7 +379,8 @@ static void test_places(void)
     } places[] = {
         { MEMORY, DRIVER_AT, DEVICE_AT, false, "queue 0: its ring is not in the memory there is" },
         { 0, MEMORY + 64, DEVICE_AT, false, "queue 0: its ring is not in the memory there is" },
-        { 0, DRIVER_AT, UINT64_MAX - 4095, false, "queue 0: its ring is not in the memory there is" },
+        { 0, DRIVER_AT, UINT64_MAX - 4095, false,
+          "queue 0: its ring is not in the memory there is" },
         { MEMORY - 16, DRIVER_AT, DEVICE_AT, false, "queue 0: a ring is not in memory" },
         { 0, MEMORY - 4, DEVICE_AT, false, "queue 0: a ring is not in memory" },
         { 0, DRIVER_AT, MEMORY - 8, false, "queue 0: a ring is not in memory" },
@@ -451,7 +462,9 @@ static void test_many_fds(void)
     world_init(&w, false);
     VhostHead head = { VHOST_SET_OWNER, VHOST_VERSION, 0 };
     struct iovec iov = { &head, sizeof head };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         fds[i] = w.memory;
     control.align.cmsg_level = SOL_SOCKET;
@@ -477,7 +490,8 @@ static void test_events(void)
     eventfd_write(w.err, UINT64_MAX - 1);
     tell_table(&w, &region, w.memory);
     g_assert_true(start_ring(&w, 0, DRIVER_AT, DEVICE_AT));
-    make_available(&w, &(Case){ .ring = { { DATA_AT, 4, NEXT, 1 }, { DATA_AT + 16, 4, WRITE, 0 } } });
+    make_available(&w,
+                   &(Case){ .ring = { { DATA_AT, 4, NEXT, 1 }, { DATA_AT + 16, 4, WRITE, 0 } } });
     while (!atomic_load(&w.d.handled))
         g_usleep(1000);
     stop_ring(&w);
@@ -529,7 +543,8 @@ static void test_taken_back(void)
     unsigned broken = 0, most = 0;
     for (unsigned round = 0; round < 600; round++) {
         eventfd_t n;
-        __atomic_store_n((uint16_t *)(void *)(w.at + DRIVER_AT + 2), avail = (uint16_t)(avail + SIZE / 2), __ATOMIC_RELEASE);
+        __atomic_store_n((uint16_t *)(void *)(w.at + DRIVER_AT + 2),
+                         avail = (uint16_t)(avail + SIZE / 2), __ATOMIC_RELEASE);
         eventfd_write(w.kick, 1);
         if (round % 3)
             g_usleep(round % 7 * 60);

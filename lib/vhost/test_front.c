@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The front end when the device's process is killed and another takes its place: nothing is lost, nothing is
- * answered twice, and each request keeps its descriptor head. The device is a real process, killed at any moment. */
+/* The front end when the device's process is killed and another takes its place: nothing is lost,
+ * nothing is answered twice, and each request keeps its descriptor head. The device is a real
+ * process, killed at any moment. */
 #include "vhost/front.h"
 #include "vhost/vhost.h"
 
@@ -78,7 +79,9 @@ static int start_process(World *w)
     if (!w->pid) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(pair[0]);
-        VhostDevice device = { .name = "killed", .queues = QUEUES, .handle = handle, .reset = reset, .opaque = w->log };
+        VhostDevice device = {
+            .name = "killed", .queues = QUEUES, .handle = handle, .reset = reset, .opaque = w->log
+        };
         VhostBackend *b = vhost_backend_new(&device);
         vhost_backend_serve(b, pair[1], NULL);
         _exit(0);
@@ -199,8 +202,8 @@ static void test_killed(void)
     world_clear(&w);
 }
 
-/* Requests that were taken and not answered come again, in their order; those that are forgotten do not, and
- * their places in the ring are free. */
+/* Requests that were taken and not answered come again, in their order; those that are forgotten do
+ * not, and their places in the ring are free. */
 static void test_again(void)
 {
     World w;

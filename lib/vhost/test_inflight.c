@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Inflight tracking: a back end is killed at any moment with requests half done, out of order; the next one does them
- * again in the order in which they were taken, and each is answered once. Then the moments that no clock would
- * hit, made by hand, and memory of no sense. The driver is this file's own. */
+/* Inflight tracking: a back end is killed at any moment with requests half done, out of order; the
+ * next one does them again in the order in which they were taken, and each is answered once. Then
+ * the moments that no clock would hit, made by hand, and memory of no sense. The driver is this
+ * file's own. */
 #include "vhost/vhost_priv.h"
 
 #include "base/bytes.h"
@@ -115,7 +116,9 @@ static G_NORETURN void be_device(Log *log, int fd)
 
 static void say(int to, uint32_t request, const void *body, uint32_t size, int fd)
 {
-    VhostMessage m = { .head = { request, VHOST_VERSION, size }, .fds[0] = fd, .fd_count = fd >= 0 };
+    VhostMessage m = { .head = { request, VHOST_VERSION, size },
+                       .fds[0] = fd,
+                       .fd_count = fd >= 0 };
     if (size)
         memcpy(&m.body, body, size);
     g_assert_cmpint(vhost_message_send(to, &m, true), ==, 1);
@@ -144,7 +147,8 @@ static void get_track(World *w)
 /* Up to the ring's start; true: the back end took it all. */
 static bool set_up(World *w)
 {
-    uint64_t at = (uintptr_t)w->at, features = UINT64_C(1) << VHOST_F_VERSION_1 | UINT64_C(1) << VHOST_F_PROTOCOL_FEATURES;
+    uint64_t at = (uintptr_t)w->at,
+             features = UINT64_C(1) << VHOST_F_VERSION_1 | UINT64_C(1) << VHOST_F_PROTOCOL_FEATURES;
     int s = w->socket;
     say(s, VHOST_SET_OWNER, NULL, 0, -1);
     say_u64(s, VHOST_SET_FEATURES, features | (uint64_t)w->packed << VHOST_F_RING_PACKED, -1);
@@ -152,10 +156,12 @@ static bool set_up(World *w)
     if (w->track < 0)
         get_track(w);
     say(s, VHOST_SET_INFLIGHT_FD, &w->inflight, VHOST_INFLIGHT_BYTES, w->track);
-    VhostMessage table = { .body.memory = { .count = 1, .regions[0] = { 0x10000, MEMORY, at, 0 } } };
+    VhostMessage table = { .body.memory = { .count = 1,
+                                            .regions[0] = { 0x10000, MEMORY, at, 0 } } };
     say(s, VHOST_SET_MEM_TABLE, &table.body, 8 + sizeof(VhostRegion), w->memory);
     say(s, VHOST_SET_VRING_NUM, &(VhostState){ 0, SIZE }, sizeof(VhostState), -1);
-    uint32_t base = w->packed ? 0x80008000 : ld_le16(w->at + DEVICE_AT + 2); /* all that a front end knows */
+    uint32_t base = w->packed ? 0x80008000
+                              : ld_le16(w->at + DEVICE_AT + 2); /* all that a front end knows */
     say(s, VHOST_SET_VRING_BASE, &(VhostState){ 0, base }, sizeof(VhostState), -1);
     VhostAddresses a = { .desc = at, .avail = at + DRIVER_AT, .used = at + DEVICE_AT };
     say(s, VHOST_SET_VRING_ADDR, &a, sizeof a, -1);
@@ -212,7 +218,8 @@ static void submit_packed(World *w, unsigned slot)
     put_desc(w, i + 1, slot, true, lap(w->avail_wrap), (uint16_t)slot);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     put_desc(w, i, slot, false, lap(!w->avail_wrap), (uint16_t)slot); /* not yet */
-    __atomic_store_n((uint16_t *)(void *)(w->at + 16 * i + 14), lap(w->avail_wrap) | 1, __ATOMIC_RELEASE);
+    __atomic_store_n((uint16_t *)(void *)(w->at + 16 * i + 14), lap(w->avail_wrap) | 1,
+                     __ATOMIC_RELEASE);
     w->avail += 2;
     if (w->avail == SIZE) {
         w->avail = 0;
@@ -355,7 +362,8 @@ static void test_stopped(gconstpointer packed)
     world_clear(&w);
 }
 
-/* Dead after the driver could see the answer and before that was noted: it is not answered again. */
+/* Dead after the driver could see the answer and before that was noted: it is not answered again.
+ */
 static void test_seen_split(void)
 {
     World w;
@@ -414,7 +422,8 @@ static void test_seen_packed(void)
     }
 }
 
-/* Whatever is in the memory, and however its size and place are told: an end, or requests that fail. */
+/* Whatever is in the memory, and however its size and place are told: an end, or requests that
+ * fail. */
 static void test_nonsense(gconstpointer packed)
 {
     World w;
@@ -424,7 +433,8 @@ static void test_nonsense(gconstpointer packed)
         int status;
         for (unsigned i = 0; i < STRIDE; i++)
             if (!(round % 3) || !g_rand_int_range(rand, 0, 8))
-                w.tracked[i] = (uint8_t)(g_rand_boolean(rand) ? g_rand_int(rand) % (SIZE + 2) : g_rand_int(rand));
+                w.tracked[i] = (uint8_t)(g_rand_boolean(rand) ? g_rand_int(rand) % (SIZE + 2)
+                                                              : g_rand_int(rand));
         st_le16(w.tracked + 8, 1);
         st_le16(w.tracked + 10, SIZE);
         if (round % 2 && !packed)

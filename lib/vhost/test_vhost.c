@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Both ends against each other over a socket pair, and the device's end against messages of no sense. */
+/* Both ends against each other over a socket pair, and the device's end against messages of no
+ * sense. */
 #include "vhost/front.h"
 #include "vhost/vhost_priv.h"
 
@@ -193,7 +194,8 @@ static int say(int fd, uint32_t request, uint32_t flags, const void *body, uint3
     return !size || send(fd, body, size, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
 }
 
-static void expect_end(const char *pattern, uint32_t request, uint32_t flags, const void *body, uint32_t size)
+static void expect_end(const char *pattern, uint32_t request, uint32_t flags, const void *body,
+                       uint32_t size)
 {
     Device d;
     int fd = device_start(&d);
@@ -236,15 +238,18 @@ static void test_random(void)
         int fd = device_start(&d);
         Memory m = memory_new();
         for (unsigned i = 0; i < 200; i++) {
-            VhostMessage message = { .head = { (uint32_t)g_rand_int_range(rand, 1, 42), 1 | 8, 0 } };
+            VhostMessage message = { .head = { (uint32_t)g_rand_int_range(rand, 1, 42), 1 | 8,
+                                               0 } };
             uint32_t *words = (uint32_t *)(void *)message.body.bytes;
             for (unsigned k = 0; k < 20; k++)
-                words[k] = g_rand_int_range(rand, 0, 3) ? (uint32_t)g_rand_int_range(rand, 0, 4) * 64
-                                                        : g_rand_int(rand);
+                words[k] = g_rand_int_range(rand, 0, 3)
+                               ? (uint32_t)g_rand_int_range(rand, 0, 4) * 64
+                               : g_rand_int(rand);
             if (message.head.request < 16 && g_rand_boolean(rand))
                 words[0] = (uint32_t)g_rand_int_range(rand, 0, 3);
             message.head.size = (uint32_t)g_rand_int_range(rand, 0, 80);
-            if (say(fd, message.head.request, message.head.flags, message.body.bytes, message.head.size))
+            if (say(fd, message.head.request, message.head.flags, message.body.bytes,
+                    message.head.size))
                 break;
         }
         shutdown(fd, SHUT_WR);

@@ -49,13 +49,14 @@ typedef struct {
     /* The device's configuration space, if a front end asks for it. Borrowed. */
     const void *config;
     size_t config_size;
-    /* Does what a request asks: bytes written to in, or VHOST_LATER, and vhost_request_done, from any
-     * thread, ends it. On the queue's thread. */
+    /* Does what a request asks: bytes written to in, or VHOST_LATER, and vhost_request_done, from
+     * any thread, ends it. On the queue's thread. */
     int64_t (*handle)(void *opaque, VhostRequest *request);
-    /* A queue is about to stop and waits for its requests: those that wait for something end early. May be
-     * called often, and on any thread. NULL: none waits. */
+    /* A queue is about to stop and waits for its requests: those that wait for something end early.
+     * May be called often, and on any thread. NULL: none waits. */
     void (*interrupt)(void *opaque);
-    /* A line for the log: what the front end or the driver did wrong. Any thread. NULL: it is not said. */
+    /* A line for the log: what the front end or the driver did wrong. Any thread. NULL: it is not
+     * said. */
     void (*say)(void *opaque, const char *line);
     /* No queue runs: what the driver had open is gone. */
     void (*reset)(void *opaque);
@@ -67,9 +68,9 @@ VhostBackend *vhost_backend_new(const VhostDevice *device);
 void vhost_backend_free(VhostBackend *backend);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhostBackend, vhost_backend_free)
 
-/* Serves the front end at the other end of fd, which stays the caller's, until it closes (true), breaks the
- * protocol (false) or vhost_backend_stop is called (true). All queues have then stopped, and reset was
- * called. */
+/* Serves the front end at the other end of fd, which stays the caller's, until it closes (true),
+ * breaks the protocol (false) or vhost_backend_stop is called (true). All queues have then stopped,
+ * and reset was called. */
 bool vhost_backend_serve(VhostBackend *backend, int fd, GError **error);
 /* The running vhost_backend_serve, or the next, returns. Also from a signal handler. */
 void vhost_backend_stop(VhostBackend *backend);

@@ -93,8 +93,8 @@ typedef struct {
     unsigned fd_count; /* those that are still in fds are closed by vhost_message_clear */
 } VhostMessage;
 
-/* wire.c: 1, 0 at the end of the connection, -errno; -EPROTO when the other end talks nonsense. answer: it is
- * one, or a request. */
+/* wire.c: 1, 0 at the end of the connection, -errno; -EPROTO when the other end talks nonsense.
+ * answer: it is one, or a request. */
 int vhost_message_receive(int fd, VhostMessage *message, bool answer);
 /* fds: with the message's descriptors, which stay the caller's. */
 int vhost_message_send(int fd, const VhostMessage *message, bool fds);
@@ -102,7 +102,8 @@ void vhost_message_clear(VhostMessage *message);
 /* The only descriptor, which becomes the caller's; -1: there is none. */
 int vhost_message_take_fd(VhostMessage *message);
 
-/* A queue's part of the memory for inflight tracking, and our own copy of what of it is read; region NULL: none. */
+/* A queue's part of the memory for inflight tracking, and our own copy of what of it is read;
+ * region NULL: none. */
 typedef struct {
     void *region;
     bool packed;
@@ -183,7 +184,8 @@ bool vhost_queue_start(VhostQueue *q, GError **error);
 /* Ends its thread and waits for its requests. What the ring was at stays in base. */
 void vhost_queue_stop(VhostQueue *q);
 
-/* guard.c: has the connection end, and not the process, when memory that is guarded is not there any more. */
+/* guard.c: has the connection end, and not the process, when memory that is guarded is not there
+ * any more. */
 void vhost_guard_backend(VhostBackend *b);
 void vhost_unguard_backend(VhostBackend *b);
 void vhost_guard(VhostBackend *b, const void *start, size_t size);
@@ -195,7 +197,8 @@ bool vhost_inflight_get(VhostBackend *b, VhostMessage *m, GError **error);
 bool vhost_inflight_set(VhostBackend *b, VhostMessage *m, GError **error);
 void vhost_inflight_clear(VhostBackend *b);
 /* Before a queue's ring starts: says where, and has what was in flight popped first. */
-bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index, GError **error);
+bool vhost_inflight_begin(VhostQueue *q, const VringConfig *config, VringIndex *index,
+                          GError **error);
 /* The queue is at rest and has done all it took. */
 void vhost_inflight_end(VhostQueue *q);
 /* It did not start: what was in flight still is. */

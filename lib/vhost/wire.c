@@ -63,15 +63,17 @@ int vhost_message_receive(int fd, VhostMessage *m, bool answer)
         if (r <= 0)
             return r;
     }
-    if ((m->head.flags & VHOST_VERSION_MASK) != VHOST_VERSION || !!(m->head.flags & VHOST_REPLY) != answer ||
-        m->head.size > sizeof m->body || msg.msg_flags & MSG_CTRUNC)
+    if ((m->head.flags & VHOST_VERSION_MASK) != VHOST_VERSION ||
+        !!(m->head.flags & VHOST_REPLY) != answer || m->head.size > sizeof m->body ||
+        msg.msg_flags & MSG_CTRUNC)
         return -EPROTO;
     return m->head.size ? receive_all(fd, &m->body, m->head.size) : 1;
 }
 
 int vhost_message_send(int fd, const VhostMessage *m, bool fds)
 {
-    struct iovec iov[2] = { { (void *)&m->head, sizeof m->head }, { (void *)&m->body, m->head.size } };
+    struct iovec iov[2] = { { (void *)&m->head, sizeof m->head },
+                            { (void *)&m->body, m->head.size } };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
     Control control;
     if (fds && m->fd_count) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which capabilities stay: those with which a file system is made to look like the guest's, and what --modcaps says. */
+/* Which capabilities stay: those with which a file system is made to look like the guest's, and
+ * what --modcaps says. */
 #include "tool.h"
 
 #include "base/error.h"
@@ -34,7 +35,9 @@ static bool change(uint64_t *keep, const char *text, GError **error)
         while (n < G_N_ELEMENTS(names) && g_ascii_strcasecmp(names[n], name))
             n++;
         if ((*words[i] != '+' && *words[i] != '-') || n == G_N_ELEMENTS(names))
-            return fail_usage(error, "modcaps '%s': want +NAME or -NAME of a capability, ':' between them", words[i]);
+            return fail_usage(error,
+                              "modcaps '%s': want +NAME or -NAME of a capability, ':' between them",
+                              words[i]);
         *keep = *words[i] == '+' ? *keep | BIT(n) : *keep & ~BIT(n);
     }
     return true;
@@ -44,8 +47,8 @@ bool keep_capabilities(const Tool *tool, GError **error)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    uint64_t keep = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_SETGID) |
-                    BIT(CAP_SETUID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP);
+    uint64_t keep = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
+                    BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP);
     if (tool->fs.file_handles != FS_HANDLES_NEVER)
         keep |= BIT(CAP_DAC_READ_SEARCH);
     if (tool->modcaps && !change(&keep, tool->modcaps, error))
@@ -54,7 +57,8 @@ bool keep_capabilities(const Tool *tool, GError **error)
         return fail_errno(error, errno, "capabilities");
     /* What cannot be got back by running a program is gone for good. */
     for (unsigned i = 0; i < 64 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
-        if (!(keep & BIT(i)) && (data[0].effective & BIT(CAP_SETPCAP)) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0))
+        if (!(keep & BIT(i)) && (data[0].effective & BIT(CAP_SETPCAP)) &&
+            prctl(PR_CAPBSET_DROP, i, 0, 0, 0))
             return fail_errno(error, errno, "capabilities");
     for (unsigned i = 0; i < 2; i++) {
         data[i].permitted &= (uint32_t)(keep >> 32 * i);
@@ -63,5 +67,6 @@ bool keep_capabilities(const Tool *tool, GError **error)
     }
     if (syscall(SYS_capset, &head, data))
         return fail_errno(error, errno, "capabilities");
-    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fail_errno(error, errno, "giving up privileges");
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+           fail_errno(error, errno, "giving up privileges");
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the daemon lives while it serves: in a mount namespace whose root is the shared directory (namespace), in the
- * directory as its root (chroot), or where it was (none); without network, supplementary groups (CVE-2022-0358), most
- * capabilities, most system calls, and files elsewhere (Landlock). The working folder becomes /proc/self/fd, by
- * which descriptors are opened again when there is no /proc any more.
+ * Where the daemon lives while it serves: in a mount namespace whose root is the shared directory
+ * (namespace), in the directory as its root (chroot), or where it was (none); without network,
+ * supplementary groups (CVE-2022-0358), most capabilities, most system calls, and files elsewhere
+ * (Landlock). The working folder becomes /proc/self/fd, by which descriptors are opened again when
+ * there is no /proc any more.
  */
 #include "tool.h"
 
@@ -23,7 +24,8 @@
 
 /* ---- Root --------------------------------------------------------------------------- */
 
-/* The shared directory becomes the root of our mount namespace; mounts made on the host below it appear, ours do not. */
+/* The shared directory becomes the root of our mount namespace; mounts made on the host below it
+ * appear, ours do not. */
 static bool pivot(const Tool *t, int proc, GError **error)
 {
     const char *dir = t->shared_dir;
@@ -32,8 +34,10 @@ static bool pivot(const Tool *t, int proc, GError **error)
         return fail_errno(error, errno, "mounts of our own");
     if (mount(dir, dir, NULL, MS_BIND | MS_REC, NULL))
         return fail_errno(error, errno, "mounting %s", dir);
-    /* In a user namespace flags that are locked may not be cleared, so what cannot be set is left as it is. */
-    if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | flags, NULL) && geteuid() == 0 && errno != EPERM)
+    /* In a user namespace flags that are locked may not be cleared, so what cannot be set is left
+     * as it is. */
+    if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | flags, NULL) && geteuid() == 0 &&
+        errno != EPERM)
         return fail_errno(error, errno, "mounting %s", dir);
     if (chdir(dir) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || fchdir(proc))
         return fail_errno(error, errno, "making %s our root", dir);
@@ -48,13 +52,15 @@ static bool go_in(Tool *t, int proc, GError **error)
     case SANDBOX_NAMESPACE:
         if (root && !t->uid_map->len && !t->gid_map->len) {
             if (unshare(flags))
-                return fail_errno(error, errno, "namespaces (in a container, try --sandbox chroot)");
+                return fail_errno(error, errno,
+                                  "namespaces (in a container, try --sandbox chroot)");
         } else if (!enter_user_namespace(t, flags, error))
             return false;
         return pivot(t, proc, error);
     case SANDBOX_CHROOT:
         if (chroot(t->shared_dir) || fchdir(proc))
-            return fail_errno(error, errno, "chroot to %s%s", t->shared_dir, root ? "" : " (without root: --sandbox namespace)");
+            return fail_errno(error, errno, "chroot to %s%s", t->shared_dir,
+                              root ? "" : " (without root: --sandbox namespace)");
         return true;
     default:
         t->fs.one_owner = !root;
@@ -91,7 +97,8 @@ bool confine(Tool *t, GError **error)
         return fail_errno(error, errno, "%s", t->shared_dir);
     if (!S_ISDIR(st.st_mode))
         return fail_errno(error, ENOTDIR, "%s", t->shared_dir);
-    /* Before anything changes: opening "/" later finds this very directory, except where the sandbox is none. */
+    /* Before anything changes: opening "/" later finds this very directory, except where the
+     * sandbox is none. */
     int dir = open(t->shared_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return fail_errno(error, errno, "%s", t->shared_dir);
@@ -144,8 +151,10 @@ static const char *const calls[] = {
 
 bool confine_calls(const Tool *t, GError **error)
 {
-    /* File handles open files that are no longer below any folder, and labels are told through /proc. */
-    bool paths = !t->no_landlock && t->fs.file_handles == FS_HANDLES_NEVER && !t->fuse.security_label;
+    /* File handles open files that are no longer below any folder, and labels are told through
+     * /proc. */
+    bool paths = !t->no_landlock && t->fs.file_handles == FS_HANDLES_NEVER &&
+                 !t->fuse.security_label;
     if (paths && !sandbox_below(t->fs.root, t->socket_dir, error))
         return false;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fsd: shares a directory with a virtual machine (virtiofs over vhost-user). Under the name virtiofsd it has that
- * daemon's defaults. */
+/* fsd: shares a directory with a virtual machine (virtiofs over vhost-user). Under the name
+ * virtiofsd it has that daemon's defaults. */
 #include "tool.h"
 
 #include "base/error.h"

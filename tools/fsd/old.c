@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* -o LIST, as virtiofsd in C has it: words and word=value, commas between them ("\," is one within a value); no_word turns
- * a word off. */
+/* -o LIST, as virtiofsd in C has it: words and word=value, commas between them ("\," is one within
+ * a value); no_word turns a word off. */
 #include "tool.h"
 
 #include "base/error.h"
@@ -43,7 +43,8 @@ static bool set_switch(Tool *t, const char *word)
 
 static bool unknown(const char *word, GError **error)
 {
-    static const char *const values[] = { "source", "cache", "timeout", "xattrmap", "sandbox", "modcaps", "log_level" };
+    static const char *const values[] = { "source",  "cache",   "timeout",  "xattrmap",
+                                          "sandbox", "modcaps", "log_level" };
     const char *names[G_N_ELEMENTS(switches) + G_N_ELEMENTS(values) + 1] = { NULL };
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
         names[i] = switches[i].name;
@@ -92,7 +93,8 @@ bool tool_old_options(Tool *t, const char *list, GError **error)
         char *value = strchr(word->str, '=');
         if (value)
             *value++ = 0;
-        if (!word->len || (value ? set_value(t, word->str, value, error) : set_switch(t, word->str)))
+        if (!word->len ||
+            (value ? set_value(t, word->str, value, error) : set_switch(t, word->str)))
             continue;
         return value ? false : unknown(word->str, error);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line: long options as virtiofsd in Rust has them, -o lists as the older one in C. What differs by name are
- * defaults: virtiofsd ends with its first client and announces no submounts; fsd serves one client after the other.
+ * The command line: long options as virtiofsd in Rust has them, -o lists as the older one in C.
+ * What differs by name are defaults: virtiofsd ends with its first client and announces no
+ * submounts; fsd serves one client after the other.
  */
 #include "tool.h"
 
@@ -49,7 +50,9 @@ static const struct option longs[] = {
 
 static int help(const Tool *tool)
 {
-    printf("usage: %s [OPTIONS] [--shared-dir=DIR | DIR]    shares a directory with a virtual machine\n\n", tool->voice.name);
+    printf("usage: %s [OPTIONS] [--shared-dir=DIR | DIR]    shares a directory with a virtual "
+           "machine\n\n",
+           tool->voice.name);
     puts("  --socket-path=PATH      listen on this Unix socket     --socket-group=GROUP  who may "
          "use it\n"
          "  --fd=N                  a socket that is open already  --tag=NAME            for front "
@@ -77,7 +80,8 @@ static int help(const Tool *tool)
          "timeout=...\n"
          "  --print-capabilities  -h, --help  -V, --version\n\nExamples:");
     printf("  %s --socket-path=/run/fs.sock --shared-dir=src\n"
-           "  %s --fd=3 -o source=/srv/share,cache=always,xattr\n", tool->voice.name, tool->voice.name);
+           "  %s --fd=3 -o source=/srv/share,cache=always,xattr\n",
+           tool->voice.name, tool->voice.name);
     return fflush(stdout) ? VOICE_FAILED : 0;
 }
 
@@ -104,7 +108,8 @@ static bool number(const char *what, guint64 max, guint64 *value, GError **error
            fail_usage(error, "%s '%s': want a number up to %" G_GUINT64_FORMAT, what, optarg, max);
 }
 
-static bool word_of(const char *what, const char *text, const char *const *words, int *value, GError **error)
+static bool word_of(const char *what, const char *text, const char *const *words, int *value,
+                    GError **error)
 {
     for (int i = 0; words[i]; i++)
         if (!strcmp(words[i], text)) {
@@ -172,7 +177,9 @@ static bool take_switch(Tool *t, int option)
     case DAEMONIZE: t->daemonize = true; break;
     case 'd': t->verbose = true; break;
     case 'f': t->daemonize = false; break;
-    case SYSLOG: case NOATIME: case ALLOW_MMAP: break; /* what they ask for is so anyway, or goes to standard error */
+    case SYSLOG:
+    case NOATIME:
+    case ALLOW_MMAP: break; /* what they ask for is so anyway, or goes to standard error */
     default: return false;
     }
     return true;
@@ -182,7 +189,8 @@ static bool take_value(Tool *t, int option, GError **error)
 {
     static const char *const handles[] = { "never", "prefer", "mandatory", NULL };
     static const char *const seccomp[] = { "none", "kill", "trap", "log", NULL };
-    static const char *const levels[] = { "off", "error", "err", "warn", "info", "debug", "trace", NULL };
+    static const char *const levels[] = { "off",  "error", "err",   "warn",
+                                          "info", "debug", "trace", NULL };
     guint64 n;
     int word;
     switch (option) {
@@ -191,7 +199,8 @@ static bool take_value(Tool *t, int option, GError **error)
     case SHARED_DIR: t->shared_dir = optarg; return true;
     case TAG:
         t->tag = optarg;
-        return (*optarg && strlen(optarg) <= 36) || fail_usage(error, "tag '%s': want 1 to 36 bytes", optarg);
+        return (*optarg && strlen(optarg) <= 36) ||
+               fail_usage(error, "tag '%s': want 1 to 36 bytes", optarg);
     case RUN: t->run = optarg; return true;
     case FD:
         if (!number("fd", G_MAXINT, &n, error))
@@ -230,8 +239,10 @@ static bool take_value(Tool *t, int option, GError **error)
         return true;
     case UID_MAP: g_ptr_array_add(t->uid_map, optarg); return true;
     case GID_MAP: g_ptr_array_add(t->gid_map, optarg); return true;
-    case TRANSLATE_UID: return fs_id_map_add(t->uids, optarg, error) || prefix(error, "translate-uid");
-    case TRANSLATE_GID: return fs_id_map_add(t->gids, optarg, error) || prefix(error, "translate-gid");
+    case TRANSLATE_UID:
+        return fs_id_map_add(t->uids, optarg, error) || prefix(error, "translate-uid");
+    case TRANSLATE_GID:
+        return fs_id_map_add(t->gids, optarg, error) || prefix(error, "translate-gid");
     default: return tool_old_options(t, optarg, error);
     }
 }
@@ -246,7 +257,8 @@ static int check(Tool *t)
     if (!sources && !t->run)
         return voice_misused(&t->voice, "no socket: --socket-path=PATH or --fd=N");
     if (sources > 1 || (t->run && sources > (t->socket_path != NULL)))
-        return voice_misused(&t->voice, "--socket-path, --fd, sockets given by a service manager and --run without a path exclude each other");
+        return voice_misused(&t->voice, "--socket-path, --fd, sockets given by a service manager "
+                                        "and --run without a path exclude each other");
     if (t->socket_group && !t->socket_path)
         return voice_misused(&t->voice, "--socket-group goes with --socket-path");
     if (t->once && t->persistent)
@@ -262,7 +274,8 @@ static int check(Tool *t)
         t->fs.xattr = true;
     }
     if (t->fuse.security_label && !t->fs.xattr)
-        return voice_misused(&t->voice, "security labels are extended attributes: add --xattr (-o xattr)");
+        return voice_misused(&t->voice,
+                             "security labels are extended attributes: add --xattr (-o xattr)");
     if (t->fuse.cache == FUSE_CACHE_NEVER && !t->readdirplus_given)
         t->fuse.no_readdirplus = true;
     t->fuse.writeback = t->fs.writeback;
@@ -286,7 +299,8 @@ int tool_options(Tool *t, int argc, char **argv)
         if (option == 'h')
             return help(t);
         if (option == 'V') {
-            printf("%s (Lathe) " LATHE_VERSION "\nusing FUSE kernel interface version 7.38\n", t->voice.name);
+            printf("%s (Lathe) " LATHE_VERSION "\nusing FUSE kernel interface version 7.38\n",
+                   t->voice.name);
             return fflush(stdout) ? VOICE_FAILED : 0;
         }
         if (option == CAPABILITIES) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving: the socket, the program of --run, one front end after the other, the signals that end it. A request's way is
- * ring -> lib/fuse -> ring on the queue's thread; those that wait for a lock have a thread of their own, so that
- * the request which frees it is not behind them.
+ * Serving: the socket, the program of --run, one front end after the other, the signals that end
+ * it. A request's way is ring -> lib/fuse -> ring on the queue's thread; those that wait for a lock
+ * have a thread of their own, so that the request which frees it is not behind them.
  */
 #include "tool.h"
 
@@ -136,8 +136,9 @@ static bool open_socket(Tool *t, GError **error)
     if (t->fd >= 0)
         return take(t, t->fd, error);
     if (t->inherited > 0)
-        return t->inherited == 1 ? take(t, SOCKET_INHERITED_FIRST, error)
-                                 : fail(error, "%d sockets were given to us, and one is needed", t->inherited);
+        return t->inherited == 1
+                   ? take(t, SOCKET_INHERITED_FIRST, error)
+                   : fail(error, "%d sockets were given to us, and one is needed", t->inherited);
     if (!t->socket_path) {
         const char *runtime = g_getenv("XDG_RUNTIME_DIR");
         char *path = g_strdup_printf("%s/fsd.%d", runtime ? runtime : "/tmp", (int)getpid());
@@ -151,8 +152,8 @@ static bool start_program(Tool *t, GError **error)
 {
     char *argv[] = { "/bin/sh", "-c", (char *)t->run, NULL };
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "socket", t->socket_path, TRUE);
-    return g_spawn_async(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, &t->child,
-                         error) ||
+    return g_spawn_async(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN,
+                         NULL, NULL, &t->child, error) ||
            prefix(error, "--run");
 }
 
@@ -281,7 +282,8 @@ static void say_resumed(const Tool *t, const Fs *fs, const FuseSession *session)
     if (!fs_resumed(fs, &files, &open))
         return;
     if (!fuse_session_resumed(session))
-        voice_warn(&t->voice, "what was open before the restart is forgotten: it was made with other options");
+        voice_warn(&t->voice,
+                   "what was open before the restart is forgotten: it was made with other options");
     else if (t->verbose)
         voice_warn(&t->voice, "goes on with %u files, %u open", files, open);
 }
@@ -319,14 +321,17 @@ int serve(Tool *t)
     Server s = { .tool = t, .wake = -1 };
     sigset_t set;
     sigemptyset(&set);
-    if (!open_socket(t, &error) || (t->run && !start_program(t, &error)) || (t->daemonize && !daemonize(&error)))
+    if (!open_socket(t, &error) || (t->run && !start_program(t, &error)) ||
+        (t->daemonize && !daemonize(&error)))
         return voice_error(&t->voice, error);
     for (int i = 0; i < 4; i++)
         sigaddset(&set, (int[]){ SIGTERM, SIGINT, SIGHUP, SIGCHLD }[i]);
     sigprocmask(SIG_BLOCK, &set, NULL); /* for sigwaitinfo, after the child was started without */
     if (t->store)
-        fdstore_tell(t->store, "READY=1"); /* the socket listens, for what a manager wants to know */
-    int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s) : voice_error(&t->voice, error);
+        fdstore_tell(t->store,
+                     "READY=1"); /* the socket listens, for what a manager wants to know */
+    int status = confine(t, &error) && set_up(&s, &fs, &error) ? serve_all(&s)
+                                                               : voice_error(&t->voice, error);
     if (t->socket_dir >= 0 && t->socket_file)
         unlinkat(t->socket_dir, t->socket_file, 0);
     if (s.backend && !atomic_load(&s.waiting))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A user namespace in which we are root, so that nobody has to be root outside. newuidmap and newgidmap give it the ids
- * that /etc/subuid and /etc/subgid say are ours (user_namespaces(7), subuid(5)): 0 is who started us, 1 and up are
- * those. Without them there is one id, and the guest's files all belong to 0.
+ * A user namespace in which we are root, so that nobody has to be root outside. newuidmap and
+ * newgidmap give it the ids that /etc/subuid and /etc/subgid say are ours (user_namespaces(7),
+ * subuid(5)): 0 is who started us, 1 and up are those. Without them there is one id, and the
+ * guest's files all belong to 0.
  */
 #include "tool.h"
 
@@ -38,7 +39,8 @@ static bool sub_ids(const char *path, uint32_t *first, uint32_t *count)
     for (unsigned i = 0; lines[i]; i++) {
         g_auto(GStrv) part = g_strsplit(lines[i], ":", 3);
         guint64 a, n;
-        if (g_strv_length(part) == 3 && (!strcmp(part[0], number) || (pw && !strcmp(part[0], pw->pw_name))) &&
+        if (g_strv_length(part) == 3 &&
+            (!strcmp(part[0], number) || (pw && !strcmp(part[0], pw->pw_name))) &&
             g_ascii_string_to_unsigned(part[1], 10, 1, UINT32_MAX, &a, NULL) &&
             g_ascii_string_to_unsigned(part[2], 10, 1, UINT32_MAX, &n, NULL)) {
             *first = (uint32_t)a;
@@ -69,8 +71,8 @@ static bool add_lines(GPtrArray *to, GPtrArray *texts, GError **error)
 }
 
 /* The map of one kind of id as words; *helper says that only the set-uid helper may install it. */
-static GPtrArray *make_map(GPtrArray *given, const char *program, const char *sub_path, uint32_t own, bool *helper,
-                           GError **error)
+static GPtrArray *make_map(GPtrArray *given, const char *program, const char *sub_path,
+                           uint32_t own, bool *helper, GError **error)
 {
     GPtrArray *map = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *found = g_find_program_in_path(program);
@@ -80,7 +82,8 @@ static GPtrArray *make_map(GPtrArray *given, const char *program, const char *su
             g_ptr_array_unref(map);
             return NULL;
         }
-        *helper = map->len != 3 || strcmp(map->pdata[2], "1") || strtoul(map->pdata[1], NULL, 10) != own;
+        *helper = map->len != 3 || strcmp(map->pdata[2], "1") ||
+                  strtoul(map->pdata[1], NULL, 10) != own;
         return map;
     }
     const char *one[] = { "0", NULL, "1" };
@@ -96,7 +99,8 @@ static GPtrArray *make_map(GPtrArray *given, const char *program, const char *su
 }
 
 /* In a child that stayed outside; root's needs no helper for it. */
-static G_NORETURN void run_helper(const char *program, const char *file, GPtrArray *map, pid_t of, int go)
+static G_NORETURN void run_helper(const char *program, const char *file, GPtrArray *map, pid_t of,
+                                  int go)
 {
     char c;
     g_autofree char *pid = g_strdup_printf("%d", (int)of);
@@ -146,8 +150,8 @@ static bool install(Side *s, GError **error)
 {
     int status = 0;
     if (!s->helper) {
-        g_autofree char *line = g_strdup_printf("%s %s %s", (char *)s->map->pdata[0], (char *)s->map->pdata[1],
-                                                (char *)s->map->pdata[2]);
+        g_autofree char *line = g_strdup_printf("%s %s %s", (char *)s->map->pdata[0],
+                                                (char *)s->map->pdata[1], (char *)s->map->pdata[2]);
         return put(s->file, line) || fail_errno(error, errno, "%s", s->file);
     }
     bool told = write(s->go[1], "g", 1) == 1;
@@ -155,7 +159,9 @@ static bool install(Side *s, GError **error)
     while (waitpid(s->child, &status, 0) < 0 && errno == EINTR)
         ;
     return (told && WIFEXITED(status) && !WEXITSTATUS(status)) ||
-           fail(error, "%s could not set the ids up (/etc/subuid and /etc/subgid say which may be used)", s->program);
+           fail(error,
+                "%s could not set the ids up (/etc/subuid and /etc/subgid say which may be used)",
+                s->program);
 }
 
 bool enter_user_namespace(Tool *tool, int more_flags, GError **error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* RISC-V harts on a board: their interrupt lines, the SBI that is answered here, where they start. */
+/* RISC-V harts on a board: their interrupt lines, the SBI that is answered here, where they start.
+ */
 #include "run_priv.h"
 
 BusIrq cpus_line(void *opaque, unsigned cpu, MachineCpuLine line)
@@ -22,8 +23,8 @@ static void on_sbi_reset(void *opaque, bool again, bool failure)
               again ? DEVICE_POWER_RESET : failure ? DEVICE_POWER_FAIL : DEVICE_POWER_OFF, 1);
 }
 
-/* Input of SBI's debug console is the serial port's, taken as firmware on the board would: byte by byte
-   from the 16550. Any vCPU's thread. */
+/* Input of SBI's debug console is the serial port's, taken as firmware on the board would: byte by
+   byte from the 16550. Any vCPU's thread. */
 static size_t on_sbi_read(void *opaque, void *buf, size_t len)
 {
     enum { RBR = 0, LSR = 5, LSR_DATA_READY = 1 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --exec CMD [--root FOLDER|IMAGE|INITRD]. The streams of the command are ports of virtio-serial, each with
- * a socket pair behind it and a thread that copies; a socket that ends is the end of file.
+ * --exec CMD [--root FOLDER|IMAGE|INITRD]. The streams of the command are ports of virtio-serial,
+ * each with a socket pair behind it and a thread that copies; a socket that ends is the end of
+ * file.
  *
- * What the guest has to bring: virtio over PCI and virtio-console in the kernel or loaded by the initial
- * RAM disk, and a shell (or busybox) there. Modules for a root disk are taken from beside the
- * kernel, where packages have them.
+ * What the guest has to bring: virtio over PCI and virtio-console in the kernel or loaded by the
+ * initial RAM disk, and a shell (or busybox) there. Modules for a root disk are taken from beside
+ * the kernel, where packages have them.
  */
 #include "exec.h"
 
@@ -91,7 +92,8 @@ static const char script[] =
     "        for d in /dev/vda[0-9]* /dev/vda; do\n"
     "            [ -b $d ] || continue\n"
     "            for how in rw ro; do\n"
-    "                [ -z \"$root\" ] && run mount -o $how $d /.lathe/root 2>/dev/null || continue\n"
+    "                [ -z \"$root\" ] && run mount -o $how $d /.lathe/root 2>/dev/null || "
+    "continue\n"
     "                if [ -e /.lathe/root/bin/sh ] || [ -L /.lathe/root/bin/sh ]; then\n"
     "                    root=/.lathe/root\n"
     "                else\n"
@@ -291,7 +293,7 @@ Exec *exec_new(const RunOptions *o, Software *s, GError **error)
     return NULL;
 }
 
-/* ---- The streams --------------------------------------------------------------------------------- */
+/* ---- The streams ----------------------------------------------------------------------------- */
 
 typedef struct {
     int from, to;
@@ -348,7 +350,8 @@ static bool add_port(Exec *e, Stream i, ChardevTable *chardevs, Machine *m, GErr
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return fail_errno(error, errno, "a socket pair");
     e->ours[i] = pair[0];
-    g_autofree char *chardev = g_strdup_printf("socket,id=lathe.%s,fd=%d", stream_names[i], pair[1]);
+    g_autofree char *chardev = g_strdup_printf("socket,id=lathe.%s,fd=%d", stream_names[i],
+                                               pair[1]);
     g_autofree char *device = g_strdup_printf(
         "virtserialport,bus=lathe.0,name=lathe.%s,chardev=lathe.%s", stream_names[i],
         stream_names[i]);
@@ -388,10 +391,10 @@ bool exec_connect(Exec *e, ChardevTable *chardevs, Machine *m, void (*ended)(voi
     return true;
 }
 
-/* ---- How it ended ----------------------------------------------------------------------------------- */
+/* ---- How it ended ---------------------------------------------------------------------------- */
 
-/* Why the guest stopped, as its console has it: a panic's line, or the end of all; "" if that is not
-   kept. */
+/* Why the guest stopped, as its console has it: a panic's line, or the end of all; "" if that is
+   not kept. */
 static char *last_lines(Chardev *console)
 {
     g_autoptr(GBytes) all = console ? chardev_ringbuf_read(console, CONSOLE_KEPT, NULL) : NULL;
@@ -437,8 +440,8 @@ void exec_free(Exec *e)
         return;
     if (e->watch)
         g_source_remove(e->watch);
-    /* The ports' ends are closed with their chardevs: these threads come to the end of file. The one
-       that waits for our own input ends with the process. */
+    /* The ports' ends are closed with their chardevs: these threads come to the end of file. The
+       one that waits for our own input ends with the process. */
     for (Stream i = OUT; i <= ERR; i++)
         if (e->running[i])
             pthread_join(e->threads[i], NULL);

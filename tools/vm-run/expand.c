@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Short command lines made long. What is chosen is written into the options as if it had been typed, so
-   that --print-argv tells all of it. */
+/* Short command lines made long. What is chosen is written into the options as if it had been
+   typed, so that --print-argv tells all of it. */
 #include "expand.h"
 
 #include "base/error.h"

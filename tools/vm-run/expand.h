@@ -4,8 +4,8 @@
 
 #include "options.h"
 
-/* A disk without a kernel or firmware gets U-Boot, the memory and the devices that most disks want; what
-   the user said stays. Other command lines are left alone. */
+/* A disk without a kernel or firmware gets U-Boot, the memory and the devices that most disks want;
+   what the user said stays. Other command lines are left alone. */
 bool expand_disk(RunOptions *o, GError **error);
 /* The options as one line for a shell; newly allocated. */
 char *expand_text(const RunOptions *o, const char *program);

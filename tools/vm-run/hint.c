@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A guest that boots and says nothing is what people see first when its command line names another
- * console, and they cannot tell it from a hang. So one line on standard error says so, where somebody may
- * look: a kernel is booted directly, and its serial port is on standard output, a terminal or a pipe.
- * Scripts that write to a file, -daemonize, -S, --exec and -qtest never see it.
+ * console, and they cannot tell it from a hang. So one line on standard error says so, where
+ * somebody may look: a kernel is booted directly, and its serial port is on standard output, a
+ * terminal or a pipe. Scripts that write to a file, -daemonize, -S, --exec and -qtest never see it.
  */
 #include "run_priv.h"
 
@@ -45,7 +45,7 @@ static gboolean on_silence(gpointer opaque)
 void hint_start(Run *r)
 {
     bool firmware = r->o->bios && strcmp(r->o->bios, "default");
-    if (r->o->kernel && !firmware && !r->o->daemonize && !r->o->stopped && !r->accel.none && !r->exec &&
-        console(r) && somebody_looks())
+    if (r->o->kernel && !firmware && !r->o->daemonize && !r->o->stopped && !r->accel.none &&
+        !r->exec && console(r) && somebody_looks())
         g_timeout_add_seconds(SILENCE_SECONDS, on_silence, r);
 }

@@ -26,8 +26,8 @@ bool nets_open(const RunOptions *o, NetTable *table, GError **error)
     return true;
 }
 
-/* The one place that knows what a card is when no model is named. Its name without a suffix takes the
-   form that the board prefers. */
+/* The one place that knows what a card is when no model is named. Its name without a suffix takes
+   the form that the board prefers. */
 static const char *card_model(const char *model)
 {
     return !model || !strcmp(model, "virtio") ? "virtio-net" : model;

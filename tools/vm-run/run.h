@@ -4,6 +4,6 @@
 
 #include "options.h"
 
-/* Does all that the options ask for (help lists and dumpdtb too). False with *error; else *status is
-   what the guest made of it. Main thread. warn gets lines for the user. */
+/* Does all that the options ask for (help lists and dumpdtb too). False with *error; else *status
+   is what the guest made of it. Main thread. warn gets lines for the user. */
 bool run_machine(const RunOptions *o, void (*warn)(const char *line), int *status, GError **error);

@@ -99,7 +99,8 @@ void state_begin(Run *r);
 bool state_cont(Run *r, GError **error);
 void state_stop(Run *r);
 bool state_reset(Run *r, GError **error);
-/* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a Run. */
+/* What a guest wants of its power; device locks may be held. The first wish counts. opaque is a
+ * Run. */
 void run_power(void *opaque, DevicePower what, uint32_t code);
 /* A disk failed that stops the machine; as run_power. */
 void run_io_error(void *opaque, Device *dev, bool write, int error);

@@ -122,7 +122,8 @@ bool setup_dump_tree(Run *r, GError **error)
     const Software *s = &r->software;
     const MachineBoot *boot = s->kernel || s->firmware || s->dtb ? &s->boot : NULL;
     g_autoptr(GBytes) tree = machine_fdt(r->machine, boot, error);
-    return tree && save_file(r->options->dumpdtb, g_bytes_get_data(tree, NULL), g_bytes_get_size(tree), error);
+    return tree && save_file(r->options->dumpdtb, g_bytes_get_data(tree, NULL),
+                             g_bytes_get_size(tree), error);
 }
 
 static void on_notice(void *opaque, const char *line)
@@ -150,7 +151,8 @@ static bool open_chardevs(Run *r, GError **error)
     if (r->exec && !exec_console(r->chardevs, error))
         return false;
     return chardevs_open(r->o, r->chardevs, r->machine, r->serials, error) &&
-           monitors_open(r, error) && (r->shares = shares_open(r->o, r->chardevs, r->warn, error)) != NULL;
+           monitors_open(r, error) &&
+           (r->shares = shares_open(r->o, r->chardevs, r->warn, error)) != NULL;
 }
 
 static void on_block_warning(void *opaque, const char *text)
@@ -182,7 +184,8 @@ static bool add_devices(Run *r, GError **error)
         if (!machine_add_drive(m, o->drive->pdata[i], o->snapshot, error))
             return false;
     }
-    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) || !shares_plug(r->shares, m, error))
+    if (!machine_add_pending(m, error) || !nets_plug(r->nets, m, error) ||
+        !shares_plug(r->shares, m, error))
         return false;
     for (guint i = 0; i < o->device->len; i++) {
         if (!machine_add_device(m, o->device->pdata[i], error))

@@ -69,8 +69,8 @@ static char *find_fsd(void)
     return g_strdup("fsd");
 }
 
-/* It is started anew when it dies, with what it has stored; the device waits for it until it is refused, which
- * happens once it is given up. */
+/* It is started anew when it dies, with what it has stored; the device waits for it until it is
+ * refused, which happens once it is given up. */
 enum { RESTARTS = 5, SECONDS = 10, RETRY_MS = 50 };
 
 typedef struct {

@@ -17,8 +17,8 @@ typedef struct {
 
 /* Reads -kernel, -bios, -initrd and -dtb. */
 bool software_load(Software *s, const RunOptions *o, GError **error);
-/* The name of the ISA to run: --arch, what the kernel or the firmware is built for, the name vm-run was
-   called by, or the board. NULL with *error when none says, when they differ or when there is
+/* The name of the ISA to run: --arch, what the kernel or the firmware is built for, the name vm-run
+   was called by, or the board. NULL with *error when none says, when they differ or when there is
    neither such an ISA nor a board for it. */
 const char *software_arch(const Software *s, const RunOptions *o, GError **error);
 void software_clear(Software *s);
