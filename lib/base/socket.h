@@ -63,8 +63,9 @@ GArray *socket_listen(const SocketAddress *a, int backlog, GError **error);
  * another's. */
 void socket_unlisten(GArray *fds);
 
-/* Small messages go at once; nothing where it is not TCP. */
-void socket_nodelay(int fd);
+/* Of a connection, small messages go at once; and when the peer is on this machine, large ones are not
+ * paced, as some congestion controls (BBR) would do. Nothing where it is not TCP. */
+void socket_quick(int fd);
 
 /* Descriptors that a service manager has given to this process, as sd_listen_fds(3) says: 3, 4...
  * Their number, 0 when there are none, or -1 with an error when the variables make no sense. They

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-c/json.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,6 +218,43 @@ static void inherited_child(void)
     g_strfreev(names);
 }
 
+static char *congestion_of(int fd)
+{
+    char name[32] = "";
+    socklen_t size = sizeof name - 1;
+    g_assert_cmpint(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size), ==, 0);
+    return g_strdup(name);
+}
+
+/* A connection within this machine, and one that is none (it keeps what the system has). */
+static void test_quick(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof a;
+    int pair[2], on = 0;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    g_assert_cmpint(bind(listener, (struct sockaddr *)&a, sizeof a), ==, 0);
+    g_assert_cmpint(listen(listener, 1), ==, 0);
+    g_assert_cmpint(getsockname(listener, (struct sockaddr *)&a, &size), ==, 0);
+    g_autofree char *before = congestion_of(fd);
+    socket_quick(fd);
+    g_autofree char *unconnected = congestion_of(fd);
+    g_assert_cmpstr(unconnected, ==, before);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&a, sizeof a), ==, 0);
+    socket_quick(fd);
+    g_autofree char *connected = congestion_of(fd);
+    g_assert_cmpstr(connected, ==, "reno");
+    size = sizeof on;
+    g_assert_cmpint(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &size), ==, 0);
+    g_assert_cmpint(on, !=, 0);
+    close(fd);
+    close(listener);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+    socket_quick(pair[0]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void test_inherited(void)
 {
     if (g_test_subprocess()) {
@@ -233,6 +272,7 @@ int main(int argc, char **argv)
     g_test_add_func("/base/socket/json", test_json);
     g_test_add_func("/base/socket/unix", test_unix);
     g_test_add_func("/base/socket/inet", test_inet);
+    g_test_add_func("/base/socket/quick", test_quick);
     g_test_add_func("/base/socket/inherited", test_inherited);
     return g_test_run();
 }

@@ -127,7 +127,7 @@ static void attach(Chardev *c, int fd)
 {
     Socket *s = c->priv;
     if (s->nodelay)
-        socket_nodelay(fd);
+        socket_quick(fd);
     chardev_stream_attach(s->stream, fd, true);
     if (s->telnet)
         telnet_hello(s);

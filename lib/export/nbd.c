@@ -250,7 +250,7 @@ void export_nbd_take(ExportNbd *server, int fd)
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->peer = socket_peer_name(fd);
     g_unix_set_fd_nonblocking(fd, FALSE, NULL);
-    socket_nodelay(fd);
+    socket_quick(fd);
     if (c->wake < 0 || thread_start(&c->thread, "nbd", export_connection_run, c)) {
         c->fd = -1;
         connection_free(c);

@@ -114,7 +114,7 @@ bool block_nbd_connect(const BlockNbdTarget *target, BlockNbdPeer *peer, GError 
     p.fd = socket_connect(target->address, target->deadline_ms, error);
     if (p.fd < 0)
         return false;
-    socket_nodelay(p.fd);
+    socket_quick(p.fd);
     if (target->deadline_ms > 0)
         limit_waits(p.fd, target->deadline_ms);
     NbdWanted wanted = target->wanted;
