@@ -413,42 +413,45 @@ static void wait_for(Wait *wait, BlockPool *pool)
     pthread_cond_destroy(&wait->cond);
 }
 
+/* req is big: of it only what its kind needs is set. */
+static int submit_and_wait(BlockUser *user, BlockRequest *req)
+{
+    Wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+
+    req->flags |= BLOCK_MAY_WAIT;
+    req->done = wake;
+    req->opaque = &wait;
+    if (!block_submit(user, req))
+        wait_for(&wait, user->graph->pool);
+    return req->ret;
+}
+
 int block_run(BlockUser *user, BlockOp op, unsigned flags, uint64_t offset, uint64_t bytes,
               const struct iovec *iov, int iovcnt)
 {
-    Wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
-    BlockRequest req; /* big: only what counts is set */
+    BlockRequest req;
 
     req.op = op;
-    req.flags = flags | BLOCK_MAY_WAIT;
+    req.flags = flags;
     req.offset = offset;
     req.bytes = bytes;
     req.iov = iov;
     req.iovcnt = iovcnt;
-    req.done = wake;
-    req.opaque = &wait;
-    if (!block_submit(user, &req))
-        wait_for(&wait, user->graph->pool);
-    return req.ret;
+    return submit_and_wait(user, &req);
 }
 
 int block_write_pipe(BlockUser *user, uint64_t offset, uint64_t bytes, int pipe)
 {
-    Wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
     BlockRequest req;
 
     req.op = BLOCK_WRITE;
-    req.flags = BLOCK_MAY_WAIT | BLOCK_FROM_PIPE;
+    req.flags = BLOCK_FROM_PIPE;
     req.offset = offset;
     req.bytes = bytes;
     req.iov = NULL;
     req.iovcnt = 0;
     req.pipe = pipe;
-    req.done = wake;
-    req.opaque = &wait;
-    if (!block_submit(user, &req))
-        wait_for(&wait, user->graph->pool);
-    return req.ret;
+    return submit_and_wait(user, &req);
 }
 
 int block_driver_submit_wait(BlockNode *node, BlockOp op, uint64_t offset, uint64_t bytes,

@@ -11,7 +11,8 @@
  * Threads. All calls are for the thread that runs the default main context, and callbacks run
  * there. Each connection has a thread of its own: it reads requests, asks lib/block, which finishes
  * most at once, and sends answers by the dozen; what lib/block has to wait for is answered as it
- * ends, in any order. A connection's memory is bounded by EXPORT_MAX_REQUESTS and EXPORT_MAX_BYTES.
+ * ends, in any order. A connection's memory is bounded by EXPORT_MAX_REQUESTS and EXPORT_MAX_BYTES,
+ * and half a mebibyte in a pipe of the kernel's.
  *
  * A stop lets each connection answer what it has read, and no more; what was acknowledged by then
  * was written, and is flushed by whoever closes the node.

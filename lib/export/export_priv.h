@@ -144,7 +144,7 @@ bool export_writes_plain(Connection *c, const NbdRequest *request);
 int export_pipe_begin(Connection *c, Task *task);
 /* A part of it, which must be there (EAGAIN). */
 int export_pipe_receive(Connection *c);
-void export_pipe_free(Connection *c);
+void export_pipe_close(Connection *c);
 
 /* status.c: fills task->body, or the errno (positive) to answer. */
 int export_status(Connection *c, Task *task);

@@ -20,7 +20,7 @@ enum {
     PAGE = 4096,
 };
 
-static void close_pipe(Connection *c)
+void export_pipe_close(Connection *c)
 {
     for (unsigned i = 0; i < 2; i++)
         if (c->pipe[i] >= 0)
@@ -31,16 +31,16 @@ static void close_pipe(Connection *c)
 /* Whoever has many connections has no room for pipes at some point. */
 static bool open_pipe(Connection *c)
 {
-    if (c->pipe[0] >= 0)
-        return true;
-    if (c->no_pipe || pipe2(c->pipe, O_CLOEXEC | O_NONBLOCK)) {
+    if (c->no_pipe || c->pipe[0] >= 0)
+        return !c->no_pipe;
+    if (pipe2(c->pipe, O_CLOEXEC | O_NONBLOCK)) {
         c->no_pipe = true;
         return false;
     }
     fcntl(c->pipe[0], F_SETPIPE_SZ, PIPE_ROOM);
     c->no_pipe = fcntl(c->pipe[0], F_GETPIPE_SZ) < PIPE_LEAST;
     if (c->no_pipe)
-        close_pipe(c);
+        export_pipe_close(c);
     return !c->no_pipe;
 }
 
@@ -48,11 +48,6 @@ bool export_writes_plain(Connection *c, const NbdRequest *r)
 {
     return r->length >= WORTH && !(r->flags & NBD_CMD_FLAG_FUA) && !c->tls && export_is_plain(c) &&
            open_pipe(c);
-}
-
-void export_pipe_free(Connection *c)
-{
-    close_pipe(c);
 }
 
 /* Without the pipe's help, for disks that have to look at what is written. */
@@ -82,7 +77,7 @@ static void write_out(Connection *c, Task *t, size_t n)
         return;
     /* the rest is of no use any more */
     t->error = -r;
-    close_pipe(c);
+    export_pipe_close(c);
     t->piped = 0;
     nbd_server_payload_rest(c->nbd);
 }

@@ -63,7 +63,7 @@ void export_free_tasks(Connection *c)
 {
     g_clear_pointer(&c->receiving, task_free);
     g_clear_pointer(&c->warm, free);
-    export_pipe_free(c);
+    export_pipe_close(c);
     for (Task *t; (t = take_spare(c));)
         task_free(t);
 }
