@@ -43,6 +43,12 @@ typedef struct {
     uint8_t bytes[]; /* size of them */
 } FsFileHandle;
 
+/* Room for any handle that name_to_handle_at gives. */
+typedef union {
+    struct file_handle h;
+    uint8_t bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+} FsKernelHandle;
+
 typedef struct FsNode FsNode;
 struct FsNode {
     FsKey key;

@@ -34,11 +34,6 @@ struct FsWatch {
     uint8_t buffer[16384] __attribute__((aligned(8)));
 };
 
-typedef union {
-    struct file_handle h;
-    uint8_t bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-} Handle;
-
 /* File system, type and bytes of a handle. */
 static GBytes *key_of(const void *fsid, const struct file_handle *h)
 {
@@ -94,7 +89,7 @@ void fs_watch_folder(Fs *fs, uint64_t id)
     FsUse use;
     struct statfs st;
     FsWatch *w = fs->watch;
-    Handle k = { .h.handle_bytes = MAX_HANDLE_SZ };
+    FsKernelHandle k = { .h.handle_bytes = MAX_HANDLE_SZ };
     int mount;
     if (fs_use(fs, id, &use))
         return;
@@ -189,7 +184,7 @@ static size_t event_path(Fs *fs, const struct fanotify_event_metadata *m, char *
 {
     const struct fanotify_event_info_fid *info =
         (const void *)((const uint8_t *)m + m->metadata_len);
-    Handle k;
+    FsKernelHandle k;
     if (m->mask & FAN_Q_OVERFLOW)
         return g_strlcpy(path, "/", size);
     size_t room = m->event_len - m->metadata_len;

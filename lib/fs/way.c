@@ -14,11 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef union {
-    struct file_handle h;
-    uint8_t bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-} KernelHandle;
-
 bool fs_way_equal(const FsFileHandle *a, const FsFileHandle *b)
 {
     return a && b && a->size == b->size && a->type == b->type &&
@@ -29,7 +24,7 @@ bool fs_way_equal(const FsFileHandle *a, const FsFileHandle *b)
 
 static FsFileHandle *kernel_name(int fd)
 {
-    KernelHandle k = { .h.handle_bytes = MAX_HANDLE_SZ };
+    FsKernelHandle k = { .h.handle_bytes = MAX_HANDLE_SZ };
     int mount;
     if (name_to_handle_at(fd, "", &k.h, &mount, AT_EMPTY_PATH) || k.h.handle_bytes > MAX_HANDLE_SZ)
         return NULL;
@@ -42,7 +37,7 @@ static FsFileHandle *kernel_name(int fd)
 
 static int open_handle(int mount, const FsFileHandle *h)
 {
-    KernelHandle k = { .h = { .handle_bytes = h->size, .handle_type = h->type } };
+    FsKernelHandle k = { .h = { .handle_bytes = h->size, .handle_type = h->type } };
     memcpy(k.h.f_handle, h->bytes, h->size);
     int fd = open_by_handle_at(mount, &k.h, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
