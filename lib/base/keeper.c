@@ -173,8 +173,8 @@ static bool set_up(Keeper *k, GError **error)
     setpgid(0, 0);
     prctl(PR_SET_NAME, "captive");
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGTTOU,
-           SIG_IGN); /* the program's, too: it is in no foreground, and may say something */
+    /* the program's, too: it is in no foreground, and may say something */
+    signal(SIGTTOU, SIG_IGN);
     sigfillset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
     k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

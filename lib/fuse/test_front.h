@@ -5,6 +5,7 @@
 
 #include "fuse/fuse.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -212,6 +213,16 @@ static inline int front_remove_one(const char *path, const struct stat *st, int 
 static inline void front_remove(const char *dir)
 {
     nftw(dir, front_remove_one, 32, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline unsigned front_open_fds(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
 }
 
 static inline char *front_folder(void)

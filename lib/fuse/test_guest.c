@@ -24,16 +24,6 @@ static void finish(Front *f, char *dir)
     g_free(dir);
 }
 
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 static bool is_root(void)
 {
     if (geteuid() == 0)
@@ -485,7 +475,7 @@ static void many(FsFileHandles handles, unsigned files)
     Front *f = plain(&dir, (FsOptions){ .max_fds = 50, .file_handles = handles },
                      (FuseOptions){ 0 });
     g_autofree uint64_t *nodes = g_new0(uint64_t, files);
-    unsigned before = open_fds();
+    unsigned before = front_open_fds();
     uint64_t sub = 0, fh;
     for (unsigned i = 0; i < files; i++) {
         char name[32];
@@ -501,7 +491,7 @@ static void many(FsFileHandles handles, unsigned files)
         g_assert_cmpint(front_write(f, nodes[i], fh, name, strlen(name), 0), ==, 0);
         g_assert_cmpint(front_release(f, fh, false), ==, 0);
     }
-    g_assert_cmpuint(open_fds(), <, before + 60);
+    g_assert_cmpuint(front_open_fds(), <, before + 60);
     struct fuse_rename_in in = { .newdir = FUSE_ROOT_ID };
     g_assert_cmpint(front_names(f, FUSE_RENAME, FUSE_ROOT_ID, &in, sizeof in, "dir0", "moved"), ==, 0);
     g_assert_cmpint(front_names(f, FUSE_RENAME, FUSE_ROOT_ID, &in, sizeof in, "dir1", "dir0"), ==, 0);
@@ -514,7 +504,7 @@ static void many(FsFileHandles handles, unsigned files)
         g_assert_cmpmem(f->out + 16, f->got, name, strlen(name));
         front_release(f, fh, false);
     }
-    g_assert_cmpuint(open_fds(), <, before + 60);
+    g_assert_cmpuint(front_open_fds(), <, before + 60);
     /* unlinked by the guest, which still has it */
     uint64_t moved;
     g_assert_cmpint(front_lookup(f, FUSE_ROOT_ID, "moved", &moved), ==, 0);
@@ -527,7 +517,7 @@ static void many(FsFileHandles handles, unsigned files)
     g_assert_cmpint(front_call(f, FUSE_GETATTR, nodes[5], &get, sizeof get, 4096), ==, ESTALE);
     front_hello(f);
     g_assert_cmpint(front_call(f, FUSE_GETATTR, nodes[6], &get, sizeof get, 4096), ==, ESTALE);
-    g_assert_cmpuint(open_fds(), <, before + 3);
+    g_assert_cmpuint(front_open_fds(), <, before + 3);
     finish(f, dir);
 }
 
@@ -541,7 +531,7 @@ static void test_deep(void)
         Front *f = plain(&dir, (FsOptions){ .max_fds = 20, .file_handles = handles ? FS_HANDLES_PREFER : FS_HANDLES_NEVER },
                          (FuseOptions){ 0 });
         uint64_t node = FUSE_ROOT_ID, file, fh, last[TREES * DEPTH];
-        unsigned before = open_fds();
+        unsigned before = front_open_fds();
         for (unsigned d = 0; d < TREES * DEPTH; d++) {
             struct fuse_mkdir_in in = { .mode = 0755 };
             g_snprintf(name, sizeof name, "sub%u", d);
@@ -555,12 +545,12 @@ static void test_deep(void)
                 front_release(f, fh, false);
                 last[d] = file;
             }
-            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+            g_assert_cmpuint(front_open_fds(), <, before + 25 + DEPTH);
         }
         for (unsigned d = TREES * DEPTH; d-- > 0;) {
             g_assert_cmpint(front_open(f, last[d * 7 % (TREES * DEPTH)], O_RDONLY, &fh), ==, 0);
             front_release(f, fh, false);
-            g_assert_cmpuint(open_fds(), <, before + 25 + DEPTH);
+            g_assert_cmpuint(front_open_fds(), <, before + 25 + DEPTH);
         }
         finish(f, dir);
     }

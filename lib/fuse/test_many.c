@@ -7,7 +7,6 @@
  */
 #include "fuse/test_front.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -38,16 +37,6 @@ static size_t resident(void)
     g_assert_cmpint(fscanf(f, "%lu %lu", &size, &pages), ==, 2);
     fclose(f);
     return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 static Tree *make_tree(void)
@@ -97,7 +86,7 @@ static void open_all(Front *f, const Tree *t, const uint64_t *nodes, unsigned mo
         g_assert_cmpuint(f->got, ==, k % 100 ? 0 : 8);
         g_assert_cmpint(front_release(f, fh, false), ==, 0);
         if (i % 10000 == 0)
-            g_assert_cmpuint(open_fds(), <, most);
+            g_assert_cmpuint(front_open_fds(), <, most);
     }
 }
 
@@ -124,10 +113,10 @@ static void many(const Tree *t, FsFileHandles handles, const char *how)
     g_autofree uint64_t *folders = g_new0(uint64_t, t->files / FOLDER + 1);
     malloc_trim(0);
     size_t before = resident();
-    unsigned fds = open_fds();
+    unsigned fds = front_open_fds();
     g_autofree uint64_t *nodes = look_up(f, t, folders);
     size_t known = resident();
-    g_assert_cmpuint(open_fds(), <, LIMIT);
+    g_assert_cmpuint(front_open_fds(), <, LIMIT);
     open_all(f, t, nodes, LIMIT);
     size_t opened = resident();
     g_assert_true(SANITIZED || (opened - before) / t->files < MOST);
@@ -140,7 +129,7 @@ static void many(const Tree *t, FsFileHandles handles, const char *how)
     size_t after = resident();
     /* what stays: the front's numbers, the table's places and the hash, which do not shrink */
     g_assert_true(SANITIZED || after - MIN(after, before) < (size_t)t->files * 56 + (4 << 20));
-    g_assert_cmpuint(open_fds(), <=, fds);
+    g_assert_cmpuint(front_open_fds(), <=, fds);
     g_test_message(
         "%s: %u files known: %zu bytes each, %zu after all were opened; %zu left when forgotten",
         how, t->files, (known - before) / t->files, (opened - before) / t->files,

@@ -270,16 +270,22 @@ static void test_reset(void)
     peer_clear(&p);
 }
 
+/* One request is with a peer that does not answer it. */
+static void begin_amid(Board *b, Peer *p)
+{
+    begin(b, p, ",reconnect-ms=20");
+    Ring r = driver(b);
+    atomic_store(&p->log->hold, true);
+    ask(&r, 0, 1);
+    wait_until_seen(p, 1);
+}
+
 /* The machine ends meanwhile, at once. */
 static void test_end(void)
 {
     Board b;
     Peer p;
-    begin(&b, &p, ",reconnect-ms=20");
-    Ring r = driver(&b);
-    atomic_store(&p.log->hold, true);
-    ask(&r, 0, 1);
-    wait_until_seen(&p, 1);
+    begin_amid(&b, &p);
     tell(&p, 'k');
     g_usleep(100000);
     gint64 begun = g_get_monotonic_time();
@@ -293,11 +299,7 @@ static void test_end_stopped(void)
 {
     Board b;
     Peer p;
-    begin(&b, &p, ",reconnect-ms=20");
-    Ring r = driver(&b);
-    atomic_store(&p.log->hold, true);
-    ask(&r, 0, 1);
-    wait_until_seen(&p, 1);
+    begin_amid(&b, &p);
     tell(&p, 'z');
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "fs: the process that shares 't' has gone");
     gint64 begun = g_get_monotonic_time();
